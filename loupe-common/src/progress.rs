@@ -1,0 +1,27 @@
+//! What a running analysis tells the ones who watch it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::policy::Policy;
+use crate::replay::Outcome;
+
+/// One step of a running analysis.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "progress")]
+pub enum Progress {
+    /// A new part of the analysis begins ("baseline", "single features", …).
+    Phase { name: String },
+    /// How far it is. `left` is an estimate that may grow.
+    Counts { done: u64, running: u64, left: u64 },
+    /// A replay has ended and is in the database.
+    Replayed {
+        id: i64,
+        policy: Policy,
+        outcome: Outcome,
+        wall_us: u64,
+        /// It was already in the database.
+        reused: bool,
+    },
+    /// Something that the user should know at once.
+    Notice { text: String },
+}

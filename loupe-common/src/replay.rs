@@ -1,0 +1,171 @@
+//! The record of one replay: what was asked, what happened, what the application printed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::feature::Feature;
+use crate::policy::Policy;
+use crate::trace::Trace;
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExitStatus {
+    /// `exit(code)`.
+    Code(i32),
+    /// Killed by this signal.
+    Signal(i32),
+}
+
+impl ExitStatus {
+    pub fn success(self) -> bool {
+        self == ExitStatus::Code(0)
+    }
+}
+
+impl fmt::Display for ExitStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ExitStatus::Code(code) => write!(f, "exit status {code}"),
+            ExitStatus::Signal(signal) => write!(f, "signal {signal}"),
+        }
+    }
+}
+
+/// Why a replay counts as failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "reason")]
+pub enum Failure {
+    /// The test said no.
+    Test { status: ExitStatus },
+    /// The test was still running at its time limit.
+    TestTimeout { limit_ms: u64 },
+    /// The application ended before it could be tested (server), or badly (batch).
+    Died { status: ExitStatus },
+    /// The application was neither ready nor gone at its time limit.
+    StartTimeout { limit_ms: u64 },
+    /// A batch run did not end in time.
+    RunTimeout { limit_ms: u64 },
+    /// Nothing in the application can go on: every thread waits for another.
+    Hung { after_ms: u64 },
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Test { status } => write!(f, "the test failed ({status})"),
+            Failure::TestTimeout { limit_ms } => {
+                write!(f, "the test did not end within {limit_ms} ms")
+            }
+            Failure::Died { status } => write!(f, "the application ended ({status})"),
+            Failure::StartTimeout { limit_ms } => {
+                write!(f, "the application was not ready within {limit_ms} ms")
+            }
+            Failure::RunTimeout { limit_ms } => {
+                write!(f, "the application did not end within {limit_ms} ms")
+            }
+            Failure::Hung { after_ms } => {
+                write!(
+                    f,
+                    "the application hung (every thread waiting, seen after {after_ms} ms)"
+                )
+            }
+        }
+    }
+}
+
+/// What a replay says about its policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "result")]
+pub enum Outcome {
+    /// The test passed.
+    Passed,
+    Failed(Failure),
+    /// The measurement cannot be used (events were lost, the filter could not be installed).
+    Invalid {
+        why: String,
+    },
+}
+
+impl Outcome {
+    pub fn passed(&self) -> bool {
+        matches!(self, Outcome::Passed)
+    }
+
+    pub fn failed(&self) -> bool {
+        matches!(self, Outcome::Failed(_))
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Outcome::Passed => f.write_str("passed"),
+            Outcome::Failed(failure) => write!(f, "failed: {failure}"),
+            Outcome::Invalid { why } => write!(f, "invalid: {why}"),
+        }
+    }
+}
+
+/// The end of what a process printed, and how much it printed in all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputTail {
+    /// At most [`OutputTail::LIMIT`] bytes, invalid UTF-8 replaced.
+    pub tail: String,
+    pub total_bytes: u64,
+}
+
+impl OutputTail {
+    /// Bytes of output that a replay keeps per process.
+    pub const LIMIT: usize = 4096;
+}
+
+/// Where the time of a replay went, in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timing {
+    /// Waiting for a sandbox (0 when one stood ready).
+    pub sandbox_us: u64,
+    /// From the application's start until it was ready, or ended.
+    pub ready_us: u64,
+    pub test_us: u64,
+    /// From the request to stop until nothing of the tree was left.
+    pub stop_us: u64,
+    /// All of it.
+    pub wall_us: u64,
+}
+
+/// What the application's process tree used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// CPU time of the target's cgroup, user and system.
+    pub cpu_us: u64,
+    /// The largest resident set of any one process of the tree, in KiB.
+    pub max_rss_kib: u64,
+}
+
+/// One run of the workload under one policy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Replay {
+    pub policy: Policy,
+    pub outcome: Outcome,
+    /// How the application's first process ended; absent where Loupe ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application_exit: Option<ExitStatus>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_exit: Option<ExitStatus>,
+    pub application_output: OutputTail,
+    pub test_output: OutputTail,
+    pub trace: Trace,
+    /// Times that each rule of the policy answered a call.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub injections: BTreeMap<Feature, u64>,
+    /// Times that the target binary was started in the tree.
+    pub target_execs: u64,
+    pub timing: Timing,
+    pub usage: Usage,
+    /// The workload's own metric, where its test prints one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<f64>,
+}

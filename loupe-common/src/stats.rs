@@ -1,0 +1,83 @@
+//! What is counted in the kernel, per trace slot.
+//!
+//! The layout is one fixed-size record per slot and CPU, so counting is an array look-up
+//! (which the verifier turns into plain address arithmetic) and an increment without a lock.
+//! Rare things (errors, foreign calls, latencies) live in hash maps beside it.
+
+/// Native syscall numbers below this are counted in [`SlotStats::calls`]; the highest
+/// number in use is below 480 on every architecture.
+pub const MAX_SYSCALL: usize = 512;
+
+/// Per slot and CPU: the number of finished calls by native syscall number, and the losses.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct SlotStats {
+    pub calls: [u64; MAX_SYSCALL],
+    pub lost: LostCounts,
+}
+
+/// One counter for every place that can lose something.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LostCounts {
+    /// Events that found the ring buffer full.
+    pub events: u64,
+    /// Errors that found the error map full.
+    pub errors: u64,
+    /// Foreign or out-of-range calls that found their map full.
+    pub foreign: u64,
+    /// Latencies that found one of their maps full, or whose enter was not seen.
+    pub latency: u64,
+}
+
+const _: () = assert!(size_of::<SlotStats>() == MAX_SYSCALL * 8 + 32);
+
+/// Key of the error counts.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ErrorKey {
+    pub slot: u16,
+    pub number: u16,
+    /// Positive errno; 0 counts calls that returned exactly 0 (for faked calls).
+    pub errno: u16,
+    pub pad: u16,
+}
+
+/// Native ABI of the kernel.
+pub const ABI_NATIVE: u32 = 0;
+/// 32-bit compatibility calls (i386 numbers on x86-64).
+pub const ABI_COMPAT: u32 = 1;
+/// The x32 ABI (numbers with bit 30 set).
+pub const ABI_X32: u32 = 2;
+
+/// Key of the calls that [`SlotStats::calls`] has no place for: other ABIs, and native
+/// numbers from [`MAX_SYSCALL`] on.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ForeignKey {
+    pub slot: u32,
+    pub abi: u32,
+    pub number: u32,
+    pub pad: u32,
+}
+
+/// Buckets of a latency histogram: bucket `i` holds calls of `[2^i, 2^(i+1))` nanoseconds,
+/// the last one everything longer (over two seconds).
+pub const LATENCY_BUCKETS: usize = 32;
+
+/// Key of the latencies.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct LatencyKey {
+    pub slot: u32,
+    pub number: u32,
+}
+
+/// Time spent in one syscall of one slot.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Latency {
+    pub total_ns: u64,
+    pub max_ns: u64,
+    pub buckets: [u64; LATENCY_BUCKETS],
+}

@@ -1,0 +1,110 @@
+//! What a trace of one replay says: counts per syscall, order of first use, processes, losses.
+//!
+//! "Not observed" is absence from the map; a trace with losses says so in [`Lost`] and is not
+//! used for a verdict.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::errno::Errno;
+use crate::feature::Feature;
+use crate::stats::LostCounts;
+use crate::syscalls::Syscall;
+
+/// One syscall's counts over all traced processes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallCounts {
+    /// Calls that came back, and calls that never do (`exit_group`).
+    pub calls: u64,
+    /// Failed calls by errno.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub errors: BTreeMap<Errno, u64>,
+    /// Present only where enters were traced too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<LatencySummary>,
+}
+
+impl CallCounts {
+    pub fn error_total(&self) -> u64 {
+        self.errors.values().sum()
+    }
+}
+
+/// Time spent in one syscall, in nanoseconds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LatencySummary {
+    pub total_ns: u64,
+    pub max_ns: u64,
+    /// Bucket `i` counts calls of `[2^i, 2^(i+1))` ns; trailing zeros are cut off.
+    pub log2_buckets: Vec<u64>,
+}
+
+/// A call of another ABI than the native one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForeignCall {
+    /// `i386`, `x32`, or `native` for a number beyond every table.
+    pub abi: String,
+    pub number: u32,
+    pub calls: u64,
+}
+
+/// What the tracer could not keep. All zero in a usable trace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    pub events: u64,
+    pub errors: u64,
+    pub foreign: u64,
+    pub latency: u64,
+}
+
+impl Lost {
+    pub fn total(&self) -> u64 {
+        self.events + self.errors + self.foreign + self.latency
+    }
+}
+
+impl From<LostCounts> for Lost {
+    fn from(counts: LostCounts) -> Self {
+        Lost {
+            events: counts.events,
+            errors: counts.errors,
+            foreign: counts.foreign,
+            latency: counts.latency,
+        }
+    }
+}
+
+/// The trace of the target and its descendants in one replay.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trace {
+    pub calls: BTreeMap<Feature, CallCounts>,
+    /// Features in the order of their first return.
+    pub first_seen: Vec<Feature>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub foreign: Vec<ForeignCall>,
+    /// Processes and threads that were forked or cloned by traced ones.
+    #[serde(default)]
+    pub forks: u64,
+    #[serde(default)]
+    pub execs: u64,
+    #[serde(default)]
+    pub exits: u64,
+    pub lost: Lost,
+}
+
+impl Trace {
+    /// All native calls.
+    pub fn total_calls(&self) -> u64 {
+        self.calls.values().map(|counts| counts.calls).sum()
+    }
+
+    /// How often a syscall came back with exactly this errno.
+    pub fn errors_of(&self, syscall: Syscall, errno: Errno) -> u64 {
+        self.calls
+            .get(&Feature::Syscall(syscall))
+            .and_then(|counts| counts.errors.get(&errno))
+            .copied()
+            .unwrap_or(0)
+    }
+}

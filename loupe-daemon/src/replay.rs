@@ -1,0 +1,3 @@
+//! Workloads and their replays.
+mod workload;
+pub use workload::*;

@@ -1,0 +1,328 @@
+//! The workload file: how to start an application, how to test that it works, how to isolate
+//! it. Reads and checks; runs nothing. `docs/workloads.md` is the manual.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// Whether the workload is a benchmark or a test suite (the paper's two kinds).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    #[default]
+    Benchmark,
+    Suite,
+}
+
+/// How the application runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Start, wait until ready, test, stop.
+    Server,
+    /// Run to the end, then test.
+    Batch,
+}
+
+/// A command line: a list of words, or one string for `sh -c`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum CommandLine {
+    Words(Vec<String>),
+    Shell(String),
+}
+
+impl CommandLine {
+    /// The words to execute.
+    pub fn words(&self) -> Vec<String> {
+        match self {
+            CommandLine::Words(words) => words.clone(),
+            CommandLine::Shell(script) => {
+                vec!["/bin/sh".to_owned(), "-c".to_owned(), script.clone()]
+            }
+        }
+    }
+}
+
+/// A file or directory copied into the sandbox before the start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BringFile {
+    /// Relative to the workload file.
+    pub from: PathBuf,
+    /// Absolute, in the sandbox.
+    pub to: PathBuf,
+}
+
+/// Time limits in seconds; what is absent is derived from the baseline.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Until a server is ready.
+    pub start: Option<f64>,
+    /// For a batch application's whole run.
+    pub run: Option<f64>,
+    /// For the test.
+    pub test: Option<f64>,
+    /// Between SIGTERM and SIGKILL at the end of a server.
+    pub stop: Option<f64>,
+}
+
+/// A workload file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Workload {
+    pub application: String,
+    /// The workload's name; an application can have several.
+    pub workload: String,
+    #[serde(default)]
+    pub kind: Kind,
+    pub mode: Mode,
+    pub command: CommandLine,
+    /// Exit status 0 means that the application works.
+    pub test: CommandLine,
+    /// Added to a small fixed environment.
+    #[serde(default, rename = "env")]
+    pub environment: BTreeMap<String, String>,
+    /// Working directory of command and test, relative to the workload file (default: its own).
+    #[serde(default)]
+    pub directory: Option<PathBuf>,
+    /// The binary whose syscalls are traced and injected into (default: the command's).
+    #[serde(default)]
+    pub target: Option<PathBuf>,
+    /// Replays of each policy (default 3).
+    #[serde(default)]
+    pub replicas: Option<u32>,
+    #[serde(default)]
+    pub files: Vec<BringFile>,
+    /// Host paths that the application may really write to (default: none).
+    #[serde(default)]
+    pub writable: Vec<PathBuf>,
+    #[serde(default)]
+    pub limits: Limits,
+    /// The directory that relative paths of the file start from; not part of the file.
+    #[serde(skip)]
+    pub base: PathBuf,
+}
+
+/// A workload file that cannot be used, with the place where that shows.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkloadError {
+    #[error("cannot read the workload file {}: {source}", path.display())]
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{}:{line}:{column}: {message}", path.display())]
+    Syntax {
+        path: PathBuf,
+        line: usize,
+        column: usize,
+        message: String,
+    },
+    #[error("{}: {message}", path.display())]
+    Invalid { path: PathBuf, message: String },
+}
+
+impl Workload {
+    /// Reads and checks a workload file.
+    pub fn load(path: &Path) -> Result<Workload, WorkloadError> {
+        let text = std::fs::read_to_string(path).map_err(|source| WorkloadError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        let absolute = std::path::absolute(path).map_err(|source| WorkloadError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        let base = absolute.parent().unwrap_or(Path::new("/")).to_owned();
+        Workload::parse(&text, path, base)
+    }
+
+    /// Checks the text of a workload file; `path` only names it in errors.
+    pub fn parse(text: &str, path: &Path, base: PathBuf) -> Result<Workload, WorkloadError> {
+        let mut workload: Workload = toml::from_str(text).map_err(|error| {
+            let offset = error.span().map_or(0, |span| span.start);
+            let (line, column) = line_and_column(text, offset);
+            WorkloadError::Syntax {
+                path: path.to_owned(),
+                line,
+                column,
+                message: error.message().to_owned(),
+            }
+        })?;
+        workload.base = base;
+        workload.check().map_err(|message| WorkloadError::Invalid {
+            path: path.to_owned(),
+            message,
+        })?;
+        Ok(workload)
+    }
+
+    /// What the types cannot say.
+    fn check(&self) -> Result<(), String> {
+        for (key, name) in [
+            ("application", &self.application),
+            ("workload", &self.workload),
+        ] {
+            if name.is_empty() || name.contains(['/', '\n', '\0']) {
+                return Err(format!(
+                    "`{key}` must be a name without slashes or line breaks, not {name:?}"
+                ));
+            }
+        }
+        for (key, command) in [("command", &self.command), ("test", &self.test)] {
+            if command.words().first().is_none_or(String::is_empty) {
+                return Err(format!("`{key}` is empty"));
+            }
+        }
+        if matches!(self.command, CommandLine::Shell(_)) && self.target.is_none() {
+            return Err(
+                "`command` is a shell script, so Loupe cannot know which binary to \
+                 measure: set `target` to its path"
+                    .to_owned(),
+            );
+        }
+        if self.replicas == Some(0) {
+            return Err("`replicas` must be at least 1".to_owned());
+        }
+        for (key, limit) in [
+            ("start", self.limits.start),
+            ("run", self.limits.run),
+            ("test", self.limits.test),
+            ("stop", self.limits.stop),
+        ] {
+            if limit.is_some_and(|seconds| !(seconds > 0.0 && seconds <= 86_400.0)) {
+                return Err(format!(
+                    "`limits.{key}` must be above 0 and at most 86400 seconds"
+                ));
+            }
+        }
+        for file in &self.files {
+            if !file.to.is_absolute() {
+                return Err(format!(
+                    "`files`: `to` must be absolute: {}",
+                    file.to.display()
+                ));
+            }
+        }
+        for path in &self.writable {
+            if !path.is_absolute() {
+                return Err(format!(
+                    "`writable` paths must be absolute: {}",
+                    path.display()
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Where command and test run.
+    pub fn working_directory(&self) -> PathBuf {
+        match &self.directory {
+            Some(directory) => self.base.join(directory),
+            None => self.base.clone(),
+        }
+    }
+
+    /// Replays of each policy.
+    pub fn replica_count(&self) -> u32 {
+        self.replicas.unwrap_or(3)
+    }
+}
+
+/// Line and column (from 1, in characters) of a byte offset.
+fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
+    let before = &text[..offset.min(text.len())];
+    let line = before.matches('\n').count() + 1;
+    let column = before
+        .rsplit('\n')
+        .next()
+        .map_or(0, |last| last.chars().count())
+        + 1;
+    (line, column)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+application = "nginx"
+workload = "wrk"
+mode = "server"
+command = ["nginx", "-g", "daemon off;"]
+test = "curl -f http://127.0.0.1/"
+"#;
+
+    fn parse(text: &str) -> Result<Workload, WorkloadError> {
+        Workload::parse(text, Path::new("w.toml"), PathBuf::from("/work"))
+    }
+
+    fn error_of(text: &str) -> String {
+        parse(text).expect_err("must be refused").to_string()
+    }
+
+    #[test]
+    fn a_minimal_file_gets_the_documented_defaults() {
+        let workload = parse(GOOD).expect("valid");
+        assert_eq!(workload.kind, Kind::Benchmark);
+        assert_eq!(workload.replica_count(), 3);
+        assert_eq!(workload.working_directory(), PathBuf::from("/work"));
+        assert_eq!(workload.test.words()[..2], ["/bin/sh", "-c"]);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_line_and_column() {
+        let text = GOOD.replace("mode =", "moode = 1\nmode =");
+        let error = error_of(&text);
+        assert!(
+            error.starts_with("w.toml:4:1: unknown field `moode`"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_wrong_type_is_refused_with_line_and_column() {
+        let error = error_of(&GOOD.replace("\"server\"", "7"));
+        assert!(error.starts_with("w.toml:4:8: "), "{error}");
+    }
+
+    #[test]
+    fn a_missing_key_is_named() {
+        let error = error_of(&GOOD.replace("workload = \"wrk\"\n", ""));
+        assert!(error.contains("missing field `workload`"), "{error}");
+    }
+
+    #[test]
+    fn what_types_cannot_say_is_checked() {
+        for (from, to, expected) in [
+            ("\"nginx\"\nw", "\"\"\nw", "`application` must be a name"),
+            (
+                "[\"nginx\", \"-g\", \"daemon off;\"]",
+                "[]",
+                "`command` is empty",
+            ),
+            (
+                "[\"nginx\", \"-g\", \"daemon off;\"]",
+                "\"nginx\"",
+                "set `target`",
+            ),
+            (
+                "mode",
+                "replicas = 0\nmode",
+                "`replicas` must be at least 1",
+            ),
+            (
+                "mode",
+                "limits.test = -1.0\nmode",
+                "`limits.test` must be above 0",
+            ),
+            ("mode", "writable = [\"x\"]\nmode", "must be absolute"),
+        ] {
+            let error = error_of(&GOOD.replacen(from, to, 1));
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}
