@@ -1,12 +1,24 @@
 //! The result of an analysis, as it is stored, sent and printed by `--json`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use crate::errno::Errno;
 use crate::feature::Feature;
+use crate::policy::{Action, Policy};
 use crate::verdict::Verdict;
 
 /// The value of `schema` in the JSON of an [`Analysis`].
 pub const SCHEMA: &str = "loupe.analysis/1";
+
+/// A replay that passed and yet looks wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suspicion {
+    pub replay: i64,
+    /// What differs from the baseline, as a sentence about "it".
+    pub what: String,
+}
 
 /// What one way of leaving a feature out (stubbed alone, or faked alone) showed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -18,9 +30,20 @@ pub struct Trial {
     pub injections: u64,
     /// `None`: not decided (never fired, or replicas disagree).
     pub works: Option<bool>,
-    /// Ids of the replays in the database, in the order of their end.
+    /// If decided: the chance that this is wrong, as far as chance goes (a workload that fails
+    /// now and then, a feature that is needed only now and then), is at most this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_bound: Option<f64>,
+    /// Ids of the replays in the database, in the order of their replica numbers; replays
+    /// that could not be used are among them.
     #[serde(default)]
     pub replays: Vec<i64>,
+    /// What is odd about passing replays, each thing once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suspicious: Vec<Suspicion>,
+    /// What the counts above are: replays of this feature alone, or of a group.
+    #[serde(default)]
+    pub basis: Basis,
 }
 
 /// What a verdict rests on.
@@ -30,6 +53,9 @@ pub enum Basis {
     /// Replays of this feature alone.
     #[default]
     Measured,
+    /// At least one way rests on replays in which other features were left out too, and which
+    /// passed; this is the first of them.
+    Implied { replay: i64 },
 }
 
 /// One row of the verdict table.
@@ -40,9 +66,73 @@ pub struct FeatureVerdict {
     pub verdict: Verdict,
     /// Calls in the first baseline replay.
     pub calls: u64,
+    /// Baseline replays in which it was seen at all; fewer than all of them means that the
+    /// application does not always use it.
+    #[serde(default)]
+    pub seen_in: u32,
     pub stub: Trial,
     pub fake: Trial,
+    /// Stubs with other errnos than ENOSYS, tried where ENOSYS does not work and on request.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub errnos: BTreeMap<Errno, Trial>,
     pub basis: Basis,
+    /// If decided: the chance that the verdict is wrong is at most this (both ways together).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_bound: Option<f64>,
+}
+
+/// The application's plan B: without one feature it uses another, which it did not use before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fallback {
+    /// What was left out…
+    pub feature: Feature,
+    /// … and how.
+    pub action: Action,
+    /// What showed up then, in every usable replay of this policy and in none of the baseline.
+    pub appears: Feature,
+    /// The most calls in one replay.
+    pub calls: u64,
+    /// Whether the workload passed then; otherwise the feature may only be part of its end
+    /// (`tgkill` of an abort).
+    pub passed: bool,
+    /// A replay that shows it.
+    pub replay: i64,
+}
+
+/// What an OS may leave out all at once, and seen to pass so.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Joint {
+    /// What is left to implement. Features that only this policy makes the application use
+    /// are among them.
+    pub implement: Vec<Feature>,
+    /// What is stubbed (ENOSYS) in the replays that were seen to pass.
+    pub stub: Vec<Feature>,
+    /// What is faked in them.
+    pub fake: Vec<Feature>,
+    pub runs: u32,
+    pub passes: u32,
+    /// Of the stubbed and faked features, those that were never called then: the rest of the
+    /// policy keeps the application from them.
+    #[serde(default)]
+    pub unused: Vec<Feature>,
+    /// Of all the above, those that the baseline never used.
+    #[serde(default)]
+    pub fallbacks: Vec<Feature>,
+    #[serde(default)]
+    pub replays: Vec<i64>,
+    /// What is odd about passing replays, each thing once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suspicious: Vec<Suspicion>,
+}
+
+/// Rules that fail together, although without any one of them the others pass.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conflict {
+    pub policy: Policy,
+    /// Usable replays of exactly these rules.
+    pub runs: u32,
+    pub passes: u32,
+    pub replays: Vec<i64>,
 }
 
 /// A finished analysis.
@@ -51,7 +141,7 @@ pub struct Analysis {
     pub schema: String,
     pub application: String,
     pub workload: String,
-    /// Replays that the result rests on, the baseline's included.
+    /// All replays, the baseline's included.
     pub replays: u64,
     /// Of these, replays that an earlier, interrupted analysis had finished.
     #[serde(default)]
@@ -59,9 +149,28 @@ pub struct Analysis {
     pub wall_seconds: f64,
     /// Median wall time of a baseline replay, in milliseconds.
     pub baseline_ms: f64,
+    /// Usable replays of the baseline.
     pub baseline_runs: u32,
+    /// Of these, the failed ones; only a confidence allows any.
+    #[serde(default)]
+    pub baseline_failures: u32,
+    /// The chance that the workload fails for no reason, estimated from these replays (never 0:
+    /// they are too few to exclude it).
+    #[serde(default)]
+    pub flake_rate: f64,
+    /// What was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<f64>,
     /// Sorted by verdict, then by name.
     pub features: Vec<FeatureVerdict>,
+    /// Absent if it was not asked for.
+    #[serde(default)]
+    pub joint: Option<Joint>,
+    #[serde(default)]
+    pub conflicts: Vec<Conflict>,
+    /// Sorted by feature, action and what appears.
+    #[serde(default)]
+    pub fallbacks: Vec<Fallback>,
     /// Calls of other ABIs that were seen and cannot be injected.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub foreign: Vec<crate::trace::ForeignCall>,
@@ -69,4 +178,103 @@ pub struct Analysis {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
     pub lost_events: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn feature(name: &str) -> Feature {
+        name.parse().expect("a syscall")
+    }
+
+    fn trial(passes: u32) -> Trial {
+        Trial {
+            runs: 3,
+            passes,
+            works: Some(passes == 3),
+            ..Trial::default()
+        }
+    }
+
+    fn analysis() -> Analysis {
+        Analysis {
+            schema: SCHEMA.to_owned(),
+            application: "nginx".to_owned(),
+            workload: "wrk".to_owned(),
+            replays: 12,
+            replays_reused: 0,
+            wall_seconds: 1.5,
+            baseline_ms: 20.0,
+            baseline_runs: 3,
+            baseline_failures: 0,
+            flake_rate: 0.125,
+            confidence: None,
+            features: vec![FeatureVerdict {
+                feature: feature("fcntl"),
+                kind: "syscall".to_owned(),
+                verdict: Verdict::Fake,
+                calls: 5,
+                seen_in: 3,
+                stub: trial(0),
+                fake: trial(3),
+                errnos: BTreeMap::from([(Errno::ENOSYS, trial(0))]),
+                basis: Basis::Measured,
+                error_bound: Some(0.1),
+            }],
+            joint: Some(Joint {
+                implement: vec![feature("read")],
+                fake: vec![feature("fcntl")],
+                runs: 3,
+                passes: 3,
+                ..Joint::default()
+            }),
+            conflicts: Vec::new(),
+            fallbacks: Vec::new(),
+            foreign: Vec::new(),
+            warnings: Vec::new(),
+            lost_events: 0,
+        }
+    }
+
+    #[test]
+    fn what_scripts_rely_on_is_where_they_look_for_it() {
+        let json = serde_json::to_value(analysis()).expect("serializable");
+        let row = &json["features"][0];
+        assert_eq!(json["schema"], "loupe.analysis/1");
+        assert_eq!(row["feature"], "fcntl");
+        assert_eq!(row["verdict"], "fake");
+        assert_eq!(row["basis"], "measured");
+        assert_eq!(
+            (&row["stub"]["runs"], &row["stub"]["passes"]),
+            (&json!(3), &json!(0))
+        );
+        let joint = &json["joint"];
+        assert_eq!(joint["implement"], json!(["read"]));
+        assert_eq!(
+            (&joint["stub"], &joint["fake"]),
+            (&json!([]), &json!(["fcntl"]))
+        );
+        assert_eq!((&joint["runs"], &joint["passes"]), (&json!(3), &json!(3)));
+        assert_eq!(
+            (&json["conflicts"], &json["fallbacks"]),
+            (&json!([]), &json!([]))
+        );
+        assert_eq!(json["lost_events"], 0);
+        let mut without = analysis();
+        without.joint = None;
+        let json = serde_json::to_value(without).expect("serializable");
+        assert_eq!(json["joint"], Value::Null);
+    }
+
+    #[test]
+    fn an_analysis_survives_json() {
+        let mut analysis = analysis();
+        analysis.features[0].basis = Basis::Implied { replay: 7 };
+        let text = serde_json::to_string(&analysis).expect("serializable");
+        let back: Analysis = serde_json::from_str(&text).expect("readable");
+        assert_eq!(back, analysis);
+    }
 }

@@ -29,3 +29,5 @@ pub mod syscalls;
 pub mod trace;
 #[cfg(feature = "user")]
 pub mod verdict;
+#[cfg(feature = "user")]
+pub mod wire;

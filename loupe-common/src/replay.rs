@@ -168,4 +168,7 @@ pub struct Replay {
     /// The workload's own metric, where its test prints one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metric: Option<f64>,
+    /// Of a server: whether a `listen` of the target succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listened: Option<bool>,
 }

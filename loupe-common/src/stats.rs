@@ -65,12 +65,14 @@ pub struct ForeignKey {
 /// the last one everything longer (over two seconds).
 pub const LATENCY_BUCKETS: usize = 32;
 
-/// Key of the latencies.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct LatencyKey {
-    pub slot: u32,
-    pub number: u32,
+/// Slots below this can record latencies: the room for them is in an array, which costs an
+/// eighth of a hash map, and a trace that wants latencies is somebody's who watches it.
+pub const LATENCY_SLOTS: u32 = 8;
+
+/// Where a slot's latencies of one syscall are; `slot` is below [`LATENCY_SLOTS`] and `number`
+/// below [`MAX_SYSCALL`].
+pub const fn latency_index(slot: u32, number: u32) -> u32 {
+    slot * MAX_SYSCALL as u32 + number
 }
 
 /// Time spent in one syscall of one slot.

@@ -2,24 +2,28 @@
 //!
 //! Puts tracer, launcher, replays, analysis and store together. It prints nothing.
 
+mod analysis;
+mod command;
+mod error;
+mod fingerprint;
+
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use loupe_common::policy::Policy;
 use loupe_common::progress::Progress;
 use loupe_common::replay::ExitStatus;
 use loupe_common::trace::Trace;
 
-/// Whose rights a workload runs with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    pub uid: u32,
-    pub gid: u32,
-    pub groups: Vec<u32>,
-}
+use crate::launcher::Launcher;
+pub use crate::launcher::protocol::Identity;
+use crate::store::Store;
+use crate::tracer::{Tracer, TracerError};
+use crate::{cgroup, lock};
+pub use error::{AnalyzeError, EngineError};
 
 /// How an analysis is done.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 pub struct AnalyzeOptions {
     /// Replays at a time; `None`: one per core.
@@ -28,6 +32,16 @@ pub struct AnalyzeOptions {
     pub replicas: Option<u32>,
     /// Forget the finished replays of this workload and start anew.
     pub fresh: bool,
+    /// Measure every feature alone, both ways.
+    pub exhaustive: bool,
+    /// Instead of a number of replicas: go on until a decision is right with this chance.
+    pub confidence: Option<f64>,
+    /// Where a feature cannot be stubbed with ENOSYS, try other errnos too.
+    pub errnos: bool,
+    /// A pass that looks wrong counts as a failure.
+    pub strict: bool,
+    /// Leave out the joint policy.
+    pub no_joint: bool,
 }
 
 /// Called with every step of a running analysis; must not block.
@@ -49,7 +63,7 @@ pub struct RunRequest {
 }
 
 /// One finished call, for `loupe trace --stream`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct StreamedCall {
     pub time_ns: u64,
     pub pid: u32,
@@ -62,7 +76,7 @@ pub struct StreamedCall {
 }
 
 /// What came of a [`RunRequest`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct RunReport {
     pub exit: ExitStatus,
     pub trace: Trace,
@@ -70,4 +84,33 @@ pub struct RunReport {
     pub injections: std::collections::BTreeMap<loupe_common::feature::Feature, u64>,
     pub target_execs: u64,
     pub wall_us: u64,
+}
+
+/// The engine. Starts its launcher at once and loads the in-kernel programs when they are
+/// first needed.
+pub struct Engine {
+    store: Arc<Store>,
+    launcher: Arc<Launcher>,
+    tracer: Mutex<Option<Tracer>>,
+}
+
+impl Engine {
+    pub fn start(store: Arc<Store>) -> Result<Engine, EngineError> {
+        cgroup::remove_orphans()?;
+        Ok(Engine {
+            store,
+            launcher: Arc::new(Launcher::start()?),
+            tracer: Mutex::default(),
+        })
+    }
+
+    /// The loaded in-kernel programs. Blocks while they are loaded.
+    fn tracer(&self) -> Result<Tracer, TracerError> {
+        let mut tracer = lock(&self.tracer);
+        if let Some(tracer) = &*tracer {
+            return Ok(tracer.clone());
+        }
+        let loaded = Tracer::load()?;
+        Ok(tracer.insert(loaded).clone())
+    }
 }

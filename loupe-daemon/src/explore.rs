@@ -1,12 +1,37 @@
 //! The analysis: which replay to ask for next, and what the answers say.
 //!
-//! Pure: it starts no process, reads no clock for a decision and touches no file. It knows
+//! Pure: it starts no process, takes no decision from a clock and touches no file. It knows
 //! the application only through a [`Replayer`], so that it is tested with simulated ones.
 
-use std::future::Future;
+mod analysis;
+mod baseline;
+mod confidence;
+mod errnos;
+mod fallbacks;
+mod group;
+mod joint;
+mod ledger;
+pub mod priors;
+#[cfg(test)]
+mod properties;
+mod run;
+mod scheduler;
+#[cfg(test)]
+mod simulated;
+mod single;
+mod suspicion;
+mod tally;
 
+use std::future::Future;
+use std::time::Instant;
+
+use futures::stream::{FuturesUnordered, StreamExt};
+use loupe_common::analysis::Analysis;
 use loupe_common::policy::Policy;
+use loupe_common::progress::Progress;
 use loupe_common::replay::Replay;
+
+use scheduler::{Scheduler, Step};
 
 /// One replay that the analysis asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -37,4 +62,152 @@ pub trait Replayer: Sync {
         &self,
         request: &Request,
     ) -> impl Future<Output = Result<Recorded, ReplayError>> + Send;
+}
+
+/// What is analysed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    pub application: String,
+    pub workload: String,
+}
+
+/// How the analysis is done.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExploreOptions {
+    /// Replays at a time.
+    pub jobs: usize,
+    /// Replays that must all pass before a policy is said to work. With more than one, a
+    /// failure counts only when a second one confirms it.
+    pub replicas: u32,
+    /// Replays of the baseline.
+    pub baseline_replicas: u32,
+    /// Instead of a number of replicas: go on until a decision is right with this chance (below
+    /// 1). A workload that fails now and then is then measured, not refused.
+    pub confidence: Option<f64>,
+    /// Measure every feature alone both ways, instead of many at once where most of them
+    /// probably work.
+    pub exhaustive: bool,
+    /// Where a feature cannot be stubbed with ENOSYS, try other errnos too.
+    pub errnos: bool,
+    /// A replay that passes but looks wrong (next to no calls, nothing sent, new complaints, a
+    /// metric far off) counts as failed.
+    pub strict: bool,
+    /// Find out, too, what can be left out all at once.
+    pub joint: bool,
+}
+
+impl Default for ExploreOptions {
+    fn default() -> ExploreOptions {
+        ExploreOptions {
+            jobs: 1,
+            replicas: 3,
+            baseline_replicas: 3,
+            confidence: None,
+            exhaustive: false,
+            errnos: false,
+            strict: false,
+            joint: true,
+        }
+    }
+}
+
+/// Why there is no analysis.
+#[derive(Debug, thiserror::Error)]
+pub enum ExploreError {
+    #[error("the workload fails as it is, with nothing stubbed or faked (replay {id}): {}", replay.outcome)]
+    BaselineFails { id: i64, replay: Box<Replay> },
+    #[error(
+        "the workload is flaky: {passes} of {runs} replays passed with nothing stubbed or faked; \
+         replay {id} {}", replay.outcome
+    )]
+    BaselineFlaps {
+        passes: u32,
+        runs: u32,
+        /// A failing replay.
+        id: i64,
+        replay: Box<Replay>,
+    },
+    #[error("the workload cannot be measured (replay {id}): {why}")]
+    BaselineInvalid {
+        id: i64,
+        why: String,
+        replay: Box<Replay>,
+    },
+    #[error(
+        "the test passed, but the target made no syscall (replay {id}, target started {} times)",
+        replay.target_execs
+    )]
+    NothingTraced { id: i64, replay: Box<Replay> },
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+}
+
+/// Analyses an application. Every replay that is started is also waited for, whatever happens
+/// to the others, so that a replayer can clean up after each.
+pub async fn analyze<R: Replayer>(
+    replayer: &R,
+    subject: &Subject,
+    options: &ExploreOptions,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Analysis, ExploreError> {
+    let begin = Instant::now();
+    let mut scheduler = Scheduler::new(subject, options);
+    let mut running = FuturesUnordered::new();
+    let mut phase = "";
+    let mut broken: Option<ReplayError> = None;
+    loop {
+        let step = match broken {
+            None => scheduler.next(),
+            Some(_) => Step::Wait,
+        };
+        if scheduler.phase() != phase {
+            phase = scheduler.phase();
+            let name = phase.to_owned();
+            progress(Progress::Phase { name });
+        }
+        match step {
+            Step::Run(request) => running.push(async move {
+                let answer = replayer.replay(&request).await;
+                (request, answer)
+            }),
+            Step::Done(outcome) => {
+                let mut outcome = *outcome;
+                if let Ok(analysis) = &mut outcome {
+                    analysis.wall_seconds = begin.elapsed().as_secs_f64();
+                }
+                return outcome;
+            }
+            Step::Wait => match (running.next().await, &broken) {
+                (Some((request, Ok(recorded))), _) => {
+                    scheduler.record(&request, &recorded);
+                    progress(replayed(&recorded));
+                }
+                (Some((_, Err(error))), None) => broken = Some(error),
+                // One reason is enough; those that follow are mostly its consequences.
+                (Some((_, Err(error))), Some(_)) => {
+                    tracing::debug!(%error, "another replay broke too");
+                }
+                (None, _) => {
+                    let error = broken.expect("the scheduler waits only for running replays");
+                    return Err(error.into());
+                }
+            },
+        }
+        let (done, running, left) = scheduler.counts();
+        progress(Progress::Counts {
+            done,
+            running,
+            left,
+        });
+    }
+}
+
+fn replayed(recorded: &Recorded) -> Progress {
+    Progress::Replayed {
+        id: recorded.id,
+        policy: recorded.replay.policy.clone(),
+        outcome: recorded.replay.outcome.clone(),
+        wall_us: recorded.replay.timing.wall_us,
+        reused: recorded.reused,
+    }
 }

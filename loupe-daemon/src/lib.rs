@@ -4,7 +4,24 @@
 //! workload once; `explore` decides which replays to ask for; `store` keeps them; `engine`
 //! puts these together for the two front doors, `client` and `server`; `report` prints.
 
+pub mod backend;
+pub mod cgroup;
+pub mod client;
+pub mod doctor;
 pub mod engine;
 pub mod explore;
+pub mod inject;
+pub mod launcher;
+pub mod link;
 pub mod replay;
+pub mod report;
+pub mod server;
 pub mod store;
+pub mod tracer;
+
+/// Locks a mutex whose data stays valid even if a holder panicked.
+pub(crate) fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}

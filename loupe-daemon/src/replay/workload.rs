@@ -25,6 +25,17 @@ pub enum Mode {
     Batch,
 }
 
+/// How a server is ended after its test.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StopWith {
+    /// At once (SIGKILL): what an application does while it shuts down is not measured.
+    #[default]
+    Kill,
+    /// SIGTERM, then SIGKILL after `limits.stop`: the shutdown is traced and injected too.
+    Term,
+}
+
 /// A command line: a list of words, or one string for `sh -c`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -99,6 +110,9 @@ pub struct Workload {
     /// Host paths that the application may really write to (default: none).
     #[serde(default)]
     pub writable: Vec<PathBuf>,
+    /// How a server is ended (default: kill).
+    #[serde(default)]
+    pub stop: StopWith,
     #[serde(default)]
     pub limits: Limits,
     /// The directory that relative paths of the file start from; not part of the file.
@@ -160,8 +174,8 @@ impl Workload {
         Ok(workload)
     }
 
-    /// What the types cannot say.
-    fn check(&self) -> Result<(), String> {
+    /// What the types cannot say; for a workload that did not come from [`Workload::parse`].
+    pub fn check(&self) -> Result<(), String> {
         for (key, name) in [
             ("application", &self.application),
             ("workload", &self.workload),

@@ -1,0 +1,158 @@
+//! Builds the in-kernel programs (`loupe-ebpf`) and tells the compiler where the object is, by
+//! `LOUPE_EBPF_OBJECT`.
+//!
+//! Where the machine cannot build them, the object is an empty file and a warning names the cure,
+//! so that `cargo check` works anywhere. Where it can and the build fails, this build fails too.
+
+#[path = "build/nested.rs"]
+mod nested;
+#[path = "build/toolchain.rs"]
+mod toolchain;
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::exit;
+
+use toolchain::{Linker, Missing, Toolchain};
+
+const SKIP: &str = "LOUPE_SKIP_EBPF";
+
+fn main() {
+    let out = PathBuf::from(variable("OUT_DIR"));
+    let package = PathBuf::from(variable("CARGO_MANIFEST_DIR"));
+    let workspace = package.parent().unwrap_or(&package);
+    println!("cargo:rerun-if-env-changed={SKIP}");
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=build");
+
+    let target = toolchain::target_triple(variable("CARGO_CFG_TARGET_ENDIAN") == "big");
+    let object = if env::var_os(SKIP).is_some_and(|value| value == "1") {
+        without_object(&out, &format!("{SKIP}=1"))
+    } else {
+        match toolchain::find(target) {
+            Ok((toolchain, linker)) => {
+                watch_sources(workspace, &toolchain, &linker);
+                match build(workspace, &out, target, &toolchain, &linker) {
+                    Ok(object) => object,
+                    Err(message) => {
+                        eprintln!("{message}");
+                        exit(1);
+                    }
+                }
+            }
+            Err(missing) => {
+                watch_for_tools();
+                without_object(&out, &explain(&missing))
+            }
+        }
+    };
+    println!("cargo:rustc-env=LOUPE_EBPF_OBJECT={}", object.display());
+}
+
+/// A variable that cargo sets for every build script.
+fn variable(name: &str) -> String {
+    match env::var(name) {
+        Ok(value) => value,
+        Err(error) => {
+            eprintln!("{name}: {error}; run this build script by cargo");
+            exit(1);
+        }
+    }
+}
+
+fn explain(missing: &Missing) -> String {
+    format!("{missing}; `cargo xtask setup` installs what is needed")
+}
+
+/// An empty object, so that whatever does not load it still compiles.
+fn without_object(out: &Path, reason: &str) -> PathBuf {
+    println!(
+        "cargo:warning=the in-kernel programs are left out, so tracing will not work: {reason}"
+    );
+    let object = out.join("none.o");
+    if let Err(error) = fs::write(&object, b"") {
+        eprintln!("cannot write {}: {error}", object.display());
+        exit(1);
+    }
+    object
+}
+
+/// Everything that the object is made of or by.
+fn watch_sources(workspace: &Path, toolchain: &Toolchain, linker: &Linker) {
+    for path in [
+        "Cargo.toml",
+        "Cargo.lock",
+        "loupe-ebpf/Cargo.toml",
+        "loupe-ebpf/src",
+        "loupe-common/Cargo.toml",
+        "loupe-common/src",
+    ] {
+        println!("cargo:rerun-if-changed={}", workspace.join(path).display());
+    }
+    for path in [&toolchain.rustc, &linker.path] {
+        println!("cargo:rerun-if-changed={}", path.display());
+    }
+}
+
+/// Places that change when the missing tools come. Not the tools themselves: a watched path that
+/// does not exist would make cargo run this script, and compile the crate, every time.
+fn watch_for_tools() {
+    let places = [
+        Some(PathBuf::from("/usr/bin")),
+        Some(PathBuf::from("/usr/lib/rustlib")),
+        toolchain::cargo_home().map(|home| home.join("bin")),
+        toolchain::rustup_home().map(|home| home.join("update-hashes")),
+    ];
+    for place in places.into_iter().flatten().filter(|place| place.exists()) {
+        println!("cargo:rerun-if-changed={}", place.display());
+    }
+}
+
+fn build(
+    workspace: &Path,
+    out: &Path,
+    target: &str,
+    toolchain: &Toolchain,
+    linker: &Linker,
+) -> Result<PathBuf, String> {
+    let target_directory = nested::target_directory(workspace, out);
+    let mut cargo = nested::cargo(
+        "build",
+        toolchain,
+        linker,
+        target,
+        &variable("CARGO_CFG_TARGET_ARCH"),
+    );
+    cargo
+        .current_dir(workspace)
+        .arg("--target-dir")
+        .arg(&target_directory);
+    let output = cargo
+        .output()
+        .map_err(|error| format!("cannot run {}: {error}", toolchain.cargo.display()))?;
+    let messages = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        return Err(format!(
+            "the in-kernel programs do not build by {} ({}):\n{messages}",
+            toolchain.cargo.display(),
+            output.status
+        ));
+    }
+    for line in messages.lines() {
+        println!("cargo:warning={line}");
+    }
+    let built = target_directory
+        .join(target)
+        .join("release")
+        .join(nested::BINARY);
+    let object = out.join("loupe.o");
+    fs::copy(&built, &object).map_err(|error| {
+        format!(
+            "cannot copy {} to {}: {error}",
+            built.display(),
+            object.display()
+        )
+    })?;
+    Ok(object)
+}

@@ -1,0 +1,125 @@
+//! What the two front doors ask for: the engine and the database behind one narrow trait, with
+//! errors in the form that reaches the user. `loupe` answers it in its own process, `louped`
+//! for its clients; tests answer it with something small.
+
+mod here;
+
+use std::future::Future;
+use std::os::fd::OwnedFd;
+
+use loupe_common::analysis::Analysis;
+use loupe_common::feature::Feature;
+use loupe_common::wire::{Failure, code, exit};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::{AnalyzeOptions, Identity, ProgressSink, RunReport, RunRequest, StreamedCall};
+use crate::replay::Workload;
+use crate::report::Explanation;
+use crate::store::{Listed, StoredAnalysis};
+
+pub use here::{Here, Library, default_database, own_identity};
+
+/// Whose results and jobs somebody may see: root everybody's, others their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Viewer {
+    Everything,
+    Owner(u32),
+}
+
+impl Viewer {
+    pub fn of(identity: &Identity) -> Viewer {
+        match identity.uid {
+            0 => Viewer::Everything,
+            uid => Viewer::Owner(uid),
+        }
+    }
+
+    /// The one owner whose results count; `None`: all.
+    pub fn owner(self) -> Option<u32> {
+        match self {
+            Viewer::Everything => None,
+            Viewer::Owner(uid) => Some(uid),
+        }
+    }
+
+    pub fn sees(self, uid: u32) -> bool {
+        self == Viewer::Everything || self == Viewer::Owner(uid)
+    }
+}
+
+/// Influence on a command that runs.
+#[derive(Debug)]
+pub struct RunControl {
+    /// Ends the command and everything that it started.
+    pub cancel: CancellationToken,
+    /// Signals to pass on to the command.
+    pub signals: mpsc::Receiver<i32>,
+}
+
+/// The engine and the database.
+pub trait Backend: Send + Sync + 'static {
+    /// When `cancel` fires, nothing of the running replays is left once this returns.
+    fn analyze(
+        &self,
+        workload: Workload,
+        identity: Identity,
+        options: AnalyzeOptions,
+        progress: ProgressSink,
+        cancel: CancellationToken,
+    ) -> impl Future<Output = Result<Analysis, Failure>> + Send;
+
+    /// Runs a command once with this standard input, output and error.
+    fn run(
+        &self,
+        request: RunRequest,
+        stdio: [OwnedFd; 3],
+        calls: Option<mpsc::Sender<StreamedCall>>,
+        control: RunControl,
+    ) -> impl Future<Output = Result<RunReport, Failure>> + Send;
+
+    /// Blocks, briefly, like the ones below.
+    fn list(&self, viewer: Viewer) -> Result<Vec<Listed>, Failure>;
+
+    fn show(
+        &self,
+        viewer: Viewer,
+        application: &str,
+        workload: Option<&str>,
+    ) -> Result<StoredAnalysis, Failure>;
+
+    fn explain(
+        &self,
+        viewer: Viewer,
+        application: &str,
+        workload: Option<&str>,
+        feature: &Feature,
+    ) -> Result<Explanation, Failure>;
+}
+
+/// There is no finished analysis of that name.
+pub fn not_analyzed(application: &str, workload: Option<&str>) -> Failure {
+    let name = match workload {
+        Some(workload) => format!("{application}/{workload}"),
+        None => application.to_owned(),
+    };
+    Failure::new(
+        code::NOT_FOUND,
+        exit::USAGE,
+        format!("there is no finished analysis of {name} in the database"),
+    )
+    .hint("`loupe list` shows what there is; `loupe analyze WORKLOAD.toml` makes one")
+}
+
+/// The analysis is there, the feature is not in it.
+pub fn not_used(analysis: &Analysis, feature: &Feature) -> Failure {
+    let (application, workload) = (&analysis.application, &analysis.workload);
+    Failure::new(
+        code::NOT_FOUND,
+        exit::USAGE,
+        format!("{application}/{workload} never used {feature}, so there is no verdict on it"),
+    )
+    .hint(format!(
+        "`loupe show {application} --workload {workload}` lists what it used"
+    ))
+}

@@ -1,0 +1,189 @@
+//! The backend of this very process: the engine and the database for real.
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use loupe_common::analysis::Analysis;
+use loupe_common::feature::Feature;
+use loupe_common::wire::{Failure, code, exit};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{Backend, RunControl, Viewer, not_analyzed, not_used};
+use crate::engine::{
+    AnalyzeError, AnalyzeOptions, Engine, EngineError, Identity, ProgressSink, RunReport,
+    RunRequest, StreamedCall,
+};
+use crate::replay::Workload;
+use crate::report::Explanation;
+use crate::store::{Listed, Store, StoreError, StoredAnalysis};
+
+/// The database of the system, for root.
+const SYSTEM_DATABASE: &str = "/var/lib/loupe/loupe.db";
+
+/// Where the database is when nobody says: for others than root, in their own state directory.
+/// `None` where they have no home either.
+pub fn default_database() -> Option<PathBuf> {
+    if nix::unistd::geteuid().is_root() {
+        return Some(PathBuf::from(SYSTEM_DATABASE));
+    }
+    let directory = |name| std::env::var_os(name).map(PathBuf::from);
+    directory("XDG_STATE_HOME")
+        .filter(|path| path.is_absolute())
+        .or_else(|| Some(directory("HOME")?.join(".local/state")))
+        .map(|state| state.join("loupe/loupe.db"))
+}
+
+/// Whose rights this process has.
+pub fn own_identity() -> Identity {
+    Identity {
+        uid: nix::unistd::geteuid().as_raw(),
+        gid: nix::unistd::getegid().as_raw(),
+        // It fails only for a buffer that is too small, which is nix's to see to.
+        groups: nix::unistd::getgroups()
+            .unwrap_or_default()
+            .into_iter()
+            .map(nix::unistd::Gid::as_raw)
+            .collect(),
+    }
+}
+
+/// A database, for those who only want to look something up.
+#[derive(Debug)]
+pub struct Library {
+    store: Arc<Store>,
+}
+
+impl Library {
+    pub fn open(path: &Path) -> Result<Library, Failure> {
+        let store = Store::open(path).map_err(store_failure)?;
+        Ok(Library {
+            store: Arc::new(store),
+        })
+    }
+
+    pub fn list(&self, viewer: Viewer) -> Result<Vec<Listed>, Failure> {
+        self.store.list_of(viewer.owner()).map_err(store_failure)
+    }
+
+    pub fn show(
+        &self,
+        viewer: Viewer,
+        application: &str,
+        workload: Option<&str>,
+    ) -> Result<StoredAnalysis, Failure> {
+        self.store
+            .latest_analysis_of(viewer.owner(), application, workload)
+            .map_err(store_failure)?
+            .ok_or_else(|| not_analyzed(application, workload))
+    }
+
+    pub fn explain(
+        &self,
+        viewer: Viewer,
+        application: &str,
+        workload: Option<&str>,
+        feature: &Feature,
+    ) -> Result<Explanation, Failure> {
+        let stored = self.show(viewer, application, workload)?;
+        let evidence = self
+            .store
+            .evidence(stored.id, feature)
+            .map_err(store_failure)?;
+        Explanation::new(&stored, feature, &evidence)
+            .ok_or_else(|| not_used(&stored.analysis, feature))
+    }
+}
+
+/// Engine and database in this process.
+pub struct Here {
+    engine: Engine,
+    library: Library,
+}
+
+impl Here {
+    /// Opens the database and starts the engine's launcher.
+    pub fn start(database: &Path) -> Result<Here, Failure> {
+        let library = Library::open(database)?;
+        let engine = Engine::start(Arc::clone(&library.store)).map_err(engine_failure)?;
+        Ok(Here { engine, library })
+    }
+}
+
+impl Backend for Here {
+    async fn analyze(
+        &self,
+        workload: Workload,
+        identity: Identity,
+        options: AnalyzeOptions,
+        progress: ProgressSink,
+        cancel: CancellationToken,
+    ) -> Result<Analysis, Failure> {
+        self.engine
+            .analyze(&workload, &identity, &options, progress, cancel)
+            .await
+            .map_err(analyze_failure)
+    }
+
+    async fn run(
+        &self,
+        request: RunRequest,
+        stdio: [OwnedFd; 3],
+        calls: Option<mpsc::Sender<StreamedCall>>,
+        mut control: RunControl,
+    ) -> Result<RunReport, Failure> {
+        let cancel = control.cancel;
+        let running = self.engine.run(request, stdio, calls, cancel.clone());
+        tokio::pin!(running);
+        let mut signals_open = true;
+        loop {
+            tokio::select! {
+                report = &mut running => return report.map_err(engine_failure),
+                signal = control.signals.recv(), if signals_open => match signal {
+                    // The engine knows one way to end a command: SIGTERM, then SIGKILL.
+                    Some(_) => cancel.cancel(),
+                    None => signals_open = false,
+                },
+            }
+        }
+    }
+
+    fn list(&self, viewer: Viewer) -> Result<Vec<Listed>, Failure> {
+        self.library.list(viewer)
+    }
+
+    fn show(
+        &self,
+        viewer: Viewer,
+        application: &str,
+        workload: Option<&str>,
+    ) -> Result<StoredAnalysis, Failure> {
+        self.library.show(viewer, application, workload)
+    }
+
+    fn explain(
+        &self,
+        viewer: Viewer,
+        application: &str,
+        workload: Option<&str>,
+        feature: &Feature,
+    ) -> Result<Explanation, Failure> {
+        self.library.explain(viewer, application, workload, feature)
+    }
+}
+
+fn store_failure(error: StoreError) -> Failure {
+    Failure::from_error(error.exit_code(), &error).explained(error.hint(), None)
+}
+
+fn engine_failure(error: EngineError) -> Failure {
+    Failure::from_error(error.exit_code(), &error).explained(error.hint(), None)
+}
+
+fn analyze_failure(error: AnalyzeError) -> Failure {
+    if matches!(error, AnalyzeError::Cancelled) {
+        return Failure::new(code::CANCELLED, exit::INTERRUPTED, error.to_string());
+    }
+    Failure::from_error(error.exit_code(), &error).explained(error.hint(), error.output())
+}

@@ -1,0 +1,9 @@
+//! The command line.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // The launcher is this binary too; it wants a process without threads.
+    loupe_daemon::launcher::main_if_asked();
+    loupe_daemon::client::main()
+}

@@ -1,0 +1,113 @@
+//! The command line `loupe`: arguments, the way to the engine, progress, output, exit codes.
+//! One file per command; no command measures anything itself.
+//!
+//! Results go to standard output, everything else to standard error, whatever `--json` says.
+//! `docs/exit-codes.md` is the contract of the exit codes.
+
+mod args;
+mod commands;
+mod door;
+mod output;
+mod progress;
+mod signals;
+mod sys;
+mod talk;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use loupe_common::wire::{Failure, exit};
+
+use args::{Cli, Command};
+pub use output::print_failure;
+
+/// How `loupe` ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    Code(u8),
+    /// By the signal that the command died of.
+    Signal(i32),
+}
+
+impl Ending {
+    const OK: Ending = Ending::Code(exit::OK);
+}
+
+/// The definition of the command line, for manual pages and completions.
+pub fn definition() -> clap::Command {
+    Cli::command()
+}
+
+/// Does what the arguments say.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
+    log(cli.global.verbose);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let ending = match runtime {
+        Ok(runtime) => runtime.block_on(dispatch(cli)),
+        Err(error) => Err(Failure::internal("cannot start the runtime").because(Some(&error))),
+    };
+    match ending {
+        Ok(Ending::Code(code)) => ExitCode::from(code),
+        Ok(Ending::Signal(signal)) => sys::die_by(signal),
+        Err(failure) => {
+            print_failure("loupe", &failure);
+            ExitCode::from(failure.exit_code)
+        }
+    }
+}
+
+/// Help, or what is wrong with the arguments.
+fn refuse(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        // A reader that has gone away has got enough.
+        let _ = error.print();
+        return ExitCode::from(exit::OK);
+    }
+    let text = error.render().to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    output::print_usage_error(text);
+    ExitCode::from(exit::USAGE)
+}
+
+async fn dispatch(cli: Cli) -> Result<Ending, Failure> {
+    let global = cli.global;
+    match cli.command {
+        Command::Doctor(args) => commands::doctor::run(&global, &args).await,
+        Command::Trace(args) => commands::trace::run(&global, args).await,
+        Command::Run(args) => commands::run::run(&global, args).await,
+        Command::Analyze(args) => commands::analyze::run(&global, &args).await,
+        Command::List(args) => commands::list::run(&global, &args).await,
+        Command::Show(args) => commands::show::run(&global, &args).await,
+        Command::Explain(args) => commands::explain::run(&global, &args).await,
+        Command::Jobs(args) => commands::jobs::run(&global, &args).await,
+        Command::Cancel(args) => commands::cancel::run(&global, &args).await,
+        Command::Watch(args) => commands::watch::run(&global, &args).await,
+    }
+}
+
+/// The engine's own messages; only warnings unless asked for more.
+fn log(verbose: u8) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "info",
+        _ => "debug",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("LOUPE_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .without_time()
+        .with_target(false)
+        .init();
+}
+
+#[cfg(test)]
+mod tests;

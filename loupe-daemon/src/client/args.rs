@@ -1,0 +1,344 @@
+//! The command line's definition: the one source of arguments, help, manual and completions.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Parser, Subcommand, ValueHint};
+use loupe_common::feature::{Feature, UnknownFeature};
+use loupe_common::policy::Action;
+use loupe_common::wire::{DEFAULT_SOCKET, JobId};
+
+/// Measures which Linux features an application needs.
+///
+/// Loupe replays an application's workload with one syscall after the other left out: stubbed
+/// (it fails with ENOSYS) or faked (it returns 0 and does nothing). What the workload still
+/// passes without is what an OS need not implement.
+#[derive(Debug, Parser)]
+#[command(
+    name = "loupe",
+    version,
+    max_term_width = 100,
+    after_help = "\
+Examples:
+  loupe doctor                              what this host can do, and the cure for what not
+  loupe trace -- ls -l                      the syscalls of a command
+  loupe run --stub futex --fake brk -- ls   a command without futex and brk
+  loupe analyze nginx.toml                  which syscalls nginx needs, and why
+  loupe explain nginx futex                 the evidence for one verdict
+
+Exit codes: 0 works, 1 a finding, 2 usage, 3 the measurement is invalid, 125 Loupe failed,
+126 and 127 the command cannot be executed or found. `run` and `trace` end as the command does."
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command takes.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// Use this database, without the daemon [default: /var/lib/loupe/loupe.db for root, else
+    /// $XDG_STATE_HOME/loupe/loupe.db]
+    #[arg(long, value_name = "PATH", global = true, value_hint = ValueHint::FilePath)]
+    pub db: Option<PathBuf>,
+
+    /// Work in this process, even if the daemon runs
+    #[arg(long, global = true)]
+    pub local: bool,
+
+    /// The daemon's socket
+    #[arg(long, value_name = "PATH", global = true, env = "LOUPE_SOCKET",
+          default_value = DEFAULT_SOCKET, value_hint = ValueHint::FilePath)]
+    pub socket: PathBuf,
+
+    /// Say more on standard error; twice for even more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Doctor(Doctor),
+    Trace(Trace),
+    Run(Run),
+    Analyze(Analyze),
+    List(List),
+    Show(Show),
+    Explain(Explain),
+    Jobs(Jobs),
+    Cancel(Cancel),
+    Watch(Watch),
+}
+
+/// Check what this host can do, and tell the cure for what it cannot
+///
+/// Exits with 1 when something that Loupe needs is missing.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Print JSON (schema loupe.doctor/1)
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Run a command and print its syscalls: calls, errors, time
+///
+/// The command has standard input, output and error for itself; the summary goes to standard
+/// error when it has ended, or to a file (-o). Loupe ends as the command does: with its exit
+/// status, or by the same signal.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  loupe trace -- ls -l
+  loupe trace --stream -o calls.txt -- redis-server --port 0
+  loupe trace --json -o trace.json -- make -j4
+  loupe trace --target /usr/sbin/nginx -- prove t/    only nginx, wherever it is started")]
+pub struct Trace {
+    /// One line per call, as it ends; then the summary
+    #[arg(long)]
+    pub stream: bool,
+
+    /// Print JSON (schema loupe.trace/1); with --stream, one object a line, the summary last
+    #[arg(long)]
+    pub json: bool,
+
+    /// Write to this file instead of standard error
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub what: What,
+}
+
+/// Run a command once with syscalls stubbed or faked
+///
+/// When it has ended, standard error tells how often each injection fired. Loupe ends as the
+/// command does: with its exit status, or by the same signal.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  loupe run --stub futex -- memcached -h
+  loupe run --stub openat=EPERM --fake brk -- cat /etc/hostname
+  loupe run --stub sendfile --target /usr/sbin/nginx -- sh -c './start.sh; ./test.sh'")]
+pub struct Run {
+    /// Let a syscall fail, with ENOSYS or the errno given; may be repeated
+    #[arg(long, value_name = "SYSCALL[=ERRNO]", value_parser = stub)]
+    pub stub: Vec<(Feature, Action)>,
+
+    /// Let a syscall return 0 and do nothing; may be repeated
+    #[arg(long, value_name = "SYSCALL", value_parser = feature)]
+    pub fake: Vec<Feature>,
+
+    /// Write a report (schema loupe.run/1) to this file, or to standard output (-)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub json: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub what: What,
+}
+
+/// A command, and the part of it that counts.
+#[derive(Debug, Args)]
+pub struct What {
+    /// The binary that counts, with what it starts, wherever in the command it is executed
+    /// [default: the command's own]
+    #[arg(long, value_name = "BINARY", value_hint = ValueHint::ExecutablePath)]
+    pub target: Option<PathBuf>,
+
+    /// The command and its arguments, after `--`
+    #[arg(last = true, required = true, value_name = "COMMAND",
+          value_hint = ValueHint::CommandWithArguments)]
+    pub command: Vec<String>,
+}
+
+/// Analyse a workload: which syscalls can be stubbed, which faked, which are required
+///
+/// Finished replays are kept: an analysis that was interrupted goes on where it stopped when it
+/// is started again. Ctrl-C waits until nothing of the running replays is left.
+///
+/// Exits with 1 when a verdict could not be reached, with 3 when the workload cannot be
+/// measured (its test fails or flaps without any injection, or events were lost).
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  loupe analyze nginx.toml
+  loupe analyze nginx.toml --jobs 4 --json > nginx.json
+  loupe analyze redis.toml --detach        then: loupe jobs, loupe watch JOB")]
+pub struct Analyze {
+    /// The workload file (docs/workloads.md)
+    #[arg(value_name = "WORKLOAD.toml", value_hint = ValueHint::FilePath)]
+    pub workload: PathBuf,
+
+    /// Replays at a time [default: one per core]
+    #[arg(short, long, value_name = "N", value_parser = at_least_one::<usize>)]
+    pub jobs: Option<usize>,
+
+    /// Replays of each policy [default: what the workload file says, else 3]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<u32>)]
+    pub replicas: Option<u32>,
+
+    /// Measure every syscall alone, both ways, instead of many at once where most of them
+    /// probably work
+    #[arg(long)]
+    pub exhaustive: bool,
+
+    /// Repeat each replay until its verdict is right with this chance, such as 0.99; measures a
+    /// workload that fails now and then, too
+    #[arg(long, value_name = "P", value_parser = chance, conflicts_with = "replicas")]
+    pub confidence: Option<f64>,
+
+    /// Where a syscall cannot fail with ENOSYS, try EPERM, EINVAL, EOPNOTSUPP (ioctl: ENOTTY) too
+    #[arg(long)]
+    pub errnos: bool,
+
+    /// Count a pass that looks wrong (nothing sent, a tenth of the calls) as a failure
+    #[arg(long)]
+    pub strict: bool,
+
+    /// Do not look for what can be left out all at once
+    #[arg(long)]
+    pub no_joint: bool,
+
+    /// Forget the replays of an interrupted analysis and begin anew
+    #[arg(long)]
+    pub fresh: bool,
+
+    /// Print the result as JSON (schema loupe.analysis/1)
+    #[arg(long)]
+    pub json: bool,
+
+    /// Leave it to the daemon and print the job's number
+    #[arg(long, conflicts_with_all = ["local", "db"])]
+    pub detach: bool,
+}
+
+/// List what was analysed
+#[derive(Debug, Args)]
+pub struct List {
+    /// Print JSON (schema loupe.list/1)
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Print the newest verdicts on an application
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  loupe show nginx
+  loupe show nginx/wrk --json")]
+pub struct Show {
+    #[command(flatten)]
+    pub subject: Subject,
+
+    /// Print JSON (schema loupe.analysis/1)
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Tell why a syscall got its verdict: replays, exit statuses, output, differences
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  loupe explain nginx futex
+  loupe explain nginx futex --workload wrk --json")]
+pub struct Explain {
+    #[command(flatten)]
+    pub subject: Subject,
+
+    /// The syscall
+    #[arg(value_name = "FEATURE", value_parser = feature)]
+    pub feature: Feature,
+
+    /// Print JSON (schema loupe.explain/1)
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// An application and, where it has several, one of its workloads.
+#[derive(Debug, Args)]
+pub struct Subject {
+    /// The application, or APP/WORKLOAD
+    #[arg(value_name = "APP")]
+    pub application: String,
+
+    /// The workload, where the application has several
+    #[arg(short, long, value_name = "WORKLOAD")]
+    pub workload: Option<String>,
+}
+
+impl Subject {
+    /// Application and workload, whichever way they were given.
+    pub fn names(&self) -> (&str, Option<&str>) {
+        match (self.application.split_once('/'), &self.workload) {
+            (Some((application, workload)), None) => (application, Some(workload)),
+            (_, workload) => (&self.application, workload.as_deref()),
+        }
+    }
+}
+
+/// List the daemon's jobs
+#[derive(Debug, Args)]
+pub struct Jobs {
+    /// Print JSON (schema loupe.jobs/1)
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Cancel a job of the daemon
+#[derive(Debug, Args)]
+pub struct Cancel {
+    /// Its number, from `loupe jobs`
+    #[arg(value_name = "JOB")]
+    pub job: JobId,
+}
+
+/// Follow a job of the daemon to its end; any number of clients can
+#[derive(Debug, Args)]
+pub struct Watch {
+    /// Its number, from `loupe jobs`
+    #[arg(value_name = "JOB")]
+    pub job: JobId,
+
+    /// Print the result as JSON (schema loupe.analysis/1)
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn feature(text: &str) -> Result<Feature, UnknownFeature> {
+    text.parse()
+}
+
+/// `futex`, or `futex=EPERM`.
+fn stub(text: &str) -> Result<(Feature, Action), String> {
+    let Some((feature, errno)) = text.split_once('=') else {
+        let feature: Feature = text
+            .parse()
+            .map_err(|error: UnknownFeature| error.to_string())?;
+        return Ok((feature, Action::STUB));
+    };
+    let feature: Feature = feature
+        .parse()
+        .map_err(|error: UnknownFeature| error.to_string())?;
+    let errno = errno
+        .parse()
+        .map_err(|error: loupe_common::errno::UnknownErrno| error.to_string())?;
+    Ok((feature, Action::Stub(errno)))
+}
+
+fn at_least_one<N: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<N, String> {
+    match text.parse::<N>() {
+        Ok(number) if number >= N::from(1) => Ok(number),
+        _ => Err("a whole number of at least 1 is needed".to_owned()),
+    }
+}
+
+/// Above one half and below one.
+fn chance(text: &str) -> Result<f64, String> {
+    let chance: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if chance > 0.5 && chance < 1.0 {
+        Ok(chance)
+    } else {
+        Err("must be above 0.5 and below 1".to_owned())
+    }
+}

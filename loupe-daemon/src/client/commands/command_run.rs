@@ -1,0 +1,316 @@
+//! A command that is run once, for `trace` and `run`: with the standard input, output and error
+//! of `loupe`, here or by the daemon; and the way in which it ended.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use loupe_common::policy::Policy;
+use loupe_common::replay::ExitStatus;
+use loupe_common::wire::{Failure, Reply, Request, RunOnce};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::stream::CallWriter;
+use crate::backend::{Backend, Here, RunControl, own_identity};
+use crate::client::args::{Global, What};
+use crate::client::door::{self, Door, Need};
+use crate::client::signals::Signals;
+use crate::client::talk::{self, Talk};
+use crate::client::{Ending, output};
+use crate::engine::{RunReport, RunRequest, StreamedCall};
+
+/// Calls that wait for a slow reader of the stream before the tracer has to wait.
+const BACKLOG: usize = 4096;
+
+/// Calls that are written at once.
+const BATCH: usize = 512;
+
+/// Signals that wait to be passed on.
+const SIGNALS: usize = 16;
+
+/// Runs the command to its end.
+pub async fn run(
+    global: &Global,
+    what: What,
+    policy: Policy,
+    latency: bool,
+    stream: Option<CallWriter>,
+) -> Result<RunReport, Failure> {
+    let request = RunRequest {
+        command: what.command,
+        environment: environment(),
+        directory: std::env::current_dir().map_err(|error| {
+            Failure::usage("cannot tell the working directory").because(Some(&error))
+        })?,
+        target: what.target,
+        policy,
+        latency,
+        identity: own_identity(),
+    };
+    // Root needs no daemon for this: a command of one's own terminal is best one's own child.
+    let door = match nix::unistd::geteuid().is_root() {
+        true => Door::Here,
+        false => door::choose(global, Need::Engine).await?,
+    };
+    let signals = Signals::catch()?;
+    match door {
+        Door::Here => here(global, request, stream, signals).await,
+        Door::Daemon => by_daemon(global, request, stream, signals).await,
+    }
+}
+
+/// All of the environment that is text; the rest is told and left out.
+fn environment() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(
+            |(name, value)| match (name.into_string(), value.into_string()) {
+                (Ok(name), Ok(value)) => Some((name, value)),
+                (name, _) => {
+                    let name = name.unwrap_or_else(|name| name.to_string_lossy().into_owned());
+                    output::note(&format!(
+                        "the environment variable {} is not UTF-8 and is left out",
+                        crate::report::printable(&name)
+                    ));
+                    None
+                }
+            },
+        )
+        .collect()
+}
+
+fn own_stdio() -> Result<[OwnedFd; 3], Failure> {
+    let clone = |descriptor: &dyn AsFd| {
+        descriptor.as_fd().try_clone_to_owned().map_err(|error| {
+            Failure::internal("cannot duplicate a descriptor").because(Some(&error))
+        })
+    };
+    Ok([
+        clone(&io::stdin())?,
+        clone(&io::stdout())?,
+        clone(&io::stderr())?,
+    ])
+}
+
+async fn here(
+    global: &Global,
+    request: RunRequest,
+    stream: Option<CallWriter>,
+    mut signals: Signals,
+) -> Result<RunReport, Failure> {
+    // A run leaves nothing in the database, but there is no engine without one.
+    let backend = Here::start(&door::database(global)?)?;
+    let (calls, receiver) = match stream.is_some() {
+        true => {
+            let (sender, receiver) = mpsc::channel(BACKLOG);
+            (Some(sender), Some(receiver))
+        }
+        false => (None, None),
+    };
+    let writing = tokio::task::spawn_blocking(move || write_calls(stream, receiver));
+    let (pass_on, passed_on) = mpsc::channel(SIGNALS);
+    let control = RunControl {
+        cancel: CancellationToken::new(),
+        signals: passed_on,
+    };
+    let running = backend.run(request, own_stdio()?, calls, control);
+    tokio::pin!(running);
+    let report = loop {
+        tokio::select! {
+            report = &mut running => break report,
+            signal = signals.next() => match signal {
+                // The terminal has sent it to the command too, whose business it is.
+                libc::SIGINT | libc::SIGQUIT => {}
+                other => if pass_on.try_send(other).is_err() {
+                    tracing::warn!(signal = other, "a signal could not be passed on");
+                },
+            },
+        }
+    };
+    let written = writing.await.unwrap_or_else(|error| {
+        Err(Failure::internal("writing the calls ended unexpectedly").because(Some(&error)))
+    });
+    let report = report?;
+    written.map(|()| report)
+}
+
+fn write_calls(
+    writer: Option<CallWriter>,
+    receiver: Option<mpsc::Receiver<StreamedCall>>,
+) -> Result<(), Failure> {
+    let (Some(mut writer), Some(mut receiver)) = (writer, receiver) else {
+        return Ok(());
+    };
+    let mut batch = Vec::with_capacity(BATCH);
+    while receiver.blocking_recv_many(&mut batch, BATCH) > 0 {
+        writer.write(&batch)?;
+        batch.clear();
+    }
+    Ok(())
+}
+
+async fn by_daemon(
+    global: &Global,
+    request: RunRequest,
+    mut stream: Option<CallWriter>,
+    mut signals: Signals,
+) -> Result<RunReport, Failure> {
+    let text = |path: &Path| {
+        path.to_str().map(str::to_owned).ok_or_else(|| {
+            Failure::usage(format!(
+                "the path {} is not UTF-8, so it cannot be sent to louped",
+                path.display()
+            ))
+        })
+    };
+    let once = Request::Run(RunOnce {
+        command: request.command,
+        environment: request.environment,
+        directory: text(&request.directory)?,
+        target: request.target.as_deref().map(text).transpose()?,
+        policy: request.policy,
+        latency: request.latency,
+        stream: stream.is_some(),
+    });
+    let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
+    let stdio = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
+    let mut talk = Talk::open(&global.socket, &once, &stdio).await?;
+    loop {
+        let reply = tokio::select! {
+            reply = talk.next() => reply?,
+            // The command is no child of this terminal's: it gets every signal from here.
+            signal = signals.next() => {
+                talk.say(&Request::Signal { signal }).await?;
+                continue;
+            }
+        };
+        match (reply, &mut stream) {
+            (Reply::Calls { calls }, Some(writer)) => {
+                let calls: Result<Vec<StreamedCall>, Failure> =
+                    calls.into_iter().map(talk::value).collect();
+                writer.write(&calls?)?;
+            }
+            (Reply::Ran { report }, _) => return talk::value(report),
+            (other, _) => return Err(talk::unexpected(&other)),
+        }
+    }
+}
+
+/// As the command ended.
+pub fn ending(exit: ExitStatus) -> Ending {
+    match exit {
+        // What `wait` reports is one byte.
+        ExitStatus::Code(code) => Ending::Code((code & 0xff) as u8),
+        ExitStatus::Signal(signal) => Ending::Signal(signal),
+    }
+}
+
+/// What makes a report of little worth.
+pub fn warn(report: &RunReport) {
+    if report.target_execs == 0 {
+        output::note(
+            "warning: the target was never executed, so nothing was traced or injected; --target \
+             names the binary that counts",
+        );
+    }
+    let lost = report.trace.lost.total();
+    if lost > 0 {
+        output::note(&format!(
+            "warning: {lost} events were lost, so the counts are too low"
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::net::UnixListener;
+
+    use super::*;
+    use crate::server::fake::Fake;
+    use crate::server::{Limits, Server};
+
+    fn global(socket: &Path) -> Global {
+        Global {
+            db: None,
+            local: false,
+            socket: socket.to_owned(),
+            verbose: 0,
+        }
+    }
+
+    fn request(command: &str) -> RunRequest {
+        RunRequest {
+            command: vec![command.to_owned()],
+            environment: vec![("A".to_owned(), "b".to_owned())],
+            directory: "/".into(),
+            target: None,
+            policy: Policy::baseline(),
+            latency: true,
+            identity: own_identity(),
+        }
+    }
+
+    /// A daemon with a scripted backend.
+    struct Daemon {
+        directory: tempfile::TempDir,
+        backend: Arc<Fake>,
+        _steps: Arc<crate::server::fake::Steps>,
+    }
+
+    impl Daemon {
+        fn start() -> Daemon {
+            let directory = tempfile::tempdir().expect("a directory");
+            let listener = UnixListener::bind(directory.path().join("s")).expect("bound");
+            let (fake, steps) = Fake::scripted();
+            let backend = Arc::new(fake);
+            let server = Server::new(Arc::clone(&backend), Limits::default());
+            tokio::spawn(server.serve(listener, CancellationToken::new()));
+            Daemon {
+                directory,
+                backend,
+                _steps: steps,
+            }
+        }
+
+        async fn run(&self, command: &str) -> Result<RunReport, Failure> {
+            let signals = Signals::catch().expect("catchable");
+            let global = global(&self.directory.path().join("s"));
+            by_daemon(&global, request(command), None, signals).await
+        }
+    }
+
+    #[tokio::test]
+    async fn the_daemon_runs_a_command_and_the_report_comes_back() {
+        let daemon = Daemon::start();
+        // Not "copy", which would read the standard input of the test.
+        let report = daemon.run("nothing").await.expect("it ran");
+        assert_eq!(report.exit, ExitStatus::Code(7));
+        assert_eq!(report.wall_us, 10);
+    }
+
+    #[tokio::test]
+    async fn a_signal_to_loupe_reaches_the_command_of_the_daemon() {
+        let daemon = Daemon::start();
+        let running = daemon.run("wait");
+        let kill = async {
+            while daemon.backend.identity.lock().expect("no panic").is_none() {
+                tokio::task::yield_now().await;
+            }
+            nix::sys::signal::raise(nix::sys::signal::Signal::SIGHUP).expect("raised");
+        };
+        let (report, ()) = tokio::join!(running, kill);
+        assert_eq!(
+            report.expect("it ran").exit,
+            ExitStatus::Signal(libc::SIGHUP)
+        );
+    }
+
+    #[test]
+    fn loupe_ends_as_the_command_did() {
+        assert_eq!(ending(ExitStatus::Code(0)), Ending::OK);
+        assert_eq!(ending(ExitStatus::Code(255)), Ending::Code(255));
+        assert_eq!(ending(ExitStatus::Signal(9)), Ending::Signal(9));
+    }
+}

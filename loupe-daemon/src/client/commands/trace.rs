@@ -1,0 +1,77 @@
+//! `loupe trace -- COMMAND`.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use loupe_common::policy::Policy;
+use loupe_common::wire::Failure;
+use serde_json::{Value, json};
+
+use super::command_run;
+use super::stream::CallWriter;
+use crate::client::args::{Global, Trace};
+use crate::client::{Ending, output};
+use crate::engine::RunReport;
+use crate::report::{self, Style};
+
+pub async fn run(global: &Global, args: Trace) -> Result<Ending, Failure> {
+    // Opened first: a place that cannot be written to is no reason to run the command in vain.
+    let file = args.output.as_deref().map(create).transpose()?;
+    let stream = match args.stream {
+        true => Some(CallWriter::new(writer(file.as_ref())?, args.json)),
+        false => None,
+    };
+    let command = args.what.command.clone();
+    let report = command_run::run(global, args.what, Policy::baseline(), true, stream).await?;
+    let text = match (args.json, args.stream) {
+        // The last line of many.
+        (true, true) => format!("{}\n", summary(&command, &report)),
+        (true, false) => output::json_text(&summary(&command, &report))?,
+        (false, _) => {
+            let style = match file {
+                Some(_) => Style::PLAIN,
+                None => output::error_style(),
+            };
+            report::trace_table(&report.trace, wall(&report), style)
+        }
+    };
+    match writer(file.as_ref())?.write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            return Err(Failure::internal("cannot write the trace").because(Some(&error)));
+        }
+        _ => {}
+    }
+    command_run::warn(&report);
+    Ok(command_run::ending(report.exit))
+}
+
+fn wall(report: &RunReport) -> Duration {
+    Duration::from_micros(report.wall_us)
+}
+
+/// The trace, with the command and its end beside it.
+fn summary(command: &[String], report: &RunReport) -> Value {
+    let mut summary = report::trace_json(&report.trace, wall(report));
+    summary["command"] = json!(command);
+    summary["exit"] = json!(report.exit);
+    summary["target_execs"] = json!(report.target_execs);
+    summary
+}
+
+pub(super) fn create(path: &Path) -> Result<File, Failure> {
+    File::create(path).map_err(|error| {
+        Failure::internal(format!("cannot write to {}", path.display())).because(Some(&error))
+    })
+}
+
+/// The file, or standard error.
+fn writer(file: Option<&File>) -> Result<Box<dyn Write + Send>, Failure> {
+    Ok(match file {
+        None => Box::new(io::stderr()),
+        Some(file) => Box::new(file.try_clone().map_err(|error| {
+            Failure::internal("cannot duplicate a descriptor").because(Some(&error))
+        })?),
+    })
+}

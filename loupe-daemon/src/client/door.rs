@@ -1,0 +1,242 @@
+//! Which way to the engine: the daemon where it answers, else this very process.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use loupe_common::wire::{Failure, Reply, Request, code};
+use tokio::net::UnixStream;
+
+use super::args::Global;
+use super::output::note;
+use super::talk;
+use crate::backend::{Library, default_database, not_analyzed};
+use crate::doctor::DaemonFact;
+use crate::link;
+
+/// How long a daemon may take to greet; systemd may have to start it first.
+const GREETING: Duration = Duration::from_secs(10);
+
+/// What a command needs of the other side of the door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Replays, tracing: root, or the daemon.
+    Engine,
+    /// The database: anybody has one.
+    Results,
+    /// Jobs: only the daemon has them.
+    Daemon,
+}
+
+/// Where the work is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    Daemon,
+    Here,
+}
+
+/// Finds the way, or says why there is none and what to do.
+pub async fn choose(global: &Global, need: Need) -> Result<Door, Failure> {
+    let root = nix::unistd::geteuid().is_root();
+    if global.local || global.db.is_some() {
+        return forced(global, need, root);
+    }
+    let daemon = probe(&global.socket).await;
+    let door = decide(&daemon, need, root, &global.socket)?;
+    if door == Door::Here && global.verbose > 0 {
+        match why(&daemon, &global.socket) {
+            Some(why) => note(&format!("{why}: working without the daemon")),
+            None => note("no daemon: working in this process"),
+        }
+    }
+    Ok(door)
+}
+
+/// With `--local` or `--db`.
+fn forced(global: &Global, need: Need, root: bool) -> Result<Door, Failure> {
+    let flag = if global.local { "--local" } else { "--db" };
+    match need {
+        Need::Daemon => Err(Failure::usage(format!(
+            "jobs are the daemon's: {flag} makes no sense here"
+        ))),
+        Need::Engine if !root => Err(Failure::internal(format!(
+            "this needs root when it is done without the daemon ({flag})"
+        ))
+        .hint(format!(
+            "run it as root, or leave {flag} away and let louped do it"
+        ))),
+        Need::Engine | Need::Results => Ok(Door::Here),
+    }
+}
+
+fn decide(daemon: &DaemonFact, need: Need, root: bool, socket: &Path) -> Result<Door, Failure> {
+    if matches!(daemon, DaemonFact::Answers { .. }) {
+        return Ok(Door::Daemon);
+    }
+    match need {
+        Need::Results => return Ok(Door::Here),
+        Need::Engine if root => return Ok(Door::Here),
+        Need::Engine | Need::Daemon => {}
+    }
+    let why = why(daemon, socket).unwrap_or_else(|| "louped is not running".to_owned());
+    Err(match (need, daemon) {
+        (_, DaemonFact::Denied) => Failure::internal(why).hint(
+            "join the group that may use it (`sudo usermod -aG loupe $USER`, then log in again), \
+             or run loupe as root",
+        ),
+        (Need::Daemon, _) => Failure::internal(format!("there are no jobs: {why}"))
+            .hint("start it: `systemctl start louped`, or `louped` as root"),
+        _ => Failure::internal(format!("this needs root or the daemon, and {why}")).hint(
+            "run it as root, or have root start louped (`systemctl start louped`) and put you \
+             into the group `loupe`; `loupe doctor` tells more",
+        ),
+    })
+}
+
+/// Why the daemon cannot be used, unless it is simply not there.
+fn why(daemon: &DaemonFact, socket: &Path) -> Option<String> {
+    let socket = socket.display();
+    match daemon {
+        DaemonFact::Absent | DaemonFact::Answers { .. } => None,
+        DaemonFact::Dead => Some(format!("nobody answers at {socket}")),
+        DaemonFact::Denied => Some(format!("you may not connect to {socket}")),
+        DaemonFact::Strange(what) => Some(format!("the daemon at {socket} is no good: {what}")),
+    }
+}
+
+/// Asks whether anybody is there.
+pub async fn probe(socket: &Path) -> DaemonFact {
+    probe_within(socket, GREETING).await
+}
+
+async fn probe_within(socket: &Path, limit: Duration) -> DaemonFact {
+    match tokio::time::timeout(limit, greet(socket)).await {
+        Ok(found) => found,
+        // The kernel lets one connect although nobody accepts.
+        Err(_) => DaemonFact::Dead,
+    }
+}
+
+async fn greet(socket: &Path) -> DaemonFact {
+    let stream = match UnixStream::connect(socket).await {
+        Ok(stream) => stream,
+        Err(error) => {
+            return match error.kind() {
+                io::ErrorKind::NotFound => DaemonFact::Absent,
+                io::ErrorKind::ConnectionRefused => DaemonFact::Dead,
+                io::ErrorKind::PermissionDenied => DaemonFact::Denied,
+                _ => DaemonFact::Strange(error.to_string()),
+            };
+        }
+    };
+    // Whoever listens there gets workloads, descriptors and trust: it must be root or ourselves.
+    match link::peer_identity(&stream) {
+        Ok(peer) if peer.uid == 0 || peer.uid == nix::unistd::geteuid().as_raw() => {}
+        Ok(peer) => {
+            return DaemonFact::Strange(format!("it runs as uid {}, not as root", peer.uid));
+        }
+        Err(error) => return DaemonFact::Strange(error.to_string()),
+    }
+    drop(stream);
+    match talk::ask(socket, &Request::Hello).await {
+        Ok(Reply::Hello { version, .. }) => DaemonFact::Answers { version },
+        Ok(other) => DaemonFact::Strange(talk::unexpected(&other).message),
+        // It is there, and says why it cannot serve: too many connections, stopping.
+        Err(failure) if failure.code == code::BUSY => DaemonFact::Answers {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        },
+        Err(failure) => DaemonFact::Strange(failure.message),
+    }
+}
+
+/// The database of this process.
+pub fn database(global: &Global) -> Result<PathBuf, Failure> {
+    global.db.clone().or_else(default_database).ok_or_else(|| {
+        Failure::usage("there is no place for the database: HOME is not set")
+            .hint("choose one with --db PATH")
+    })
+}
+
+/// The database to look something up in; `Err`: there is none yet, at this path. Looking makes
+/// none.
+pub fn library(global: &Global) -> Result<Result<Library, PathBuf>, Failure> {
+    let path = database(global)?;
+    match path.exists() {
+        true => Library::open(&path).map(Ok),
+        false => Ok(Err(path)),
+    }
+}
+
+/// An application is not in a database that is not there.
+pub fn not_analyzed_at(path: &Path, application: &str, workload: Option<&str>) -> Failure {
+    let mut failure = not_analyzed(application, workload);
+    failure.causes = [format!("there is no database at {}", path.display())].into();
+    failure
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answers() -> DaemonFact {
+        DaemonFact::Answers {
+            version: "1".to_owned(),
+        }
+    }
+
+    fn decided(daemon: DaemonFact, need: Need, root: bool) -> Result<Door, Failure> {
+        decide(&daemon, need, root, Path::new("/s"))
+    }
+
+    #[test]
+    fn the_daemon_is_used_where_it_answers() {
+        for need in [Need::Engine, Need::Results, Need::Daemon] {
+            for root in [true, false] {
+                assert_eq!(decided(answers(), need, root), Ok(Door::Daemon));
+            }
+        }
+    }
+
+    #[test]
+    fn without_a_daemon_root_works_here_and_others_only_look_things_up() {
+        let strange = DaemonFact::Strange("odd".to_owned());
+        for daemon in [
+            DaemonFact::Absent,
+            DaemonFact::Dead,
+            DaemonFact::Denied,
+            strange,
+        ] {
+            let ask = |need, root| decided(daemon.clone(), need, root);
+            assert_eq!(ask(Need::Engine, true), Ok(Door::Here), "{daemon:?}");
+            assert_eq!(ask(Need::Results, false), Ok(Door::Here), "{daemon:?}");
+            for (need, root) in [
+                (Need::Engine, false),
+                (Need::Daemon, false),
+                (Need::Daemon, true),
+            ] {
+                let refused = ask(need, root).expect_err("no way");
+                assert_eq!(refused.exit_code, 125);
+                assert!(refused.hint.is_some(), "{daemon:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn every_kind_of_silence_at_the_socket_is_told_apart() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("s");
+        assert_eq!(probe(&path).await, DaemonFact::Absent);
+        let listener = std::os::unix::net::UnixListener::bind(&path).expect("bound");
+        drop(listener);
+        assert_eq!(probe(&path).await, DaemonFact::Dead);
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_never_greets_is_as_good_as_dead() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("s");
+        let _silent = std::os::unix::net::UnixListener::bind(&path).expect("bound");
+        let limit = Duration::from_millis(20);
+        assert_eq!(probe_within(&path, limit).await, DaemonFact::Dead);
+    }
+}

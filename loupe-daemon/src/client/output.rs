@@ -1,0 +1,153 @@
+//! Standard output and standard error: where what goes, in which style, and what a closed pipe
+//! means (that nobody wants more: no failure).
+
+use std::io::{self, IsTerminal, Write};
+
+use loupe_common::wire::Failure;
+use serde::Serialize;
+
+use crate::report::{Style, printable};
+
+/// Columns of a terminal that does not say.
+const WIDTH: usize = 80;
+
+/// Prints a result. A reader that has gone away has got enough.
+pub fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    let written = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::internal("cannot write to standard output").because(Some(&error)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints a result as JSON.
+pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    print(&json_text(value)?)
+}
+
+/// JSON for a file or a pipe: indented, with a line break at the end.
+pub fn json_text(value: &impl Serialize) -> Result<String, Failure> {
+    let mut text = serde_json::to_string_pretty(value)
+        .map_err(|error| Failure::internal("the result cannot be written").because(Some(&error)))?;
+    text.push('\n');
+    Ok(text)
+}
+
+/// Tells the user something that is no result. There is nowhere to report a failure of this to.
+pub fn note(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "loupe: {text}");
+}
+
+/// What is wrong with the arguments, with suggestions, as it was found.
+pub fn print_usage_error(text: &str) {
+    let _ = write!(io::stderr().lock(), "loupe: {text}");
+}
+
+/// The style of standard output.
+pub fn style() -> Style {
+    style_of(&io::stdout(), terminal_size::terminal_size())
+}
+
+/// The style of standard error.
+pub fn error_style() -> Style {
+    let stderr = io::stderr();
+    let size = terminal_size::terminal_size_of(&stderr);
+    style_of(&stderr, size)
+}
+
+fn style_of(
+    stream: &impl IsTerminal,
+    size: Option<(terminal_size::Width, terminal_size::Height)>,
+) -> Style {
+    let terminal = stream.is_terminal();
+    Style {
+        color: terminal && colors_wanted(),
+        width: match size {
+            Some((terminal_size::Width(width), _)) if terminal && width > 0 => usize::from(width),
+            _ => WIDTH,
+        },
+    }
+}
+
+/// <https://no-color.org>
+fn colors_wanted() -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+    !refused && !dumb
+}
+
+/// The last words of a command that failed.
+pub fn print_failure(program: &str, failure: &Failure) {
+    let text = failure_text(program, failure);
+    // There is nowhere to report a failure of this to.
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Message, causes, output, cure; what comes from outside cannot steer the terminal.
+fn failure_text(program: &str, failure: &Failure) -> String {
+    let mut text = format!("{program}: ");
+    let indent = " ".repeat(text.len());
+    push_lines(&mut text, &failure.message, &indent);
+    for cause in &failure.causes {
+        text.push_str("  cause: ");
+        push_lines(&mut text, cause, "         ");
+    }
+    if let Some(output) = &failure.output {
+        for line in output.lines() {
+            text.push_str("  | ");
+            text.push_str(&printable(line));
+            text.push('\n');
+        }
+    }
+    if let Some(hint) = &failure.hint {
+        text.push_str("  hint: ");
+        push_lines(&mut text, hint, "        ");
+    }
+    text
+}
+
+fn push_lines(text: &mut String, lines: &str, indent: &str) {
+    for (index, line) in lines.lines().enumerate() {
+        if index > 0 {
+            text.push_str(indent);
+        }
+        text.push_str(&printable(line));
+        text.push('\n');
+    }
+    if lines.is_empty() {
+        text.push('\n');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use loupe_common::wire::exit;
+
+    use super::*;
+
+    #[test]
+    fn a_failure_is_message_causes_output_and_cure() {
+        let error = io::Error::other("no such disk");
+        let failure = Failure::new("failed", exit::LOUPE_FAILED, "cannot write")
+            .because(Some(&error))
+            .explained(
+                Some("buy one".to_owned()),
+                Some("a\n\u{1b}[31mb".to_owned()),
+            );
+        assert_eq!(
+            failure_text("loupe", &failure),
+            "loupe: cannot write\n  cause: no such disk\n  | a\n  | \\x1b[31mb\n  hint: buy one\n"
+        );
+    }
+
+    #[test]
+    fn a_message_of_several_lines_stays_together() {
+        let failure = Failure::usage("one\ntwo");
+        assert_eq!(failure_text("loupe", &failure), "loupe: one\n       two\n");
+    }
+}

@@ -1,0 +1,135 @@
+//! The progress of an analysis on standard error: a bar where that is a terminal, else a plain
+//! line for each phase and now and then.
+
+use std::io::{IsTerminal, Write};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use loupe_common::progress::Progress;
+
+use crate::lock;
+use crate::report::printable;
+
+/// Between two plain lines of the same phase.
+const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Shows what happens. It can be told from any thread.
+pub struct Display {
+    bar: Option<ProgressBar>,
+    /// Say every replay.
+    verbose: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    phase: String,
+    last_line: Instant,
+}
+
+impl Display {
+    pub fn new(verbose: bool) -> Display {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+            let template = "{spinner} {prefix} {wide_bar} {pos} done, {msg}, ETA {eta}";
+            // The template is a constant; a bad one only makes the bar plain.
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style.progress_chars("=> "));
+            }
+            bar.set_message("starting");
+            bar.enable_steady_tick(Duration::from_millis(250));
+            bar
+        });
+        Display {
+            bar,
+            verbose,
+            state: Mutex::new(State {
+                phase: String::new(),
+                last_line: Instant::now(),
+            }),
+        }
+    }
+
+    pub fn show(&self, event: &Progress) {
+        match event {
+            Progress::Phase { name } => self.phase(name),
+            Progress::Counts {
+                done,
+                running,
+                left,
+            } => self.counts(*done, *running, *left),
+            Progress::Replayed {
+                id,
+                policy,
+                outcome,
+                wall_us,
+                reused,
+            } => {
+                if self.verbose {
+                    let ms = wall_us / 1000;
+                    let again = if *reused { ", kept from before" } else { "" };
+                    self.line(&format!(
+                        "replay {id}: {policy}: {outcome} ({ms} ms{again})"
+                    ));
+                }
+            }
+            Progress::Notice { text } => self.line(text),
+        }
+    }
+
+    fn phase(&self, name: &str) {
+        lock(&self.state).phase = name.to_owned();
+        match &self.bar {
+            Some(bar) => bar.set_prefix(printable(name)),
+            None => self.line(&format!("phase: {name}")),
+        }
+    }
+
+    fn counts(&self, done: u64, running: u64, left: u64) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(done + running + left);
+            bar.set_position(done);
+            bar.set_message(format!("{running} running, {left} left"));
+            return;
+        }
+        let line = {
+            let mut state = lock(&self.state);
+            if state.last_line.elapsed() < PLAIN_INTERVAL {
+                return;
+            }
+            state.last_line = Instant::now();
+            format!(
+                "{}: {done} replays done, {running} running, {left} left",
+                state.phase
+            )
+        };
+        self.line(&line);
+    }
+
+    /// Says something beside the progress.
+    pub fn line(&self, text: &str) {
+        let text = printable(text);
+        let write = || {
+            // There is nowhere to report a failure of this to.
+            let _ = writeln!(std::io::stderr().lock(), "loupe: {text}");
+        };
+        match &self.bar {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+
+    /// Nothing more will happen.
+    pub fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for Display {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}

@@ -1,0 +1,124 @@
+//! The definition of the command line. What the program does with it is tested from outside.
+
+use clap::Parser;
+use loupe_common::policy::Action;
+
+use super::args::{Cli, Command};
+use super::*;
+
+fn parse(line: &str) -> Result<Cli, String> {
+    Cli::try_parse_from(line.split(' ')).map_err(|error| error.to_string())
+}
+
+fn refused(line: &str) -> String {
+    parse(line).expect_err("must be refused")
+}
+
+#[test]
+fn the_definition_is_sound() {
+    definition().debug_assert();
+    crate::server::definition().debug_assert();
+}
+
+#[test]
+fn every_command_says_what_it_is_for() {
+    for command in definition().get_subcommands() {
+        let about = command.get_about().map(ToString::to_string);
+        assert!(
+            about.is_some_and(|about| about.len() > 20),
+            "{}",
+            command.get_name()
+        );
+        for argument in command.get_arguments() {
+            assert!(argument.get_help().is_some(), "{command} {argument}");
+        }
+    }
+}
+
+#[test]
+fn global_options_work_before_and_after_the_command() {
+    for line in [
+        "loupe --db x --local list",
+        "loupe list --db x --local",
+        "loupe --local list --db x",
+    ] {
+        let global = parse(line).expect("good").global;
+        assert!(
+            global.local && global.db.as_deref() == Some("x".as_ref()),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn what_follows_the_dashes_is_the_commands() {
+    let cli = parse("loupe run --stub futex --stub brk=EPERM --fake read -- ls --stub x -- y");
+    let Command::Run(run) = cli.expect("good").command else {
+        panic!("another command");
+    };
+    assert_eq!(run.what.command, ["ls", "--stub", "x", "--", "y"]);
+    let actions: Vec<_> = run
+        .stub
+        .iter()
+        .map(|(_, action)| action.to_string())
+        .collect();
+    assert_eq!(actions, ["stub", "stub=EPERM"]);
+    assert_eq!(run.stub[0].1, Action::STUB);
+    assert_eq!(run.fake.len(), 1);
+}
+
+#[test]
+fn a_command_needs_its_dashes() {
+    refused("loupe run --stub futex ls");
+    refused("loupe trace ls -l");
+    refused("loupe trace --");
+}
+
+#[test]
+fn misspelt_names_get_suggestions() {
+    let message = refused("loupe run --stub futexx -- ls");
+    assert!(message.contains("did you mean futex?"), "{message}");
+    let message = refused("loupe run --fake brkk -- ls");
+    assert!(message.contains("did you mean brk"), "{message}");
+    let message = refused("loupe explain nginx opennat");
+    assert!(message.contains("openat"), "{message}");
+    let message = refused("loupe run --stub futex=EWHAT -- ls");
+    assert!(message.contains("unknown errno `EWHAT`"), "{message}");
+    let message = refused("loupe analyse x.toml");
+    assert!(message.contains("'analyze'"), "{message}");
+}
+
+#[test]
+fn numbers_must_make_sense() {
+    for line in [
+        "loupe analyze w.toml --jobs 0",
+        "loupe analyze w.toml --jobs -1",
+        "loupe analyze w.toml --replicas 0",
+        "loupe analyze w.toml --replicas many",
+        "loupe cancel x",
+        "loupe analyze w.toml --detach --local",
+    ] {
+        refused(line);
+    }
+}
+
+#[test]
+fn a_subject_is_an_application_or_one_of_its_workloads() {
+    let names = |line: &str| {
+        let Command::Show(show) = parse(line).expect("good").command else {
+            panic!("another command");
+        };
+        let (application, workload) = show.subject.names();
+        (application.to_owned(), workload.map(str::to_owned))
+    };
+    let wrk = Some("wrk".to_owned());
+    assert_eq!(names("loupe show nginx"), ("nginx".to_owned(), None));
+    assert_eq!(
+        names("loupe show nginx/wrk"),
+        ("nginx".to_owned(), wrk.clone())
+    );
+    assert_eq!(
+        names("loupe show nginx --workload wrk"),
+        ("nginx".to_owned(), wrk)
+    );
+}

@@ -1,0 +1,63 @@
+//! `loupe doctor`: what this host can and cannot do, and the cure for each lack.
+//!
+//! [`facts`] looks at the host, [`judge`] decides from the facts alone, and this module prints.
+//! Nothing here changes anything on the host.
+
+pub mod facts;
+mod judge;
+mod print;
+
+use serde::Serialize;
+
+pub use facts::{DaemonFact, Facts};
+pub use judge::judge;
+pub use print::table;
+
+/// The value of `schema` in the JSON of a [`Report`].
+pub const SCHEMA: &str = "loupe.doctor/1";
+
+/// How a check came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    Ok,
+    /// Loupe works, with a limit that one should know.
+    Warn,
+    /// Something that Loupe needs is missing.
+    Fail,
+}
+
+/// One line of the report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    pub name: &'static str,
+    pub status: Status,
+    pub found: String,
+    /// What it is for.
+    pub needed_for: &'static str,
+    /// Present unless all is well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cure: Option<String>,
+}
+
+/// All checks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Report {
+    pub schema: &'static str,
+    /// Nothing failed.
+    pub usable: bool,
+    pub checks: Vec<Check>,
+}
+
+impl Report {
+    fn new(checks: Vec<Check>) -> Report {
+        Report {
+            schema: SCHEMA,
+            usable: checks.iter().all(|check| check.status != Status::Fail),
+            checks,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,269 @@
+//! One command, run here and once, under a policy and a trace (`loupe run`, `loupe trace`).
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use loupe_common::replay::ExitStatus;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{Engine, EngineError, RunReport, RunRequest, StreamedCall};
+use crate::cgroup::ReplayCgroup;
+use crate::inject;
+use crate::launcher::protocol::{CommandSpec, FromKeeper, Preparation, Role, ToKeeper};
+use crate::launcher::{Keeper, Launcher, search_path};
+use crate::replay::{Cancel, clear, injections, run_name};
+use crate::tracer::{Event, OpenTrace, TraceOptions, Tracer, abi_name, syscall_feature};
+
+/// Between the SIGTERM and the SIGKILL of a cancelled command.
+const TERM_TIME: Duration = Duration::from_secs(5);
+const PREPARE_LIMIT: Duration = Duration::from_secs(60);
+/// What a command leaves running goes on; only its own processes are waited for.
+const END_LIMIT: Duration = Duration::from_secs(30);
+
+fn io_error(what: &'static str) -> impl FnOnce(io::Error) -> EngineError {
+    move |source| EngineError::Io { what, source }
+}
+
+impl Engine {
+    /// Runs a command once, unsandboxed, with these stdin, stdout and stderr. `calls` gets one
+    /// item per finished call. When `cancel` fires, the command gets SIGTERM, then SIGKILL.
+    pub async fn run(
+        &self,
+        request: RunRequest,
+        stdio: [OwnedFd; 3],
+        calls: Option<mpsc::Sender<StreamedCall>>,
+        cancel: CancellationToken,
+    ) -> Result<RunReport, EngineError> {
+        let stop = Cancel::new().map_err(io_error("eventfd"))?;
+        let tracer = tokio::task::block_in_place(|| self.tracer())?;
+        let launcher = Arc::clone(&self.launcher);
+        let worker_stop = stop.clone();
+        let mut worker = tokio::task::spawn_blocking(move || {
+            run(&launcher, &tracer, request, stdio, calls, &worker_stop)
+        });
+        let joined = tokio::select! {
+            joined = &mut worker => joined,
+            () = cancel.cancelled() => {
+                stop.cancel();
+                worker.await
+            }
+        };
+        joined.unwrap_or_else(|panic| Err(EngineError::Panicked(panic.to_string())))
+    }
+}
+
+fn run(
+    launcher: &Launcher,
+    tracer: &Tracer,
+    request: RunRequest,
+    stdio: [OwnedFd; 3],
+    calls: Option<mpsc::Sender<StreamedCall>>,
+    stop: &Cancel,
+) -> Result<RunReport, EngineError> {
+    let filter = inject::instructions(&request.policy)?;
+    let target = target(&request)?;
+    let cgroup = ReplayCgroup::create(&run_name())?;
+    let result = (|| {
+        let options = TraceOptions {
+            latency: request.latency,
+            stream: calls.is_some(),
+        };
+        let trace = tracer.open(&cgroup, options)?;
+        let keeper = launcher.prepare(&Preparation {
+            cgroup: cgroup.directory.clone(),
+            cpu: None,
+            sandbox: None,
+        })?;
+        keeper.wait_ready(PREPARE_LIMIT)?;
+        let procs = OpenOptions::new()
+            .write(true)
+            .open(cgroup.target().join("cgroup.procs"))
+            .map_err(io_error("cgroup"))?;
+        let message = ToKeeper::Start {
+            command: CommandSpec {
+                argv: request.command.clone(),
+                environment: request.environment.clone(),
+                directory: request.directory.clone(),
+                identity: request.identity.clone(),
+                new_session: false,
+            },
+            target,
+            filter,
+        };
+        let begin = Instant::now();
+        let [stdin, stdout, stderr] = &stdio;
+        keeper.send(
+            &message,
+            &[stdin.as_fd(), stdout.as_fd(), stderr.as_fd(), procs.as_fd()],
+        )?;
+        let mut watch = Watch {
+            keeper: &keeper,
+            trace: &trace,
+            calls,
+            stop,
+            target_execs: 0,
+            exit: None,
+        };
+        let exit = watch.until_exit(&request.command)?;
+        let wall_us = begin.elapsed().as_micros() as u64;
+        watch.until_finished()?;
+        let target_execs = watch.target_execs;
+        let trace = trace.finish()?;
+        Ok(RunReport {
+            exit,
+            injections: injections(&request.policy, &trace),
+            trace,
+            target_execs,
+            wall_us,
+        })
+    })();
+    clear(&cgroup);
+    result
+}
+
+/// The file whose execution starts trace and injection.
+fn target(request: &RunRequest) -> Result<PathBuf, EngineError> {
+    let program = match &request.target {
+        Some(target) => target.to_string_lossy().into_owned(),
+        None => request.command.first().cloned().unwrap_or_default(),
+    };
+    search_path(&program, &request.environment)
+        .into_iter()
+        .map(|candidate| request.directory.join(candidate))
+        .find(|path| path.is_file())
+        .ok_or_else(|| EngineError::Exec {
+            program,
+            source: io::ErrorKind::NotFound.into(),
+        })
+}
+
+/// A running command.
+struct Watch<'a> {
+    keeper: &'a Keeper,
+    trace: &'a OpenTrace,
+    calls: Option<mpsc::Sender<StreamedCall>>,
+    stop: &'a Cancel,
+    target_execs: u64,
+    exit: Option<ExitStatus>,
+}
+
+impl Watch<'_> {
+    fn until_exit(&mut self, command: &[String]) -> Result<ExitStatus, EngineError> {
+        let mut kill_at: Option<Instant> = None;
+        loop {
+            let timeout = kill_at.map(|at| at.saturating_duration_since(Instant::now()));
+            let stopping = self.wait(timeout, kill_at.is_none())?;
+            while let Some(message) = self.keeper.try_receive()? {
+                self.note(message, command)?;
+            }
+            if let Some(exit) = self.exit {
+                return Ok(exit);
+            }
+            if stopping && kill_at.is_none() {
+                self.signal(libc::SIGTERM)?;
+                kill_at = Some(Instant::now() + TERM_TIME);
+            }
+            if kill_at.is_some_and(|at| at <= Instant::now()) {
+                self.signal(libc::SIGKILL)?;
+                kill_at = Some(Instant::now() + TERM_TIME);
+            }
+        }
+    }
+
+    fn signal(&self, signal: i32) -> Result<(), EngineError> {
+        let role = Role::Application;
+        Ok(self.keeper.send(&ToKeeper::Signal { role, signal }, &[])?)
+    }
+
+    fn until_finished(&mut self) -> Result<(), EngineError> {
+        self.keeper.send(&ToKeeper::Finish, &[])?;
+        let deadline = Instant::now() + END_LIMIT;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.keeper.receive(left)? {
+                Some(FromKeeper::Finished { .. }) => break,
+                Some(_) => {}
+                None => return Err(crate::launcher::LauncherError::KeeperGone.into()),
+            }
+        }
+        self.trace.flush();
+        self.pass_on_calls();
+        Ok(())
+    }
+
+    /// Waits for anything; whether the command is to be stopped.
+    fn wait(&mut self, timeout: Option<Duration>, heed_stop: bool) -> Result<bool, EngineError> {
+        let timeout = timeout.map_or(PollTimeout::NONE, |timeout| {
+            let millis = i32::try_from(timeout.as_millis() + 1).unwrap_or(i32::MAX);
+            PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX)
+        });
+        let mut descriptors = vec![
+            PollFd::new(self.keeper.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.trace.events().as_fd(), PollFlags::POLLIN),
+        ];
+        if heed_stop {
+            descriptors.push(PollFd::new(self.stop.as_fd(), PollFlags::POLLIN));
+        }
+        match poll(&mut descriptors, timeout) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(error) => return Err(io_error("poll")(error.into())),
+        }
+        let stopping = descriptors
+            .get(2)
+            .is_some_and(|stop| stop.any().unwrap_or(false));
+        drop(descriptors);
+        self.pass_on_calls();
+        Ok(stopping)
+    }
+
+    fn pass_on_calls(&mut self) {
+        for event in self.trace.events().take() {
+            let (Event::Call(call), Some(calls)) = (event, &self.calls) else {
+                continue;
+            };
+            let name = match abi_name(call.abi) {
+                "native" => syscall_feature(call.number).to_string(),
+                abi => format!("{abi}:{}", call.number),
+            };
+            let streamed = StreamedCall {
+                time_ns: call.time_ns,
+                pid: call.pid,
+                tid: call.tid,
+                name,
+                args: call.args,
+                result: call.result,
+                duration_ns: call.duration_ns,
+            };
+            if calls.blocking_send(streamed).is_err() {
+                // Nobody reads any more: the command goes on, its stream does not.
+                self.calls = None;
+            }
+        }
+    }
+
+    fn note(&mut self, message: FromKeeper, command: &[String]) -> Result<(), EngineError> {
+        match message {
+            FromKeeper::TargetStarted { .. } => self.target_execs += 1,
+            FromKeeper::TargetRefused { why } => return Err(EngineError::Refused(why)),
+            FromKeeper::ExecFailed { errno, .. } => {
+                return Err(EngineError::Exec {
+                    program: command.first().cloned().unwrap_or_default(),
+                    source: io::Error::from_raw_os_error(errno),
+                });
+            }
+            FromKeeper::Exited {
+                role: Role::Application,
+                status,
+            } => self.exit = Some(status),
+            _ => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,228 @@
+//! What can go wrong in the engine, sorted by whose problem it is: exit code and cure.
+
+use std::io;
+
+use crate::cgroup::CgroupError;
+use crate::explore::{ExploreError, ReplayError};
+use crate::inject::CompileError;
+use crate::launcher::LauncherError;
+use crate::replay::{PrepareError, ReplayFailure};
+use crate::store::StoreError;
+use crate::tracer::TracerError;
+
+/// `EX_*` of this project; see `docs/exit-codes.md`.
+const USAGE: u8 = 2;
+const INVALID: u8 = 3;
+const LOUPE_FAILED: u8 = 125;
+const NOT_EXECUTABLE: u8 = 126;
+const NOT_FOUND: u8 = 127;
+
+/// The engine, or a command that it was to run, could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error(transparent)]
+    Tracer(#[from] TracerError),
+    #[error(transparent)]
+    Launcher(#[from] LauncherError),
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    #[error("cannot execute `{program}`: {source}")]
+    Exec { program: String, source: io::Error },
+    #[error("the filter could not be installed, so the command was ended: {0}")]
+    Refused(String),
+    #[error("the engine's own {what} failed: {source}")]
+    Io {
+        what: &'static str,
+        source: io::Error,
+    },
+    #[error("a worker thread of the engine panicked: {0}")]
+    Panicked(String),
+}
+
+/// An analysis that came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum AnalyzeError {
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    #[error(transparent)]
+    Explore(ExploreError),
+    #[error(transparent)]
+    Replay(#[from] ReplayFailure),
+    #[error("the test passes although the application was never started, so it proves nothing")]
+    TestIgnoresApplication { output: String },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("cancelled; what is finished is kept, and the next analysis goes on from there")]
+    Cancelled,
+}
+
+impl From<ReplayFailure> for ReplayError {
+    fn from(failure: ReplayFailure) -> ReplayError {
+        ReplayError(Box::new(AnalyzeError::Replay(failure)))
+    }
+}
+
+impl From<AnalyzeError> for ReplayError {
+    fn from(error: AnalyzeError) -> ReplayError {
+        ReplayError(Box::new(error))
+    }
+}
+
+impl From<ExploreError> for AnalyzeError {
+    fn from(error: ExploreError) -> AnalyzeError {
+        let ExploreError::Replay(ReplayError(inner)) = error else {
+            return AnalyzeError::Explore(error);
+        };
+        match inner.downcast::<AnalyzeError>() {
+            Ok(ours) => match *ours {
+                AnalyzeError::Replay(ReplayFailure::Cancelled) => AnalyzeError::Cancelled,
+                other => other,
+            },
+            Err(inner) => AnalyzeError::Explore(ExploreError::Replay(ReplayError(inner))),
+        }
+    }
+}
+
+fn exec_code(error: &io::Error) -> u8 {
+    match error.kind() {
+        io::ErrorKind::NotFound => NOT_FOUND,
+        _ => NOT_EXECUTABLE,
+    }
+}
+
+fn tracer_hint(error: &TracerError) -> Option<String> {
+    match error {
+        TracerError::NotEmbedded => Some("cargo xtask setup && cargo xtask build".to_owned()),
+        TracerError::Btf(_) | TracerError::BtfField(_) => Some(
+            "the kernel must be built with CONFIG_DEBUG_INFO_BTF; `loupe doctor` tells what else \
+             it lacks"
+                .to_owned(),
+        ),
+        TracerError::Load(_) | TracerError::Program { .. } | TracerError::Map { .. } => {
+            Some("loading needs root (CAP_BPF, CAP_PERFMON); `loupe doctor` tells more".to_owned())
+        }
+        _ => None,
+    }
+}
+
+impl EngineError {
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            EngineError::Exec { source, .. } => exec_code(source),
+            EngineError::Compile(_) => USAGE,
+            _ => LOUPE_FAILED,
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            EngineError::Tracer(error) => tracer_hint(error),
+            EngineError::Launcher(LauncherError::Sandbox { .. }) | EngineError::Cgroup(_) => {
+                Some("`loupe doctor` tells what this host lacks".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+impl AnalyzeError {
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            AnalyzeError::Engine(error) => error.exit_code(),
+            AnalyzeError::Prepare(PrepareError::NotFound { .. }) => NOT_FOUND,
+            AnalyzeError::Prepare(PrepareError::NotExecutable { .. }) => NOT_EXECUTABLE,
+            AnalyzeError::Prepare(_) => USAGE,
+            AnalyzeError::Explore(ExploreError::Replay(_)) => LOUPE_FAILED,
+            AnalyzeError::Explore(_) | AnalyzeError::TestIgnoresApplication { .. } => INVALID,
+            AnalyzeError::Replay(ReplayFailure::Exec { source, .. }) => exec_code(source),
+            AnalyzeError::Replay(ReplayFailure::TargetNeverStarted(_)) => INVALID,
+            AnalyzeError::Replay(ReplayFailure::Compile(_)) => USAGE,
+            AnalyzeError::Replay(_) => LOUPE_FAILED,
+            AnalyzeError::Store(error) => error.exit_code(),
+            AnalyzeError::Cancelled => 130,
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            AnalyzeError::Engine(error) => return error.hint(),
+            AnalyzeError::Replay(ReplayFailure::Tracer(error)) => return tracer_hint(error),
+            AnalyzeError::Store(error) => return error.hint(),
+            AnalyzeError::Prepare(PrepareError::NotFound { .. }) => {
+                "give a path, or a program of PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:\
+                 /usr/bin:/sbin:/bin (the workload file's `env` can set another PATH)"
+                    .to_owned()
+            }
+            AnalyzeError::Explore(ExploreError::BaselineFails { replay, .. })
+                if replay.listened == Some(false) =>
+            {
+                "the application never came to listen on a socket: is it a server, does it stay \
+                 in the sandbox's own network, does it say why on its output?"
+                    .to_owned()
+            }
+            AnalyzeError::Explore(ExploreError::BaselineFails { .. }) => {
+                "run the command and the test by hand; in the sandbox /tmp, /run and /dev/shm are \
+                 empty, and only loopback is up"
+                    .to_owned()
+            }
+            AnalyzeError::Explore(ExploreError::BaselineFlaps { .. }) => {
+                "make the test deterministic: wait for what it needs instead of sleeping, and use \
+                 no random order"
+                    .to_owned()
+            }
+            AnalyzeError::TestIgnoresApplication { .. } => {
+                "the test must fail when the application does not work: check its status and \
+                 what it answers"
+                    .to_owned()
+            }
+            AnalyzeError::Replay(ReplayFailure::TargetNeverStarted(_)) => {
+                "`target` must be the path of a binary or script that the command executes"
+                    .to_owned()
+            }
+            _ => return None,
+        })
+    }
+
+    /// Whether the finished replays led to this: going on from them would only lead here again.
+    pub fn is_final(&self) -> bool {
+        match self {
+            AnalyzeError::Explore(error) => !matches!(error, ExploreError::Replay(_)),
+            AnalyzeError::TestIgnoresApplication { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// What test and application printed, where that explains the error.
+    pub fn output(&self) -> Option<String> {
+        match self {
+            AnalyzeError::Explore(
+                ExploreError::BaselineFails { replay, .. }
+                | ExploreError::BaselineFlaps { replay, .. }
+                | ExploreError::BaselineInvalid { replay, .. }
+                | ExploreError::NothingTraced { replay, .. },
+            ) => {
+                let part = |title: &str, text: &str| {
+                    if text.is_empty() {
+                        format!("{title}: (printed nothing)\n")
+                    } else {
+                        format!("{title}:\n{}\n", text.trim_end())
+                    }
+                };
+                Some(
+                    part(
+                        "the application's last output",
+                        &replay.application_output.tail,
+                    ) + &part("the test's last output", &replay.test_output.tail),
+                )
+            }
+            AnalyzeError::TestIgnoresApplication { output } => Some(output.clone()),
+            _ => None,
+        }
+    }
+}

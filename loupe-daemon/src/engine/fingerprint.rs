@@ -1,0 +1,58 @@
+//! What must be the same for replays of two analyses to be comparable. Reads file attributes.
+
+use std::fmt::Write;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use crate::launcher::protocol::Identity;
+use crate::replay::Prepared;
+
+/// A text that changes when the workload, its files, the target, the caller, the kernel or
+/// Loupe itself changes.
+pub fn of(prepared: &Prepared, identity: &Identity) -> String {
+    let workload = &prepared.workload;
+    let mut text = format!(
+        "loupe {}; kernel {}; uid {} gid {}; in {}\n",
+        env!("CARGO_PKG_VERSION"),
+        nix::sys::utsname::uname().map_or_else(
+            |_| "unknown".to_owned(),
+            |name| name.release().to_string_lossy().into_owned()
+        ),
+        identity.uid,
+        identity.gid,
+        workload.base.display(),
+    );
+    // Serializing plain strings and numbers to a string cannot fail.
+    text += &serde_json::to_string(workload).unwrap_or_default();
+    text.push('\n');
+    let words = prepared.command.argv.iter().chain(&prepared.test.argv);
+    let files = workload
+        .files
+        .iter()
+        .map(|file| workload.base.join(&file.from));
+    let named = words.map(|word| prepared.command.directory.join(word));
+    for path in std::iter::once(prepared.target.clone())
+        .chain(named)
+        .chain(files)
+    {
+        add(&mut text, &path);
+    }
+    text
+}
+
+/// Words of a command line that are no files have nothing to add.
+fn add(text: &mut String, path: &Path) {
+    if let Ok(file) = std::fs::metadata(path)
+        && file.is_file()
+    {
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "{} {} {}.{}",
+            path.display(),
+            file.size(),
+            file.mtime(),
+            file.mtime_nsec()
+        );
+    }
+}

@@ -1,0 +1,159 @@
+//! The analysis as a plain function of the finished replays: its parts in their order, and the
+//! result put together.
+
+use std::collections::BTreeSet;
+
+use loupe_common::analysis::{Analysis, FeatureVerdict, SCHEMA};
+use loupe_common::feature::Feature;
+use loupe_common::policy::Policy;
+use loupe_common::trace::ForeignCall;
+use loupe_common::verdict::Verdict;
+
+use super::baseline::{self, Baseline};
+use super::ledger::{Asker, Stop};
+use super::run::Run;
+use super::tally::Vote;
+use super::{ExploreOptions, Subject, confidence, errnos, fallbacks, joint, single};
+
+/// The whole analysis, or what it waits for. The wall time is left 0: it is not the business
+/// of a pure function.
+pub(super) fn analysis(
+    asker: &mut Asker<'_>,
+    subject: &Subject,
+    options: &ExploreOptions,
+) -> Result<Analysis, Stop> {
+    let baseline = baseline::measure(asker, options)?;
+    let mut features = single::measure(asker, options, &baseline)?;
+    if options.errnos {
+        errnos::measure(asker, &baseline, &mut features)?;
+    }
+    features.sort_by(|a, b| (a.verdict, &a.feature).cmp(&(b.verdict, &b.feature)));
+
+    let fallbacks = fallbacks::edges(asker, &baseline);
+    let (joint, conflicts) = if options.joint {
+        let (joint, conflicts) = joint::measure(asker, &baseline, &features, &fallbacks)?;
+        (Some(joint), conflicts)
+    } else {
+        (None, Vec::new())
+    };
+    let all: Vec<&Run> = asker.all().collect();
+    let foreign = foreign(&all);
+    Ok(Analysis {
+        schema: SCHEMA.to_owned(),
+        application: subject.application.clone(),
+        workload: subject.workload.clone(),
+        replays: all.len() as u64,
+        replays_reused: all.iter().filter(|run| run.reused).count() as u64,
+        wall_seconds: 0.0,
+        baseline_ms: median_ms(&baseline),
+        baseline_runs: baseline.test.baseline_runs,
+        baseline_failures: baseline.test.baseline_failures,
+        flake_rate: confidence::rate(baseline.test.baseline_failures, baseline.test.baseline_runs),
+        confidence: options.confidence,
+        warnings: warnings(&features, options, &foreign, &all),
+        features,
+        joint,
+        conflicts,
+        fallbacks,
+        foreign,
+        lost_events: all.iter().map(|run| run.lost).sum(),
+    })
+}
+
+/// Median wall time of the baseline's replays, in milliseconds.
+fn median_ms(baseline: &Baseline<'_>) -> f64 {
+    let mut walls: Vec<u64> = baseline.runs.iter().map(|run| run.wall_us).collect();
+    walls.sort_unstable();
+    let middle = walls.len() / 2;
+    let median_us = if walls.len() % 2 == 1 {
+        walls[middle] as f64
+    } else {
+        (walls[middle - 1] + walls[middle]) as f64 / 2.0
+    };
+    median_us / 1000.0
+}
+
+/// Calls of other ABIs, in any replay; of each the most that one replay made.
+fn foreign(all: &[&Run]) -> Vec<ForeignCall> {
+    let mut most: Vec<ForeignCall> = Vec::new();
+    for call in all.iter().flat_map(|run| &run.foreign) {
+        match most
+            .iter_mut()
+            .find(|seen| seen.abi == call.abi && seen.number == call.number)
+        {
+            Some(seen) => seen.calls = seen.calls.max(call.calls),
+            None => most.push(call.clone()),
+        }
+    }
+    most.sort_by(|a, b| (&a.abi, a.number).cmp(&(&b.abi, b.number)));
+    most
+}
+
+/// What a reader of the table must know.
+fn warnings(
+    features: &[FeatureVerdict],
+    options: &ExploreOptions,
+    foreign: &[ForeignCall],
+    all: &[&Run],
+) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let undecided = features
+        .iter()
+        .filter(|row| row.verdict == Verdict::Undecided)
+        .count();
+    if let Some(confidence) = options.confidence.filter(|_| undecided > 0) {
+        warnings.push(format!(
+            "{undecided} features stay undecided: no number of replays that is worth running \
+             makes their verdicts {} % sure",
+            confidence * 100.0
+        ));
+    }
+    let io_uring = |feature: &Feature| feature.syscall().to_string() == "io_uring_setup";
+    if all.iter().any(|run| run.calls.keys().any(io_uring)) {
+        warnings.push(
+            "the application uses io_uring (it called io_uring_setup): operations that it \
+             submits to a ring are neither traced nor injected, so the verdicts hold only for \
+             what it does by syscalls"
+                .to_owned(),
+        );
+    }
+    if !foreign.is_empty() {
+        let names: Vec<String> = foreign
+            .iter()
+            .map(|call| format!("{}:{}", call.abi, call.number))
+            .collect();
+        warnings.push(format!(
+            "calls of another ABI or beyond the syscall table were seen ({}): they are counted \
+             but never injected, so no verdict speaks about them",
+            names.join(", ")
+        ));
+    }
+    let unusable: Vec<&Run> = all
+        .iter()
+        .filter(|run| run.vote == Vote::Invalid)
+        .copied()
+        .collect();
+    if !unusable.is_empty() {
+        let reasons: BTreeSet<&str> = unusable
+            .iter()
+            .filter_map(|run| run.why_invalid.as_deref())
+            .collect();
+        warnings.push(format!(
+            "{} replays could not be used and count for nothing: {}",
+            unusable.len(),
+            reasons.into_iter().collect::<Vec<_>>().join("; ")
+        ));
+    }
+    let strays: BTreeSet<&Policy> = all
+        .iter()
+        .filter(|run| run.vote == Vote::Stray)
+        .map(|run| &run.policy)
+        .collect();
+    for policy in strays {
+        warnings.push(format!(
+            "a replay of `{policy}` failed although nothing had been injected yet: it counts \
+             for nothing, but the workload may be flaky"
+        ));
+    }
+    warnings
+}

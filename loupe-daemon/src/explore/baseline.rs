@@ -1,0 +1,138 @@
+//! The baseline: is the workload fit to be measured, and what does it use?
+
+use std::collections::BTreeMap;
+
+use loupe_common::feature::Feature;
+use loupe_common::policy::Policy;
+
+use super::confidence::Test;
+use super::ledger::{Asker, Ruling, Stop};
+use super::run::Run;
+use super::tally::{Decision, Rule, Vote};
+use super::{ExploreError, ExploreOptions};
+
+/// A workload that can be measured.
+pub(super) struct Baseline<'a> {
+    pub ruling: Ruling<'a>,
+    /// The passing replays.
+    pub runs: Vec<&'a Run>,
+    /// Every feature that any of them used.
+    pub features: BTreeMap<Feature, Seen>,
+    /// What its failures say about the chance of wrong decisions.
+    pub test: Test,
+    /// The rule for everything that is measured against it.
+    pub rule: Rule,
+}
+
+/// How a feature shows up in the baseline.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// Calls in the first replay.
+    pub calls: u64,
+    /// Replays that used it.
+    pub replays: u32,
+}
+
+/// The baseline must pass every time; one failure among passes is a flaky workload, and
+/// failures without a pass a failing one. Where decisions have a confidence, flaky workloads
+/// can be measured too, and their failure rate is found out.
+fn rule(options: &ExploreOptions) -> Rule {
+    let replicas = options.baseline_replicas.max(1);
+    if options.confidence.is_some() {
+        return Rule::of_rate(replicas);
+    }
+    Rule {
+        limit: replicas,
+        ..Rule::of_replicas(replicas)
+    }
+}
+
+/// Runs the baseline, or says why there is none.
+pub(super) fn measure<'a>(
+    asker: &mut Asker<'a>,
+    options: &ExploreOptions,
+) -> Result<Baseline<'a>, Stop> {
+    asker.phase = "baseline";
+    let policy = Policy::baseline();
+    let Some(ruling) = asker.ask(&policy, rule(options)) else {
+        // A first replay already tells how many features wait behind the baseline.
+        let used = asker
+            .runs_so_far(&policy)
+            .map(|run| run.calls.len())
+            .max()
+            .unwrap_or(0);
+        asker.later += 2 * used as u64 * u64::from(options.replicas.max(1));
+        return Err(Stop::Pending);
+    };
+    if ruling.decision != Decision::Works {
+        return Err(refusal(&ruling).into());
+    }
+    let runs: Vec<&Run> = ruling
+        .runs
+        .iter()
+        .filter(|run| run.vote == Vote::Pass)
+        .copied()
+        .collect();
+    let mut features: BTreeMap<Feature, Seen> = BTreeMap::new();
+    for (index, run) in runs.iter().enumerate() {
+        for (feature, calls) in &run.calls {
+            let seen = features.entry(feature.clone()).or_default();
+            seen.replays += 1;
+            if index == 0 {
+                seen.calls = *calls;
+            }
+        }
+    }
+    if features.is_empty() {
+        let run = runs.first().expect("a baseline that works has replays");
+        return Err(ExploreError::NothingTraced {
+            id: run.id,
+            replay: run.replay(),
+        }
+        .into());
+    }
+    let error = 1.0 - options.confidence.unwrap_or(1.0);
+    let test = Test {
+        baseline_runs: ruling.tally.usable(),
+        baseline_failures: ruling.tally.failures,
+        error_ppm: (error.clamp(0.0, 1.0) * 1e6).round() as u32,
+    };
+    let rule = match options.confidence {
+        None => Rule::of_replicas(options.replicas),
+        Some(_) => Rule::confident(options.replicas, test),
+    };
+    Ok(Baseline {
+        test,
+        rule,
+        ruling,
+        runs,
+        features,
+    })
+}
+
+/// Why this baseline is none.
+fn refusal(ruling: &Ruling<'_>) -> ExploreError {
+    let tally = ruling.tally;
+    match ruling.first(Vote::Failure) {
+        Some(run) if tally.passes == 0 => ExploreError::BaselineFails {
+            id: run.id,
+            replay: run.replay(),
+        },
+        Some(run) => ExploreError::BaselineFlaps {
+            passes: tally.passes,
+            runs: tally.usable(),
+            id: run.id,
+            replay: run.replay(),
+        },
+        None => {
+            let run = ruling
+                .first(Vote::Invalid)
+                .expect("without a failure, only unusable replays end a baseline");
+            ExploreError::BaselineInvalid {
+                id: run.id,
+                why: run.why_invalid.clone().unwrap_or_default(),
+                replay: run.replay(),
+            }
+        }
+    }
+}

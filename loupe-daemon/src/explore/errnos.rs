@@ -1,0 +1,47 @@
+//! Which errno an application takes where it does not take ENOSYS.
+
+use loupe_common::analysis::{Basis, FeatureVerdict};
+use loupe_common::errno::Errno;
+use loupe_common::feature::Feature;
+use loupe_common::policy::{Action, Policy};
+
+use super::baseline::Baseline;
+use super::ledger::{Asker, Stop};
+use super::single;
+
+/// The errnos to try: what a kernel says that knows the syscall but refuses what is asked.
+fn candidates(feature: &Feature) -> impl Iterator<Item = Errno> {
+    let ioctl = feature.syscall().to_string() == "ioctl";
+    let refusals = [libc::EPERM, libc::EINVAL, libc::EOPNOTSUPP];
+    let numbers = refusals.into_iter().chain(ioctl.then_some(libc::ENOTTY));
+    numbers.filter_map(|number| Errno::new(i64::from(number)))
+}
+
+/// Stubs each feature that cannot be stubbed with ENOSYS with every candidate, alone.
+pub(super) fn measure(
+    asker: &mut Asker<'_>,
+    baseline: &Baseline<'_>,
+    verdicts: &mut [FeatureVerdict],
+) -> Result<(), Stop> {
+    asker.phase = "errnos";
+    let mut waits = false;
+    for row in verdicts {
+        if row.stub.works != Some(false) {
+            continue;
+        }
+        for errno in candidates(&row.feature) {
+            let policy = Policy::single(row.feature.clone(), Action::Stub(errno));
+            match asker.ask(&policy, baseline.rule) {
+                Some(ruling) => {
+                    let trial = single::trial(&row.feature, &ruling, Basis::Measured, baseline);
+                    row.errnos.insert(errno, trial);
+                }
+                None => waits = true,
+            }
+        }
+    }
+    match waits {
+        true => Err(Stop::Pending),
+        false => Ok(()),
+    }
+}

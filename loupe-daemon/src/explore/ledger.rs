@@ -1,0 +1,262 @@
+//! What the analysis knows so far, and how it asks for more.
+//!
+//! The analysis is a plain function of the finished replays: it asks an [`Asker`] about
+//! policies and stops with [`Stop::Pending`] where the answer is not there yet; what it asked
+//! for is then replayed and the function runs again from its start. Since it sees only decided
+//! policies, and no more replicas are started than a decision surely needs, neither the order
+//! of completion nor the number of parallel replays can show in its result.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use loupe_common::analysis::Suspicion;
+use loupe_common::policy::Policy;
+
+use super::run::Run;
+use super::tally::{Decision, Rule, Tally, UNUSABLE, Vote};
+use super::{ExploreError, Request};
+
+/// Every replay that was asked for, by policy and replica; `None` is still running.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    trials: BTreeMap<Policy, Vec<Option<Run>>>,
+    pub running: u64,
+    pub done: u64,
+}
+
+impl Ledger {
+    /// The next replica of this policy, now running.
+    pub fn start(&mut self, policy: &Policy) -> Request {
+        let replicas = self.trials.entry(policy.clone()).or_default();
+        let replica = count(replicas.len());
+        replicas.push(None);
+        self.running += 1;
+        Request {
+            policy: policy.clone(),
+            replica,
+        }
+    }
+
+    /// Files the answer to a request that [`Ledger::start`] gave out.
+    /// Other policies are asked for only when the baseline is known, so that each run is
+    /// compared with the same baseline.
+    pub fn finish(&mut self, request: &Request, mut run: Run, strict: bool) {
+        if !request.policy.is_empty() {
+            let baseline = self.replicas(&Policy::baseline()).iter().flatten();
+            let passing: Vec<&Run> = baseline.filter(|run| run.vote.passes()).collect();
+            run.compare(&passing, strict);
+        }
+        let place = self
+            .trials
+            .get_mut(&request.policy)
+            .and_then(|replicas| replicas.get_mut(request.replica as usize))
+            .filter(|place| place.is_none())
+            .expect("every answer belongs to one running request");
+        *place = Some(run);
+        self.running -= 1;
+        self.done += 1;
+    }
+
+    fn replicas(&self, policy: &Policy) -> &[Option<Run>] {
+        self.trials.get(policy).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// A policy that the analysis waits for.
+#[derive(Clone, Debug)]
+pub(super) struct Want {
+    pub policy: Policy,
+    /// Replicas that may be started now.
+    pub start: u32,
+    /// Replicas that will probably be started.
+    pub left: u32,
+    /// It has failed before: likely to be slow again, so better not left to the end.
+    pub failing: bool,
+    /// Others wait for what it says.
+    pub urgent: bool,
+    /// Replicas that have been started.
+    pub started: u32,
+}
+
+/// Why the analysis did not come to its end.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// Replays are missing; the asker's wants say which.
+    Pending,
+    Refused(ExploreError),
+}
+
+impl From<ExploreError> for Stop {
+    fn from(error: ExploreError) -> Stop {
+        Stop::Refused(error)
+    }
+}
+
+/// What the replicas of a policy came to, with the replicas.
+#[derive(Clone, Debug)]
+pub(super) struct Ruling<'a> {
+    pub decision: Decision,
+    pub tally: Tally,
+    pub runs: Vec<&'a Run>,
+}
+
+/// The analysis' view of the ledger, for one pass over it.
+pub(super) struct Asker<'a> {
+    ledger: &'a Ledger,
+    pub wants: Vec<Want>,
+    /// A guess at the replays that nothing has asked for yet.
+    pub later: u64,
+    pub phase: &'static str,
+    /// What is asked for from now on is a link of a chain: the next question depends on it.
+    pub urgent: bool,
+    used: BTreeSet<Policy>,
+}
+
+impl<'a> Asker<'a> {
+    pub fn new(ledger: &'a Ledger) -> Asker<'a> {
+        Asker {
+            ledger,
+            wants: Vec::new(),
+            later: 0,
+            phase: "",
+            urgent: false,
+            used: BTreeSet::new(),
+        }
+    }
+
+    /// What the replicas of this policy come to; `None` when more are needed, and then they
+    /// are asked for.
+    pub fn ask(&mut self, policy: &Policy, rule: Rule) -> Option<Ruling<'a>> {
+        let replicas = self.ledger.replicas(policy);
+        let runs: Vec<&Run> = replicas.iter().flatten().collect();
+        let mut tally = Tally::default();
+        runs.iter().for_each(|run| tally.add(run.vote));
+        let started = replicas.len();
+        match tally.decide(rule) {
+            Some(decision) => {
+                self.used.insert(policy.clone());
+                Some(Ruling {
+                    decision,
+                    tally,
+                    runs,
+                })
+            }
+            None => {
+                let flying = count(started - runs.len());
+                let start = tally.surely_needed(rule).saturating_sub(flying);
+                let left = tally.likely_needed(rule).saturating_sub(flying);
+                self.want(policy, start, left, started, tally.failures > 0);
+                None
+            }
+        }
+    }
+
+    /// Whether the first usable replica of this policy passes: quick to ask, and for a search
+    /// only, never for a claim. Only that replica counts, even when there are more. A policy
+    /// whose replicas cannot be used does not pass.
+    pub fn glance(&mut self, policy: &Policy) -> Option<bool> {
+        let run = self.glance_run(policy)?;
+        Some(run.is_some_and(|run| run.vote.passes()))
+    }
+
+    /// The first usable replica of this policy; none if too many could not be used.
+    pub fn glance_run(&mut self, policy: &Policy) -> Option<Option<&'a Run>> {
+        let replicas = self.ledger.replicas(policy);
+        let mut unusable = 0;
+        for run in replicas {
+            let Some(run) = run else {
+                self.want(policy, 0, 0, replicas.len(), false);
+                return None;
+            };
+            match run.vote {
+                Vote::Pass | Vote::IdlePass | Vote::Failure => {
+                    self.used.insert(policy.clone());
+                    return Some(Some(run));
+                }
+                Vote::Stray | Vote::Invalid => unusable += 1,
+            }
+        }
+        if unusable > UNUSABLE {
+            self.used.insert(policy.clone());
+            return Some(None);
+        }
+        self.want(policy, 1, 1, replicas.len(), false);
+        None
+    }
+
+    /// What the replicas of this policy come to, if that is known anyway.
+    pub fn peek(&mut self, policy: &Policy, rule: Rule) -> Option<Ruling<'a>> {
+        let runs: Vec<&Run> = self.ledger.replicas(policy).iter().flatten().collect();
+        let mut tally = Tally::default();
+        runs.iter().for_each(|run| tally.add(run.vote));
+        tally.decide(rule)?;
+        self.ask(policy, rule)
+    }
+
+    fn want(&mut self, policy: &Policy, start: u32, left: u32, started: usize, failing: bool) {
+        let urgent = self.urgent;
+        if let Some(want) = self.wants.iter_mut().find(|want| want.policy == *policy) {
+            want.start = want.start.max(start);
+            want.left = want.left.max(left);
+            want.urgent |= urgent;
+            return;
+        }
+        self.wants.push(Want {
+            policy: policy.clone(),
+            start,
+            left,
+            failing,
+            urgent,
+            started: count(started),
+        });
+    }
+
+    /// Replays left, as far as it can be foreseen.
+    pub fn left(&self) -> u64 {
+        let wanted: u64 = self.wants.iter().map(|want| u64::from(want.left)).sum();
+        wanted + self.later
+    }
+
+    /// The replicas of this policy that have come back.
+    pub fn runs_so_far(&self, policy: &Policy) -> impl Iterator<Item = &'a Run> {
+        self.ledger.replicas(policy).iter().flatten()
+    }
+
+    /// The policies that this pass rested on, in their order, each with its replays.
+    pub fn used_policies(&self) -> impl Iterator<Item = (&Policy, Vec<&'a Run>)> {
+        let runs = |policy| self.ledger.replicas(policy).iter().flatten().collect();
+        self.used.iter().map(move |policy| (policy, runs(policy)))
+    }
+
+    /// Every finished replay, whatever came of it.
+    pub fn all(&self) -> impl Iterator<Item = &'a Run> {
+        let ledger = self.ledger;
+        ledger.trials.values().flatten().flatten()
+    }
+}
+
+fn count(replicas: usize) -> u32 {
+    u32::try_from(replicas).expect("a policy has few replicas")
+}
+
+impl Ruling<'_> {
+    /// What is odd about passing replicas, each thing once.
+    pub fn suspicious(&self) -> Vec<Suspicion> {
+        let mut suspicious: Vec<Suspicion> = Vec::new();
+        for run in &self.runs {
+            for what in &run.suspicions {
+                if !suspicious.iter().any(|known| known.what == *what) {
+                    suspicious.push(Suspicion {
+                        replay: run.id,
+                        what: what.clone(),
+                    });
+                }
+            }
+        }
+        suspicious
+    }
+
+    /// The first replica that voted so.
+    pub fn first(&self, vote: Vote) -> Option<&Run> {
+        self.runs.iter().find(|run| run.vote == vote).copied()
+    }
+}

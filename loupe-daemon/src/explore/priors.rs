@@ -1,0 +1,238 @@
+//! How likely a feature is to work when left out, before anything was measured: what the
+//! paper's data set says about other applications. Priors only choose the order and the groups
+//! of replays; no verdict rests on them.
+//!
+//! `priors/loupedb.csv` is derived from the Loupe results database
+//! (<https://github.com/unikraft/loupedb>, commit a076cf972d7d7bacc73693455d979a9522ed2c5a;
+//! H. Lefeuvre et al., "Loupe: Driving the Development of OS Compatibility Layers",
+//! ASPLOS'24), licensed under CC BY 4.0
+//! (<https://creativecommons.org/licenses/by/4.0/>). [`derive`] is the derivation: for each
+//! syscall the number of data sets (`dyn.csv` files, each one application under one workload)
+//! in which it was used, and of these in how many it worked stubbed, faked, and both ways. Its
+//! test says how to repeat it.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use loupe_common::feature::Feature;
+use loupe_common::syscalls::{Arch, Syscall};
+
+/// In how many data sets a syscall was used, and worked when left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    used: u32,
+    stub: u32,
+    fake: u32,
+    both: u32,
+}
+
+impl Counts {
+    fn add(&mut self, other: Counts) {
+        self.used += other.used;
+        self.stub += other.stub;
+        self.fake += other.fake;
+        self.both += other.both;
+    }
+}
+
+struct Table {
+    by_syscall: BTreeMap<Syscall, Counts>,
+    all: Counts,
+}
+
+static TABLE: LazyLock<Table> = LazyLock::new(|| {
+    let by_syscall = parse(include_str!("priors/loupedb.csv"));
+    let mut all = Counts::default();
+    by_syscall.values().for_each(|counts| all.add(*counts));
+    Table { by_syscall, all }
+});
+
+/// The committed table; lines starting with `#` and the header line have no numbers.
+fn parse(table: &str) -> BTreeMap<Syscall, Counts> {
+    let row = |line: &str| {
+        let mut cells = line.split(',');
+        let syscall = Syscall::from_name(cells.next()?)?;
+        let mut number = || cells.next()?.parse().ok();
+        let counts = Counts {
+            used: number()?,
+            stub: number()?,
+            fake: number()?,
+            both: number()?,
+        };
+        Some((syscall, counts))
+    };
+    table.lines().filter_map(row).collect()
+}
+
+/// Data sets that the average over all syscalls counts for, beside a syscall's own.
+const WEIGHT_OF_AVERAGE: f64 = 2.0;
+
+fn chance(works: u32, of: u32, works_on_average: u32, of_average: u32) -> f64 {
+    let average = f64::from(works_on_average) / f64::from(of_average.max(1));
+    (f64::from(works) + WEIGHT_OF_AVERAGE * average) / (f64::from(of) + WEIGHT_OF_AVERAGE)
+}
+
+fn counts(feature: &Feature) -> Counts {
+    let counts = TABLE.by_syscall.get(&feature.syscall());
+    counts.copied().unwrap_or_default()
+}
+
+/// The chance that an application works when this feature is stubbed.
+pub(super) fn stub(feature: &Feature) -> f64 {
+    let (own, all) = (counts(feature), TABLE.all);
+    chance(own.stub, own.used, all.stub, all.used)
+}
+
+/// The chance that an application works when this feature is faked, given whether it works
+/// when it is stubbed.
+pub(super) fn fake(feature: &Feature, stub_works: Option<bool>) -> f64 {
+    let (own, all) = (counts(feature), TABLE.all);
+    match stub_works {
+        None => chance(own.fake, own.used, all.fake, all.used),
+        Some(true) => chance(own.both, own.stub, all.both, all.stub),
+        Some(false) => chance(
+            own.fake - own.both,
+            own.used - own.stub,
+            all.fake - all.both,
+            all.used - all.stub,
+        ),
+    }
+}
+
+/// Makes the table from the contents of the data set's `dyn.csv` files. Their columns are the
+/// x86-64 number, used, works faked, works stubbed, works both ways (`Y` or `N`); a feature
+/// that works both ways has the last one set, and the others not always.
+pub fn derive(files: impl IntoIterator<Item = String>) -> String {
+    let mut table: BTreeMap<&str, Counts> = BTreeMap::new();
+    for file in files {
+        for line in file.lines() {
+            let cells: Vec<&str> = line.split(',').map(str::trim).collect();
+            let [number, "Y", fake, stub, both] = cells[..] else {
+                continue;
+            };
+            let names = Arch::X86_64.table();
+            let name = number.parse().ok().and_then(|number: u16| {
+                let index = names.binary_search_by_key(&number, |entry| entry.0).ok()?;
+                Some(names[index].1)
+            });
+            let Some(name) = name else {
+                continue;
+            };
+            let both = both == "Y" || (stub == "Y" && fake == "Y");
+            table.entry(name).or_default().add(Counts {
+                used: 1,
+                stub: u32::from(both || stub == "Y"),
+                fake: u32::from(both || fake == "Y"),
+                both: u32::from(both),
+            });
+        }
+    }
+    let mut text = String::from(
+        "# Derived from https://github.com/unikraft/loupedb (CC BY 4.0, Lefeuvre et al.): data sets\n\
+         # in which a syscall was used, and of these, in which it worked stubbed, faked, both ways.\n\
+         syscall,used,stub,fake,both\n",
+    );
+    for (name, counts) in table {
+        let Counts {
+            used,
+            stub,
+            fake,
+            both,
+        } = counts;
+        text.push_str(&format!("{name},{used},{stub},{fake},{both}\n"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn feature(name: &str) -> Feature {
+        name.parse().expect("a syscall")
+    }
+
+    #[test]
+    fn a_feature_that_works_both_ways_counts_for_each() {
+        let file = "# syscall, used, works faked, works stubbed, works both\n\
+                    0,Y,N,N,N\n1,Y,Y,N,N\n2,N,Y,Y,Y\n3,Y,N,N,Y\n12,Y,Y,Y,Y\n9999,Y,N,N,N\n";
+        let table = derive([file.to_owned(), "3,Y,N,Y,N".to_owned()]);
+        let rows: Vec<&str> = table.lines().skip(3).collect();
+        assert_eq!(
+            rows,
+            [
+                "brk,1,1,1,1",
+                "close,2,2,1,1",
+                "read,1,0,0,0",
+                "write,1,0,1,0"
+            ]
+        );
+    }
+
+    /// Repeats the derivation: `LOUPEDB=/path/to/loupedb cargo test -p loupe-daemon --lib
+    /// priors -- --ignored`. With `LOUPEDB_WRITE=1` too, it replaces the table.
+    #[test]
+    #[ignore = "needs a copy of the data set"]
+    fn the_table_is_what_the_derivation_makes_of_the_data_set() {
+        let root = std::env::var_os("LOUPEDB").expect("LOUPEDB names a copy of the data set");
+        let mut files = Vec::new();
+        let mut directories = vec![std::path::PathBuf::from(root)];
+        while let Some(directory) = directories.pop() {
+            for entry in std::fs::read_dir(directory).expect("a directory") {
+                let path = entry.expect("a directory entry").path();
+                if path.is_dir() {
+                    directories.push(path);
+                } else if path.ends_with("dyn.csv") {
+                    files.push(std::fs::read_to_string(path).expect("a text file"));
+                }
+            }
+        }
+        assert_eq!(files.len(), 125);
+        let table = derive(files);
+        if std::env::var_os("LOUPEDB_WRITE").is_some() {
+            let path = concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/src/explore/priors/loupedb.csv"
+            );
+            std::fs::write(path, &table).expect("writable");
+        }
+        assert_eq!(table, include_str!("priors/loupedb.csv"));
+    }
+
+    #[test]
+    fn the_table_is_consistent() {
+        assert!(TABLE.by_syscall.len() > 200);
+        for (syscall, counts) in &TABLE.by_syscall {
+            let Counts {
+                used,
+                stub,
+                fake,
+                both,
+            } = *counts;
+            assert!(
+                both <= stub.min(fake) && stub.max(fake) <= used,
+                "{syscall}"
+            );
+            assert!(stub + fake - both <= used && used <= 125, "{syscall}");
+        }
+    }
+
+    #[test]
+    fn what_everybody_needs_is_unlikely_to_work_and_what_nobody_needs_likely() {
+        for needed in ["read", "mmap", "openat"] {
+            assert!(stub(&feature(needed)) < 0.1, "{needed}");
+        }
+        for idle in ["set_tid_address", "brk", "set_robust_list"] {
+            assert!(stub(&feature(idle)) > 0.8, "{idle}");
+        }
+        let close = feature("close");
+        assert!(fake(&close, Some(false)) > 0.6 && stub(&close) < 0.1);
+    }
+
+    #[test]
+    fn an_unknown_syscall_gets_the_average() {
+        let unknown = feature("syscall_511");
+        assert!((0.3..0.6).contains(&stub(&unknown)));
+        assert!(fake(&unknown, Some(true)) > fake(&unknown, None));
+    }
+}

@@ -1,0 +1,223 @@
+//! Groups instead of single features: the same verdicts for fewer replays.
+
+use loupe_common::analysis::{Analysis, Basis};
+use loupe_common::feature::Feature;
+use loupe_common::policy::{Action, Policy};
+use loupe_common::verdict::Verdict;
+use proptest::prelude::*;
+
+use super::{app, feature, options, row, run};
+use crate::explore::simulated::{App, Effect, Rescue, SimFeature, Simulator, Use};
+use crate::explore::tally::Rule;
+use crate::explore::{ExploreOptions, group};
+
+fn analyze(app: &App, exhaustive: bool, joint: bool) -> Analysis {
+    let options = ExploreOptions {
+        exhaustive,
+        joint,
+        ..options(2)
+    };
+    run(&Simulator::new(app, 1), &options).expect("measurable")
+}
+
+/// Syscalls that, stubbed, work in nearly every application of the data set.
+const HARMLESS: [&str; 8] = [
+    "brk",
+    "set_robust_list",
+    "set_tid_address",
+    "rseq",
+    "getpid",
+    "geteuid",
+    "prlimit64",
+    "sched_yield",
+];
+
+fn named(name: &str) -> Feature {
+    name.parse().expect("a syscall")
+}
+
+fn harmless_app() -> App {
+    let works = SimFeature::always(Effect::Works, Effect::Works);
+    let feature = |name: &&str| (named(name), works.clone());
+    App {
+        features: HARMLESS.iter().map(feature).collect(),
+        dies: true,
+        ..App::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    /// The bound: what is measured alone costs what it costs in the exhaustive analysis, and a
+    /// chain of groups at most its budget, one replay for each member and two full rounds.
+    #[test]
+    fn groups_never_cost_more_than_their_budget(app in app(false)) {
+        let exhaustive = analyze(&app, true, false);
+        let grouped = analyze(&app, false, false);
+        let chain = group::budget(app.features.len(), Rule::of_replicas(3));
+        prop_assert!(grouped.replays <= exhaustive.replays + 2 * u64::from(chain));
+    }
+
+    #[test]
+    fn an_implied_way_names_passing_replays_of_a_group_with_the_feature(app in app(false)) {
+        let simulator = Simulator::new(&app, 1);
+        let analysis = run(&simulator, &options(2)).expect("measurable");
+        let log = simulator.log.lock().expect("no test thread has panicked");
+        for row in &analysis.features {
+            for (action, trial) in [(Action::STUB, &row.stub), (Action::Fake, &row.fake)] {
+                let Basis::Implied { replay } = trial.basis else {
+                    continue;
+                };
+                prop_assert_eq!(trial.works, Some(true));
+                prop_assert!(trial.runs >= 3 && trial.passes == trial.runs);
+                prop_assert!(trial.replays.contains(&replay));
+                for id in &trial.replays {
+                    let answered = log.answers.iter().find(|(request, _)| request.id() == *id);
+                    let (request, outcome) = answered.expect("ids are of replays that were run");
+                    prop_assert!(outcome.passed());
+                    prop_assert!(request.policy.len() > 1);
+                    prop_assert_eq!(request.policy.get(&row.feature), Some(action));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn features_that_all_work_cost_one_group_each_way() {
+    let analysis = analyze(&harmless_app(), false, false);
+    assert_eq!(analysis.replays, 3 + 3 + 3);
+    assert!(
+        analysis
+            .features
+            .iter()
+            .all(|row| row.verdict == Verdict::Any)
+    );
+}
+
+#[test]
+fn the_one_culprit_in_a_group_costs_one_failing_group() {
+    for culprit in HARMLESS {
+        let mut app = harmless_app();
+        let sim = SimFeature::always(Effect::Breaks, Effect::Works);
+        app.features.insert(named(culprit), sim);
+        let simulator = Simulator::new(&app, 1);
+        let options = ExploreOptions {
+            joint: false,
+            ..options(2)
+        };
+        let analysis = run(&simulator, &options).expect("measurable");
+        let found = row(&analysis, &named(culprit)).map(|row| row.verdict);
+        assert_eq!(found, Some(Verdict::Fake));
+        let requests = simulator.requests();
+        let is_stub = |policy: &Policy| policy.iter().any(|(_, action)| action == Action::STUB);
+        let stubs = requests.iter().filter(|(policy, _)| is_stub(policy));
+        // Once the group with the culprit, the group without it, the culprit. What ends every
+        // run is not suspected first: one more group, and one innocent alone.
+        let ends = **app.order().last().expect("it has features") == named(culprit);
+        let wrong = if ends { 1 + 3 } else { 0 };
+        assert_eq!(stubs.count(), 1 + 3 + 2 + wrong, "{culprit}");
+    }
+}
+
+#[test]
+fn what_a_group_keeps_from_being_called_is_measured_alone() {
+    let mut app = harmless_app();
+    let masked = SimFeature {
+        when: Use::Unless(named("brk")),
+        ..SimFeature::always(Effect::Breaks, Effect::Breaks)
+    };
+    app.features.insert(named("uname"), masked);
+    let analysis = analyze(&app, false, false);
+    let row = row(&analysis, &named("uname")).expect("used");
+    assert_eq!(row.verdict, Verdict::Required);
+    assert_eq!(row.basis, Basis::Measured);
+}
+
+#[test]
+fn what_only_a_plan_b_makes_harmless_is_not_said_to_work() {
+    let mut app = harmless_app();
+    let plan_b = SimFeature {
+        when: Use::InsteadOf(named("brk")),
+        ..SimFeature::always(Effect::Works, Effect::Works)
+    };
+    app.features.insert(named("sysinfo"), plan_b);
+    let rescued = SimFeature {
+        rescued_by: Some(Rescue::Use(named("sysinfo"))),
+        ..SimFeature::always(Effect::Breaks, Effect::Works)
+    };
+    app.features.insert(named("getppid"), rescued);
+    let analysis = analyze(&app, false, false);
+    let found = row(&analysis, &named("getppid")).map(|row| row.verdict);
+    assert_eq!(found, Some(Verdict::Fake));
+}
+
+/// An application in which stubbing `brk` makes stubbing `getppid` harmless, and shows in no
+/// call. Two fakes that nothing can replace each quarrel with the stub of `brk`.
+fn hidden_rescue() -> App {
+    let mut app = harmless_app();
+    let hidden = SimFeature {
+        rescued_by: Some(Rescue::Stub(named("brk"))),
+        ..SimFeature::always(Effect::Breaks, Effect::Breaks)
+    };
+    app.features.insert(named("getppid"), hidden);
+    let brk = SimFeature::always(Effect::Works, Effect::Breaks);
+    app.features.insert(named("brk"), brk);
+    for name in ["close", "futex"] {
+        let fake = SimFeature::always(Effect::Breaks, Effect::Works);
+        app.features.insert(named(name), fake);
+        let pair = [(named("brk"), Action::STUB), (named(name), Action::Fake)];
+        app.conflicts.push(pair.into_iter().collect());
+    }
+    app
+}
+
+#[test]
+fn a_rescue_that_shows_in_no_call_is_the_one_thing_that_groups_cannot_see() {
+    let app = hidden_rescue();
+    let verdict = |exhaustive| {
+        let analysis = analyze(&app, exhaustive, false);
+        row(&analysis, &named("getppid")).map(|row| row.verdict)
+    };
+    assert_eq!(verdict(true), Some(Verdict::Required));
+    assert_eq!(verdict(false), Some(Verdict::Stub));
+}
+
+#[test]
+fn replays_of_a_feature_alone_overrule_what_a_group_implied() {
+    // The joint policy cannot stub `brk`, and so finds out about `getppid`.
+    let analysis = analyze(&hidden_rescue(), false, true);
+    let row = row(&analysis, &named("getppid")).expect("used");
+    assert_eq!(row.verdict, Verdict::Required);
+    assert_eq!((row.stub.runs, row.stub.passes), (2, 0));
+    let joint = analysis.joint.expect("asked for");
+    assert!(joint.implement.contains(&named("getppid")));
+    assert!(joint.implement.contains(&named("brk")));
+    let pair: Policy = [(named("brk"), Action::STUB), (named("close"), Action::Fake)]
+        .into_iter()
+        .collect();
+    assert!(
+        analysis
+            .conflicts
+            .iter()
+            .any(|conflict| conflict.policy == pair)
+    );
+}
+
+#[test]
+fn fewer_replays_where_most_features_work() {
+    let works = SimFeature::always(Effect::Works, Effect::Works);
+    let breaks = SimFeature::always(Effect::Breaks, Effect::Breaks);
+    let mut app = App {
+        dies: true,
+        ..App::default()
+    };
+    for index in 0..60 {
+        let sim = if index % 6 == 0 { &breaks } else { &works };
+        app.features.insert(feature(index), sim.clone());
+    }
+    let exhaustive = analyze(&app, true, false).replays;
+    let grouped = analyze(&app, false, false).replays;
+    assert!(2 * grouped < exhaustive, "{grouped} of {exhaustive}");
+}

@@ -1,0 +1,253 @@
+//! The joint policy and the conflicts.
+
+use std::collections::BTreeSet;
+
+use loupe_common::analysis::{Analysis, Joint};
+use loupe_common::feature::Feature;
+use loupe_common::policy::{Action, Policy};
+use loupe_common::replay::Replay;
+use proptest::prelude::*;
+
+use super::{app, feature, options, plain_app, run};
+use crate::explore::simulated::{App, Effect, SimFeature, Simulator, Use};
+use crate::explore::{ExploreOptions, Request};
+
+/// What the simulated application does under a policy.
+fn under(app: &App, policy: &Policy) -> Replay {
+    app.replay(&Request {
+        policy: policy.clone(),
+        replica: 1000,
+    })
+}
+
+fn policy_of(joint: &Joint) -> Policy {
+    let stubs = joint
+        .stub
+        .iter()
+        .map(|feature| (feature.clone(), Action::STUB));
+    let fakes = joint
+        .fake
+        .iter()
+        .map(|feature| (feature.clone(), Action::Fake));
+    stubs.chain(fakes).collect()
+}
+
+/// What must be implemented under a policy: what is used then and no rule reaches.
+fn implement(app: &App, policy: &Policy) -> BTreeSet<Feature> {
+    let calls = under(app, policy).trace.calls;
+    calls
+        .into_keys()
+        .filter(|feature| policy.get(feature).is_none() || app.features[feature].silent)
+        .collect()
+}
+
+fn analyze(app: &App, order: u64) -> (Analysis, Joint) {
+    let mut analysis = run(&Simulator::new(app, order), &options(2)).expect("measurable");
+    let joint = analysis.joint.take().expect("asked for");
+    (analysis, joint)
+}
+
+/// Every policy that differs from this one in one feature.
+fn neighbours(app: &App, policy: &Policy) -> Vec<Policy> {
+    let mut neighbours = Vec::new();
+    for (feature, sim) in &app.features {
+        // No rule reaches a silent feature.
+        if sim.silent {
+            continue;
+        }
+        for action in [None, Some(Action::STUB), Some(Action::Fake)] {
+            if action == policy.get(feature) {
+                continue;
+            }
+            let mut neighbour = policy.clone();
+            neighbour.remove(feature);
+            if let Some(action) = action {
+                neighbour.insert(feature.clone(), action);
+            }
+            neighbours.push(neighbour);
+        }
+    }
+    neighbours
+}
+
+/// The least that any policy over these features leaves to implement, by trying all.
+fn least_implemented(app: &App) -> usize {
+    let mut policies = vec![Policy::baseline()];
+    for feature in app.features.keys() {
+        policies = policies
+            .into_iter()
+            .flat_map(|policy| {
+                let with = |action| {
+                    let mut policy = policy.clone();
+                    policy.insert(feature.clone(), action);
+                    policy
+                };
+                [with(Action::STUB), with(Action::Fake), policy]
+            })
+            .collect();
+    }
+    policies
+        .iter()
+        .filter(|policy| under(app, policy).outcome.passed())
+        .map(|policy| implement(app, policy).len())
+        .min()
+        .expect("the empty policy passes")
+}
+
+/// An application with conflicts between rules that are harmless alone.
+fn quarrelsome(features: std::ops::Range<usize>) -> impl Strategy<Value = App> {
+    let effect = || prop_oneof![4 => Just(Effect::Works), 1 => Just(Effect::Breaks)];
+    let features = proptest::collection::vec((effect(), effect()), features);
+    let conflicts = proptest::collection::vec(
+        proptest::collection::btree_map(0usize..20, any::<bool>(), 2..4),
+        0..6,
+    );
+    (features, conflicts).prop_map(|(features, conflicts)| {
+        let n = features.len();
+        let action = |stub| if stub { Action::STUB } else { Action::Fake };
+        App {
+            features: features
+                .into_iter()
+                .enumerate()
+                .map(|(index, (stub, fake))| (feature(index), SimFeature::always(stub, fake)))
+                .collect(),
+            conflicts: conflicts
+                .into_iter()
+                .map(|rules| {
+                    rules
+                        .into_iter()
+                        .map(|(index, stub)| (feature(index % n), action(stub)))
+                        .collect::<Policy>()
+                })
+                .filter(|rules| rules.len() > 1)
+                .collect(),
+            ..App::default()
+        }
+    })
+}
+
+fn check(app: &App, order: u64) -> Result<(Analysis, Joint), TestCaseError> {
+    let (analysis, joint) = analyze(app, order);
+    let policy = policy_of(&joint);
+    prop_assert_eq!(joint.passes, joint.runs);
+    prop_assert!(joint.passes >= 3);
+    prop_assert!(under(app, &policy).outcome.passed(), "{policy} passes");
+    // Closed: what is used is implemented, stubbed or faked, and nothing more is implemented.
+    let left = implement(app, &policy);
+    prop_assert_eq!(&left, &joint.implement.iter().cloned().collect());
+    for neighbour in neighbours(app, &policy) {
+        let worse = !under(app, &neighbour).outcome.passed()
+            || implement(app, &neighbour).len() >= left.len();
+        prop_assert!(worse, "{neighbour} is better than {policy}");
+    }
+    for conflict in &analysis.conflicts {
+        prop_assert!(conflict.policy.len() > 1);
+        prop_assert!(!under(app, &conflict.policy).outcome.passed());
+        for (feature, _) in conflict.policy.iter() {
+            let mut without = conflict.policy.clone();
+            without.remove(feature);
+            prop_assert!(under(app, &without).outcome.passed(), "{}", conflict.policy);
+        }
+    }
+    Ok((analysis, joint))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn the_joint_policy_passes_and_is_closed_and_not_improvable(
+        app in app(false).prop_map(|mut app| {
+            // With a rescue, more rules can make a failing policy pass.
+            app.features.values_mut().for_each(|sim| sim.rescued_by = None);
+            app
+        }),
+        order: u64,
+    ) {
+        check(&app, order)?;
+    }
+
+    #[test]
+    fn conflicts_are_true_and_minimal(app in quarrelsome(2..20), order: u64) {
+        check(&app, order)?;
+    }
+
+    #[test]
+    fn with_conflicts_no_policy_implements_less(app in quarrelsome(2..6), order: u64) {
+        let (_, joint) = check(&app, order)?;
+        prop_assert_eq!(joint.implement.len(), least_implemented(&app));
+    }
+}
+
+#[test]
+fn a_conflict_of_two_among_many_is_named_and_costs_one_feature() {
+    let mut app = plain_app(40);
+    let pair: Policy = [(feature(7), Action::STUB), (feature(31), Action::STUB)]
+        .into_iter()
+        .collect();
+    app.conflicts.push(pair.clone());
+    let simulator = Simulator::new(&app, 1);
+    let options = ExploreOptions {
+        exhaustive: true,
+        ..options(2)
+    };
+    let analysis = run(&simulator, &options).expect("measurable");
+    let joint = analysis.joint.expect("asked for");
+    assert_eq!(joint.implement.len(), 1);
+    let conflicts: Vec<&Policy> = analysis.conflicts.iter().map(|c| &c.policy).collect();
+    assert_eq!(conflicts, [&pair]);
+    // The first policy, two prefix searches (log2 of 40), both confirmed, the second policy.
+    let singles = 3 + 40 * (3 + 2);
+    assert!(
+        analysis.replays <= singles + 1 + 2 * 7 + 2 + 3,
+        "{}",
+        analysis.replays
+    );
+}
+
+#[test]
+fn a_rule_whose_fallback_costs_more_than_it_saves_is_not_used() {
+    let mut app = plain_app(2);
+    let needed = SimFeature {
+        when: Use::InsteadOf(feature(0)),
+        ..SimFeature::always(Effect::Breaks, Effect::Breaks)
+    };
+    app.features.insert(feature(10), needed.clone());
+    app.features.insert(feature(11), needed);
+    let (_, joint) = analyze(&app, 1);
+    assert_eq!(joint.implement, [feature(0)]);
+    assert_eq!(joint.stub, [feature(1)]);
+    assert_eq!(joint.fallbacks, []);
+}
+
+#[test]
+fn what_a_stub_makes_superfluous_needs_no_implementation() {
+    let mut app = plain_app(1);
+    for index in [3, 4] {
+        let needed = SimFeature {
+            when: Use::Unless(feature(0)),
+            ..SimFeature::always(Effect::Breaks, Effect::Breaks)
+        };
+        app.features.insert(feature(index), needed);
+    }
+    let plan_b = SimFeature {
+        when: Use::InsteadOf(feature(0)),
+        ..SimFeature::always(Effect::Breaks, Effect::Breaks)
+    };
+    app.features.insert(feature(7), plan_b);
+    let (analysis, joint) = analyze(&app, 1);
+    assert_eq!(joint.implement, [feature(7)]);
+    assert_eq!(joint.fallbacks, [feature(7)]);
+    assert_eq!(joint.unused, [feature(3), feature(4)]);
+    assert_eq!(analysis.conflicts, []);
+}
+
+#[test]
+fn an_application_that_needs_everything_has_the_empty_joint_policy() {
+    let mut app = plain_app(0);
+    let needed = SimFeature::always(Effect::Breaks, Effect::Breaks);
+    app.features.insert(feature(0), needed);
+    let (_, joint) = analyze(&app, 1);
+    assert_eq!(joint.implement, [feature(0)]);
+    assert_eq!((joint.runs, joint.passes), (3, 3));
+}

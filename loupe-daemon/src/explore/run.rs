@@ -1,0 +1,167 @@
+//! What the analysis keeps of one replay: its vote, what fired, what was used.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use loupe_common::feature::Feature;
+use loupe_common::policy::Policy;
+use loupe_common::replay::{Outcome, Replay};
+use loupe_common::trace::ForeignCall;
+
+use super::Recorded;
+use super::suspicion::Profile;
+use super::tally::Vote;
+
+/// One finished replay, boiled down.
+#[derive(Clone, Debug)]
+pub(super) struct Run {
+    pub id: i64,
+    pub policy: Policy,
+    pub reused: bool,
+    pub vote: Vote,
+    /// Why it cannot be used, where the vote is [`Vote::Invalid`].
+    pub why_invalid: Option<String>,
+    /// Calls by feature; what was not seen is absent.
+    pub calls: BTreeMap<Feature, u64>,
+    /// Times that the injection answered, by feature; what never fired is absent.
+    pub fired: BTreeMap<Feature, u64>,
+    /// Features in the order of their first return.
+    pub order: Vec<Feature>,
+    pub foreign: Vec<ForeignCall>,
+    pub lost: u64,
+    pub wall_us: u64,
+    profile: Profile,
+    /// What is odd about it, if it passed; compared with the baseline by [`Run::compare`].
+    pub suspicions: Vec<String>,
+    /// All of it; only of the baseline, whose replays may have to be shown.
+    replay: Option<Arc<Replay>>,
+}
+
+impl Run {
+    pub fn new(recorded: &Recorded) -> Run {
+        let replay = &recorded.replay;
+        let fired: BTreeMap<Feature, u64> = replay
+            .injections
+            .iter()
+            .filter(|(_, times)| **times > 0)
+            .map(|(feature, times)| (feature.clone(), *times))
+            .collect();
+        // The baseline injects nothing, and still passes or fails.
+        let counts = replay.policy.is_empty() || !fired.is_empty();
+        let why_invalid = why_invalid(recorded);
+        let vote = match (&replay.outcome, &why_invalid) {
+            (Outcome::Invalid { .. }, _) | (_, Some(_)) => Vote::Invalid,
+            (Outcome::Passed, None) if counts => Vote::Pass,
+            (Outcome::Passed, None) => Vote::IdlePass,
+            (Outcome::Failed(_), None) if counts => Vote::Failure,
+            (Outcome::Failed(_), None) => Vote::Stray,
+        };
+        Run {
+            id: recorded.id,
+            policy: replay.policy.clone(),
+            reused: recorded.reused,
+            vote,
+            why_invalid,
+            calls: replay
+                .trace
+                .calls
+                .iter()
+                .filter(|(_, counts)| counts.calls > 0)
+                .map(|(feature, counts)| (feature.clone(), counts.calls))
+                .collect(),
+            fired,
+            order: replay.trace.first_seen.clone(),
+            foreign: replay.trace.foreign.clone(),
+            lost: replay.trace.lost.total(),
+            wall_us: replay.timing.wall_us,
+            profile: Profile::new(replay),
+            suspicions: Vec::new(),
+            replay: replay.policy.is_empty().then(|| Arc::new(replay.clone())),
+        }
+    }
+
+    /// Compares a passing run with the passing runs of the baseline. If `strict`, what is odd
+    /// did not pass.
+    pub fn compare(&mut self, baseline: &[&Run], strict: bool) {
+        if !self.vote.passes() {
+            return;
+        }
+        let profiles: Vec<&Profile> = baseline.iter().map(|run| &run.profile).collect();
+        self.suspicions = self.profile.suspicions(&profiles);
+        if strict && !self.suspicions.is_empty() {
+            self.vote = match self.vote {
+                Vote::Pass => Vote::Failure,
+                _ => Vote::Stray,
+            };
+        }
+    }
+
+    /// The whole replay, of a run of the baseline.
+    pub fn replay(&self) -> Box<Replay> {
+        let replay = self.replay.as_deref();
+        Box::new(replay.expect("runs of the baseline are kept whole").clone())
+    }
+}
+
+/// A trace that lost calls or errors is no evidence, whatever the outcome says. Lost latencies
+/// do not matter to a verdict.
+fn why_invalid(recorded: &Recorded) -> Option<String> {
+    if let Outcome::Invalid { why } = &recorded.replay.outcome {
+        return Some(why.clone());
+    }
+    let lost = recorded.replay.trace.lost;
+    let matters = lost.events + lost.errors + lost.foreign;
+    (matters > 0).then(|| format!("the tracer lost {matters} records"))
+}
+
+#[cfg(test)]
+mod tests {
+    use loupe_common::policy::Action;
+
+    use super::super::Request;
+    use super::super::simulated::{App, Effect, SimFeature};
+    use super::*;
+
+    fn recorded() -> Recorded {
+        let feature: Feature = "futex".parse().expect("a syscall");
+        let app = App {
+            features: [(
+                feature.clone(),
+                SimFeature::always(Effect::Works, Effect::Works),
+            )]
+            .into(),
+            ..App::default()
+        };
+        let request = Request {
+            policy: Policy::single(feature, Action::STUB),
+            replica: 0,
+        };
+        Recorded {
+            id: 1,
+            replay: app.replay(&request),
+            reused: false,
+        }
+    }
+
+    #[test]
+    fn a_trace_that_lost_calls_is_no_evidence_and_one_that_lost_latencies_is() {
+        let mut recorded = recorded();
+        recorded.replay.trace.lost.latency = 1;
+        assert_eq!(Run::new(&recorded).vote, Vote::Pass);
+        recorded.replay.trace.lost.errors = 1;
+        let run = Run::new(&recorded);
+        assert_eq!(run.vote, Vote::Invalid);
+        assert!(run.why_invalid.is_some_and(|why| why.contains("lost 1")));
+    }
+
+    #[test]
+    fn a_rule_that_answered_nothing_has_not_fired() {
+        let mut recorded = recorded();
+        for times in recorded.replay.injections.values_mut() {
+            *times = 0;
+        }
+        let run = Run::new(&recorded);
+        assert_eq!(run.vote, Vote::IdlePass);
+        assert!(run.fired.is_empty());
+    }
+}

@@ -1,0 +1,124 @@
+//! Decides which replay runs next. Synchronous and deterministic: the driver only carries
+//! requests out and answers back.
+
+use loupe_common::analysis::Analysis;
+use loupe_common::policy::Policy;
+
+use super::ledger::{Asker, Ledger, Stop, Want};
+use super::run::Run;
+use super::{ExploreError, ExploreOptions, Recorded, Request, Subject, analysis};
+
+/// What the driver is to do.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Start this replay.
+    Run(Request),
+    /// Wait for a running one.
+    Wait,
+    /// All is known, and nothing runs any more.
+    Done(Box<Result<Analysis, ExploreError>>),
+}
+
+/// The analysis between two replays.
+pub(super) struct Scheduler<'a> {
+    subject: &'a Subject,
+    options: &'a ExploreOptions,
+    ledger: Ledger,
+    /// What may be started, best last. New answers only add to it: what was surely needed
+    /// before them still is.
+    queue: Vec<Policy>,
+    /// Answers have come since the analysis was last gone through.
+    news: bool,
+    outcome: Option<Result<Analysis, ExploreError>>,
+    phase: &'static str,
+    left: u64,
+}
+
+impl<'a> Scheduler<'a> {
+    pub fn new(subject: &'a Subject, options: &'a ExploreOptions) -> Scheduler<'a> {
+        let mut scheduler = Scheduler {
+            subject,
+            options,
+            ledger: Ledger::default(),
+            queue: Vec::new(),
+            news: false,
+            outcome: None,
+            phase: "",
+            left: 0,
+        };
+        scheduler.think();
+        scheduler
+    }
+
+    /// What to do now.
+    pub fn next(&mut self) -> Step {
+        if self.ledger.running >= self.options.jobs.max(1) as u64 {
+            return Step::Wait;
+        }
+        if self.queue.is_empty() && self.news {
+            self.think();
+        }
+        if let Some(policy) = self.queue.pop() {
+            self.left = self.left.saturating_sub(1);
+            return Step::Run(self.ledger.start(&policy));
+        }
+        if self.ledger.running > 0 {
+            return Step::Wait;
+        }
+        let outcome = self.outcome.take();
+        Step::Done(Box::new(outcome.expect(
+            "the analysis either asks for replays, waits for some, or is at its end",
+        )))
+    }
+
+    /// Takes the answer to a request.
+    pub fn record(&mut self, request: &Request, recorded: &Recorded) {
+        let strict = self.options.strict;
+        self.ledger.finish(request, Run::new(recorded), strict);
+        self.news = true;
+    }
+
+    /// The part of the analysis that it is in.
+    pub fn phase(&self) -> &'static str {
+        self.phase
+    }
+
+    /// Replays done, running, and left as far as can be foreseen.
+    pub fn counts(&self) -> (u64, u64, u64) {
+        (self.ledger.done, self.ledger.running, self.left)
+    }
+
+    /// Goes through the analysis as far as the finished replays allow.
+    fn think(&mut self) {
+        self.news = false;
+        let mut asker = Asker::new(&self.ledger);
+        match analysis::analysis(&mut asker, self.subject, self.options) {
+            Ok(analysis) => self.outcome = Some(Ok(analysis)),
+            Err(Stop::Refused(error)) => self.outcome = Some(Err(error)),
+            Err(Stop::Pending) => (),
+        }
+        self.phase = asker.phase;
+        self.left = asker.left();
+        self.queue = match self.outcome {
+            None => queue(asker.wants),
+            Some(_) => Vec::new(),
+        };
+    }
+}
+
+/// The replicas that may be started, best last: those that others wait for; then those of
+/// policies that failed before, because they are slow and one at the very end would leave the
+/// other cores idle; then every policy once before any a second time.
+fn queue(wants: Vec<Want>) -> Vec<Policy> {
+    let mut replicas: Vec<((bool, bool, u32), Policy)> = Vec::new();
+    for want in wants {
+        for replica in want.started..want.started + want.start {
+            let order = (!want.urgent, !want.failing, replica);
+            replicas.push((order, want.policy.clone()));
+        }
+    }
+    // Stable: policies that are equal in this are taken in the order they were asked for.
+    replicas.sort_by_key(|(order, _)| *order);
+    let best_last = replicas.into_iter().rev();
+    best_last.map(|(_, policy)| policy).collect()
+}

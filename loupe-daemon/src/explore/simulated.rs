@@ -1,0 +1,323 @@
+//! Simulated applications behind a [`Replayer`]: what they need is known, so that what the
+//! analysis says about them can be checked. An answer depends only on policy and replica;
+//! when it comes depends on a seed, so that tests can shuffle the order of completion.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::poll_fn;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Mutex;
+use std::task::Poll;
+
+use loupe_common::errno::Errno;
+use loupe_common::feature::Feature;
+use loupe_common::policy::{Action, Policy};
+use loupe_common::replay::{ExitStatus, Failure, Outcome, OutputTail, Replay, Timing, Usage};
+use loupe_common::trace::{CallCounts, Trace};
+
+use super::{Recorded, ReplayError, Replayer, Request};
+
+/// What comes of leaving a feature out one way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    Works,
+    Breaks,
+    /// Breaks in so many of a thousand runs.
+    Flaky(u64),
+}
+
+/// When the application uses a feature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    Always,
+    /// In so many of a thousand runs.
+    Sometimes(u64),
+    /// Instead of this one, when that one is stubbed (and was called).
+    InsteadOf(Feature),
+    /// Unless this one is stubbed.
+    Unless(Feature),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct SimFeature {
+    pub stub: Effect,
+    pub fake: Effect,
+    pub when: Use,
+    /// The injection never answers it (a call made before the filter is there).
+    pub silent: bool,
+    /// A stub with this errno breaks nothing.
+    pub tolerates: Option<Errno>,
+    /// When it is left out, the application complains and the test passes all the same.
+    pub missed: bool,
+    /// It breaks nothing while this one is used, or stubbed.
+    pub rescued_by: Option<Rescue>,
+}
+
+/// What makes up for the absence of a feature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Rescue {
+    /// This one is used.
+    Use(Feature),
+    /// This one is stubbed, which changes no call.
+    Stub(Feature),
+}
+
+impl SimFeature {
+    pub fn always(stub: Effect, fake: Effect) -> SimFeature {
+        SimFeature {
+            stub,
+            fake,
+            when: Use::Always,
+            silent: false,
+            tolerates: None,
+            missed: false,
+            rescued_by: None,
+        }
+    }
+
+    pub fn effect(&self, action: Action) -> Effect {
+        match action {
+            Action::Stub(errno) if Some(errno) == self.tolerates => Effect::Works,
+            Action::Stub(_) => self.stub,
+            Action::Fake => self.fake,
+        }
+    }
+}
+
+/// An application and its workload.
+#[derive(Clone, Debug, Default)]
+pub(super) struct App {
+    pub features: BTreeMap<Feature, SimFeature>,
+    /// Rules that break it together, when all of them fire.
+    pub conflicts: Vec<Policy>,
+    /// It ends at once where something breaks it.
+    pub dies: bool,
+    /// Of a thousand runs, so many fail for no reason, under any policy.
+    pub flakes: u64,
+    /// Of a thousand runs, so many cannot be used.
+    pub unusable: u64,
+    pub seed: u64,
+}
+
+impl App {
+    pub fn replay(&self, request: &Request) -> Replay {
+        let policy = &request.policy;
+        let chance = |what: &str, permille: u64| self.chance(request, what, permille);
+        let mut calls: BTreeMap<Feature, CallCounts> = BTreeMap::new();
+        let mut injections: BTreeMap<Feature, u64> =
+            policy.iter().map(|(rule, _)| (rule.clone(), 0)).collect();
+        let mut breaks = None;
+        // A fallback can have its own fallback: go on until nothing is added.
+        let mut used: BTreeSet<&Feature> = BTreeSet::new();
+        loop {
+            let before = used.len();
+            for (feature, sim) in &self.features {
+                let is_used = match &sim.when {
+                    Use::Always => true,
+                    Use::Sometimes(permille) => chance(&format!("use {feature}"), *permille),
+                    Use::Unless(first) => !self.is_stubbed(first, policy),
+                    Use::InsteadOf(first) => used.contains(first) && self.is_stubbed(first, policy),
+                };
+                if is_used {
+                    used.insert(feature);
+                }
+            }
+            if used.len() == before {
+                break;
+            }
+        }
+        let mut first_seen = Vec::new();
+        let mut application_output = OutputTail::default();
+        for feature in self.order() {
+            if !used.contains(feature) || (breaks.is_some() && self.dies) {
+                continue;
+            }
+            first_seen.push(feature.clone());
+            let sim = &self.features[feature];
+            let mut counts = CallCounts {
+                calls: 1 + hash(feature) % 9,
+                ..CallCounts::default()
+            };
+            if let Some(action) = policy.get(feature).filter(|_| !sim.silent) {
+                injections.insert(feature.clone(), counts.calls);
+                if let Action::Stub(errno) = action {
+                    counts.errors.insert(errno, counts.calls);
+                }
+                if sim.missed {
+                    application_output.tail += "error 17: something is missing\n";
+                }
+                let rescued = match &sim.rescued_by {
+                    Some(Rescue::Use(other)) => used.contains(other),
+                    Some(Rescue::Stub(other)) => self.is_stubbed(other, policy),
+                    None => false,
+                };
+                let broken = match sim.effect(action) {
+                    Effect::Works => false,
+                    Effect::Breaks => !rescued,
+                    Effect::Flaky(permille) => chance(&format!("break {feature}"), permille),
+                };
+                if broken {
+                    breaks.get_or_insert(ExitStatus::Signal(6));
+                }
+            }
+            calls.insert(feature.clone(), counts);
+        }
+        let fires = |feature: &Feature| injections.get(feature).is_some_and(|times| *times > 0);
+        let hit = |(feature, action)| policy.get(feature) == Some(action) && fires(feature);
+        if self.conflicts.iter().any(|rules| rules.iter().all(hit)) {
+            breaks.get_or_insert(ExitStatus::Signal(11));
+        }
+        if chance("flake", self.flakes) {
+            breaks.get_or_insert(ExitStatus::Code(1));
+        }
+        let outcome = if chance("unusable", self.unusable) {
+            Outcome::Invalid {
+                why: "simulated".to_owned(),
+            }
+        } else if let Some(status) = breaks {
+            Outcome::Failed(Failure::Test { status })
+        } else {
+            Outcome::Passed
+        };
+        Replay {
+            policy: policy.clone(),
+            outcome,
+            application_exit: None,
+            test_exit: None,
+            application_output,
+            test_output: OutputTail::default(),
+            trace: Trace {
+                calls,
+                first_seen,
+                ..Trace::default()
+            },
+            injections,
+            target_execs: 1,
+            timing: Timing {
+                wall_us: 1000,
+                ..Timing::default()
+            },
+            usage: Usage::default(),
+            metric: None,
+            listened: None,
+        }
+    }
+
+    /// The features in the order in which the application comes to them: a plan B follows at
+    /// once on what it replaces.
+    pub fn order(&self) -> Vec<&Feature> {
+        let later = |sim: &SimFeature| matches!(sim.when, Use::InsteadOf(_));
+        let mut order: Vec<&Feature> = self.features.keys().collect();
+        order.sort_by_key(|feature| hash(&(self.seed, feature)));
+        order.retain(|feature| !later(&self.features[*feature]));
+        let mut waiting: Vec<(&Feature, &SimFeature)> =
+            self.features.iter().filter(|(_, sim)| later(sim)).collect();
+        // What waits for something that never comes goes last.
+        for _ in 0..self.features.len() {
+            waiting.retain(|(feature, sim)| {
+                let Use::InsteadOf(first) = &sim.when else {
+                    return false;
+                };
+                let place = order.iter().position(|other| *other == first);
+                if let Some(place) = place {
+                    order.insert(place + 1, feature);
+                }
+                place.is_none()
+            });
+        }
+        order
+    }
+
+    fn is_stubbed(&self, feature: &Feature, policy: &Policy) -> bool {
+        let silent = self.features.get(feature).is_none_or(|sim| sim.silent);
+        !silent && matches!(policy.get(feature), Some(Action::Stub(_)))
+    }
+
+    fn chance(&self, request: &Request, what: &str, permille: u64) -> bool {
+        hash(&(self.seed, request, what)) % 1000 < permille
+    }
+}
+
+fn hash(what: &(impl Hash + ?Sized)) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    what.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Runs an [`App`], answering in an order that depends on `order`.
+pub(super) struct Simulator<'a> {
+    pub app: &'a App,
+    pub order: u64,
+    pub log: Mutex<Log>,
+}
+
+/// What was asked of a simulator.
+#[derive(Default)]
+pub(super) struct Log {
+    pub answers: Vec<(Request, Outcome)>,
+    pub running: usize,
+    pub most_running: usize,
+    /// From this many answers on, nothing can be replayed any more.
+    pub breaks_after: Option<usize>,
+}
+
+impl<'a> Simulator<'a> {
+    pub fn new(app: &'a App, order: u64) -> Simulator<'a> {
+        Simulator {
+            app,
+            order,
+            log: Mutex::default(),
+        }
+    }
+
+    /// The requests, sorted.
+    pub fn requests(&self) -> Vec<(Policy, u32)> {
+        let log = self.log.lock().expect("no test thread has panicked");
+        let mut requests: Vec<(Policy, u32)> = log
+            .answers
+            .iter()
+            .map(|(request, _)| (request.policy.clone(), request.replica))
+            .collect();
+        requests.sort();
+        requests
+    }
+}
+
+impl Request {
+    /// The id of the replay that answers it.
+    pub fn id(&self) -> i64 {
+        (hash(self) >> 1) as i64
+    }
+}
+
+impl Replayer for Simulator<'_> {
+    async fn replay(&self, request: &Request) -> Result<Recorded, ReplayError> {
+        let log = || self.log.lock().expect("no test thread has panicked");
+        {
+            let mut log = log();
+            log.running += 1;
+            log.most_running = log.most_running.max(log.running);
+        }
+        let mut rounds = hash(&(self.order, request)) % 16;
+        poll_fn(|context| {
+            if rounds == 0 {
+                return Poll::Ready(());
+            }
+            rounds -= 1;
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+        let replay = self.app.replay(request);
+        let mut log = log();
+        log.running -= 1;
+        log.answers.push((request.clone(), replay.outcome.clone()));
+        if log.breaks_after.is_some_and(|n| log.answers.len() > n) {
+            return Err(ReplayError("the sandbox broke".into()));
+        }
+        Ok(Recorded {
+            id: request.id(),
+            replay,
+            reused: false,
+        })
+    }
+}

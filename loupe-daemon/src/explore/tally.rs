@@ -1,0 +1,289 @@
+//! The rule that turns the replicas of one policy into a decision.
+//!
+//! Only counts go in, never an order: what is decided cannot depend on which replica came
+//! back first. Knows no policies and no traces.
+
+use super::confidence::Test;
+
+/// When the replicas of a policy decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rule {
+    /// Replicas that must all pass for "works".
+    pub passes: u32,
+    /// Failing replicas that make "does not work".
+    pub failures: u32,
+    /// Usable replicas after which no more are asked for.
+    pub limit: u32,
+    /// Usable replicas without a single injection after which the policy counts as not
+    /// exercised; at least `passes`, at most `limit`.
+    pub patience: u32,
+    /// Unusable replicas that are repeated; one more ends the matter.
+    pub unusable: u32,
+    /// How passes and failures that disagree, or are few, are weighed.
+    pub weighing: Weighing,
+}
+
+/// How passes and failures decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Weighing {
+    /// By their numbers alone, and no failure is forgiven.
+    Strict,
+    /// By the chance that the decision is wrong; `passes` and `failures` are not used.
+    Confident(Test),
+    /// The baseline's failure rate is wanted: each failure asks for more replays, up to
+    /// `limit`; so many `failures` are too many to measure anything, and one less is not.
+    Rate,
+}
+
+/// Further replicas for a policy whose replicas disagree.
+const EXTRA: u32 = 2;
+
+/// Usable replicas after which a confident decision is given up.
+const CONFIDENT_LIMIT: u32 = 60;
+
+/// Replicas of a baseline whose failure rate matters, while none fails.
+const RATE_REPLICAS: u32 = 10;
+
+/// Failures after which a baseline is not measured: one in five of the most replicas that it
+/// gets. Beyond that, working and not working are too alike.
+const TOO_MANY_FAILURES: u32 = 8;
+
+/// Replicas that may come out unusable before a policy is given up.
+pub(super) const UNUSABLE: u32 = 3;
+
+impl Rule {
+    /// The usual rule for this number of replicas. With one replica there is none to confirm a
+    /// failure, so the single one counts.
+    pub fn of_replicas(replicas: u32) -> Rule {
+        let passes = replicas.max(1);
+        let limit = passes + EXTRA;
+        Rule {
+            passes,
+            failures: passes.min(2),
+            limit,
+            patience: passes,
+            unusable: UNUSABLE,
+            weighing: Weighing::Strict,
+        }
+    }
+
+    /// Goes on until the decision is sure enough.
+    pub fn confident(replicas: u32, test: Test) -> Rule {
+        let usual = Rule::of_replicas(replicas);
+        Rule {
+            limit: CONFIDENT_LIMIT,
+            unusable: 3 * UNUSABLE,
+            weighing: Weighing::Confident(test),
+            ..usual
+        }
+    }
+
+    /// Finds out how often the baseline fails, and refuses it where that is too often.
+    pub fn of_rate(replicas: u32) -> Rule {
+        Rule {
+            passes: replicas.max(RATE_REPLICAS),
+            failures: TOO_MANY_FAILURES,
+            limit: 4 * replicas.max(RATE_REPLICAS),
+            weighing: Weighing::Rate,
+            ..Rule::of_replicas(replicas)
+        }
+    }
+
+    /// The same rule for something that does not happen in every run: it gets every replica
+    /// there is to show up.
+    pub fn patient(self) -> Rule {
+        Rule {
+            patience: self.limit.min(self.passes + EXTRA),
+            ..self
+        }
+    }
+}
+
+/// What one replica says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Vote {
+    /// Passed although an injection answered a call.
+    Pass,
+    /// Passed, but no injection answered a call.
+    IdlePass,
+    /// Failed, and an injection had answered a call.
+    Failure,
+    /// Failed without any injection: the policy is not what made it fail.
+    Stray,
+    /// Could not be used (events lost, filter not installed, …).
+    Invalid,
+}
+
+impl Vote {
+    pub fn passes(self) -> bool {
+        matches!(self, Vote::Pass | Vote::IdlePass)
+    }
+
+    /// It says something about the policy: an injection answered, and the replay can be used.
+    pub fn speaks(self) -> bool {
+        matches!(self, Vote::Pass | Vote::Failure)
+    }
+}
+
+/// How the replicas of a policy voted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Tally {
+    pub passes: u32,
+    pub idle: u32,
+    pub failures: u32,
+    pub strays: u32,
+    pub invalid: u32,
+}
+
+/// What the replicas of a policy come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    Works,
+    Fails,
+    /// No injection ever answered a call.
+    NotExercised,
+    /// The replicas disagree, or too many could not be used.
+    Undecided,
+}
+
+impl Tally {
+    pub fn add(&mut self, vote: Vote) {
+        *match vote {
+            Vote::Pass => &mut self.passes,
+            Vote::IdlePass => &mut self.idle,
+            Vote::Failure => &mut self.failures,
+            Vote::Stray => &mut self.strays,
+            Vote::Invalid => &mut self.invalid,
+        } += 1;
+    }
+
+    /// Replicas that say something about the policy.
+    pub fn usable(&self) -> u32 {
+        self.passes + self.idle + self.failures
+    }
+
+    fn unusable(&self) -> u32 {
+        self.strays + self.invalid
+    }
+
+    /// The decision, or `None` when more replicas are needed.
+    pub fn decide(&self, rule: Rule) -> Option<Decision> {
+        let weighed = match rule.weighing {
+            Weighing::Strict => self.weigh_strictly(rule),
+            Weighing::Confident(test) => self.weigh_confidently(test),
+            Weighing::Rate => self.weigh_rate(rule),
+        };
+        if weighed == Some(Decision::Fails) {
+            return weighed;
+        }
+        let never_fired = self.passes + self.failures == 0;
+        if self.unusable() > rule.unusable {
+            return Some(if never_fired && self.invalid == 0 {
+                Decision::NotExercised
+            } else {
+                Decision::Undecided
+            });
+        }
+        if weighed.is_some() {
+            return weighed;
+        }
+        if never_fired && self.idle >= rule.patience {
+            return Some(Decision::NotExercised);
+        }
+        (self.usable() >= rule.limit).then_some(Decision::Undecided)
+    }
+
+    fn weigh_strictly(&self, rule: Rule) -> Option<Decision> {
+        if self.failures >= rule.failures {
+            return Some(Decision::Fails);
+        }
+        let works = self.failures == 0 && self.passes > 0 && self.usable() >= rule.passes;
+        works.then_some(Decision::Works)
+    }
+
+    fn weigh_confidently(&self, test: Test) -> Option<Decision> {
+        let not_working = test.chance_of_not_working(self.passes, self.failures);
+        if self.failures > 0 && 1.0 - not_working <= test.error() {
+            return Some(Decision::Fails);
+        }
+        (self.passes > 0 && not_working <= test.error()).then_some(Decision::Works)
+    }
+
+    fn weigh_rate(&self, rule: Rule) -> Option<Decision> {
+        let nothing_passes = self.passes == 0 && self.failures >= 2;
+        if self.failures >= rule.failures || nothing_passes {
+            return Some(Decision::Fails);
+        }
+        (self.usable() >= self.wanted_for_rate(rule)).then_some(Decision::Works)
+    }
+
+    fn wanted_for_rate(&self, rule: Rule) -> u32 {
+        (rule.passes * (1 + self.failures)).min(rule.limit)
+    }
+
+    /// The number of further replicas without which no decision can come, whatever they say;
+    /// 0 when it is there. That many may run at a time without any being wasted, and whoever
+    /// runs no more gets the same set of replicas in every order of completion.
+    pub fn surely_needed(&self, rule: Rule) -> u32 {
+        if self.decide(rule).is_some() {
+            return 0;
+        }
+        let to_give_up = rule.unusable + 1 - self.unusable();
+        let to_limit = rule.limit - self.usable();
+        let never_fired = self.passes + self.failures == 0;
+        let to_idle = match never_fired {
+            true => rule.patience - self.idle,
+            false => u32::MAX,
+        };
+        let weighed = match rule.weighing {
+            Weighing::Strict => {
+                let to_fail = rule.failures - self.failures;
+                let to_pass = match self.failures {
+                    0 => rule.passes.saturating_sub(self.usable()).max(1),
+                    _ => u32::MAX,
+                };
+                to_fail.min(to_pass)
+            }
+            // Replicas that agree with each other decide soonest.
+            Weighing::Confident(_) => self
+                .until(Vote::Pass, rule)
+                .min(self.until(Vote::Failure, rule)),
+            Weighing::Rate => {
+                let to_refuse = rule.failures - self.failures;
+                let to_nothing = match self.passes {
+                    0 => 2u32.saturating_sub(self.failures).max(1),
+                    _ => u32::MAX,
+                };
+                let to_know = self.wanted_for_rate(rule) - self.usable();
+                to_refuse.min(to_nothing).min(to_know)
+            }
+        };
+        to_give_up.min(to_limit).min(to_idle).min(weighed)
+    }
+
+    /// Votes of this kind alone until a decision.
+    fn until(&self, vote: Vote, rule: Rule) -> u32 {
+        let mut tally = *self;
+        let mut votes = 0;
+        while tally.decide(rule).is_none() {
+            tally.add(vote);
+            votes += 1;
+        }
+        votes
+    }
+
+    /// A guess at the further replicas until the decision: as many as if nothing surprising
+    /// came any more.
+    pub fn likely_needed(&self, rule: Rule) -> u32 {
+        if self.failures > 0 || self.decide(rule).is_some() {
+            self.surely_needed(rule)
+        } else if let Weighing::Confident(_) = rule.weighing {
+            self.until(Vote::Pass, rule)
+        } else {
+            rule.passes.saturating_sub(self.usable()).max(1)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,311 @@
+//! Compiles a policy to classic BPF for seccomp.
+//!
+//! The filter looks at the architecture and the number only, so the kernel caches "always
+//! allowed" per number and an allowed call costs the same whatever the policy's size. Calls of
+//! other ABIs (i386, x32) are allowed: their numbers mean other syscalls. The numbers are found
+//! by binary search over the boundaries between runs of equal answers.
+
+use std::collections::BTreeMap;
+
+use libc::sock_filter;
+use loupe_common::feature::Feature;
+use loupe_common::policy::{Action, Policy};
+
+/// `AUDIT_ARCH_X86_64` (`include/uapi/linux/audit.h`).
+const NATIVE_AUDIT_ARCH: u32 = 0xC000_003E;
+/// Offsets in `struct seccomp_data` (`include/uapi/linux/seccomp.h`).
+const OFFSET_NUMBER: u32 = 0;
+const OFFSET_ARCH: u32 = 4;
+/// The kernel refuses longer programs (`BPF_MAXINSNS`).
+const MAX_INSTRUCTIONS: usize = 4096;
+
+/// A policy that cannot be compiled.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum CompileError {
+    #[error("`{0}` does not exist on this architecture, so it cannot be injected")]
+    NotOnThisArchitecture(Feature),
+    #[error("the filter would have {0} instructions; the kernel takes {MAX_INSTRUCTIONS}")]
+    TooLong(usize),
+}
+
+/// What the kernel does with a call: the filter's return value.
+fn answer(action: Action) -> u32 {
+    match action {
+        Action::Stub(errno) => libc::SECCOMP_RET_ERRNO | u32::from(errno.number()),
+        // An errno of 0 makes the call return 0 without doing anything.
+        Action::Fake => libc::SECCOMP_RET_ERRNO,
+    }
+}
+
+/// Compiles a policy. The empty policy gives a filter that allows everything.
+pub fn compile(policy: &Policy) -> Result<Vec<sock_filter>, CompileError> {
+    let mut answers = BTreeMap::new();
+    for (feature, action) in policy.iter() {
+        let number = feature
+            .syscall()
+            .number()
+            .ok_or_else(|| CompileError::NotOnThisArchitecture(feature.clone()))?;
+        answers.insert(number, answer(action));
+    }
+    let mut program = vec![
+        load(OFFSET_ARCH),
+        jump(libc::BPF_JEQ, NATIVE_AUDIT_ARCH, 1, 0),
+        give(libc::SECCOMP_RET_ALLOW),
+        load(OFFSET_NUMBER),
+    ];
+    program.extend(search(&runs(&answers)));
+    if program.len() > MAX_INSTRUCTIONS {
+        return Err(CompileError::TooLong(program.len()));
+    }
+    Ok(program)
+}
+
+/// A run of numbers with one answer: from `start` to the next run's start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Run {
+    start: u32,
+    answer: u32,
+}
+
+/// Covers all of `u32` by runs of equal answers, in order.
+fn runs(answers: &BTreeMap<u32, u32>) -> Vec<Run> {
+    let mut runs = vec![Run {
+        start: 0,
+        answer: libc::SECCOMP_RET_ALLOW,
+    }];
+    let mut set = |start: u32, answer: u32| {
+        if let Some(last) = runs.last_mut().filter(|last| last.start == start) {
+            last.answer = answer;
+        } else {
+            runs.push(Run { start, answer });
+        }
+    };
+    for (&number, &answer) in answers {
+        set(number, answer);
+        // Numbers stay far below `u32::MAX`: the tables end below 512.
+        set(number + 1, libc::SECCOMP_RET_ALLOW);
+    }
+    runs.dedup_by_key(|run| run.answer);
+    runs
+}
+
+/// A binary search tree over the runs, left subtree first.
+fn search(runs: &[Run]) -> Vec<sock_filter> {
+    let [single] = runs else {
+        let (low, high) = runs.split_at(runs.len() / 2);
+        let (low_code, high_code) = (search(low), search(high));
+        let mut code = match u8::try_from(low_code.len()) {
+            Ok(distance) => vec![jump(libc::BPF_JGE, high[0].start, distance, 0)],
+            // Conditional jumps reach 255 instructions; the unconditional one reaches all.
+            Err(_) => vec![
+                jump(libc::BPF_JGE, high[0].start, 0, 1),
+                instruction(libc::BPF_JMP | libc::BPF_JA, low_code.len() as u32, 0, 0),
+            ],
+        };
+        code.extend(low_code);
+        code.extend(high_code);
+        return code;
+    };
+    vec![give(single.answer)]
+}
+
+fn instruction(code: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
+    sock_filter {
+        // All codes fit: they are combinations of small flags.
+        code: code as u16,
+        jt,
+        jf,
+        k,
+    }
+}
+
+fn load(offset: u32) -> sock_filter {
+    instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset, 0, 0)
+}
+
+fn jump(test: u32, value: u32, jt: u8, jf: u8) -> sock_filter {
+    instruction(libc::BPF_JMP | test | libc::BPF_K, value, jt, jf)
+}
+
+fn give(answer: u32) -> sock_filter {
+    instruction(libc::BPF_RET | libc::BPF_K, answer, 0, 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use loupe_common::errno::Errno;
+    use loupe_common::syscalls::{Arch, Syscall};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const I386: u32 = 0x4000_0003;
+    const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
+
+    /// Executes the few instructions that the compiler emits; anything else is a failure.
+    /// Returns the answer and the number of instructions executed.
+    fn interpret(program: &[sock_filter], arch: u32, number: u32) -> (u32, usize) {
+        let (mut accumulator, mut pc, mut steps) = (0, 0, 0);
+        loop {
+            let insn = program[pc];
+            steps += 1;
+            pc += 1;
+            match u32::from(insn.code) {
+                code if code == (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) => {
+                    accumulator = match insn.k {
+                        OFFSET_NUMBER => number,
+                        OFFSET_ARCH => arch,
+                        other => panic!("reads offset {other}"),
+                    }
+                }
+                code if code == (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) => {
+                    pc += usize::from(if accumulator == insn.k {
+                        insn.jt
+                    } else {
+                        insn.jf
+                    });
+                }
+                code if code == (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) => {
+                    pc += usize::from(if accumulator >= insn.k {
+                        insn.jt
+                    } else {
+                        insn.jf
+                    });
+                }
+                code if code == (libc::BPF_JMP | libc::BPF_JA) => pc += insn.k as usize,
+                code if code == (libc::BPF_RET | libc::BPF_K) => return (insn.k, steps),
+                other => panic!("unknown instruction {other:#x}"),
+            }
+        }
+    }
+
+    fn policy(rules: &[(&str, Action)]) -> Policy {
+        rules
+            .iter()
+            .map(|(name, action)| (name.parse().expect("a syscall"), *action))
+            .collect()
+    }
+
+    #[test]
+    fn a_rule_hits_its_number_and_no_neighbour() {
+        let program = compile(&policy(&[("getpid", Action::STUB)])).expect("compiles");
+        for number in 0..600 {
+            let expected = if number == 39 {
+                libc::SECCOMP_RET_ERRNO | 38
+            } else {
+                ALLOW
+            };
+            assert_eq!(
+                interpret(&program, NATIVE_AUDIT_ARCH, number).0,
+                expected,
+                "{number}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_first_and_last_numbers_can_be_injected() {
+        let program =
+            compile(&policy(&[("read", Action::Fake), ("write", Action::STUB)])).expect("compiles");
+        assert_eq!(
+            interpret(&program, NATIVE_AUDIT_ARCH, 0).0,
+            libc::SECCOMP_RET_ERRNO
+        );
+        assert_eq!(
+            interpret(&program, NATIVE_AUDIT_ARCH, 1).0,
+            libc::SECCOMP_RET_ERRNO | 38
+        );
+        assert_eq!(interpret(&program, NATIVE_AUDIT_ARCH, 2).0, ALLOW);
+        assert_eq!(interpret(&program, NATIVE_AUDIT_ARCH, u32::MAX).0, ALLOW);
+    }
+
+    #[test]
+    fn other_architectures_and_x32_are_let_through() {
+        // 20 is writev on x86-64 and getpid on i386.
+        let program = compile(&policy(&[("writev", Action::STUB)])).expect("compiles");
+        assert_eq!(
+            interpret(&program, NATIVE_AUDIT_ARCH, 20).0,
+            libc::SECCOMP_RET_ERRNO | 38
+        );
+        assert_eq!(interpret(&program, I386, 20).0, ALLOW);
+        assert_eq!(
+            interpret(&program, NATIVE_AUDIT_ARCH, 0x4000_0000 | 20).0,
+            ALLOW
+        );
+    }
+
+    #[test]
+    fn the_errno_of_a_stub_is_the_one_asked_for() {
+        let eperm = Action::Stub("EPERM".parse().expect("an errno"));
+        let program = compile(&policy(&[("brk", eperm)])).expect("compiles");
+        assert_eq!(
+            interpret(&program, NATIVE_AUDIT_ARCH, 12).0,
+            libc::SECCOMP_RET_ERRNO | 1
+        );
+    }
+
+    #[test]
+    fn a_syscall_of_another_architecture_is_refused() {
+        let foreign = Arch::Aarch64
+            .table()
+            .iter()
+            .filter_map(|(_, name)| Syscall::from_name(name))
+            .find(|syscall| syscall.number().is_none());
+        if let Some(foreign) = foreign {
+            let error = compile(&Policy::single(foreign.into(), Action::Fake));
+            assert_eq!(
+                error,
+                Err(CompileError::NotOnThisArchitecture(foreign.into()))
+            );
+        }
+    }
+
+    #[test]
+    fn a_policy_of_every_syscall_compiles_and_stays_short_on_its_path() {
+        let rules: Policy = Arch::NATIVE
+            .table()
+            .iter()
+            .enumerate()
+            .map(|(index, (number, _))| {
+                let errno = Errno::new(1 + index as i64 % 100).expect("in range");
+                let feature = Syscall::from_number(u32::from(*number)).into();
+                (feature, Action::Stub(errno))
+            })
+            .collect();
+        assert!(rules.len() > 300);
+        let program = compile(&rules).expect("compiles");
+        for (index, (number, name)) in Arch::NATIVE.table().iter().enumerate() {
+            let (answer, steps) = interpret(&program, NATIVE_AUDIT_ARCH, u32::from(*number));
+            assert_eq!(
+                answer,
+                libc::SECCOMP_RET_ERRNO | (1 + index as u32 % 100),
+                "{name}"
+            );
+            assert!(steps <= 28, "{name} takes {steps} instructions");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_policy_answers_as_written(
+            rules in proptest::collection::btree_map(0u32..480, 0u16..40, 0..350),
+            probe in 0u32..0x5000_0000,
+        ) {
+            let policy: Policy = rules
+                .iter()
+                .map(|(number, errno)| {
+                    let action = Errno::new(i64::from(*errno)).map_or(Action::Fake, Action::Stub);
+                    (Syscall::from_number(*number).into(), action)
+                })
+                .collect();
+            let program = compile(&policy).expect("compiles");
+            for number in (0..512).chain([probe, u32::MAX]) {
+                let expected = rules
+                    .get(&number)
+                    .map_or(ALLOW, |errno| libc::SECCOMP_RET_ERRNO | u32::from(*errno));
+                prop_assert_eq!(interpret(&program, NATIVE_AUDIT_ARCH, number).0, expected);
+                prop_assert_eq!(interpret(&program, I386, number).0, ALLOW);
+            }
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Starts processes for Loupe: sandboxed replays, and commands that run right here.
+//!
+//! Forking with namespaces, ptrace and filters wants a single-threaded process, which the
+//! engine is not. So the engine re-executes its binary once as the *launcher*, which forks one
+//! *keeper* per run. A keeper makes the sandbox, starts and traces the application, runs the
+//! test in the same sandbox, and in the end leaves nothing. When the engine goes away, however
+//! that happens, the launcher ends every keeper and with it everything they started.
+//!
+//! This module is the engine's side. It decides nothing about outcomes.
+
+mod channel;
+mod child;
+mod init;
+mod keeper;
+mod main_process;
+pub mod protocol;
+mod ptrace;
+mod sandbox;
+mod target;
+mod wait;
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use channel::Channel;
+pub use child::candidates as search_path;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use protocol::{FromKeeper, Preparation, ToKeeper};
+
+/// First argument of the binary that is to be the launcher.
+const ARGUMENT: &str = "__launcher";
+/// The launcher finds its socket here.
+const SOCKET_FD: i32 = 3;
+
+/// Why nothing could be started.
+#[derive(Debug, thiserror::Error)]
+pub enum LauncherError {
+    #[error("cannot start the launcher process: {0}")]
+    Start(#[source] io::Error),
+    #[error("the launcher process is gone: {0}")]
+    Gone(#[source] io::Error),
+    #[error("the sandbox could not be made: {step}: {source}")]
+    Sandbox { step: String, source: io::Error },
+    #[error("the process that keeps the sandbox ended unexpectedly")]
+    KeeperGone,
+    #[error("the process that keeps the sandbox sent something unexpected: {0}")]
+    Protocol(String),
+}
+
+/// If this process was started to be the launcher, be it and never return. Must be the first
+/// thing in `main`, before any thread exists.
+pub fn main_if_asked() {
+    let mut args = std::env::args_os();
+    args.next();
+    if args.next().is_some_and(|first| first == ARGUMENT) {
+        let code = main_process::run(SOCKET_FD);
+        std::process::exit(code);
+    }
+}
+
+/// The launcher process.
+pub struct Launcher {
+    channel: Mutex<Channel>,
+    process: Mutex<Child>,
+}
+
+impl Launcher {
+    /// Starts the launcher from this very binary.
+    pub fn start() -> Result<Launcher, LauncherError> {
+        let (ours, theirs) = Channel::pair().map_err(LauncherError::Start)?;
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0("loupe-launcher").arg(ARGUMENT);
+        child::pass_descriptor(&mut command, theirs.as_fd(), SOCKET_FD);
+        let process = command.spawn().map_err(LauncherError::Start)?;
+        Ok(Launcher {
+            channel: Mutex::new(ours),
+            process: Mutex::new(process),
+        })
+    }
+
+    /// Forks a keeper and has it prepare. Returns at once; [`Keeper::wait_ready`] waits.
+    pub fn prepare(&self, preparation: &Preparation) -> Result<Keeper, LauncherError> {
+        let (ours, theirs) = Channel::pair().map_err(LauncherError::Start)?;
+        let channel = crate::lock(&self.channel);
+        channel
+            .send(preparation, &[theirs.as_fd()])
+            .map_err(LauncherError::Gone)?;
+        Ok(Keeper { channel: ours })
+    }
+}
+
+impl Drop for Launcher {
+    fn drop(&mut self) {
+        // Closing our end is the order to end; what it had started ends with it.
+        if let Ok((empty, _)) = Channel::pair() {
+            *crate::lock(&self.channel) = empty;
+        }
+        if let Err(error) = crate::lock(&self.process).wait() {
+            tracing::warn!("cannot wait for the launcher process: {error}");
+        }
+    }
+}
+
+/// One run's keeper, as the engine sees it. Dropping it ends the run and everything in it.
+pub struct Keeper {
+    channel: Channel,
+}
+
+impl Keeper {
+    pub fn send(
+        &self,
+        message: &ToKeeper,
+        descriptors: &[BorrowedFd],
+    ) -> Result<(), LauncherError> {
+        self.channel
+            .send(message, descriptors)
+            .map_err(|_| LauncherError::KeeperGone)
+    }
+
+    /// The next message, if one is there.
+    pub fn try_receive(&self) -> Result<Option<FromKeeper>, LauncherError> {
+        match self.channel.receive::<FromKeeper>() {
+            Ok(Some((FromKeeper::Failed { step, errno }, _))) => Err(LauncherError::Sandbox {
+                step,
+                source: io::Error::from_raw_os_error(errno),
+            }),
+            Ok(Some((message, _))) => Ok(Some(message)),
+            Ok(None) => Err(LauncherError::KeeperGone),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                Err(LauncherError::KeeperGone)
+            }
+            Err(error) => Err(LauncherError::Protocol(error.to_string())),
+        }
+    }
+
+    /// Waits for a message; `None` when the time is over.
+    pub fn receive(&self, timeout: Duration) -> Result<Option<FromKeeper>, LauncherError> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            if let Some(message) = self.try_receive()? {
+                return Ok(Some(message));
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            let mut descriptor = [PollFd::new(self.channel.as_fd(), PollFlags::POLLIN)];
+            let left = PollTimeout::try_from(left + Duration::from_millis(1));
+            match poll(&mut descriptor, left.unwrap_or(PollTimeout::MAX)) {
+                Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+                Err(error) => return Err(LauncherError::Gone(error.into())),
+            }
+        }
+    }
+
+    /// Waits until the sandbox stands.
+    pub fn wait_ready(&self, timeout: Duration) -> Result<(), LauncherError> {
+        match self.receive(timeout)? {
+            Some(FromKeeper::Ready) => Ok(()),
+            Some(other) => Err(LauncherError::Protocol(format!("{other:?}"))),
+            None => Err(LauncherError::Sandbox {
+                step: "waiting for the sandbox".to_owned(),
+                source: io::ErrorKind::TimedOut.into(),
+            }),
+        }
+    }
+}
+
+impl AsFd for Keeper {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.channel.as_fd()
+    }
+}
+
+/// Descriptors 0, 1 and 2 of a process to be started.
+pub type Stdio = [OwnedFd; 3];

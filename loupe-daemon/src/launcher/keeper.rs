@@ -1,0 +1,374 @@
+//! The keeper: one process per run, single-threaded, outside the sandbox's process namespace.
+//!
+//! It prepares the sandbox, starts what it is told to start, follows the application to its
+//! target, reports every end, and finally ends and reaps everything. It judges nothing.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use libc::sock_filter;
+use loupe_common::replay::{ExitStatus, Usage};
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::stat::Mode;
+use nix::sys::wait::WaitStatus;
+use nix::unistd::{ForkResult, Pid, fork, pipe2, read};
+
+use super::channel::Channel;
+use super::child::{self, ExecFailure};
+use super::protocol::{
+    CommandSpec, FromKeeper, Instruction, Preparation, Role, SandboxSpec, ToKeeper,
+};
+use super::ptrace::{Stop, Tree};
+use super::sandbox::{self, SetupError};
+use super::target::Target;
+use super::{init, wait};
+use crate::cgroup;
+
+/// Runs one keeper to its end; returns the exit code.
+pub fn run(engine: Channel, preparation: &Preparation) -> i32 {
+    let mut keeper = match Keeper::prepare(engine, preparation) {
+        Ok(keeper) => keeper,
+        Err(code) => return code,
+    };
+    let result = keeper.serve();
+    keeper.end();
+    match result {
+        Ok(()) => 0,
+        Err(_) => 1,
+    }
+}
+
+struct Child {
+    role: Role,
+    pid: Pid,
+    failure: ExecFailure,
+}
+
+struct Keeper {
+    engine: Channel,
+    children_signal: SignalFd,
+    /// The host's `/proc`.
+    proc: OwnedFd,
+    cgroup: cgroup::ReplayCgroup,
+    /// `cgroup.kill` of the run, for a run without a process namespace of its own.
+    init: Option<Pid>,
+    tree: Option<Tree>,
+    children: Vec<Child>,
+    usage: Usage,
+    finished: bool,
+}
+
+fn setup(step: &str) -> impl FnOnce(Errno) -> SetupError + '_ {
+    move |errno| SetupError {
+        step: step.to_owned(),
+        errno,
+    }
+}
+
+impl Keeper {
+    fn prepare(engine: Channel, preparation: &Preparation) -> Result<Keeper, i32> {
+        match Keeper::try_prepare(preparation) {
+            Ok((children_signal, proc, init)) => {
+                let keeper = Keeper {
+                    engine,
+                    children_signal,
+                    proc,
+                    cgroup: cgroup::ReplayCgroup {
+                        directory: preparation.cgroup.clone(),
+                    },
+                    init,
+                    tree: None,
+                    children: Vec::new(),
+                    usage: Usage::default(),
+                    finished: false,
+                };
+                keeper.tell(&FromKeeper::Ready).map_err(|_| 1)?;
+                Ok(keeper)
+            }
+            Err(SetupError { step, errno }) => {
+                let errno = errno as i32;
+                // If the engine is gone too, nobody needs to know.
+                let _ = engine.send(&FromKeeper::Failed { step, errno }, &[]);
+                Err(1)
+            }
+        }
+    }
+
+    fn try_prepare(
+        preparation: &Preparation,
+    ) -> Result<(SignalFd, OwnedFd, Option<Pid>), SetupError> {
+        nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(setup("prctl"))?;
+        let mut mask = SigSet::empty();
+        mask.add(Signal::SIGCHLD);
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&mask), None).map_err(setup("sigprocmask"))?;
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        let signals = SignalFd::with_flags(&mask, flags).map_err(setup("signalfd"))?;
+        if let Some(cpu) = preparation.cpu {
+            let mut set = CpuSet::new();
+            set.set(cpu).map_err(setup("choose a CPU"))?;
+            sched_setaffinity(Pid::from_raw(0), &set).map_err(setup("pin to a CPU"))?;
+        }
+        let launcher = preparation.cgroup.join("launcher");
+        cgroup::move_process(std::process::id() as i32, &launcher).map_err(|error| SetupError {
+            step: error.to_string(),
+            errno: Errno::EIO,
+        })?;
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let proc = open("/proc", flags, Mode::empty()).map_err(setup("open /proc"))?;
+        let init = match &preparation.sandbox {
+            None => None,
+            Some(spec) => {
+                sandbox::enter(spec)?;
+                let init = start_init()?;
+                copy_files(spec)?;
+                Some(init)
+            }
+        };
+        Ok((signals, proc, init))
+    }
+
+    fn tell(&self, message: &FromKeeper) -> io::Result<()> {
+        self.engine.send(message, &[])
+    }
+
+    /// Acts on orders and ends until told to finish.
+    fn serve(&mut self) -> io::Result<()> {
+        while !self.finished {
+            let mut descriptors = [
+                PollFd::new(self.engine.as_fd(), PollFlags::POLLIN),
+                PollFd::new(self.children_signal.as_fd(), PollFlags::POLLIN),
+            ];
+            match poll(&mut descriptors, PollTimeout::NONE) {
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            while let Ok(Some(_)) = self.children_signal.read_signal() {}
+            self.reap()?;
+            match self.engine.receive::<ToKeeper>() {
+                Ok(Some((message, descriptors))) => self.obey(message, descriptors)?,
+                // The engine is gone.
+                Ok(None) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn obey(&mut self, message: ToKeeper, descriptors: Vec<OwnedFd>) -> io::Result<()> {
+        match message {
+            ToKeeper::Start {
+                command,
+                target,
+                filter,
+            } => {
+                let [stdin, stdout, stderr, target_cgroup] = take(descriptors)?;
+                let stdio = [stdin, stdout, stderr];
+                let held = child::fork_held(&command, &stdio)?;
+                let pid = held.pid;
+                let target = Target::new(&target, self.proc.try_clone()?)?;
+                let filter = filter.into_iter().map(instruction).collect();
+                self.tree = Some(Tree::seize(pid, target, filter, target_cgroup)?);
+                self.children.push(Child {
+                    role: Role::Application,
+                    pid,
+                    failure: held.release()?,
+                });
+                Ok(())
+            }
+            ToKeeper::Test { command } => self.start_test(&command, descriptors),
+            ToKeeper::Signal { role, signal } => {
+                let signal = Signal::try_from(signal)?;
+                for child in self.children.iter().filter(|child| child.role == role) {
+                    // Already gone is as good.
+                    let _ = kill(child.pid, signal);
+                }
+                Ok(())
+            }
+            ToKeeper::Finish => {
+                self.finished = true;
+                Ok(())
+            }
+        }
+    }
+
+    fn start_test(&mut self, command: &CommandSpec, descriptors: Vec<OwnedFd>) -> io::Result<()> {
+        let held = child::fork_held(command, &take(descriptors)?)?;
+        self.children.push(Child {
+            role: Role::Test,
+            pid: held.pid,
+            failure: held.release()?,
+        });
+        Ok(())
+    }
+
+    /// Handles every stop and end that waits.
+    fn reap(&mut self) -> io::Result<()> {
+        while let Some((status, usage)) = wait::next(false)? {
+            self.note(status, usage)?;
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, status: WaitStatus, max_rss_kib: u64) -> io::Result<()> {
+        let end = match status {
+            WaitStatus::Exited(pid, code) => Some((pid, ExitStatus::Code(code))),
+            WaitStatus::Signaled(pid, signal, _) => Some((pid, ExitStatus::Signal(signal as i32))),
+            _ => None,
+        };
+        let Some((pid, status)) = end else {
+            let Some(tree) = &mut self.tree else {
+                return Ok(());
+            };
+            return match tree.handle(status) {
+                Stop::Passed => Ok(()),
+                Stop::TargetStarted(pid) => {
+                    self.tell(&FromKeeper::TargetStarted { pid: pid.as_raw() })
+                }
+                Stop::TargetRefused(why) => self.tell(&FromKeeper::TargetRefused { why }),
+            };
+        };
+        // Includes the largest of the children that it had waited for.
+        self.usage.max_rss_kib = self.usage.max_rss_kib.max(max_rss_kib);
+        let Some(index) = self.children.iter().position(|child| child.pid == pid) else {
+            return Ok(());
+        };
+        let child = self.children.remove(index);
+        let role = child.role;
+        match child.failure.errno() {
+            Some(errno) => self.tell(&FromKeeper::ExecFailed { role, errno }),
+            None => self.tell(&FromKeeper::Exited { role, status }),
+        }
+    }
+
+    /// Ends whatever is left and reports that nothing is.
+    fn end(&mut self) {
+        match self.init {
+            // Takes every process of the namespace with it, before it can be waited for.
+            Some(init) => {
+                let _ = kill(init, Signal::SIGKILL);
+            }
+            None => self.release_leftovers(),
+        }
+        // Everything is killed or ends by itself; an error means that no child is left.
+        while let Ok(Some((status, usage))) = wait::next(true) {
+            let _ = self.note(status, usage);
+        }
+        let _ = self.tell(&FromKeeper::Finished { usage: self.usage });
+    }
+
+    /// A command that ran right here may have left processes on purpose (a daemon): they go on
+    /// outside the run's cgroup. Where the engine is gone, they end.
+    fn release_leftovers(&mut self) {
+        for child in &self.children {
+            let _ = kill(child.pid, Signal::SIGKILL);
+        }
+        if !self.finished {
+            return;
+        }
+        let Ok(root) = cgroup::mount_point() else {
+            return;
+        };
+        let own = std::process::id() as i32;
+        for directory in [self.cgroup.launcher(), self.cgroup.target()] {
+            let members = cgroup::members(&directory, "cgroup.procs").unwrap_or_default();
+            for pid in members.into_iter().filter(|pid| *pid != own) {
+                // It may have ended meanwhile.
+                let _ = cgroup::move_process(pid, &root);
+            }
+        }
+    }
+}
+
+/// The descriptors that a message must bring.
+fn take<const N: usize>(descriptors: Vec<OwnedFd>) -> io::Result<[OwnedFd; N]> {
+    let count = descriptors.len();
+    descriptors.try_into().map_err(|_| {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("{count} descriptors instead of {N}"),
+        )
+    })
+}
+
+fn instruction((code, jt, jf, k): Instruction) -> sock_filter {
+    sock_filter { code, jt, jf, k }
+}
+
+/// Forks process 1 of the sandbox and waits until `/proc` is mounted.
+fn start_init() -> Result<Pid, SetupError> {
+    let (ready, report) = pipe2(OFlag::O_CLOEXEC).map_err(setup("pipe"))?;
+    // SAFETY: the keeper has one thread, so its child may run any code.
+    match unsafe { fork() }.map_err(setup("fork process 1"))? {
+        ForkResult::Child => {
+            drop(ready);
+            init::run(&report)
+        }
+        ForkResult::Parent { child } => {
+            drop(report);
+            let mut bytes = [0; 4];
+            let length = read(&ready, &mut bytes).map_err(setup("wait for process 1"))?;
+            match i32::from_ne_bytes(bytes) {
+                0 if length == 4 => Ok(child),
+                errno => Err(SetupError {
+                    step: "mount /proc".to_owned(),
+                    errno: Errno::from_raw(errno),
+                }),
+            }
+        }
+    }
+}
+
+/// Copies the workload's files, by a child with the caller's rights: what the caller may not
+/// read or write must stay so.
+fn copy_files(spec: &SandboxSpec) -> Result<(), SetupError> {
+    if spec.files.is_empty() {
+        return Ok(());
+    }
+    // SAFETY: the keeper has one thread, so its child may run any code.
+    let child = match unsafe { fork() }.map_err(setup("fork"))? {
+        ForkResult::Parent { child } => child,
+        ForkResult::Child => {
+            let copied = child::assume(&spec.identity)
+                .map_err(io::Error::from)
+                .and_then(|()| spec.files.iter().try_for_each(|(from, to)| copy(from, to)));
+            let code = copied
+                .err()
+                .map_or(0, |error| error.raw_os_error().unwrap_or(libc::EIO));
+            // SAFETY: ends the process, which is always sound.
+            unsafe { libc::_exit(code) }
+        }
+    };
+    let status = nix::sys::wait::waitpid(child, None).map_err(setup("copy the files"))?;
+    match status {
+        WaitStatus::Exited(_, 0) => Ok(()),
+        WaitStatus::Exited(_, errno) => Err(SetupError {
+            step: "copy the workload's files (key `files`)".to_owned(),
+            errno: Errno::from_raw(errno),
+        }),
+        _ => Err(SetupError {
+            step: "copy the workload's files (key `files`)".to_owned(),
+            errno: Errno::EINTR,
+        }),
+    }
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) -> io::Result<()> {
+    if let Some(parent) = to.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    if !from.is_dir() {
+        return std::fs::copy(from, to).map(drop);
+    }
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        copy(&entry.path(), &to.join(entry.file_name()))?;
+    }
+    Ok(())
+}

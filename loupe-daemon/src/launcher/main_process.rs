@@ -1,0 +1,125 @@
+//! The launcher process: forks keepers on demand, reaps them, and ends them all when the
+//! engine is gone. Single-threaded; does no work of its own.
+
+use std::collections::HashSet;
+use std::io;
+use std::os::fd::AsFd;
+
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{ForkResult, Pid, fork};
+
+use super::channel::Channel;
+use super::keeper;
+use super::protocol::Preparation;
+use crate::cgroup;
+
+/// Runs until the engine's end of the socket is closed. Returns the exit code.
+pub fn run(socket: i32) -> i32 {
+    // SAFETY: the engine put the socket there before it executed us, and nothing else has run.
+    let engine = unsafe { Channel::from_raw(socket) };
+    if let Err(error) = fcntl(engine.as_fd(), FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)) {
+        eprintln!("loupe: the launcher process failed: {error}");
+        return 1;
+    }
+    match serve(&engine) {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("loupe: the launcher process failed: {error}");
+            1
+        }
+    }
+}
+
+fn serve(engine: &Channel) -> io::Result<()> {
+    // The terminal's Ctrl-C is for the engine to act on.
+    ignore_terminal_signals()?;
+    let mut mask = SigSet::empty();
+    mask.add(Signal::SIGCHLD);
+    sigprocmask(SigmaskHow::SIG_BLOCK, Some(&mask), None)?;
+    let children = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+    let engine_pid = nix::unistd::getppid().as_raw().unsigned_abs();
+    let mut keepers: HashSet<Pid> = HashSet::new();
+    loop {
+        let mut descriptors = [
+            PollFd::new(engine.as_fd(), PollFlags::POLLIN),
+            PollFd::new(children.as_fd(), PollFlags::POLLIN),
+        ];
+        match poll(&mut descriptors, PollTimeout::NONE) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        while let Ok(Some(_)) = children.read_signal() {}
+        reap(&mut keepers);
+        match engine.receive::<Preparation>() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+            Ok(None) => {
+                end(&keepers, engine_pid);
+                return Ok(());
+            }
+            Ok(Some((preparation, mut sockets))) => {
+                let Some(socket) = sockets.pop() else {
+                    continue;
+                };
+                // SAFETY: this process has one thread, so the child may do as it likes.
+                match unsafe { fork() } {
+                    // The engine sees its end close and knows that there is no keeper.
+                    Err(error) => eprintln!("loupe: cannot fork: {error}"),
+                    Ok(ForkResult::Parent { child }) => {
+                        keepers.insert(child);
+                    }
+                    Ok(ForkResult::Child) => {
+                        drop(children);
+                        let code = keeper::run(Channel::from(socket), &preparation);
+                        // Not `exit`: what the launcher registered for its end is not ours.
+                        // SAFETY: ends the process, which is always sound.
+                        unsafe { libc::_exit(code) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn ignore_terminal_signals() -> io::Result<()> {
+    for signal in [
+        Signal::SIGINT,
+        Signal::SIGQUIT,
+        Signal::SIGTSTP,
+        Signal::SIGHUP,
+    ] {
+        // SAFETY: ignoring a signal installs no handler.
+        unsafe { nix::sys::signal::signal(signal, nix::sys::signal::SigHandler::SigIgn) }?;
+    }
+    Ok(())
+}
+
+fn reap(keepers: &mut HashSet<Pid>) {
+    while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+        match status {
+            WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..) => {
+                keepers.remove(&pid);
+            }
+            _ => return,
+        }
+    }
+}
+
+/// The engine is gone: nobody else will clear up. Its runs are found by their names, for one
+/// whose keeper has ended already may not be cleared away yet.
+fn end(keepers: &HashSet<Pid>, engine: u32) {
+    for keeper in keepers {
+        // What it had started ends with it, or is in the run's cgroup. Already gone is as good.
+        let _ = kill(*keeper, Signal::SIGKILL);
+    }
+    for keeper in keepers {
+        let _ = waitpid(*keeper, None);
+    }
+    if let Err(error) = cgroup::remove_runs_of(engine) {
+        eprintln!("loupe: cannot clear away what ran: {error}");
+    }
+}

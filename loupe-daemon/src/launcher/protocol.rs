@@ -1,0 +1,117 @@
+//! What the engine and a keeper say to each other. JSON in packets; descriptors ride along.
+
+use std::path::PathBuf;
+
+use loupe_common::replay::{ExitStatus, Usage};
+use serde::{Deserialize, Serialize};
+
+/// Whose rights a process gets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    pub uid: u32,
+    pub gid: u32,
+    pub groups: Vec<u32>,
+}
+
+/// What a keeper does before it reports [`FromKeeper::Ready`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Preparation {
+    /// The cgroup directory of the run; the keeper joins its `launcher`.
+    pub cgroup: PathBuf,
+    /// Pin the whole run to this CPU.
+    pub cpu: Option<usize>,
+    /// `None`: no sandbox, the command runs right here.
+    pub sandbox: Option<SandboxSpec>,
+}
+
+/// How the sandbox differs from the host.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SandboxSpec {
+    /// Directories below `/tmp`, `/run` or `/dev/shm` that must be seen all the same.
+    pub visible: Vec<PathBuf>,
+    /// Host paths that are written through.
+    pub writable: Vec<PathBuf>,
+    /// Copies to make, from and to, with the rights of `identity`.
+    pub files: Vec<(PathBuf, PathBuf)>,
+    pub identity: Identity,
+    /// Limit of the memory that written files may take, in bytes.
+    pub scratch_bytes: u64,
+}
+
+/// A process to start.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CommandSpec {
+    /// Looked up in the `PATH` of `environment` when it has no slash.
+    pub argv: Vec<String>,
+    pub environment: Vec<(String, String)>,
+    pub directory: PathBuf,
+    pub identity: Identity,
+    /// A session of its own, without a terminal.
+    pub new_session: bool,
+}
+
+/// One classic BPF instruction: code, jump if true, jump if false, constant.
+pub type Instruction = (u16, u8, u8, u32);
+
+/// The two kinds of processes that a keeper starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Role {
+    Application,
+    Test,
+}
+
+/// From the engine.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum ToKeeper {
+    /// Start the application. Descriptors: stdin, stdout, stderr, and `cgroup.procs` of the
+    /// target's cgroup, opened for writing.
+    Start {
+        command: CommandSpec,
+        /// The binary that is the target.
+        target: PathBuf,
+        /// The filter for the target; empty: none.
+        filter: Vec<Instruction>,
+    },
+    /// Run the test. Descriptors: stdin, stdout, stderr.
+    Test {
+        command: CommandSpec,
+    },
+    Signal {
+        role: Role,
+        signal: i32,
+    },
+    /// End whatever is left, report, and exit.
+    Finish,
+}
+
+/// From the keeper.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum FromKeeper {
+    Ready,
+    /// The preparation failed; the keeper is gone.
+    Failed {
+        step: String,
+        errno: i32,
+    },
+    /// The target was executed, is in its cgroup and under its filter.
+    TargetStarted {
+        pid: i32,
+    },
+    /// The target was executed, but the filter is not on it: it was killed.
+    TargetRefused {
+        why: String,
+    },
+    /// The process could not be executed.
+    ExecFailed {
+        role: Role,
+        errno: i32,
+    },
+    Exited {
+        role: Role,
+        status: ExitStatus,
+    },
+    /// Nothing is left of the run.
+    Finished {
+        usage: Usage,
+    },
+}

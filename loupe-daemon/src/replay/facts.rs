@@ -1,0 +1,155 @@
+//! What the baseline says about time: limits for the replays that follow. Pure.
+
+use std::time::Duration;
+
+use loupe_common::replay::{ExitStatus, Replay};
+
+use super::workload::Limits;
+
+/// Before a baseline is known, and for what it does not tell.
+const FIRST_START: Duration = Duration::from_secs(10);
+const FIRST_RUN: Duration = Duration::from_secs(60);
+const FIRST_TEST: Duration = Duration::from_secs(60);
+const STOP: Duration = Duration::from_secs(2);
+/// A server that makes no call for this long and listens to nothing counts as started.
+const FIRST_QUIET: Duration = Duration::from_millis(500);
+
+/// A derived limit is this many times the median of the baseline, or of its slowest replay,
+/// whichever is longer, plus a constant that covers what a loaded host adds to very short ones.
+const MEDIAN_FACTOR: u32 = 10;
+const SLOWEST_FACTOR: u32 = 2;
+const SLACK: Duration = Duration::from_secs(2);
+
+/// What the passing baseline replays had in common.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BaselineFacts {
+    /// Sorted.
+    ready: Vec<Duration>,
+    /// Sorted.
+    test: Vec<Duration>,
+    /// How a batch application ends when all is well.
+    pub exit: Option<ExitStatus>,
+}
+
+impl BaselineFacts {
+    /// Takes another passing baseline replay into account.
+    pub fn add(&mut self, replay: &Replay) {
+        insert(&mut self.ready, replay.timing.ready_us);
+        insert(&mut self.test, replay.timing.test_us);
+        self.exit = self.exit.or(replay.application_exit);
+    }
+
+    pub fn is_known(&self) -> bool {
+        !self.test.is_empty()
+    }
+
+    /// The slowest start of a server, or run of a batch application, so far.
+    pub fn ready_time(&self) -> Duration {
+        slowest(&self.ready)
+    }
+
+    /// The slowest test so far.
+    pub fn test_time(&self) -> Duration {
+        slowest(&self.test)
+    }
+}
+
+fn insert(sorted: &mut Vec<Duration>, micros: u64) {
+    let duration = Duration::from_micros(micros);
+    let at = sorted.partition_point(|other| *other < duration);
+    sorted.insert(at, duration);
+}
+
+fn slowest(sorted: &[Duration]) -> Duration {
+    sorted.last().copied().unwrap_or_default()
+}
+
+fn median(sorted: &[Duration]) -> Duration {
+    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
+}
+
+/// When to stop waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeLimits {
+    /// For a server to be ready.
+    pub start: Duration,
+    /// For a batch application to end.
+    pub run: Duration,
+    pub test: Duration,
+    /// Between SIGTERM and SIGKILL.
+    pub stop: Duration,
+    /// For a server that does not listen: silence that counts as readiness.
+    pub quiet: Duration,
+}
+
+impl TimeLimits {
+    /// The workload file's limits; what it leaves open comes from the baseline.
+    pub fn new(file: &Limits, facts: &BaselineFacts) -> TimeLimits {
+        let derived = |seen: &[Duration], first: Duration| {
+            if seen.is_empty() {
+                return first;
+            }
+            let usual = (median(seen) * MEDIAN_FACTOR).max(slowest(seen) * SLOWEST_FACTOR);
+            (usual + SLACK).min(first)
+        };
+        let or = |limit: Option<f64>, otherwise: Duration| {
+            limit.map_or(otherwise, Duration::from_secs_f64)
+        };
+        TimeLimits {
+            start: or(file.start, derived(&facts.ready, FIRST_START)),
+            run: or(file.run, derived(&facts.ready, FIRST_RUN)),
+            test: or(file.test, derived(&facts.test, FIRST_TEST)),
+            stop: or(file.stop, STOP),
+            quiet: if facts.is_known() {
+                (slowest(&facts.ready) * 3 + Duration::from_millis(50)).min(FIRST_QUIET)
+            } else {
+                FIRST_QUIET
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(ready_ms: u64, test_ms: u64) -> BaselineFacts {
+        BaselineFacts {
+            ready: vec![Duration::from_millis(ready_ms)],
+            test: vec![Duration::from_millis(test_ms)],
+            exit: None,
+        }
+    }
+
+    #[test]
+    fn limits_follow_the_baseline() {
+        let limits = TimeLimits::new(&Limits::default(), &facts(10, 100));
+        assert_eq!(limits.start, Duration::from_millis(2100));
+        assert_eq!(limits.test, Duration::from_millis(3000));
+    }
+
+    #[test]
+    fn one_slow_replay_does_not_stretch_the_limit_tenfold() {
+        let mut facts = facts(10, 100);
+        insert(&mut facts.test, 120_000);
+        insert(&mut facts.test, 2_000_000);
+        let limits = TimeLimits::new(&Limits::default(), &facts);
+        assert_eq!(limits.test, Duration::from_millis(6000));
+    }
+
+    #[test]
+    fn without_a_baseline_limits_are_generous() {
+        let limits = TimeLimits::new(&Limits::default(), &BaselineFacts::default());
+        assert_eq!((limits.start, limits.test), (FIRST_START, FIRST_TEST));
+    }
+
+    #[test]
+    fn the_file_has_the_last_word() {
+        let file = Limits {
+            test: Some(2.5),
+            ..Limits::default()
+        };
+        let limits = TimeLimits::new(&file, &facts(10, 100));
+        assert_eq!(limits.test, Duration::from_millis(2500));
+    }
+}

@@ -1,0 +1,153 @@
+//! Is the application ready, quiet, gone? Looked up in `/proc` for the tasks of a cgroup.
+//!
+//! Reads only. The kernel says in `/proc/TID/syscall` in which syscall a task sleeps.
+
+use std::path::Path;
+
+use loupe_common::syscalls::Syscall;
+
+use crate::cgroup::{self, CgroupError};
+
+/// Calls in which a server waits for its clients.
+const SERVER_WAITS: [&str; 14] = [
+    "epoll_wait",
+    "epoll_pwait",
+    "epoll_pwait2",
+    "poll",
+    "ppoll",
+    "select",
+    "pselect6",
+    "accept",
+    "accept4",
+    "io_uring_enter",
+    "io_getevents",
+    "recvfrom",
+    "recvmsg",
+    "rt_sigtimedwait",
+];
+
+/// Where the tasks of a cgroup stand at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tasks {
+    pub total: usize,
+    /// Asleep in a syscall.
+    pub asleep: usize,
+    /// Asleep in one of [`SERVER_WAITS`].
+    pub in_server_wait: usize,
+    /// Asleep until another task does something: in a call that has no timeout.
+    pub without_timeout: usize,
+}
+
+impl Tasks {
+    pub fn of(cgroup: &Path) -> Result<Tasks, CgroupError> {
+        let mut tasks = Tasks::default();
+        for tid in cgroup::members(cgroup, "cgroup.threads")? {
+            // Gone since the list was read: not there.
+            let Ok(state) = std::fs::read_to_string(format!("/proc/{tid}/syscall")) else {
+                continue;
+            };
+            tasks.total += 1;
+            if let Some(sleep) = Sleep::parse(&state) {
+                tasks.asleep += 1;
+                tasks.in_server_wait += usize::from(SERVER_WAITS.contains(&sleep.name.as_str()));
+                tasks.without_timeout += usize::from(sleep.has_no_timeout());
+            }
+        }
+        Ok(tasks)
+    }
+
+    /// Every task waits for another one.
+    pub fn none_can_go_on(&self) -> bool {
+        self.total > 0 && self.without_timeout == self.total
+    }
+
+    /// Nothing moves at the moment.
+    pub fn all_asleep(&self) -> bool {
+        self.total > 0 && self.asleep == self.total
+    }
+}
+
+/// A task asleep in a syscall.
+struct Sleep {
+    name: String,
+    args: [u64; 6],
+}
+
+impl Sleep {
+    /// From a `/proc/TID/syscall`: `running`; number, arguments, sp, pc; or -1 outside a call.
+    fn parse(state: &str) -> Option<Sleep> {
+        let mut fields = state.split_whitespace();
+        let number: u32 = fields.next()?.parse().ok()?;
+        let mut args = [0; 6];
+        for arg in &mut args {
+            *arg = u64::from_str_radix(fields.next()?.strip_prefix("0x")?, 16).ok()?;
+        }
+        Some(Sleep {
+            name: Syscall::from_number(number).to_string(),
+            args,
+        })
+    }
+
+    /// Whether nothing but another task can end the wait. A call that is not listed may end by
+    /// itself. Argument positions: the calls' manual pages.
+    fn has_no_timeout(&self) -> bool {
+        let no_milliseconds = |index: usize| (self.args[index] as i32) < 0;
+        let no_pointer = |index: usize| self.args[index] == 0;
+        match self.name.as_str() {
+            "epoll_wait" | "epoll_pwait" => no_milliseconds(3),
+            "poll" => no_milliseconds(2),
+            "ppoll" | "rt_sigtimedwait" => no_pointer(2),
+            "epoll_pwait2" | "futex" | "semtimedop" => no_pointer(3),
+            "select" | "pselect6" | "recvmmsg" | "io_getevents" => no_pointer(4),
+            "read" | "readv" | "recvfrom" | "recvmsg" | "accept" | "accept4" | "write"
+            | "writev" | "sendto" | "sendmsg" | "wait4" | "waitid" | "pause" | "rt_sigsuspend"
+            | "flock" | "semop" => true,
+            _ => false,
+        }
+    }
+}
+
+/// Whether any process is in the cgroup.
+pub fn is_empty(cgroup: &Path) -> Result<bool, CgroupError> {
+    Ok(cgroup::members(cgroup, "cgroup.procs")?.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_three_forms_are_told_apart() {
+        let name = |state| Sleep::parse(state).map(|sleep| sleep.name);
+        let asleep = name("232 0x5 0x7f 0x200 0xffffffff 0x0 0x0 0x7ffd 0x7f00\n");
+        assert_eq!(asleep, Some("epoll_wait".to_owned()));
+        assert_eq!(name("running\n"), None);
+        assert_eq!(name("-1 0x7ffd 0x7f00\n"), None);
+    }
+
+    #[test]
+    fn a_wait_with_a_timeout_may_end_by_itself() {
+        for (state, forever) in [
+            (
+                "232 0x5 0x7f 0x200 0xffffffffffffffff 0x0 0x0 0x1 0x1",
+                true,
+            ),
+            ("232 0x5 0x7f 0x200 0xffffffff 0x0 0x0 0x1 0x1", true),
+            ("232 0x5 0x7f 0x200 0x64 0x0 0x0 0x1 0x1", false),
+            ("202 0x7f00 0x80 0x2 0x0 0x0 0x0 0x1 0x1", true),
+            ("202 0x7f00 0x80 0x2 0x7ffe 0x0 0x0 0x1 0x1", false),
+            ("35 0x7ffe 0x0 0x0 0x0 0x0 0x0 0x1 0x1", false),
+            ("130 0x7ffe 0x8 0x0 0x0 0x0 0x0 0x1 0x1", true),
+        ] {
+            let sleep = Sleep::parse(state).expect("asleep");
+            assert_eq!(sleep.has_no_timeout(), forever, "{state}");
+        }
+    }
+
+    #[test]
+    fn every_server_wait_is_a_syscall() {
+        for name in SERVER_WAITS {
+            assert!(Syscall::from_name(name).is_some(), "{name}");
+        }
+    }
+}

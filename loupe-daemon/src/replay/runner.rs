@@ -1,0 +1,243 @@
+//! Runs replays: sets up what a session needs, and clears it away however the session ends.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use loupe_common::policy::Policy;
+use loupe_common::replay::Replay;
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+use super::facts::{BaselineFacts, TimeLimits};
+use super::prepared::Prepared;
+use super::session::Session;
+use crate::cgroup::{CgroupError, ReplayCgroup};
+use crate::inject::CompileError;
+use crate::launcher::protocol::{Preparation, Role};
+use crate::launcher::{Keeper, Launcher, LauncherError};
+use crate::lock;
+use crate::tracer::{OpenTrace, TraceOptions, Tracer, TracerError};
+
+/// A sandbox takes a few milliseconds; a minute means that something is stuck.
+const SANDBOX_LIMIT: Duration = Duration::from_secs(60);
+
+/// A replay could not be run, which says nothing about its policy.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayFailure {
+    #[error(transparent)]
+    Launcher(#[from] LauncherError),
+    #[error(transparent)]
+    Tracer(#[from] TracerError),
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    #[error("the {} `{program}` cannot be executed: {source}", role_name(*.role))]
+    Exec {
+        role: Role,
+        program: String,
+        source: io::Error,
+    },
+    #[error("the application ended, and the target {} was never executed", .0.display())]
+    TargetNeverStarted(PathBuf),
+    #[error("the engine's own {what} failed: {source}")]
+    Io {
+        what: &'static str,
+        source: io::Error,
+    },
+    #[error("cancelled")]
+    Cancelled,
+}
+
+fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Application => "command",
+        Role::Test => "test",
+    }
+}
+
+/// Asks running replays to end. All clones are one.
+#[derive(Clone)]
+pub struct Cancel(Arc<EventFd>);
+
+impl Cancel {
+    pub fn new() -> io::Result<Cancel> {
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        Ok(Cancel(Arc::new(EventFd::from_flags(flags)?)))
+    }
+
+    pub fn cancel(&self) {
+        // It can only fail by being as full as it can get, which is cancelled too.
+        let _ = self.0.write(1);
+    }
+}
+
+impl AsFd for Cancel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// One replay to run.
+pub struct Job<'a> {
+    pub prepared: &'a Prepared,
+    pub policy: &'a Policy,
+    pub facts: &'a BaselineFacts,
+    /// The CPU that the replay is pinned to.
+    pub cpu: Option<usize>,
+    pub cancel: &'a Cancel,
+    /// Whether the application is started at all; without it the test should fail.
+    pub start_application: bool,
+}
+
+/// A sandbox that stands ready, with its trace open.
+struct Ready {
+    cgroup: ReplayCgroup,
+    trace: OpenTrace,
+    keeper: Keeper,
+    cpu: Option<usize>,
+}
+
+/// Runs replays one at a time; made for one worker of an analysis. Prepares the next sandbox
+/// while a replay runs.
+pub struct Runner {
+    launcher: Arc<Launcher>,
+    tracer: Tracer,
+    next: std::sync::Mutex<Option<Ready>>,
+    /// Measure the time in each call too.
+    pub options: TraceOptions,
+}
+
+/// Makes the names of runs unique in this process.
+static RUNS: AtomicU64 = AtomicU64::new(0);
+
+/// A new name for a run's cgroup: starts with our pid, so that orphans can be recognised.
+pub fn run_name() -> String {
+    let number = RUNS.fetch_add(1, Ordering::Relaxed);
+    format!("{}-{number}", std::process::id())
+}
+
+impl Runner {
+    pub fn new(launcher: Arc<Launcher>, tracer: Tracer) -> Runner {
+        Runner {
+            launcher,
+            tracer,
+            next: std::sync::Mutex::default(),
+            options: TraceOptions::default(),
+        }
+    }
+
+    fn prepare(&self, job: &Job<'_>) -> Result<Ready, ReplayFailure> {
+        let cgroup = ReplayCgroup::create(&run_name())?;
+        let opened = self.open(&cgroup, job);
+        if opened.is_err() {
+            clear(&cgroup);
+        }
+        opened
+    }
+
+    fn open(&self, cgroup: &ReplayCgroup, job: &Job<'_>) -> Result<Ready, ReplayFailure> {
+        let trace = self.tracer.open(cgroup, self.options)?;
+        let keeper = self.launcher.prepare(&Preparation {
+            cgroup: cgroup.directory.clone(),
+            cpu: job.cpu,
+            sandbox: Some(job.prepared.sandbox.clone()),
+        })?;
+        Ok(Ready {
+            cgroup: cgroup.clone(),
+            trace,
+            keeper,
+            cpu: job.cpu,
+        })
+    }
+
+    /// Runs one replay. Whatever happens, nothing of it is left when this returns.
+    pub fn replay(&self, job: &Job<'_>) -> Result<Replay, ReplayFailure> {
+        let begin = Instant::now();
+        let waiting = lock(&self.next).take();
+        let ready = match waiting {
+            Some(ready) if ready.cpu == job.cpu => ready,
+            Some(other) => {
+                discard(other);
+                self.prepare(job)?
+            }
+            None => self.prepare(job)?,
+        };
+        let Ready {
+            cgroup,
+            trace,
+            keeper,
+            ..
+        } = ready;
+        let result = keeper
+            .wait_ready(SANDBOX_LIMIT)
+            .map_err(ReplayFailure::from)
+            .and_then(|()| {
+                let sandbox_time = begin.elapsed();
+                // The next sandbox is made while this replay runs.
+                *lock(&self.next) = self.prepare(job).ok();
+                let limits = TimeLimits::new(&job.prepared.workload.limits, job.facts);
+                Session::new(job, limits, &cgroup, &trace, &keeper)?.run(sandbox_time)
+            });
+        drop(keeper);
+        let result = result.and_then(|mut replay| {
+            replay.usage.cpu_us = cgroup.target_cpu_us()?;
+            replay.trace = trace.finish()?;
+            Ok(super::judge::judge_trace(replay))
+        });
+        clear(&cgroup);
+        result.map(|mut replay| {
+            replay.timing.wall_us = begin.elapsed().as_micros() as u64;
+            replay
+        })
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        if let Some(ready) = lock(&self.next).take() {
+            discard(ready);
+        }
+    }
+}
+
+fn discard(ready: Ready) {
+    let Ready {
+        cgroup,
+        trace,
+        keeper,
+        ..
+    } = ready;
+    drop(keeper);
+    drop(trace);
+    clear(&cgroup);
+}
+
+/// Removes a run's cgroups, ending what may still be in them.
+pub fn clear(cgroup: &ReplayCgroup) {
+    // The keeper has ended everything and is about to leave itself; only if something went
+    // wrong is there anything to kill.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let mut killed = false;
+    let begin = Instant::now();
+    loop {
+        match cgroup.remove() {
+            Ok(()) => return,
+            Err(error) if Instant::now() > deadline => {
+                tracing::warn!("a replay's cgroup stays behind: {error}");
+                return;
+            }
+            Err(_) => {}
+        }
+        if !killed && begin.elapsed() > Duration::from_millis(100) {
+            killed = true;
+            if let Err(error) = cgroup.kill() {
+                tracing::warn!("{error}");
+            }
+        }
+        std::thread::sleep(Duration::from_micros(100));
+    }
+}

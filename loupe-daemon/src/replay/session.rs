@@ -1,0 +1,417 @@
+//! One replay from the application's start to nothing being left: a single loop over the
+//! keeper's messages, the trace's events, the outputs and the clock.
+
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use loupe_common::replay::{ExitStatus, Failure, Outcome, Replay, Timing, Usage};
+use loupe_common::trace::Trace;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::signal::SigSet;
+use nix::sys::time::TimeSpec;
+
+use super::facts::TimeLimits;
+use super::output::Output;
+use super::progress::{self, Tasks};
+use super::runner::{Job, ReplayFailure};
+use super::silence::{Hang, Silence};
+use super::workload::{Mode, StopWith};
+use crate::cgroup::ReplayCgroup;
+use crate::inject;
+use crate::launcher::Keeper;
+use crate::launcher::protocol::{FromKeeper, Role, ToKeeper};
+use crate::tracer::{Event, OpenTrace};
+
+/// How often `/proc` is asked about a server that listens and is about to wait.
+const READY_PROBE: Duration = Duration::from_micros(200);
+/// How often it is asked about one that is silent, or a tree that should be empty.
+const QUIET_PROBE: Duration = Duration::from_millis(2);
+/// For the keeper to end everything: SIGKILL takes less than a millisecond.
+const END_LIMIT: Duration = Duration::from_secs(30);
+
+fn io_error(what: &'static str) -> impl FnOnce(io::Error) -> ReplayFailure {
+    move |source| ReplayFailure::Io { what, source }
+}
+
+pub struct Session<'a> {
+    job: &'a Job<'a>,
+    limits: TimeLimits,
+    cgroup: &'a ReplayCgroup,
+    trace: &'a OpenTrace,
+    keeper: &'a Keeper,
+    application_output: Output,
+    test_output: Output,
+    /// The writing ends, until their processes have them.
+    application_pipe: Option<OwnedFd>,
+    test_pipe: Option<OwnedFd>,
+    state: State,
+}
+
+/// What is known so far.
+#[derive(Default)]
+struct State {
+    target_execs: u64,
+    refused: Option<String>,
+    listened: bool,
+    application_exit: Option<ExitStatus>,
+    test_exit: Option<ExitStatus>,
+    usage: Option<Usage>,
+    /// Everything was told to end.
+    ending: bool,
+}
+
+impl<'a> Session<'a> {
+    pub fn new(
+        job: &'a Job<'a>,
+        limits: TimeLimits,
+        cgroup: &'a ReplayCgroup,
+        trace: &'a OpenTrace,
+        keeper: &'a Keeper,
+    ) -> Result<Session<'a>, ReplayFailure> {
+        let pipe = || Output::pipe().map_err(io_error("pipe"));
+        let (application_output, application_pipe) = pipe()?;
+        let (test_output, test_pipe) = pipe()?;
+        Ok(Session {
+            job,
+            limits,
+            cgroup,
+            trace,
+            keeper,
+            application_output,
+            test_output,
+            application_pipe: Some(application_pipe),
+            test_pipe: Some(test_pipe),
+            state: State::default(),
+        })
+    }
+
+    /// Runs it all. The trace is still open when this returns; see `judge`.
+    pub fn run(mut self, sandbox_time: Duration) -> Result<Replay, ReplayFailure> {
+        let mut timing = Timing {
+            sandbox_us: micros(sandbox_time),
+            ..Timing::default()
+        };
+        let outcome = self.start_and_test(&mut timing)?;
+        let stopping = Instant::now();
+        self.stop()?;
+        timing.stop_us = micros(stopping.elapsed());
+        self.application_output
+            .take_rest()
+            .map_err(io_error("pipe"))?;
+        self.test_output.take_rest().map_err(io_error("pipe"))?;
+        let outcome = match self.state.refused.take() {
+            Some(why) => Outcome::Invalid {
+                why: format!("the filter is not on the target, which was ended: {why}"),
+            },
+            None => outcome,
+        };
+        let server = self.job.prepared.workload.mode == Mode::Server;
+        Ok(Replay {
+            policy: self.job.policy.clone(),
+            outcome,
+            application_exit: self.state.application_exit,
+            test_exit: self.state.test_exit,
+            application_output: self.application_output.into_tail(),
+            test_output: self.test_output.into_tail(),
+            trace: Trace::default(),
+            injections: BTreeMap::new(),
+            target_execs: self.state.target_execs,
+            timing,
+            usage: self.state.usage.unwrap_or_default(),
+            metric: None,
+            listened: (server && self.job.start_application).then_some(self.state.listened),
+        })
+    }
+
+    fn start_and_test(&mut self, timing: &mut Timing) -> Result<Outcome, ReplayFailure> {
+        if self.job.start_application {
+            let started = Instant::now();
+            self.start()?;
+            let failure = match self.job.prepared.workload.mode {
+                Mode::Server => self.wait_until_ready()?,
+                Mode::Batch => self.wait_until_over()?,
+            };
+            timing.ready_us = micros(started.elapsed());
+            if self.state.refused.is_some() {
+                return Ok(Outcome::Passed);
+            }
+            if let Some(failure) = failure {
+                return Ok(Outcome::Failed(failure));
+            }
+        }
+        let testing = Instant::now();
+        let outcome = self.test()?;
+        timing.test_us = micros(testing.elapsed());
+        Ok(outcome)
+    }
+
+    fn start(&mut self) -> Result<(), ReplayFailure> {
+        let procs = OpenOptions::new()
+            .write(true)
+            .open(self.cgroup.target().join("cgroup.procs"))
+            .map_err(io_error("cgroup"))?;
+        let pipe = self.application_pipe.take();
+        let filter = inject::instructions(self.job.policy)?;
+        let message = ToKeeper::Start {
+            command: self.job.prepared.command.clone(),
+            target: self.job.prepared.target.clone(),
+            filter,
+        };
+        self.send(&message, pipe, Some(procs.as_fd()))
+    }
+
+    /// Sends a message with stdin from `/dev/null`, and `pipe` as stdout and stderr.
+    fn send(
+        &self,
+        message: &ToKeeper,
+        pipe: Option<OwnedFd>,
+        extra: Option<BorrowedFd<'_>>,
+    ) -> Result<(), ReplayFailure> {
+        let null = std::fs::File::open("/dev/null").map_err(io_error("/dev/null"))?;
+        let mut descriptors = vec![null.as_fd()];
+        if let Some(pipe) = &pipe {
+            descriptors.extend([pipe.as_fd(), pipe.as_fd()]);
+        }
+        descriptors.extend(extra);
+        Ok(self.keeper.send(message, &descriptors)?)
+    }
+
+    fn wait_until_ready(&mut self) -> Result<Option<Failure>, ReplayFailure> {
+        let deadline = Instant::now() + self.limits.start;
+        let mut silence = Silence::new();
+        loop {
+            let pause = if self.state.listened {
+                READY_PROBE
+            } else {
+                QUIET_PROBE
+            };
+            self.wait(pause.min(left(deadline)))?;
+            if self.state.refused.is_some() {
+                return Ok(None);
+            }
+            if let Some(status) = self.state.application_exit
+                && self.target_is_gone()?
+            {
+                self.require_target()?;
+                return Ok(Some(Failure::Died { status }));
+            }
+            let tasks = Tasks::of(&self.cgroup.target())?;
+            if self.state.listened && tasks.in_server_wait > 0 {
+                return Ok(None);
+            }
+            // No `listen` to be seen: a datagram server, or one whose `listen` is answered by
+            // the filter. When nothing moves any more, the test may judge.
+            if silence.lasts(self.trace.calls_so_far()?, &tasks, self.limits.quiet) {
+                return Ok(None);
+            }
+            if left(deadline).is_zero() {
+                let limit_ms = self.limits.start.as_millis() as u64;
+                return Ok(Some(Failure::StartTimeout { limit_ms }));
+            }
+        }
+    }
+
+    fn wait_until_over(&mut self) -> Result<Option<Failure>, ReplayFailure> {
+        let deadline = Instant::now() + self.limits.run;
+        let facts = self.job.facts;
+        let mut hang = Hang::new(facts.is_known().then(|| facts.ready_time()));
+        loop {
+            let exited = self.state.application_exit;
+            // The end of the first process is told at once; what it left behind is asked for.
+            let pause = if exited.is_some() {
+                QUIET_PROBE
+            } else {
+                hang.next_probe()
+            };
+            self.wait(pause.min(left(deadline)))?;
+            if self.state.refused.is_some() {
+                return Ok(None);
+            }
+            if let Some(status) = self.state.application_exit
+                && self.target_is_gone()?
+            {
+                self.require_target()?;
+                let expected = self.job.facts.exit.unwrap_or(status);
+                return Ok((status != expected).then_some(Failure::Died { status }));
+            }
+            if hang.is_certain(self.cgroup, self.trace)? {
+                return Ok(Some(hang.failure()));
+            }
+            if left(deadline).is_zero() {
+                let limit_ms = self.limits.run.as_millis() as u64;
+                return Ok(Some(Failure::RunTimeout { limit_ms }));
+            }
+        }
+    }
+
+    fn target_is_gone(&self) -> Result<bool, ReplayFailure> {
+        Ok(progress::is_empty(&self.cgroup.target())?)
+    }
+
+    /// An application that never ran its target tells nothing.
+    fn require_target(&self) -> Result<(), ReplayFailure> {
+        if self.state.target_execs == 0 && self.state.refused.is_none() {
+            let target = self.job.prepared.target.clone();
+            return Err(ReplayFailure::TargetNeverStarted(target));
+        }
+        Ok(())
+    }
+
+    fn test(&mut self) -> Result<Outcome, ReplayFailure> {
+        let pipe = self.test_pipe.take();
+        let command = self.job.prepared.test.clone();
+        self.send(&ToKeeper::Test { command }, pipe, None)?;
+        let deadline = Instant::now() + self.limits.test;
+        // Once the server is gone, a test that goes on waiting will not see it again; it gets
+        // the time that it would have needed.
+        let usual = self.job.facts.test_time();
+        let grace = usual * 2 + Duration::from_millis(100);
+        let mut gone_since: Option<Instant> = None;
+        let mut hang = Hang::new(self.job.facts.is_known().then_some(usual));
+        let serves = self.job.start_application && self.job.prepared.workload.mode == Mode::Server;
+        loop {
+            let mut pause = left(deadline);
+            if let Some(since) = gone_since {
+                pause = pause.min(left(since + grace));
+            }
+            self.wait(pause.min(hang.next_probe()))?;
+            if let Some(status) = self.state.test_exit {
+                return Ok(if status.success() {
+                    Outcome::Passed
+                } else {
+                    Outcome::Failed(Failure::Test { status })
+                });
+            }
+            if let Some(status) = self.state.application_exit
+                && serves
+                && self.job.facts.is_known()
+                && self.target_is_gone()?
+            {
+                let since = *gone_since.get_or_insert_with(Instant::now);
+                if since.elapsed() >= grace {
+                    return Ok(Outcome::Failed(Failure::Died { status }));
+                }
+            }
+            if hang.is_certain(self.cgroup, self.trace)? {
+                return Ok(Outcome::Failed(hang.failure()));
+            }
+            if left(deadline).is_zero() {
+                let limit_ms = self.limits.test.as_millis() as u64;
+                return Ok(Outcome::Failed(Failure::TestTimeout { limit_ms }));
+            }
+        }
+    }
+
+    /// Ends what is left of the application, and then everything.
+    fn stop(&mut self) -> Result<(), ReplayFailure> {
+        let asks_first = self.job.prepared.workload.stop == StopWith::Term
+            && self.job.prepared.workload.mode == Mode::Server
+            && self.job.start_application;
+        if asks_first && self.state.application_exit.is_none() {
+            let signal = libc::SIGTERM;
+            let role = Role::Application;
+            self.keeper.send(&ToKeeper::Signal { role, signal }, &[])?;
+            let deadline = Instant::now() + self.limits.stop;
+            while self.state.application_exit.is_none() && !left(deadline).is_zero() {
+                self.wait(left(deadline))?;
+            }
+        }
+        self.keeper.send(&ToKeeper::Finish, &[])?;
+        self.state.ending = true;
+        let deadline = Instant::now() + END_LIMIT;
+        while self.state.usage.is_none() {
+            if left(deadline).is_zero() {
+                return Err(crate::launcher::LauncherError::KeeperGone.into());
+            }
+            self.wait(left(deadline))?;
+        }
+        Ok(())
+    }
+
+    /// Waits for something to happen, at most `timeout`, and notes what did.
+    fn wait(&mut self, timeout: Duration) -> Result<(), ReplayFailure> {
+        let events = self.trace.events().as_fd();
+        let mut descriptors = vec![
+            PollFd::new(self.keeper.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.job.cancel.as_fd(), PollFlags::POLLIN),
+            PollFd::new(events, PollFlags::POLLIN),
+        ];
+        for output in [&self.application_output, &self.test_output] {
+            descriptors.extend(
+                output
+                    .to_poll()
+                    .map(|fd| PollFd::new(fd, PollFlags::POLLIN)),
+            );
+        }
+        let ready = ppoll(
+            &mut descriptors,
+            Some(TimeSpec::from_duration(timeout)),
+            Some(SigSet::thread_get_mask().map_err(|e| io_error("poll")(e.into()))?),
+        );
+        match ready {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(error) => return Err(io_error("poll")(error.into())),
+        }
+        let cancelled = descriptors[1].any().unwrap_or(false);
+        drop(descriptors);
+        if cancelled {
+            return Err(ReplayFailure::Cancelled);
+        }
+        self.application_output
+            .take_chunk()
+            .map_err(io_error("pipe"))?;
+        self.test_output.take_chunk().map_err(io_error("pipe"))?;
+        for event in self.trace.events().take() {
+            if matches!(event, Event::Listen { .. }) {
+                self.state.listened = true;
+            }
+        }
+        while let Some(message) = self.keeper.try_receive()? {
+            let last = matches!(message, FromKeeper::Finished { .. });
+            self.note(message)?;
+            if last {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, message: FromKeeper) -> Result<(), ReplayFailure> {
+        match message {
+            FromKeeper::TargetStarted { .. } => self.state.target_execs += 1,
+            FromKeeper::TargetRefused { why } => self.state.refused = Some(why),
+            // Ended by us, which says nothing.
+            FromKeeper::Exited { .. } if self.state.ending => {}
+            FromKeeper::Exited { role, status } => match role {
+                Role::Application => self.state.application_exit = Some(status),
+                Role::Test => self.state.test_exit = Some(status),
+            },
+            FromKeeper::ExecFailed { role, errno } => {
+                let command = match role {
+                    Role::Application => &self.job.prepared.command,
+                    Role::Test => &self.job.prepared.test,
+                };
+                return Err(ReplayFailure::Exec {
+                    role,
+                    program: command.argv[0].clone(),
+                    source: io::Error::from_raw_os_error(errno),
+                });
+            }
+            FromKeeper::Finished { usage } => self.state.usage = Some(usage),
+            FromKeeper::Ready | FromKeeper::Failed { .. } => {}
+        }
+        Ok(())
+    }
+}
+
+fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
+}
+
+fn micros(duration: Duration) -> u64 {
+    duration.as_micros() as u64
+}

@@ -1,0 +1,74 @@
+//! What Loupe prints: tables, explanations and their machine-readable forms.
+//!
+//! Pure functions from shared and stored types to text or JSON. Nothing here reads a database,
+//! a clock or the terminal: the caller says whether colours are wanted and how wide a line may
+//! be. Whatever an application printed or is called is escaped before it is shown.
+
+mod analysis;
+pub mod difference;
+mod explain;
+mod explanation;
+mod joint;
+pub(crate) mod layout;
+mod list;
+pub(crate) mod text;
+mod trace;
+
+#[cfg(test)]
+mod tests;
+
+pub use analysis::analysis_table;
+pub use explain::explain;
+pub use explanation::{Explanation, ReplayStory, TrialStory, explain_json};
+pub use list::{list_json, list_table};
+pub use text::printable;
+pub use trace::{trace_json, trace_table};
+
+/// How text is to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Style {
+    /// With ANSI colours.
+    pub color: bool,
+    /// Columns of a line; less than 40 is taken as 40.
+    pub width: usize,
+}
+
+impl Style {
+    /// For files and pipes.
+    pub const PLAIN: Style = Style {
+        color: false,
+        width: 80,
+    };
+
+    pub(crate) fn columns(self) -> usize {
+        self.width.max(40)
+    }
+}
+
+/// What a piece of text is about, as far as its colour goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Plain,
+    Title,
+    Good,
+    Middling,
+    Bad,
+    Faint,
+}
+
+impl Tone {
+    pub(crate) fn paint(self, text: &str, style: Style) -> String {
+        let code = match self {
+            Tone::Plain => "",
+            Tone::Title => "1",
+            Tone::Good => "32",
+            Tone::Middling => "33",
+            Tone::Bad => "31",
+            Tone::Faint => "2",
+        };
+        if code.is_empty() || !style.color {
+            return text.to_owned();
+        }
+        format!("\x1b[{code}m{text}\x1b[0m")
+    }
+}

@@ -1,0 +1,223 @@
+//! The verdict table, as `loupe show` and the end of `loupe analyze` print it.
+
+use loupe_common::analysis::{Analysis, Basis, FeatureVerdict, Trial};
+use loupe_common::verdict::Verdict;
+
+use super::joint;
+use super::layout::{Align, Cell, Layout};
+use super::text::{counted, printable, seconds, wrap};
+use super::{Style, Tone};
+
+/// The order of the groups: what must be implemented first.
+pub(super) const ORDER: [Verdict; 6] = [
+    Verdict::Required,
+    Verdict::Stub,
+    Verdict::Fake,
+    Verdict::Any,
+    Verdict::NotExercised,
+    Verdict::Undecided,
+];
+
+const LEGEND: [&str; 2] = [
+    "required: an OS must implement it; stub: it may fail with ENOSYS instead; fake:",
+    "it may return 0 and do nothing instead; any: either; p/n: p of n replays passed.",
+];
+
+/// A sentence, the verdicts by group, what to know about them, and a legend.
+pub fn analysis_table(analysis: &Analysis, style: Style) -> String {
+    let mut text = String::new();
+    push_paragraph(&mut text, &headline(analysis), 0, Tone::Title, style);
+    text.push('\n');
+    if !analysis.features.is_empty() {
+        text.push_str(&verdicts(analysis).print(style));
+        text.push('\n');
+    }
+    for paragraph in joint::paragraphs(analysis) {
+        push_paragraph(&mut text, &paragraph, 4, Tone::Plain, style);
+    }
+    for remark in remarks(analysis) {
+        push_paragraph(&mut text, &remark, 2, Tone::Middling, style);
+    }
+    for line in LEGEND {
+        push_paragraph(&mut text, line, 0, Tone::Faint, style);
+    }
+    text
+}
+
+fn push_paragraph(text: &mut String, paragraph: &str, hanging: usize, tone: Tone, style: Style) {
+    for line in wrap(paragraph, style.columns(), hanging) {
+        text.push_str(&tone.paint(&line, style));
+        text.push('\n');
+    }
+}
+
+fn of(analysis: &Analysis, verdict: Verdict) -> Vec<&FeatureVerdict> {
+    analysis
+        .features
+        .iter()
+        .filter(|feature| feature.verdict == verdict)
+        .collect()
+}
+
+/// How a headline counts a verdict.
+fn in_words(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Required => "required",
+        Verdict::Stub => "stub only",
+        Verdict::Fake => "fake only",
+        Verdict::Any => "any",
+        Verdict::NotExercised => "not exercised",
+        Verdict::Undecided => "undecided",
+    }
+}
+
+fn headline(analysis: &Analysis) -> String {
+    let counts: Vec<String> = ORDER
+        .iter()
+        .map(|verdict| (of(analysis, *verdict).len(), in_words(*verdict)))
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, words)| format!("{count} {words}"))
+        .collect();
+    let counts = match counts.is_empty() {
+        true => String::new(),
+        false => format!(": {}", counts.join(", ")),
+    };
+    let reused = match analysis.replays_reused {
+        0 => String::new(),
+        reused => format!(" ({reused} of them before an interruption)"),
+    };
+    format!(
+        "{}/{} uses {}{counts}; {}{reused} in {}.",
+        printable(&analysis.application),
+        printable(&analysis.workload),
+        counted(analysis.features.len() as u64, "syscall"),
+        counted(analysis.replays, "replay"),
+        seconds(analysis.wall_seconds),
+    )
+}
+
+fn verdicts(analysis: &Analysis) -> Layout {
+    let mut layout = Layout::new(&[
+        ("syscall", Align::Left),
+        ("calls", Align::Right),
+        ("verdict", Align::Left),
+        ("stub", Align::Right),
+        ("fake", Align::Right),
+        ("injections", Align::Right),
+        ("basis", Align::Left),
+    ]);
+    for verdict in ORDER {
+        let group = of(analysis, verdict);
+        if group.is_empty() {
+            continue;
+        }
+        layout.section(format!("── {} ({})", in_words(verdict), group.len()));
+        for feature in group {
+            layout.row([
+                (&feature.feature).into(),
+                feature.calls.into(),
+                Cell::toned(verdict, tone(verdict)),
+                passes(&feature.stub),
+                passes(&feature.fake),
+                (feature.stub.injections + feature.fake.injections).into(),
+                basis(&feature.basis).into(),
+            ]);
+        }
+    }
+    layout
+}
+
+/// The colour of a verdict: how much an OS is spared.
+pub(super) fn tone(verdict: Verdict) -> Tone {
+    match verdict {
+        Verdict::Required => Tone::Bad,
+        Verdict::Stub | Verdict::Fake => Tone::Middling,
+        Verdict::Any => Tone::Good,
+        Verdict::NotExercised | Verdict::Undecided => Tone::Faint,
+    }
+}
+
+fn passes(trial: &Trial) -> Cell {
+    if trial.runs == 0 {
+        return Cell::toned("–", Tone::Faint);
+    }
+    let tone = match trial.works {
+        Some(true) => Tone::Good,
+        Some(false) => Tone::Bad,
+        None => Tone::Faint,
+    };
+    Cell::toned(format!("{}/{}", trial.passes, trial.runs), tone)
+}
+
+pub(super) fn basis(basis: &Basis) -> String {
+    match basis {
+        Basis::Measured => "measured".to_owned(),
+        Basis::Implied { replay } => format!("by #{replay}"),
+    }
+}
+
+fn remarks(analysis: &Analysis) -> Vec<String> {
+    let mut remarks: Vec<String> = analysis
+        .warnings
+        .iter()
+        .map(|warning| format!("warning: {}", printable(warning)))
+        .collect();
+    remarks.extend(analysis.features.iter().flat_map(suspicions));
+    remarks.extend(analysis.features.iter().filter_map(accepted_errnos));
+    if !analysis.foreign.is_empty() {
+        let calls: Vec<String> = analysis
+            .foreign
+            .iter()
+            .map(|call| {
+                let abi = printable(&call.abi);
+                format!("{abi}:{} ({})", call.number, counted(call.calls, "call"))
+            })
+            .collect();
+        remarks.push(format!(
+            "warning: calls of other ABIs were seen and not measured: {}",
+            calls.join(", ")
+        ));
+    }
+    if analysis.lost_events > 0 {
+        remarks.push(format!(
+            "warning: {} lost; replays that lost something were not used",
+            counted(analysis.lost_events, "event")
+        ));
+    }
+    remarks
+}
+
+/// Passes that look wrong: the test may not notice what it should.
+fn suspicions(feature: &FeatureVerdict) -> Vec<String> {
+    [("stubbed", &feature.stub), ("faked", &feature.fake)]
+        .into_iter()
+        .flat_map(|(how, trial)| {
+            trial.suspicious.iter().map(move |suspicion| {
+                format!(
+                    "suspicious: with {} {how} the test passed, but {} (replay #{})",
+                    feature.feature,
+                    printable(&suspicion.what),
+                    suspicion.replay
+                )
+            })
+        })
+        .collect()
+}
+
+/// Which other errors than ENOSYS the application takes.
+fn accepted_errnos(feature: &FeatureVerdict) -> Option<String> {
+    if feature.errnos.is_empty() {
+        return None;
+    }
+    let taken: Vec<String> = feature
+        .errnos
+        .iter()
+        .filter(|(_, trial)| trial.works == Some(true))
+        .map(|(errno, _)| errno.to_string())
+        .collect();
+    let taken = match taken.is_empty() {
+        true => "none of the others".to_owned(),
+        false => taken.join(", "),
+    };
+    Some(format!("errnos: {} may fail with {taken}", feature.feature))
+}

@@ -1,0 +1,157 @@
+//! What holds as a whole: the joint policy, the conflicts that keep it small, the fallbacks.
+//! Sentences for the end of the verdict table.
+
+use loupe_common::analysis::{Analysis, Conflict, Fallback, Joint};
+use loupe_common::feature::Feature;
+use loupe_common::policy::{Action, Policy};
+
+use super::text::counted;
+
+/// One paragraph each: the joint policy, its lists, each conflict, each fallback.
+pub(super) fn paragraphs(analysis: &Analysis) -> Vec<String> {
+    let mut paragraphs = Vec::new();
+    if let Some(joint) = &analysis.joint {
+        paragraphs.extend(policy(joint));
+    }
+    paragraphs.extend(analysis.conflicts.iter().map(conflict));
+    paragraphs.extend(fallbacks(&analysis.fallbacks));
+    paragraphs
+}
+
+fn policy(joint: &Joint) -> Vec<String> {
+    let mut paragraphs = vec![format!(
+        "All at once: an OS that implements these {} runs this workload; seen to pass {} of {} \
+         times with everything else stubbed or faked.",
+        counted(joint.implement.len() as u64, "syscall"),
+        joint.passes,
+        joint.runs
+    )];
+    for (title, features) in [
+        ("implement", &joint.implement),
+        ("stub", &joint.stub),
+        ("fake", &joint.fake),
+        ("only used under this policy", &joint.fallbacks),
+        ("not called any more under it", &joint.unused),
+    ] {
+        if !features.is_empty() {
+            paragraphs.push(format!("  {title}: {}", list(features, ", ")));
+        }
+    }
+    paragraphs
+}
+
+fn list(features: &[Feature], separator: &str) -> String {
+    let names: Vec<String> = features.iter().map(Feature::to_string).collect();
+    names.join(separator)
+}
+
+/// "`a` and `b` can be stubbed, not both", in as many words as it takes.
+pub(super) fn conflict(conflict: &Conflict) -> String {
+    format!(
+        "conflict: {} ({} of {} replays passed)",
+        conflict_words(&conflict.policy),
+        conflict.passes,
+        conflict.runs
+    )
+}
+
+fn conflict_words(policy: &Policy) -> String {
+    let rules: Vec<(&Feature, Action)> = policy.iter().collect();
+    let names: Vec<String> = rules
+        .iter()
+        .map(|(feature, _)| feature.to_string())
+        .collect();
+    let not_all = match names.len() {
+        2 => "not both",
+        _ => "not all at once",
+    };
+    let same = |wanted: Action| rules.iter().all(|(_, action)| *action == wanted);
+    if same(Action::STUB) {
+        return format!("{} can be stubbed, {not_all}", join(&names));
+    }
+    if same(Action::Fake) {
+        return format!("{} can be faked, {not_all}", join(&names));
+    }
+    let rules: Vec<String> = rules
+        .iter()
+        .map(|(feature, action)| match action {
+            Action::Fake => format!("{feature} faked"),
+            Action::Stub(_) if *action == Action::STUB => format!("{feature} stubbed"),
+            Action::Stub(errno) => format!("{feature} stubbed with {errno}"),
+        })
+        .collect();
+    format!("{} can be had, {not_all}", join(&rules))
+}
+
+fn join(words: &[String]) -> String {
+    match words {
+        [] => String::new(),
+        [only] => only.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+/// By what was left out: what the application does instead. Only where it went on to pass;
+/// what a failing application does last is its end, not its plan B.
+fn fallbacks(edges: &[Fallback]) -> Vec<String> {
+    let mut lines: Vec<(String, Vec<String>)> = Vec::new();
+    for edge in edges.iter().filter(|edge| edge.passed) {
+        let cause = format!("{} {}", edge.action, edge.feature);
+        match lines.last_mut().filter(|(last, _)| *last == cause) {
+            Some((_, appears)) => appears.push(edge.appears.to_string()),
+            None => lines.push((cause, vec![edge.appears.to_string()])),
+        }
+    }
+    lines
+        .into_iter()
+        .map(|(cause, appears)| format!("fallback: {cause} → {}", appears.join(", ")))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn conflict_of(rules: &[(&str, Action)]) -> String {
+        let policy: Policy = rules
+            .iter()
+            .map(|(name, action)| (name.parse().expect("a syscall"), *action))
+            .collect();
+        conflict_words(&policy)
+    }
+
+    #[test]
+    fn a_conflict_reads_as_a_sentence() {
+        let stubs = [
+            ("rt_sigaction", Action::STUB),
+            ("rt_sigprocmask", Action::STUB),
+        ];
+        let both = "rt_sigaction and rt_sigprocmask can be stubbed, not both";
+        assert_eq!(conflict_of(&stubs), both);
+        let mixed = [
+            ("brk", Action::STUB),
+            ("clone", Action::Fake),
+            ("futex", Action::Fake),
+        ];
+        let all = "brk stubbed, clone faked and futex faked can be had, not all at once";
+        assert_eq!(conflict_of(&mixed), all);
+    }
+
+    #[test]
+    fn fallbacks_are_told_by_cause_and_only_of_passing_replays() {
+        let edge = |feature: &str, appears: &str, passed| Fallback {
+            feature: feature.parse().expect("a syscall"),
+            action: Action::STUB,
+            appears: appears.parse().expect("a syscall"),
+            calls: 1,
+            passed,
+            replay: 1,
+        };
+        let edges = [
+            edge("clone3", "clone", true),
+            edge("clone3", "vfork", true),
+            edge("mmap", "tgkill", false),
+        ];
+        assert_eq!(fallbacks(&edges), ["fallback: stub clone3 → clone, vfork"]);
+    }
+}

@@ -1,0 +1,151 @@
+//! Tables of aligned columns under section headings, no wider than a line may be.
+//!
+//! Where the columns need more than a line has, they move closer together, then the last one
+//! and then the first one become narrower and their cells go on below themselves. Nothing is
+//! cut off: names in tables are what the next command is called with. Knows nothing of what is
+//! shown.
+
+use super::text::{width, wrap};
+use super::{Style, Tone};
+
+/// No table is made narrower than this.
+const NARROWEST: usize = 80;
+/// What the last column keeps when it gives room to the others.
+const LAST_KEEPS: usize = 16;
+/// What the first column keeps.
+const FIRST_KEEPS: usize = 8;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Align {
+    Left,
+    Right,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Cell {
+    text: String,
+    tone: Tone,
+}
+
+impl Cell {
+    pub(crate) fn toned(text: impl ToString, tone: Tone) -> Cell {
+        Cell {
+            text: text.to_string(),
+            tone,
+        }
+    }
+}
+
+impl<T: ToString> From<T> for Cell {
+    fn from(text: T) -> Cell {
+        Cell::toned(text, Tone::Plain)
+    }
+}
+
+enum Row {
+    Section(String),
+    Cells(Vec<Cell>),
+}
+
+/// Rows are added, then it is printed once.
+pub(crate) struct Layout {
+    columns: Vec<(&'static str, Align)>,
+    rows: Vec<Row>,
+}
+
+impl Layout {
+    pub(crate) fn new(columns: &[(&'static str, Align)]) -> Layout {
+        Layout {
+            columns: columns.to_vec(),
+            rows: Vec::new(),
+        }
+    }
+
+    pub(crate) fn section(&mut self, heading: String) {
+        self.rows.push(Row::Section(heading));
+    }
+
+    /// One cell for each column.
+    pub(crate) fn row<const N: usize>(&mut self, cells: [Cell; N]) {
+        assert_eq!(N, self.columns.len(), "a cell for each column");
+        self.rows.push(Row::Cells(cells.into()));
+    }
+
+    /// The lines, each with its line break.
+    pub(crate) fn print(&self, style: Style) -> String {
+        let columns = style.columns().max(NARROWEST);
+        let (widths, gap) = self.widths(columns);
+        let titles: Vec<Cell> = self
+            .columns
+            .iter()
+            .map(|(title, _)| Cell::toned(title, Tone::Title))
+            .collect();
+        let mut text = self.lines(&titles, &widths, gap, style);
+        for row in &self.rows {
+            match row {
+                Row::Cells(cells) => text.push_str(&self.lines(cells, &widths, gap, style)),
+                Row::Section(heading) => {
+                    for line in wrap(heading, columns, 0) {
+                        text.push_str(&Tone::Title.paint(&line, style));
+                        text.push('\n');
+                    }
+                }
+            }
+        }
+        text
+    }
+
+    /// The width of each column, and how far apart they are.
+    fn widths(&self, line: usize) -> (Vec<usize>, usize) {
+        let mut widths: Vec<usize> = self.columns.iter().map(|(title, _)| width(title)).collect();
+        for row in &self.rows {
+            if let Row::Cells(cells) = row {
+                for (needed, cell) in widths.iter_mut().zip(cells) {
+                    *needed = (*needed).max(width(&cell.text));
+                }
+            }
+        }
+        let last = widths.len() - 1;
+        let needed: usize = widths.iter().sum();
+        let gap = if needed + 2 * last <= line { 2 } else { 1 };
+        let mut lacking = (needed + gap * last).saturating_sub(line);
+        for (column, keeps) in [(last, LAST_KEEPS), (0, FIRST_KEEPS)] {
+            let given = lacking.min(widths[column].saturating_sub(keeps));
+            widths[column] -= given;
+            lacking -= given;
+        }
+        (widths, gap)
+    }
+
+    /// One row.
+    fn lines(&self, cells: &[Cell], widths: &[usize], gap: usize, style: Style) -> String {
+        let parts: Vec<Vec<String>> = cells
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| wrap(&cell.text, *width, 0))
+            .collect();
+        let height = parts.iter().map(Vec::len).max().unwrap_or(0);
+        let mut text = String::new();
+        for line in 0..height {
+            // Spaces that are written only when something follows them.
+            let mut owed = 0;
+            for (index, cell) in cells.iter().enumerate() {
+                let part = parts[index].get(line).map_or("", String::as_str);
+                let padding = widths[index].saturating_sub(width(part));
+                let (before, after) = match self.columns[index].1 {
+                    Align::Left => (0, padding),
+                    Align::Right => (padding, 0),
+                };
+                if !part.is_empty() {
+                    text.push_str(&" ".repeat(owed + before));
+                    text.push_str(&cell.tone.paint(part, style));
+                    owed = after + gap;
+                } else {
+                    owed += padding + gap;
+                }
+            }
+            text.push('\n');
+        }
+        text
+    }
+}

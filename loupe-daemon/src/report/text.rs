@@ -1,0 +1,248 @@
+//! Words and figures as people read them: escaped, wrapped, rounded. Knows nothing of Loupe.
+
+use std::fmt::Write;
+
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// Text from outside made harmless: whatever could steer a terminal or turn the direction of
+/// the text is written as an escape.
+pub fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\n' => shown.push_str("\\n"),
+            '\r' => shown.push_str("\\r"),
+            '\t' => shown.push_str("\\t"),
+            control if control.is_ascii_control() => {
+                // Writing to a String cannot fail.
+                let _ = write!(shown, "\\x{:02x}", u32::from(control));
+            }
+            hidden if hidden.is_control() || is_formatting(hidden) => {
+                let _ = write!(shown, "\\u{{{:x}}}", u32::from(hidden));
+            }
+            plain => shown.push(plain),
+        }
+    }
+    shown
+}
+
+/// Characters that are not seen and change how others are: directional marks and overrides,
+/// zero-width ones, line and paragraph separators, tags.
+fn is_formatting(character: char) -> bool {
+    matches!(u32::from(character),
+        0x00ad | 0x061c | 0x180e | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0xfeff
+        | 0xfff9..=0xfffb | 0xe0000..=0xe007f)
+}
+
+/// Columns that a text takes.
+pub(crate) fn width(text: &str) -> usize {
+    text.width()
+}
+
+/// The longest head of at most this many columns, and the rest.
+fn split_at_width(text: &str, columns: usize) -> (&str, &str) {
+    let mut taken = 0;
+    for (index, character) in text.char_indices() {
+        taken += character.width().unwrap_or(0);
+        if taken > columns {
+            return text.split_at(index);
+        }
+    }
+    (text, "")
+}
+
+/// Breaks a text between words into lines of at most `columns`, all but the first of them
+/// indented by `hanging` columns. A word that is too long for any line is broken where it is.
+pub(crate) fn wrap(text: &str, columns: usize, hanging: usize) -> Vec<String> {
+    let indent = " ".repeat(hanging);
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for (index, word) in text.split(' ').enumerate() {
+        let mut rest = word;
+        if index > 0 {
+            let whole = hanging + width(word) <= columns;
+            if width(&line) + 1 + width(word) <= columns || !whole {
+                line.push(' ');
+            } else {
+                lines.push(std::mem::replace(&mut line, indent.clone()));
+            }
+        }
+        while width(&line) + width(rest) > columns {
+            let (head, tail) = split_at_width(rest, columns.saturating_sub(width(&line)));
+            if head.is_empty() && width(&line) <= hanging {
+                // Not even one character fits into an empty line.
+                break;
+            }
+            line.push_str(head);
+            lines.push(std::mem::replace(&mut line, indent.clone()));
+            rest = tail;
+        }
+        line.push_str(rest);
+    }
+    lines.push(line);
+    lines
+}
+
+/// `1 replay`, `3 replays`.
+pub(crate) fn counted(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
+/// A time with three digits that count: `870 ns`, `12.3 µs`, `4.56 ms`, `8.20 s`, `254 s`.
+pub(crate) fn nanoseconds(ns: u64) -> String {
+    let (value, unit) = match ns {
+        0..1_000 => return format!("{ns} ns"),
+        1_000..1_000_000 => (ns as f64 / 1e3, "µs"),
+        1_000_000..1_000_000_000 => (ns as f64 / 1e6, "ms"),
+        _ => (ns as f64 / 1e9, "s"),
+    };
+    let digits = match value {
+        ..9.995 => 2,
+        ..99.95 => 1,
+        _ => 0,
+    };
+    format!("{value:.digits$} {unit}")
+}
+
+/// As [`nanoseconds`].
+pub(crate) fn microseconds(us: u64) -> String {
+    nanoseconds(us.saturating_mul(1_000))
+}
+
+/// As [`nanoseconds`].
+pub(crate) fn seconds(seconds: f64) -> String {
+    // `as` saturates, and turns what is not a number into 0.
+    nanoseconds((seconds * 1e9) as u64)
+}
+
+/// `312 bytes`, `4.1 kB`, `2.0 GB`.
+pub(crate) fn bytes(number: u64) -> String {
+    let (value, unit) = match number {
+        0..1_000 => return counted(number, "byte"),
+        1_000..1_000_000 => (number as f64 / 1e3, "kB"),
+        1_000_000..1_000_000_000 => (number as f64 / 1e6, "MB"),
+        _ => (number as f64 / 1e9, "GB"),
+    };
+    format!("{value:.1} {unit}")
+}
+
+/// Unix milliseconds as `2025-11-24T16:00:00Z`.
+pub(crate) fn rfc3339(unix_ms: i64) -> String {
+    let (days, second) = (
+        unix_ms.div_euclid(86_400_000),
+        unix_ms.rem_euclid(86_400_000) / 1000,
+    );
+    let (year, month, day) = civil(days);
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
+        second / 3600,
+        second / 60 % 60,
+        second % 60
+    )
+}
+
+/// Unix milliseconds as `2025-11-24 16:00`, UTC.
+pub(crate) fn date(unix_ms: i64) -> String {
+    let stamp = rfc3339(unix_ms);
+    let minutes = stamp.rfind(':').unwrap_or(stamp.len());
+    stamp[..minutes].replace('T', " ")
+}
+
+/// Year, month and day of a day since 1970-01-01. Counts in eras of 400 years that begin on a
+/// first of March, so that the leap day comes last.
+fn civil(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let march_based = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * march_based + 2) / 5 + 1;
+    let month = (march_based + 2) % 12 + 1;
+    let year = era * 400 + year_of_era + i64::from(month <= 2);
+    (year, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_from_outside_cannot_steer_the_terminal() {
+        let hostile = "a\x1b[2Jb\rc\td\x7f\u{9b}31m\u{202e}e\u{e0041}\n";
+        assert_eq!(
+            printable(hostile),
+            r"a\x1b[2Jb\rc\td\x7f\u{9b}31m\u{202e}e\u{e0041}\n"
+        );
+        assert_eq!(printable("naïve 日本 ✓"), "naïve 日本 ✓");
+    }
+
+    #[test]
+    fn lines_are_broken_between_words_and_hang() {
+        assert_eq!(wrap("ab cd efgh", 6, 2), ["ab cd", "  efgh"]);
+        assert_eq!(wrap("", 5, 2), [""]);
+    }
+
+    #[test]
+    fn a_word_that_fits_no_line_is_broken() {
+        assert_eq!(
+            wrap("a bcdefghij k", 5, 2),
+            ["a bcd", "  efg", "  hij", "  k"]
+        );
+        assert_eq!(wrap("日本語日本語", 5, 0), ["日本", "語日", "本語"]);
+        assert_eq!(wrap("日本", 1, 0), ["日本"], "nothing to be done");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn wrapping_keeps_every_character_and_every_limit(
+            text in "[a-z日 ]{0,60}", columns in 4_usize..20, hanging in 0_usize..3,
+        ) {
+            let lines = wrap(&text, columns, hanging);
+            for line in &lines {
+                proptest::prop_assert!(width(line.trim_end()) <= columns, "{line:?}");
+            }
+            let kept = |text: &str| text.replace(' ', "");
+            proptest::prop_assert_eq!(kept(&lines.concat()), kept(&text));
+        }
+    }
+
+    #[test]
+    fn times_have_three_digits_that_count() {
+        for (ns, shown) in [
+            (0, "0 ns"),
+            (999, "999 ns"),
+            (1_000, "1.00 µs"),
+            (12_345, "12.3 µs"),
+            (999_999, "1000 µs"),
+            (4_560_000, "4.56 ms"),
+            (8_200_000_000, "8.20 s"),
+            (254_000_000_000, "254 s"),
+        ] {
+            assert_eq!(nanoseconds(ns), shown);
+        }
+    }
+
+    #[test]
+    fn dates_are_the_calendars() {
+        for (ms, stamp) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_400_000, "2000-02-29T00:00:00Z"),
+            (1_764_000_059_999, "2025-11-24T16:00:59Z"),
+            (4_107_542_399_000, "2100-02-28T23:59:59Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00Z"),
+            (-1, "1969-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(rfc3339(ms), stamp);
+        }
+        assert_eq!(date(1_764_000_059_999), "2025-11-24 16:00");
+    }
+
+    #[test]
+    fn sizes_are_rounded() {
+        assert_eq!(bytes(1), "1 byte");
+        assert_eq!(bytes(4096), "4.1 kB");
+        assert_eq!(bytes(2_000_000_000), "2.0 GB");
+    }
+}

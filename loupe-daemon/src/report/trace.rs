@@ -1,0 +1,249 @@
+//! `loupe trace`: the syscalls of one command, much as `strace -c` shows them.
+
+use std::time::Duration;
+
+use loupe_common::stats::LATENCY_BUCKETS;
+use loupe_common::trace::{CallCounts, LatencySummary, Trace};
+use serde_json::{Value, json};
+
+use super::layout::{Align, Cell, Layout};
+use super::text::{counted, nanoseconds, printable, wrap};
+use super::{Style, Tone};
+
+/// The value of `schema` in the JSON of a trace.
+const SCHEMA: &str = "loupe.trace/1";
+
+/// One row: a native syscall, or a call of another ABI, of which only the number is known.
+struct Row {
+    name: String,
+    foreign: bool,
+    counts: CallCounts,
+}
+
+/// Sorted by time where that was measured, else by calls.
+fn rows(trace: &Trace) -> Vec<Row> {
+    let native = trace.calls.iter().map(|(feature, counts)| Row {
+        name: feature.to_string(),
+        foreign: false,
+        counts: counts.clone(),
+    });
+    let foreign = trace.foreign.iter().map(|call| Row {
+        name: format!("{}:{}", printable(&call.abi), call.number),
+        foreign: true,
+        counts: CallCounts {
+            calls: call.calls,
+            ..CallCounts::default()
+        },
+    });
+    let mut rows: Vec<Row> = native.chain(foreign).collect();
+    let weight = |row: &Row| {
+        let time = row
+            .counts
+            .latency
+            .as_ref()
+            .map_or(0, |latency| latency.total_ns);
+        (time, row.counts.calls)
+    };
+    // Stable: equal ones stay in the order of their names.
+    rows.sort_by_key(|row| std::cmp::Reverse(weight(row)));
+    rows
+}
+
+/// A table of the calls, and a sentence about the whole.
+pub fn trace_table(trace: &Trace, wall: Duration, style: Style) -> String {
+    let rows = rows(trace);
+    let mut text = String::new();
+    if !rows.is_empty() {
+        let timed = rows.iter().any(|row| row.counts.latency.is_some());
+        let layout = if timed {
+            with_times(&rows)
+        } else {
+            without_times(&rows)
+        };
+        text.push_str(&layout.print(style));
+        text.push('\n');
+    }
+    let mut push = |paragraph: &str, tone: Tone| {
+        for line in wrap(paragraph, style.columns(), 2) {
+            text.push_str(&tone.paint(&line, style));
+            text.push('\n');
+        }
+    };
+    push(&summary(trace, rows.len(), wall), Tone::Title);
+    if trace.lost.total() > 0 {
+        push(&losses(trace), Tone::Bad);
+    }
+    text
+}
+
+fn without_times(rows: &[Row]) -> Layout {
+    let mut layout = Layout::new(&[
+        ("syscall", Align::Left),
+        ("calls", Align::Right),
+        ("failed", Align::Right),
+        ("errors", Align::Left),
+    ]);
+    for row in rows {
+        layout.row([
+            row.name.as_str().into(),
+            row.counts.calls.into(),
+            failed(&row.counts),
+            errors(&row.counts).into(),
+        ]);
+    }
+    layout
+}
+
+fn with_times(rows: &[Row]) -> Layout {
+    let mut layout = Layout::new(&[
+        ("syscall", Align::Left),
+        ("calls", Align::Right),
+        ("total", Align::Right),
+        ("avg", Align::Right),
+        ("p99 ≤", Align::Right),
+        ("max", Align::Right),
+        ("failed", Align::Right),
+        ("errors", Align::Left),
+    ]);
+    for row in rows {
+        let latency = row
+            .counts
+            .latency
+            .as_ref()
+            .filter(|latency| measured(latency) > 0);
+        let time = |of: fn(&LatencySummary) -> u64| match latency {
+            Some(latency) => Cell::from(nanoseconds(of(latency))),
+            None => Cell::toned("–", Tone::Faint),
+        };
+        layout.row([
+            row.name.as_str().into(),
+            row.counts.calls.into(),
+            time(|latency| latency.total_ns),
+            time(average),
+            time(p99_at_most),
+            time(|latency| latency.max_ns),
+            failed(&row.counts),
+            errors(&row.counts).into(),
+        ]);
+    }
+    layout
+}
+
+fn failed(counts: &CallCounts) -> Cell {
+    match counts.error_total() {
+        0 => "".into(),
+        total => Cell::toned(total, Tone::Middling),
+    }
+}
+
+/// `EAGAIN 12, ENOENT 3`: the most frequent first.
+fn errors(counts: &CallCounts) -> String {
+    let mut errors: Vec<_> = counts.errors.iter().collect();
+    errors.sort_by_key(|(_, number)| std::cmp::Reverse(**number));
+    let errors: Vec<String> = errors
+        .iter()
+        .map(|(errno, number)| format!("{errno} {number}"))
+        .collect();
+    errors.join(", ")
+}
+
+/// Calls whose time is known; those that never return have none.
+fn measured(latency: &LatencySummary) -> u64 {
+    latency.log2_buckets.iter().sum()
+}
+
+fn average(latency: &LatencySummary) -> u64 {
+    latency.total_ns / measured(latency).max(1)
+}
+
+/// An upper bound of the 99th percentile: the end of the bucket that it is in, or the longest
+/// time seen, if that is less.
+fn p99_at_most(latency: &LatencySummary) -> u64 {
+    let rank = (measured(latency) * 99).div_ceil(100);
+    let mut below = 0;
+    for (bucket, calls) in (0_u32..).zip(&latency.log2_buckets) {
+        below += calls;
+        // The last bucket has no end.
+        if below >= rank && bucket + 1 < LATENCY_BUCKETS as u32 {
+            return (1_u64 << (bucket + 1)).min(latency.max_ns);
+        }
+    }
+    latency.max_ns
+}
+
+fn summary(trace: &Trace, kinds: usize, wall: Duration) -> String {
+    let foreign: u64 = trace.foreign.iter().map(|call| call.calls).sum();
+    let wall = u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX);
+    let lossless = match trace.lost.total() {
+        0 => "; nothing lost",
+        _ => "",
+    };
+    format!(
+        "{} of {} in {}; {}, {}{lossless}.",
+        counted(trace.total_calls() + foreign, "call"),
+        counted(kinds as u64, "syscall"),
+        nanoseconds(wall),
+        counted(trace.forks, "fork"),
+        counted(trace.execs, "exec"),
+    )
+}
+
+fn losses(trace: &Trace) -> String {
+    let lost = &trace.lost;
+    let places: Vec<String> = [
+        (lost.events, "event"),
+        (lost.errors, "error"),
+        (lost.foreign, "call of another ABI"),
+        (lost.latency, "time"),
+    ]
+    .iter()
+    .filter(|(number, _)| *number > 0)
+    .map(|(number, what)| match *what {
+        "call of another ABI" if *number != 1 => format!("{number} calls of other ABIs"),
+        what => counted(*number, what),
+    })
+    .collect();
+    format!(
+        "warning: the trace is incomplete, lost: {}",
+        places.join(", ")
+    )
+}
+
+/// As `loupe trace --json` prints it, in the order of the table.
+pub fn trace_json(trace: &Trace, wall: Duration) -> Value {
+    let calls: Vec<Value> = rows(trace)
+        .iter()
+        .filter(|row| !row.foreign)
+        .map(|row| {
+            let latency = row.counts.latency.as_ref().map(|latency| {
+                json!({
+                    "calls": measured(latency),
+                    "total_ns": latency.total_ns,
+                    "average_ns": average(latency),
+                    "p99_at_most_ns": p99_at_most(latency),
+                    "max_ns": latency.max_ns,
+                    "log2_buckets": latency.log2_buckets,
+                })
+            });
+            json!({
+                "syscall": row.name,
+                "calls": row.counts.calls,
+                "failed": row.counts.error_total(),
+                "errors": row.counts.errors,
+                "latency": latency,
+            })
+        })
+        .collect();
+    json!({
+        "schema": SCHEMA,
+        "wall_seconds": wall.as_secs_f64(),
+        "total_calls": trace.total_calls(),
+        "calls": calls,
+        "first_seen": trace.first_seen,
+        "foreign": trace.foreign,
+        "forks": trace.forks,
+        "execs": trace.execs,
+        "exits": trace.exits,
+        "lost": trace.lost,
+    })
+}

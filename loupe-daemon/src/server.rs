@@ -1,0 +1,213 @@
+//! The daemon's front door: a Unix socket, one request a connection, jobs. It says who the
+//! caller is and what it may see; the analysis itself is the backend's.
+//!
+//! `docs/protocol.md` is the manual of what goes over the socket.
+
+mod connection;
+mod daemon;
+mod jobs;
+mod listen;
+mod requests;
+
+#[cfg(test)]
+pub(crate) mod fake;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use loupe_common::wire::{Failure, Reply, code, encode_reply, exit};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::backend::Backend;
+use crate::link;
+use jobs::Jobs;
+
+pub use daemon::{definition, main};
+pub use listen::{GROUP, ListenError, Listening, listen};
+
+/// What a daemon lets its clients use.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Until the first line of a connection.
+    pub first_line: Duration,
+    pub connections: usize,
+    /// For one user other than root.
+    pub connections_per_user: usize,
+    /// Commands that run at once for `run`.
+    pub runs: usize,
+    /// Replays at a time, at most, whatever a client asks for.
+    pub jobs: usize,
+    /// How long a stopping daemon waits for clients to read their last replies.
+    pub farewell: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Limits {
+            first_line: Duration::from_secs(10),
+            connections: 256,
+            connections_per_user: 64,
+            runs: 16,
+            jobs: 2 * cores,
+            farewell: Duration::from_secs(2),
+        }
+    }
+}
+
+/// Serves clients until it is told to stop.
+#[derive(Debug)]
+pub struct Server<B> {
+    backend: Arc<B>,
+    jobs: Arc<Jobs<B>>,
+    limits: Limits,
+    /// Slots for `run`.
+    runs: Semaphore,
+    /// Open connections by uid.
+    connections: Mutex<HashMap<u32, usize>>,
+    tasks: TaskTracker,
+    /// No more requests, and an end to the runs.
+    stopping: CancellationToken,
+}
+
+impl<B: Backend> Server<B> {
+    pub fn new(backend: Arc<B>, limits: Limits) -> Arc<Server<B>> {
+        Arc::new(Server {
+            jobs: Jobs::new(Arc::clone(&backend)),
+            backend,
+            runs: Semaphore::new(limits.runs),
+            limits,
+            connections: Mutex::default(),
+            tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+        })
+    }
+
+    /// One line on what the daemon is doing, whenever that changes.
+    pub fn status(&self) -> watch::Receiver<String> {
+        self.jobs.status()
+    }
+
+    /// Accepts connections until `stop`; then cancels what runs, waits for its clean-up and for
+    /// the last replies to be read.
+    pub async fn serve(self: Arc<Self>, listener: UnixListener, stop: CancellationToken) {
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, _)) => self.admit(stream),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    // The kernel would say the same at once, over and over.
+                    tokio::select! {
+                        () = stop.cancelled() => break,
+                        () = tokio::time::sleep(Duration::from_millis(100)) => {}
+                    }
+                }
+            }
+        }
+        drop(listener);
+        self.stopping.cancel();
+        self.jobs.stop().await;
+        self.tasks.close();
+        if tokio::time::timeout(self.limits.farewell, self.tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                clients = self.tasks.len(),
+                "left without reading their last replies"
+            );
+        }
+    }
+
+    fn admit(self: &Arc<Self>, stream: UnixStream) {
+        let identity = match link::peer_identity(&stream) {
+            Ok(identity) => identity,
+            Err(error) => {
+                tracing::warn!(%error, "cannot tell who connected: refused");
+                return;
+            }
+        };
+        let Some(slot) = Slot::take(self, identity.uid) else {
+            tracing::warn!(uid = identity.uid, "too many connections: refused");
+            refuse(
+                &stream,
+                Failure::new(
+                    code::BUSY,
+                    exit::LOUPE_FAILED,
+                    "the daemon has too many connections",
+                )
+                .hint("wait until other clients are done"),
+            );
+            return;
+        };
+        let server = Arc::clone(self);
+        self.tasks.spawn(async move {
+            connection::handle(&server, stream, identity).await;
+            drop(slot);
+        });
+    }
+}
+
+/// Tells a client why it is not served. The reply fits the empty buffer of a fresh connection.
+fn refuse(stream: &UnixStream, failure: Failure) {
+    let sent = encode_reply(&Reply::Error(failure))
+        .map_err(std::io::Error::other)
+        .and_then(|line| stream.try_write(&line));
+    if let Err(error) = sent {
+        tracing::debug!(%error, "a refused client could not be told why");
+    }
+}
+
+/// An open connection, counted.
+#[derive(Debug)]
+struct Slot<B> {
+    server: Arc<Server<B>>,
+    uid: u32,
+}
+
+impl<B> Slot<B> {
+    fn take(server: &Arc<Server<B>>, uid: u32) -> Option<Slot<B>> {
+        let limits = &server.limits;
+        let mut open = server
+            .connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let all: usize = open.values().sum();
+        let own = open.entry(uid).or_default();
+        if all >= limits.connections || (uid != 0 && *own >= limits.connections_per_user) {
+            return None;
+        }
+        *own += 1;
+        Some(Slot {
+            server: Arc::clone(server),
+            uid,
+        })
+    }
+}
+
+impl<B> Drop for Slot<B> {
+    fn drop(&mut self) {
+        let mut open = self
+            .server
+            .connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = open.get_mut(&self.uid) {
+            *own -= 1;
+            if *own == 0 {
+                open.remove(&self.uid);
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! One file per request, but for those that only look something up.
+
+mod analyze;
+mod run;
+
+use std::sync::Arc;
+
+use loupe_common::wire::{Failure, Reply, Request, SUPPORTED, code, exit};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Server;
+use super::connection::{Client, Gone, reply};
+use crate::backend::Backend;
+
+/// Answers one request.
+pub(super) async fn serve<B: Backend>(
+    server: &Server<B>,
+    client: &mut Client,
+    request: Request,
+) -> Result<(), Gone> {
+    let viewer = client.viewer();
+    let answer = match request {
+        Request::Analyze(request) => return analyze::analyze(server, client, request).await,
+        Request::Watch { job } => return analyze::watch(server, client, job).await,
+        Request::Run(request) => return run::run(server, client, request).await,
+        Request::Hello => Ok(Reply::Hello {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            supported: SUPPORTED.to_vec(),
+            pid: std::process::id(),
+        }),
+        Request::Jobs => Ok(Reply::Jobs {
+            jobs: server.jobs.list(viewer),
+        }),
+        Request::Cancel { job: Some(job) } => server
+            .jobs
+            .cancel(viewer, job)
+            .map(|()| Reply::Cancelling { job }),
+        Request::Cancel { job: None } | Request::Signal { .. } => Err(Failure::new(
+            code::BAD_REQUEST,
+            exit::USAGE,
+            "this request can only follow another one on its connection",
+        )),
+        Request::List => {
+            look_up(server, move |backend| {
+                Ok(Reply::Listed {
+                    entries: json(&backend.list(viewer)?)?,
+                })
+            })
+            .await
+        }
+        Request::Show {
+            application,
+            workload,
+        } => {
+            look_up(server, move |backend| {
+                let stored = backend.show(viewer, &application, workload.as_deref())?;
+                Ok(Reply::Shown {
+                    analysis: json(&stored)?,
+                })
+            })
+            .await
+        }
+        Request::Explain {
+            application,
+            workload,
+            feature,
+        } => {
+            look_up(server, move |backend| {
+                let told = backend.explain(viewer, &application, workload.as_deref(), &feature)?;
+                Ok(Reply::Explained {
+                    evidence: json(&told)?,
+                })
+            })
+            .await
+        }
+    };
+    reply(&client.writer, &answer.unwrap_or_else(Reply::Error)).await
+}
+
+/// The database blocks, so it is asked on a thread of its own.
+async fn look_up<B: Backend>(
+    server: &Server<B>,
+    question: impl FnOnce(&B) -> Result<Reply, Failure> + Send + 'static,
+) -> Result<Reply, Failure> {
+    let backend = Arc::clone(&server.backend);
+    tokio::task::spawn_blocking(move || question(&backend))
+        .await
+        .unwrap_or_else(|error| {
+            Err(Failure::internal("the database query ended unexpectedly").because(Some(&error)))
+        })
+}
+
+fn json(value: &impl Serialize) -> Result<Value, Failure> {
+    serde_json::to_value(value)
+        .map_err(|error| Failure::internal("a result cannot be written").because(Some(&error)))
+}

@@ -1,0 +1,164 @@
+//! `run`: a command of the client's, on the client's own standard input, output and error.
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use loupe_common::wire::{Failure, Reply, Request, RunOnce, code, exit};
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::json;
+use crate::backend::{Backend, RunControl};
+use crate::engine::{RunRequest, StreamedCall};
+use crate::server::Server;
+use crate::server::connection::{Client, FollowUp, Gone, follow_up, reply};
+
+/// Calls that wait for a slow client before the tracer has to wait.
+const BACKLOG: usize = 4096;
+
+/// Calls in one reply; the line stays far below its limit.
+const BATCH: usize = 512;
+
+/// Signals that wait to be passed on; more than that is noise.
+const SIGNALS: usize = 16;
+
+/// The largest signal number.
+const MAX_SIGNAL: i32 = 64;
+
+pub(super) async fn run<B: Backend>(
+    server: &Server<B>,
+    client: &mut Client,
+    request: RunOnce,
+) -> Result<(), Gone> {
+    let Ok(_slot) = server.runs.try_acquire() else {
+        let busy = Failure::new(
+            code::BUSY,
+            exit::LOUPE_FAILED,
+            "the daemon runs too many commands already",
+        );
+        return reply(&client.writer, &Reply::Error(busy)).await;
+    };
+    let stream = request.stream;
+    let prepared = stdio(client).and_then(|stdio| Ok((stdio, prepare(client, request)?)));
+    let (stdio, request) = match prepared {
+        Ok(prepared) => prepared,
+        Err(failure) => return reply(&client.writer, &Reply::Error(failure)).await,
+    };
+    tracing::info!(uid = client.identity.uid, command = ?request.command, "run");
+
+    let cancel = server.stopping.child_token();
+    let (signals, signals_receiver) = mpsc::channel(SIGNALS);
+    let (calls, mut calls_receiver) = mpsc::channel(BACKLOG);
+    let control = RunControl {
+        cancel: cancel.clone(),
+        signals: signals_receiver,
+    };
+    let calls = stream.then_some(calls);
+    let mut running = std::pin::pin!(server.backend.run(request, stdio, calls, control));
+
+    let Client { reader, writer, .. } = client;
+    let send_calls = async {
+        let mut batch = Vec::new();
+        while calls_receiver.recv_many(&mut batch, BATCH).await > 0 {
+            reply(writer, &batch_of(&mut batch)).await?;
+        }
+        Ok(())
+    };
+    // Ends at once when the calls cannot be sent any more: nobody would drain the channel.
+    let both = async {
+        let report = async { Ok((&mut running).await) };
+        let (report, ()) = tokio::try_join!(report, send_calls)?;
+        Ok(report)
+    };
+    let report = tokio::select! {
+        report = both => report,
+        gone = listen(reader, &signals, &cancel) => Err(gone),
+    };
+    match report {
+        Ok(report) => {
+            let report = report.and_then(|report| json(&report));
+            let last = report.map_or_else(Reply::Error, |report| Reply::Ran { report });
+            reply(writer, &last).await
+        }
+        Err(gone) => {
+            // Nothing of it may outlive its client.
+            cancel.cancel();
+            calls_receiver.close();
+            if let Err(failure) = running.await {
+                tracing::debug!(%failure, "the run of a client that left has ended");
+            }
+            Err(gone)
+        }
+    }
+}
+
+/// Passes on what the client says while its command runs; returns when it is gone.
+async fn listen(
+    reader: &mut crate::link::LinkReader,
+    signals: &mpsc::Sender<i32>,
+    cancel: &CancellationToken,
+) -> Gone {
+    loop {
+        match follow_up(reader).await {
+            FollowUp::Request(Request::Signal { signal }) if (1..=MAX_SIGNAL).contains(&signal) => {
+                if signals.try_send(signal).is_err() {
+                    tracing::debug!(signal, "a signal was not passed on");
+                }
+            }
+            FollowUp::Request(Request::Cancel { job: None }) => cancel.cancel(),
+            FollowUp::Request(_) => tracing::debug!("a request out of place was ignored"),
+            FollowUp::Bad(failure) => tracing::debug!(%failure, "a bad line was ignored"),
+            FollowUp::Gone => return Gone,
+        }
+    }
+}
+
+fn batch_of(batch: &mut Vec<StreamedCall>) -> Reply {
+    let calls = batch
+        .drain(..)
+        // Plain numbers and strings: this cannot fail.
+        .map(|call| serde_json::to_value(call).unwrap_or(Value::Null))
+        .collect();
+    Reply::Calls { calls }
+}
+
+fn stdio(client: &mut Client) -> Result<[OwnedFd; 3], Failure> {
+    let descriptors = client.reader.take_descriptors();
+    let count = descriptors.len();
+    descriptors.try_into().map_err(|_| {
+        Failure::new(
+            code::BAD_REQUEST,
+            exit::USAGE,
+            format!("`run` needs 3 descriptors with its line, and {count} came"),
+        )
+    })
+}
+
+fn prepare(client: &Client, request: RunOnce) -> Result<RunRequest, Failure> {
+    let bad = |message: &str| Failure::new(code::BAD_REQUEST, exit::USAGE, message);
+    let directory = PathBuf::from(request.directory);
+    if !directory.is_absolute() {
+        return Err(bad("`directory` must be an absolute path"));
+    }
+    if request.command.first().is_none_or(String::is_empty) {
+        return Err(bad("`command` is empty"));
+    }
+    let words = request.command.iter();
+    let pairs = request
+        .environment
+        .iter()
+        .flat_map(|(key, value)| [key, value]);
+    if words.chain(pairs).any(|text| text.contains('\0')) {
+        return Err(bad("a word of the command or environment holds a NUL"));
+    }
+    Ok(RunRequest {
+        command: request.command,
+        environment: request.environment,
+        directory,
+        target: request.target.map(PathBuf::from),
+        policy: request.policy,
+        latency: request.latency,
+        identity: client.identity.clone(),
+    })
+}

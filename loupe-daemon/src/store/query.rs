@@ -1,0 +1,324 @@
+//! Reading the database for reports: what there is, results, evidence. Changes nothing.
+
+use std::collections::BTreeMap;
+
+use loupe_common::analysis::Analysis;
+use loupe_common::feature::Feature;
+use loupe_common::policy::Policy;
+use loupe_common::replay::Replay;
+use loupe_common::verdict::Verdict;
+use rusqlite::{OptionalExtension, Params, Row, params};
+use serde::{Deserialize, Serialize};
+
+use super::{Store, StoreError};
+
+/// How many features got which verdict.
+pub type VerdictCounts = BTreeMap<Verdict, u64>;
+
+/// An analysis that is not finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Progressing {
+    /// Somebody works on it.
+    Running,
+    /// Nobody does; `analyze` would continue it.
+    Interrupted,
+}
+
+/// One line of `loupe list`: a workload's newest finished analysis, or an unfinished one that
+/// is newer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listed {
+    pub analysis: i64,
+    pub application: String,
+    pub workload: String,
+    /// `None`: finished.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progressing>,
+    pub started_ms: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_ms: Option<i64>,
+    /// Replays in the database.
+    pub replays: u64,
+    /// Empty while unfinished.
+    pub verdicts: VerdictCounts,
+}
+
+/// A finished analysis and where it came from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredAnalysis {
+    pub id: i64,
+    pub fingerprint: String,
+    pub started_ms: i64,
+    pub finished_ms: i64,
+    pub analysis: Analysis,
+}
+
+/// A replay and where it is kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredReplay {
+    pub id: i64,
+    pub replica: u32,
+    pub finished_ms: i64,
+    pub replay: Replay,
+}
+
+/// Everything that was measured about one feature in one analysis.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    pub baseline: Vec<StoredReplay>,
+    /// Replays that stubbed or faked this feature and nothing else.
+    pub alone: Vec<StoredReplay>,
+    /// Replays that stubbed or faked others with it.
+    pub together: Vec<StoredReplay>,
+}
+
+/// The policy as it is searched for: independent of how [`Feature`] sorts in this version.
+pub(super) fn policy_key(policy: &Policy) -> String {
+    let rules: BTreeMap<String, String> = policy
+        .iter()
+        .map(|(feature, action)| (feature.to_string(), action.to_string()))
+        .collect();
+    serde_json::Value::from_iter(rules).to_string()
+}
+
+impl Store {
+    /// What there is, whoever owns it: see [`Store::list_of`].
+    pub fn list(&self) -> Result<Vec<Listed>, StoreError> {
+        self.list_of(None)
+    }
+
+    /// What one user (`None`: anybody) has: by application and workload, newest last.
+    pub fn list_of(&self, owner: Option<u32>) -> Result<Vec<Listed>, StoreError> {
+        type Found = (Listed, Option<String>);
+        let rows: Vec<Found> = self.rows(
+            "SELECT id, application, workload, started_ms, ended_ms, result,
+                    (SELECT count(*) FROM replays WHERE replays.analysis = analyses.id)
+             FROM analyses AS analyses
+             WHERE (?1 IS NULL OR owner = ?1) AND (
+                   (state = 'finished' AND id = (
+                        SELECT id FROM analyses AS other
+                        WHERE other.application = analyses.application
+                          AND other.workload = analyses.workload AND other.state = 'finished'
+                          AND (?1 IS NULL OR other.owner = ?1)
+                        ORDER BY ended_ms DESC, id DESC LIMIT 1))
+                OR (state = 'unfinished' AND NOT EXISTS (
+                        SELECT 1 FROM analyses AS other
+                        WHERE other.application = analyses.application
+                          AND other.workload = analyses.workload AND other.state = 'finished'
+                          AND (?1 IS NULL OR other.owner = ?1)
+                          AND other.id > analyses.id)))
+             ORDER BY application, workload, id",
+            [owner],
+            |row| {
+                let listed = Listed {
+                    analysis: row.get(0)?,
+                    application: row.get(1)?,
+                    workload: row.get(2)?,
+                    progress: None,
+                    started_ms: row.get(3)?,
+                    finished_ms: row.get(4)?,
+                    replays: row.get::<_, i64>(6)?.unsigned_abs(),
+                    verdicts: VerdictCounts::new(),
+                };
+                Ok((listed, row.get(5)?))
+            },
+        )?;
+        rows.into_iter()
+            .map(|(mut listed, result)| {
+                match result {
+                    Some(result) => listed.verdicts = self.count_verdicts(&listed, &result)?,
+                    None => listed.progress = Some(self.progress_of(listed.analysis)?),
+                }
+                Ok(listed)
+            })
+            .collect()
+    }
+
+    fn count_verdicts(&self, listed: &Listed, result: &str) -> Result<VerdictCounts, StoreError> {
+        /// Only what is counted, so that listing stays quick.
+        #[derive(Deserialize)]
+        struct Verdicts {
+            features: Vec<OneVerdict>,
+        }
+        #[derive(Deserialize)]
+        struct OneVerdict {
+            verdict: Verdict,
+        }
+        let verdicts: Verdicts = self.decode(
+            || format!("the result of analysis {}", listed.analysis),
+            result,
+        )?;
+        let mut counts = VerdictCounts::new();
+        for feature in verdicts.features {
+            *counts.entry(feature.verdict).or_default() += 1;
+        }
+        Ok(counts)
+    }
+
+    fn progress_of(&self, analysis: i64) -> Result<Progressing, StoreError> {
+        let claimed = self
+            .claims
+            .is_claimed(analysis)
+            .map_err(|source| self.claims_error(source))?;
+        Ok(if claimed {
+            Progressing::Running
+        } else {
+            Progressing::Interrupted
+        })
+    }
+
+    /// Whoever owns it: see [`Store::latest_analysis_of`].
+    pub fn latest_analysis(
+        &self,
+        application: &str,
+        workload: Option<&str>,
+    ) -> Result<Option<StoredAnalysis>, StoreError> {
+        self.latest_analysis_of(None, application, workload)
+    }
+
+    /// A user's (`None`: anybody's) newest finished analysis of an application. Where it has
+    /// several workloads and none is named, the error lists them.
+    pub fn latest_analysis_of(
+        &self,
+        owner: Option<u32>,
+        application: &str,
+        workload: Option<&str>,
+    ) -> Result<Option<StoredAnalysis>, StoreError> {
+        let workload = match workload {
+            Some(workload) => workload.to_owned(),
+            None => {
+                let mut workloads: Vec<String> = self.rows(
+                    "SELECT DISTINCT workload FROM analyses
+                     WHERE application = ?1 AND (?2 IS NULL OR owner = ?2)
+                       AND state = 'finished' ORDER BY workload",
+                    params![application, owner],
+                    |row| row.get(0),
+                )?;
+                match workloads.len() {
+                    0 => return Ok(None),
+                    1 => workloads.remove(0),
+                    _ => {
+                        return Err(StoreError::SeveralWorkloads {
+                            application: application.to_owned(),
+                            workloads,
+                        });
+                    }
+                }
+            }
+        };
+        let found: Option<(i64, String, i64, i64, String)> = self.read(|connection| {
+            connection
+                .query_row(
+                    "SELECT id, fingerprint, started_ms, ended_ms, result FROM analyses
+                     WHERE application = ?1 AND workload = ?2 AND (?3 IS NULL OR owner = ?3)
+                       AND state = 'finished'
+                     ORDER BY ended_ms DESC, id DESC LIMIT 1",
+                    params![application, workload, owner],
+                    |row| row.try_into(),
+                )
+                .optional()
+        })?;
+        found
+            .map(|(id, fingerprint, started_ms, finished_ms, result)| {
+                let analysis = self.decode(|| format!("the result of analysis {id}"), &result)?;
+                Ok(StoredAnalysis {
+                    id,
+                    fingerprint,
+                    started_ms,
+                    finished_ms,
+                    analysis,
+                })
+            })
+            .transpose()
+    }
+
+    /// One replay, by its id.
+    pub fn replay(&self, id: i64) -> Result<Option<Replay>, StoreError> {
+        let text: Option<String> = self.read(|connection| {
+            connection
+                .query_row("SELECT replay FROM replays WHERE id = ?1", [id], |row| {
+                    row.get(0)
+                })
+                .optional()
+        })?;
+        text.map(|text| self.decode(|| format!("replay {id}"), &text))
+            .transpose()
+    }
+
+    /// The replays of this feature alone, or (`None`) the baseline's, in the order of their end.
+    pub fn replays_of(
+        &self,
+        analysis: i64,
+        feature: Option<&Feature>,
+    ) -> Result<Vec<StoredReplay>, StoreError> {
+        match feature {
+            None => self.stored_replays(
+                "SELECT id, replica, finished_ms, replay FROM replays
+                 WHERE analysis = ?1 AND rules = 0 ORDER BY id",
+                params![analysis],
+            ),
+            Some(feature) => self.stored_replays(
+                "SELECT id, replica, finished_ms, replays.replay FROM replay_rules
+                 JOIN replays ON replays.id = replay_rules.replay
+                 WHERE analysis = ?1 AND feature = ?2 AND rules = 1 ORDER BY id",
+                params![analysis, feature.to_string()],
+            ),
+        }
+    }
+
+    /// The replays of policies that stubbed or faked this feature and others at once.
+    pub fn group_replays_of(
+        &self,
+        analysis: i64,
+        feature: &Feature,
+    ) -> Result<Vec<StoredReplay>, StoreError> {
+        self.stored_replays(
+            "SELECT id, replica, finished_ms, replays.replay FROM replay_rules
+             JOIN replays ON replays.id = replay_rules.replay
+             WHERE analysis = ?1 AND feature = ?2 AND rules > 1 ORDER BY id",
+            params![analysis, feature.to_string()],
+        )
+    }
+
+    /// All replays that say something about a feature.
+    pub fn evidence(&self, analysis: i64, feature: &Feature) -> Result<Evidence, StoreError> {
+        Ok(Evidence {
+            baseline: self.replays_of(analysis, None)?,
+            alone: self.replays_of(analysis, Some(feature))?,
+            together: self.group_replays_of(analysis, feature)?,
+        })
+    }
+
+    fn stored_replays(
+        &self,
+        sql: &str,
+        params: impl Params,
+    ) -> Result<Vec<StoredReplay>, StoreError> {
+        let rows: Vec<(i64, u32, i64, String)> = self.rows(sql, params, |row| row.try_into())?;
+        rows.into_iter()
+            .map(|(id, replica, finished_ms, text)| {
+                Ok(StoredReplay {
+                    id,
+                    replica,
+                    finished_ms,
+                    replay: self.decode(|| format!("replay {id}"), &text)?,
+                })
+            })
+            .collect()
+    }
+
+    fn rows<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        from_row: impl FnMut(&Row<'_>) -> Result<T, rusqlite::Error>,
+    ) -> Result<Vec<T>, StoreError> {
+        self.read(|connection| {
+            connection
+                .prepare_cached(sql)?
+                .query_map(params, from_row)?
+                .collect()
+        })
+    }
+}

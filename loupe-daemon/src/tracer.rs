@@ -1,0 +1,400 @@
+//! The tracer: loads and attaches the in-kernel programs, opens a trace per cgroup, drains the
+//! ring buffer. It returns what was seen and decides nothing.
+//!
+//! Nothing stays attached when nothing is traced: an attached program costs every process of
+//! the host. An [`Attachment`] keeps the programs attached over many traces.
+
+mod btf;
+mod collect;
+mod events;
+mod kernel_log;
+mod maps;
+
+use std::sync::{Arc, Mutex};
+
+use aya::programs::{BtfTracePoint, ProgramError, RawTracePoint};
+use aya::{Btf, Ebpf, EbpfLoader};
+use loupe_common::scope::{SCOPE_COUNT, SCOPE_LATENCY, SCOPE_STREAM, SLOTS, Scope, scope_index};
+use loupe_common::stats::LATENCY_SLOTS;
+use loupe_common::trace::Trace;
+
+pub use collect::{abi_name, feature as syscall_feature};
+pub use events::{Event, EventQueue};
+
+use crate::cgroup::{CgroupError, ReplayCgroup, TARGET_LEVEL};
+use crate::lock;
+
+/// The in-kernel programs, as built; empty where the build had no BPF toolchain.
+pub static EMBEDDED: &[u8] = aya::include_bytes_aligned!(env!("LOUPE_EBPF_OBJECT"));
+
+/// Bytes of the ring buffer: 80,000 streamed calls.
+const RING_BYTES: u32 = 8 << 20;
+
+/// Why tracing does not work here.
+#[derive(Debug, thiserror::Error)]
+pub enum TracerError {
+    #[error(
+        "this Loupe was built without its in-kernel programs, because the BPF toolchain was \
+         missing (cargo xtask setup installs it; then build again)"
+    )]
+    NotEmbedded,
+    #[error("cannot read the kernel's type information (BTF) at /sys/kernel/btf/vmlinux: {0}")]
+    Btf(#[source] aya::BtfError),
+    #[error("the kernel's type information has no {0}")]
+    BtfField(&'static str),
+    #[error("cannot load the in-kernel programs: {0}")]
+    Load(#[source] Box<aya::EbpfError>),
+    #[error("the kernel refused the program `{name}`: {source}")]
+    Program {
+        name: &'static str,
+        source: Box<ProgramError>,
+    },
+    #[error("cannot read what the in-kernel programs log: {0}")]
+    Log(#[source] aya_log::Error),
+    #[error("map `{name}`: {source}")]
+    Map {
+        name: &'static str,
+        source: Box<aya::maps::MapError>,
+    },
+    #[error("too many traces are open ({LATENCY_SLOTS} with times, {SLOTS} in all)")]
+    NoFreeSlot,
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
+    #[error("cannot start the thread that reads the ring buffer: {0}")]
+    Thread(#[source] std::io::Error),
+}
+
+/// What a trace records beyond counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TraceOptions {
+    /// Time in each call; attaches the enter program while the trace is open.
+    pub latency: bool,
+    /// Every call as an event.
+    pub stream: bool,
+}
+
+/// The loaded programs. Cheap to clone: all clones are one.
+#[derive(Clone)]
+pub struct Tracer {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    kernel: Mutex<Kernel>,
+    events: events::Consumer,
+}
+
+/// What needs exclusive access: program handles and maps.
+struct Kernel {
+    ebpf: Ebpf,
+    maps: maps::Maps,
+    /// Slots in use.
+    slots: [bool; SLOTS as usize],
+    exit_programs: Attached,
+    enter_program: Attached,
+}
+
+/// A group of programs that are attached while somebody holds them.
+struct Attached {
+    names: &'static [&'static str],
+    holders: usize,
+    links: Vec<(&'static str, aya::programs::tp_btf::BtfTracePointLinkId)>,
+}
+
+const EXIT_PROGRAMS: &[&str] = &["sys_exit", "process_exec", "process_fork", "process_exit"];
+const ENTER_PROGRAMS: &[&str] = &["sys_enter"];
+
+/// The tracepoint that each program belongs to.
+const TRACEPOINTS: &[(&str, &str)] = &[
+    ("sys_exit", "sys_exit"),
+    ("process_exec", "sched_process_exec"),
+    ("process_fork", "sched_process_fork"),
+    ("process_exit", "sched_process_exit"),
+    ("sys_enter", "sys_enter"),
+];
+
+impl Tracer {
+    /// Loads the programs into the kernel, attaching none.
+    pub fn load() -> Result<Tracer, TracerError> {
+        if EMBEDDED.is_empty() {
+            return Err(TracerError::NotEmbedded);
+        }
+        let offsets = btf::TaskOffsets::of_running_kernel()?;
+        let kernel_btf = Btf::from_sys_fs().map_err(TracerError::Btf)?;
+        let log_level = kernel_log::level();
+        let mut ebpf = EbpfLoader::new()
+            .btf(Some(&kernel_btf))
+            .override_global(aya_log::LEVEL, &log_level, true)
+            .override_global("CGROUP_LEVEL", &TARGET_LEVEL, true)
+            .override_global("TASK_STATUS_OFFSET", &offsets.status, true)
+            .override_global("TASK_EXIT_CODE_OFFSET", &offsets.exit_code, true)
+            .override_global("TASK_PID_OFFSET", &offsets.pid, true)
+            .map_max_entries("EVENTS", RING_BYTES)
+            .load(EMBEDDED)
+            .map_err(|error| TracerError::Load(Box::new(error)))?;
+        for &(name, tracepoint) in TRACEPOINTS {
+            let program = btf_program(&mut ebpf, name)?;
+            program
+                .load(tracepoint, &kernel_btf)
+                .map_err(program_error(name))?;
+        }
+        let maps = maps::Maps::take(&mut ebpf)?;
+        let log = kernel_log::KernelLog::take(&mut ebpf)?;
+        let events = events::Consumer::start(maps::take_ring(&mut ebpf)?, log)?;
+        Ok(Tracer {
+            shared: Arc::new(Shared {
+                kernel: Mutex::new(Kernel {
+                    ebpf,
+                    maps,
+                    slots: [false; SLOTS as usize],
+                    exit_programs: Attached::new(EXIT_PROGRAMS),
+                    enter_program: Attached::new(ENTER_PROGRAMS),
+                }),
+                events,
+            }),
+        })
+    }
+
+    /// Keeps the programs attached until it is dropped.
+    pub fn attach(&self) -> Result<Attachment, TracerError> {
+        let mut kernel = lock(&self.shared.kernel);
+        let Kernel {
+            ebpf,
+            exit_programs,
+            ..
+        } = &mut *kernel;
+        exit_programs.hold(ebpf)?;
+        Ok(Attachment {
+            tracer: self.clone(),
+        })
+    }
+
+    /// Opens a trace of the target cgroup. May replace that cgroup by a fresh one, so no
+    /// process may be in it yet.
+    pub fn open(
+        &self,
+        cgroup: &ReplayCgroup,
+        options: TraceOptions,
+    ) -> Result<OpenTrace, TracerError> {
+        let attachment = self.attach()?;
+        let mut kernel = lock(&self.shared.kernel);
+        let kernel = &mut *kernel;
+        let slot = kernel.free_slot(options.latency)?;
+        let mut cgroup_id = cgroup.target_id()?;
+        while kernel.maps.scope(scope_index(cgroup_id))?.cgroup_id != 0 {
+            cgroup.renew_target()?;
+            cgroup_id = cgroup.target_id()?;
+        }
+        let slot_number = slot as u32;
+        kernel.maps.clear_slot(slot_number)?;
+        let queue = self
+            .shared
+            .events
+            .register(slot_number, cgroup_id, options.stream)?;
+        let mut flags = SCOPE_COUNT;
+        if options.latency {
+            flags |= SCOPE_LATENCY;
+        }
+        if options.stream {
+            flags |= SCOPE_STREAM;
+        }
+        let needs_enter = options.latency || options.stream;
+        if needs_enter {
+            kernel.enter_program.hold(&mut kernel.ebpf)?;
+        }
+        kernel.slots[slot] = true;
+        let open = OpenTrace {
+            attachment,
+            slot: slot_number,
+            cgroup_id,
+            needs_enter,
+            latency: options.latency,
+            queue,
+        };
+        kernel.maps.set_scope(
+            scope_index(cgroup_id),
+            Scope {
+                cgroup_id,
+                slot: slot_number,
+                flags,
+            },
+        )?;
+        Ok(open)
+    }
+
+    /// Instructions that the verifier walked through for each program.
+    pub fn verified_instructions(&self) -> Vec<(String, Option<u32>)> {
+        let kernel = lock(&self.shared.kernel);
+        kernel
+            .ebpf
+            .programs()
+            .filter_map(|(name, program)| {
+                let info = program.info().ok()?;
+                Some((name.to_owned(), info.verified_instruction_count()))
+            })
+            .collect()
+    }
+
+    /// Attaches the pair of programs that do nothing, for benchmarks; detached on drop of the
+    /// returned guard's tracer.
+    pub fn attach_empty_pair(&self) -> Result<(), TracerError> {
+        let mut kernel = lock(&self.shared.kernel);
+        for (name, tracepoint) in [("empty_enter", "sys_enter"), ("empty_exit", "sys_exit")] {
+            let program: &mut RawTracePoint = kernel
+                .ebpf
+                .program_mut(name)
+                .ok_or(TracerError::NotEmbedded)?
+                .try_into()
+                .map_err(program_error(name))?;
+            program.load().map_err(program_error(name))?;
+            program.attach(tracepoint).map_err(program_error(name))?;
+        }
+        Ok(())
+    }
+}
+
+impl Kernel {
+    /// The first slots are for those that need room for latencies.
+    fn free_slot(&self, latency: bool) -> Result<usize, TracerError> {
+        let split = LATENCY_SLOTS as usize;
+        let range = if latency {
+            0..split
+        } else {
+            split..self.slots.len()
+        };
+        range
+            .into_iter()
+            .find(|slot| !self.slots[*slot])
+            .ok_or(TracerError::NoFreeSlot)
+    }
+}
+
+fn program_error(name: &'static str) -> impl Fn(ProgramError) -> TracerError {
+    move |source| TracerError::Program {
+        name,
+        source: Box::new(source),
+    }
+}
+
+fn btf_program<'a>(
+    ebpf: &'a mut Ebpf,
+    name: &'static str,
+) -> Result<&'a mut BtfTracePoint, TracerError> {
+    // The object is ours: a program that is not in it means that there is no object.
+    let program = ebpf.program_mut(name).ok_or(TracerError::NotEmbedded)?;
+    program.try_into().map_err(program_error(name))
+}
+
+impl Attached {
+    fn new(names: &'static [&'static str]) -> Attached {
+        Attached {
+            names,
+            holders: 0,
+            links: Vec::new(),
+        }
+    }
+
+    fn hold(&mut self, ebpf: &mut Ebpf) -> Result<(), TracerError> {
+        if self.holders == 0 {
+            for &name in self.names {
+                match btf_program(ebpf, name)?.attach() {
+                    Ok(link) => self.links.push((name, link)),
+                    Err(error) => {
+                        self.detach(ebpf);
+                        return Err(program_error(name)(error));
+                    }
+                }
+            }
+        }
+        self.holders += 1;
+        Ok(())
+    }
+
+    fn release(&mut self, ebpf: &mut Ebpf) {
+        self.holders = self.holders.saturating_sub(1);
+        if self.holders == 0 {
+            self.detach(ebpf);
+        }
+    }
+
+    fn detach(&mut self, ebpf: &mut Ebpf) {
+        for (name, link) in self.links.drain(..) {
+            let detached = btf_program(ebpf, name)
+                .and_then(|program| program.detach(link).map_err(program_error(name)));
+            if let Err(error) = detached {
+                tracing::warn!("cannot detach: {error}");
+            }
+        }
+    }
+}
+
+/// Keeps the programs attached.
+pub struct Attachment {
+    tracer: Tracer,
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        let mut kernel = lock(&self.tracer.shared.kernel);
+        let Kernel {
+            ebpf,
+            exit_programs,
+            ..
+        } = &mut *kernel;
+        exit_programs.release(ebpf);
+    }
+}
+
+/// A trace in progress.
+pub struct OpenTrace {
+    attachment: Attachment,
+    slot: u32,
+    cgroup_id: u64,
+    needs_enter: bool,
+    latency: bool,
+    queue: Arc<EventQueue>,
+}
+
+impl OpenTrace {
+    /// Live events: `listen`, exec, exit, and calls of a stream.
+    pub fn events(&self) -> &Arc<EventQueue> {
+        &self.queue
+    }
+
+    /// Hands out the events that are still in the ring buffer.
+    pub fn flush(&self) {
+        self.attachment.tracer.shared.events.drain();
+    }
+
+    /// All calls counted so far; grows while anything in the target runs.
+    pub fn calls_so_far(&self) -> Result<u64, TracerError> {
+        let kernel = lock(&self.attachment.tracer.shared.kernel);
+        Ok(collect::total_calls(&kernel.maps.stats(self.slot)?))
+    }
+
+    /// Takes the counts. Complete once no process is left in the cgroup.
+    pub fn finish(self) -> Result<Trace, TracerError> {
+        let shared = &self.attachment.tracer.shared;
+        let mut kernel = lock(&shared.kernel);
+        kernel.maps.close_scope(self.cgroup_id)?;
+        shared.events.drain();
+        let seen = self.queue.seen();
+        collect::trace(&mut kernel.maps, self.slot, &seen, self.latency)
+    }
+}
+
+impl Drop for OpenTrace {
+    fn drop(&mut self) {
+        let shared = &self.attachment.tracer.shared;
+        shared.events.unregister(self.slot);
+        let mut kernel = lock(&shared.kernel);
+        let kernel = &mut *kernel;
+        if let Err(error) = kernel.maps.close_scope(self.cgroup_id) {
+            tracing::warn!("cannot close a trace: {error}");
+        }
+        if self.needs_enter {
+            kernel.enter_program.release(&mut kernel.ebpf);
+        }
+        kernel.slots[self.slot as usize] = false;
+    }
+}

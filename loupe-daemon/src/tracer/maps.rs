@@ -1,0 +1,174 @@
+//! Typed access to the in-kernel maps. Moves bytes; knows no meaning.
+
+use aya::maps::{Array, MapData, PerCpuArray, PerCpuHashMap, PerCpuValues, RingBuf};
+use aya::{Ebpf, Pod};
+use loupe_common::scope::{Scope, scope_index};
+use loupe_common::stats::{
+    ErrorKey, ForeignKey, LATENCY_BUCKETS, LATENCY_SLOTS, Latency, LostCounts, MAX_SYSCALL,
+    SlotStats, latency_index,
+};
+
+use super::TracerError;
+
+/// A shared record, marked as plain bytes for aya.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+struct Plain<T: Copy + 'static>(T);
+
+macro_rules! plain {
+    ($($record:ty),*) => {
+        $(
+            // SAFETY: the record is `repr(C)`, made of integers, and its compile-time size
+            // assertion or named padding leaves no byte undefined.
+            unsafe impl Pod for Plain<$record> {}
+        )*
+    };
+}
+
+plain!(Scope, SlotStats, ErrorKey, ForeignKey, Latency);
+
+pub struct Maps {
+    scopes: Array<MapData, Plain<Scope>>,
+    stats: PerCpuArray<MapData, Plain<SlotStats>>,
+    errors: PerCpuHashMap<MapData, Plain<ErrorKey>, u64>,
+    foreign: PerCpuHashMap<MapData, Plain<ForeignKey>, u64>,
+    latencies: PerCpuArray<MapData, Plain<Latency>>,
+    cpus: usize,
+}
+
+fn map_error(name: &'static str) -> impl Fn(aya::maps::MapError) -> TracerError {
+    move |source| TracerError::Map {
+        name,
+        source: Box::new(source),
+    }
+}
+
+fn take<T: TryFrom<aya::maps::Map, Error = aya::maps::MapError>>(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+) -> Result<T, TracerError> {
+    // The object is ours: a map that is not in it means that there is no object.
+    let map = ebpf.take_map(name).ok_or(TracerError::NotEmbedded)?;
+    T::try_from(map).map_err(map_error(name))
+}
+
+/// The ring buffer, for its consumer.
+pub fn take_ring(ebpf: &mut Ebpf) -> Result<RingBuf<MapData>, TracerError> {
+    take(ebpf, "EVENTS")
+}
+
+impl Maps {
+    pub fn take(ebpf: &mut Ebpf) -> Result<Maps, TracerError> {
+        let cpus = aya::util::nr_cpus().map_err(|(_, error)| TracerError::Thread(error))?;
+        Ok(Maps {
+            scopes: take(ebpf, "SCOPES")?,
+            stats: take(ebpf, "STATS")?,
+            errors: take(ebpf, "ERRORS")?,
+            foreign: take(ebpf, "FOREIGN")?,
+            latencies: take(ebpf, "LATENCIES")?,
+            cpus,
+        })
+    }
+
+    pub fn scope(&self, index: u32) -> Result<Scope, TracerError> {
+        Ok(self.scopes.get(&index, 0).map_err(map_error("SCOPES"))?.0)
+    }
+
+    pub fn set_scope(&mut self, index: u32, scope: Scope) -> Result<(), TracerError> {
+        self.scopes
+            .set(index, Plain(scope), 0)
+            .map_err(map_error("SCOPES"))
+    }
+
+    /// Frees the entry of this cgroup, if it is still its own.
+    pub fn close_scope(&mut self, cgroup_id: u64) -> Result<(), TracerError> {
+        let index = scope_index(cgroup_id);
+        if self.scope(index)?.cgroup_id == cgroup_id {
+            self.set_scope(index, Scope::default())?;
+        }
+        Ok(())
+    }
+
+    /// Forgets what an earlier user of the slot left.
+    pub fn clear_slot(&mut self, slot: u32) -> Result<(), TracerError> {
+        const ZERO: SlotStats = SlotStats {
+            calls: [0; MAX_SYSCALL],
+            lost: LostCounts {
+                events: 0,
+                errors: 0,
+                foreign: 0,
+                latency: 0,
+            },
+        };
+        // One value for each possible CPU is what the kernel wants and `cpus` says.
+        let zeros =
+            PerCpuValues::try_from(vec![Plain(ZERO); self.cpus]).map_err(TracerError::Thread)?;
+        self.stats.set(slot, zeros, 0).map_err(map_error("STATS"))?;
+        self.take_errors(slot)?;
+        self.take_foreign(slot)?;
+        Ok(())
+    }
+
+    /// The slot's counts, one record per CPU.
+    pub fn stats(&self, slot: u32) -> Result<Vec<SlotStats>, TracerError> {
+        let values = self.stats.get(&slot, 0).map_err(map_error("STATS"))?;
+        Ok(values.iter().map(|plain| plain.0).collect())
+    }
+
+    /// Removes and returns the slot's error counts.
+    pub fn take_errors(&mut self, slot: u32) -> Result<Vec<(ErrorKey, u64)>, TracerError> {
+        let name = "ERRORS";
+        let found = take_entries(&mut self.errors, name, |key| u32::from(key.0.slot) == slot)?;
+        Ok(found
+            .into_iter()
+            .map(|(key, values)| (key.0, values.iter().sum()))
+            .collect())
+    }
+
+    pub fn take_foreign(&mut self, slot: u32) -> Result<Vec<(ForeignKey, u64)>, TracerError> {
+        let found = take_entries(&mut self.foreign, "FOREIGN", |key| key.0.slot == slot)?;
+        Ok(found
+            .into_iter()
+            .map(|(key, values)| (key.0, values.iter().sum()))
+            .collect())
+    }
+
+    /// Removes and returns the latencies of one syscall, one record per CPU.
+    pub fn take_latency(&mut self, slot: u32, number: u32) -> Result<Vec<Latency>, TracerError> {
+        const NONE: Latency = Latency {
+            total_ns: 0,
+            max_ns: 0,
+            buckets: [0; LATENCY_BUCKETS],
+        };
+        if slot >= LATENCY_SLOTS || number >= MAX_SYSCALL as u32 {
+            return Ok(Vec::new());
+        }
+        let index = latency_index(slot, number);
+        let found = self
+            .latencies
+            .get(&index, 0)
+            .map_err(map_error("LATENCIES"))?;
+        let zeros =
+            PerCpuValues::try_from(vec![Plain(NONE); self.cpus]).map_err(TracerError::Thread)?;
+        self.latencies
+            .set(index, zeros, 0)
+            .map_err(map_error("LATENCIES"))?;
+        Ok(found.iter().map(|plain| plain.0).collect())
+    }
+}
+
+/// Removes and returns the entries whose key belongs to the caller. Entries of other slots may
+/// come and go meanwhile; those of the caller's slot do not, for its trace is closed.
+fn take_entries<K: Pod, V: Pod>(
+    map: &mut PerCpuHashMap<MapData, K, V>,
+    name: &'static str,
+    mine: impl Fn(&K) -> bool,
+) -> Result<Vec<(K, PerCpuValues<V>)>, TracerError> {
+    let keys: Vec<K> = map.keys().filter_map(Result::ok).filter(mine).collect();
+    let mut found = Vec::with_capacity(keys.len());
+    for key in keys {
+        found.push((key, map.get(&key, 0).map_err(map_error(name))?));
+        map.remove(&key).map_err(map_error(name))?;
+    }
+    Ok(found)
+}

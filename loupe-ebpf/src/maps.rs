@@ -1,0 +1,102 @@
+//! The maps, and the one way to account for what does not fit into them.
+
+use aya_ebpf::{
+    bindings::{BPF_F_NO_PREALLOC, BPF_NOEXIST},
+    macros::map,
+    maps::{Array, PerCpuArray, PerCpuHashMap, RingBuf},
+};
+use loupe_common::{
+    scope::{SCOPE_ENTRIES, SLOTS, Scope},
+    stats::{ErrorKey, ForeignKey, LATENCY_SLOTS, Latency, MAX_SYSCALL, SlotStats},
+};
+
+/// Direct-mapped by the low bits of the cgroup id; written by user space only.
+#[map]
+pub static SCOPES: Array<Scope> = Array::with_max_entries(SCOPE_ENTRIES, 0);
+
+#[map]
+pub static STATS: PerCpuArray<SlotStats> = PerCpuArray::with_max_entries(SLOTS, 0);
+
+// Per CPU, so that counting needs no atomic; allocated on demand, so that hosts with many
+// CPUs do not pay for entries that nobody uses.
+
+#[map]
+pub static ERRORS: PerCpuHashMap<ErrorKey, u64> =
+    PerCpuHashMap::with_max_entries(16384, BPF_F_NO_PREALLOC);
+
+#[map]
+pub static FOREIGN: PerCpuHashMap<ForeignKey, u64> =
+    PerCpuHashMap::with_max_entries(4096, BPF_F_NO_PREALLOC);
+
+#[map]
+pub static LATENCIES: PerCpuArray<Latency> =
+    PerCpuArray::with_max_entries(LATENCY_SLOTS * MAX_SYSCALL as u32, 0);
+
+/// One megabyte holds nine thousand calls, a hundred milliseconds at ninety thousand a second;
+/// user space may enlarge it.
+#[map]
+pub static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
+
+/// Tasks whose enter times can be kept at once; a power of two.
+pub const ENTERED_ENTRIES: u32 = 1 << 16;
+
+/// When a task entered the syscall that it is in.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Entered {
+    /// 0: in no call.
+    pub tid: u32,
+    pub number: u32,
+    pub time_ns: u64,
+}
+
+/// Direct-mapped by the low bits of the thread id. Two tasks that collide lose one latency,
+/// which the exit program counts.
+#[map]
+pub static ENTERED: Array<Entered> = Array::with_max_entries(ENTERED_ENTRIES, 0);
+
+/// What was lost, by cause.
+pub enum Loss {
+    Event,
+    Error,
+    Foreign,
+    Latency,
+}
+
+/// Counts a loss of this slot.
+#[inline(always)]
+pub fn count_loss(slot: u32, loss: Loss) {
+    let Some(stats) = STATS.get_ptr_mut(slot) else {
+        return;
+    };
+    // SAFETY: the verifier proved the pointer non-null and in bounds; the record is this
+    // CPU's own and the program is not preempted by another one that writes it.
+    let lost = unsafe { &mut (*stats).lost };
+    match loss {
+        Loss::Event => lost.events += 1,
+        Loss::Error => lost.errors += 1,
+        Loss::Foreign => lost.foreign += 1,
+        Loss::Latency => lost.latency += 1,
+    }
+}
+
+/// Adds one to this CPU's counter; `false` if the map is full.
+#[inline(always)]
+pub fn increment<K>(map: &PerCpuHashMap<K, u64>, key: &K) -> bool {
+    if let Some(count) = map.get_ptr_mut(key) {
+        // SAFETY: the value stays allocated while the program runs and is this CPU's own.
+        unsafe { *count += 1 };
+        return true;
+    }
+    // Sets this CPU's value and zeroes the others'. Two CPUs that come here at once for one
+    // key: the second is refused as existing, and counts in its own value.
+    if map.insert(key, 1, BPF_NOEXIST.into()).is_ok() {
+        return true;
+    }
+    let Some(count) = map.get_ptr_mut(key) else {
+        return false;
+    };
+    // SAFETY: as above.
+    unsafe { *count += 1 };
+    true
+}

@@ -1,0 +1,250 @@
+//! The end of a syscall: counts it, tells of its first use, of `listen`, of its time.
+
+use aya_ebpf::{
+    bindings::BPF_RB_NO_WAKEUP,
+    helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns},
+    macros::btf_tracepoint,
+    programs::BtfTracePointContext,
+};
+use loupe_common::{
+    event::{CallEvent, EVENT_CALL, EVENT_FIRST_SEEN, EVENT_LISTEN},
+    scope::{SCOPE_COUNT, SCOPE_LATENCY, SCOPE_STREAM, Scope},
+    stats::{
+        ABI_COMPAT, ABI_NATIVE, ABI_X32, ErrorKey, ForeignKey, LATENCY_BUCKETS, LATENCY_SLOTS,
+        MAX_SYSCALL, latency_index,
+    },
+};
+
+use crate::{
+    maps::{
+        ENTERED, ENTERED_ENTRIES, ERRORS, EVENTS, FOREIGN, LATENCIES, Loss, STATS, count_loss,
+        increment,
+    },
+    process, scope,
+    task::{self, PtRegs},
+};
+
+/// x86-64 numbers (`arch/x86/entry/syscalls/syscall_64.tbl`).
+const RT_SIGRETURN: u64 = 15;
+const LISTEN: u64 = 50;
+const CLONE: u64 = 56;
+const VFORK: u64 = 58;
+const CLONE3: u64 = 435;
+/// Set in the numbers of the x32 ABI (`__X32_SYSCALL_BIT`).
+const X32_BIT: u64 = 0x4000_0000;
+/// The largest errno that a result can carry (`MAX_ERRNO`).
+const MAX_ERRNO: i64 = 4095;
+
+/// One finished call.
+struct Call {
+    abi: u32,
+    number: u64,
+    result: i64,
+}
+
+#[btf_tracepoint(function = "sys_exit")]
+pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
+    let Some(scope) = scope::current() else {
+        return 0;
+    };
+    if scope.flags & SCOPE_COUNT == 0 {
+        return 0;
+    }
+    let regs: *const PtRegs = ctx.arg(0);
+    // SAFETY: the tracepoint's first argument is a valid `pt_regs`; the verifier knows its type.
+    let regs = unsafe { &*regs };
+    let call = Call {
+        abi: abi_of(regs.orig_rax),
+        number: number_of(regs.orig_rax),
+        result: ctx.arg(1),
+    };
+    count(scope, &call);
+    if call.abi == ABI_NATIVE && call.number == LISTEN && call.result == 0 {
+        process::tell(scope, EVENT_LISTEN, regs.rdi as u32);
+    }
+    if scope.flags & (SCOPE_LATENCY | SCOPE_STREAM) != 0 {
+        measure(scope, &call, regs);
+    }
+    0
+}
+
+#[inline(always)]
+fn abi_of(orig_rax: u64) -> u32 {
+    if task::in_compat_syscall() {
+        ABI_COMPAT
+    } else if orig_rax != u64::MAX && orig_rax & X32_BIT != 0 {
+        ABI_X32
+    } else {
+        ABI_NATIVE
+    }
+}
+
+/// `rt_sigreturn` restores the registers of the interrupted program and marks them as "in no
+/// syscall" (-1), so that value at an exit means that it was the call.
+#[inline(always)]
+fn number_of(orig_rax: u64) -> u64 {
+    if orig_rax == u64::MAX {
+        RT_SIGRETURN
+    } else {
+        orig_rax
+    }
+}
+
+#[inline(always)]
+fn count(scope: &Scope, call: &Call) {
+    if call.abi != ABI_NATIVE || call.number >= MAX_SYSCALL as u64 {
+        let key = ForeignKey {
+            slot: scope.slot,
+            abi: call.abi,
+            number: call.number as u32,
+            pad: 0,
+        };
+        if !increment(&FOREIGN, &key) {
+            count_loss(scope.slot, Loss::Foreign);
+        }
+        return;
+    }
+    let Some(stats) = STATS.get_ptr_mut(scope.slot) else {
+        return;
+    };
+    let number = call.number as usize & (MAX_SYSCALL - 1);
+    // SAFETY: in bounds by the mask, non-null by the look-up; the record is this CPU's own.
+    let before = unsafe {
+        let counter = &mut (*stats).calls[number];
+        let before = *counter;
+        *counter = before + 1;
+        before
+    };
+    if before == 0 {
+        tell_first_use(scope, call);
+    }
+    // A clone returns twice; the child's 0 is noted, so that user space can take it off.
+    let returns_twice = (call.number >= CLONE && call.number <= VFORK) || call.number == CLONE3;
+    if (-MAX_ERRNO..0).contains(&call.result) || (returns_twice && call.result == 0) {
+        let key = ErrorKey {
+            slot: scope.slot as u16,
+            number: call.number as u16,
+            errno: -call.result as u16,
+            pad: 0,
+        };
+        if !increment(&ERRORS, &key) {
+            count_loss(scope.slot, Loss::Error);
+        }
+    }
+}
+
+#[inline(never)]
+fn tell_first_use(scope: &Scope, call: &Call) {
+    let Some(mut entry) = EVENTS.reserve::<CallEvent>(0) else {
+        count_loss(scope.slot, Loss::Event);
+        return;
+    };
+    entry.write(CallEvent {
+        header: process::header(scope, EVENT_FIRST_SEEN),
+        number: call.number as u32,
+        abi: call.abi,
+        result: call.result,
+        duration_ns: 0,
+        args: [0; 6],
+    });
+    entry.submit(0);
+}
+
+/// The time since the call's enter, if that was seen.
+#[inline(always)]
+fn duration(number: u64) -> Option<u64> {
+    let tid = bpf_get_current_pid_tgid() as u32;
+    let entered = ENTERED.get_ptr_mut(tid & (ENTERED_ENTRIES - 1))?;
+    // SAFETY: non-null and in bounds by the verifier's proof; see `sys_enter` on collisions.
+    let entered = unsafe { &mut *entered };
+    if entered.tid != tid || u64::from(entered.number) != number {
+        return None;
+    }
+    entered.tid = 0;
+    // SAFETY: the helper has no precondition.
+    let now = unsafe { bpf_ktime_get_ns() };
+    Some(now.saturating_sub(entered.time_ns))
+}
+
+#[inline(always)]
+fn measure(scope: &Scope, call: &Call, regs: &PtRegs) {
+    let duration = duration(call.number);
+    if scope.flags & SCOPE_LATENCY != 0 && call.abi == ABI_NATIVE {
+        // Without an enter it was seccomp that answered: there is no time to speak of.
+        if let Some(duration) = duration {
+            record_latency(scope.slot, call.number as u32, duration);
+        }
+    }
+    if scope.flags & SCOPE_STREAM != 0 {
+        stream(scope, call, duration.unwrap_or(0), regs);
+    }
+}
+
+#[inline(always)]
+fn record_latency(slot: u32, number: u32, duration: u64) {
+    if slot >= LATENCY_SLOTS || number >= MAX_SYSCALL as u32 {
+        count_loss(slot, Loss::Latency);
+        return;
+    }
+    let Some(latency) = LATENCIES.get_ptr_mut(latency_index(slot, number)) else {
+        return;
+    };
+    let bucket = log2(duration) as usize & (LATENCY_BUCKETS - 1);
+    // SAFETY: non-null and in bounds by the verifier's proof; the record is this CPU's own.
+    unsafe {
+        (*latency).total_ns += duration;
+        (*latency).buckets[bucket] += 1;
+        if duration > (*latency).max_ns {
+            (*latency).max_ns = duration;
+        }
+    }
+}
+
+/// Floor of the binary logarithm, at most 31; 0 for 0. (BPF has no instruction for it.)
+#[inline(always)]
+fn log2(value: u64) -> u32 {
+    let mut rest = if value > u64::from(u32::MAX) {
+        u64::from(u32::MAX)
+    } else {
+        value
+    };
+    let mut result = 0;
+    if rest >= 1 << 16 {
+        rest >>= 16;
+        result += 16;
+    }
+    if rest >= 1 << 8 {
+        rest >>= 8;
+        result += 8;
+    }
+    if rest >= 1 << 4 {
+        rest >>= 4;
+        result += 4;
+    }
+    if rest >= 1 << 2 {
+        rest >>= 2;
+        result += 2;
+    }
+    if rest >= 1 << 1 {
+        result += 1;
+    }
+    result
+}
+
+#[inline(always)]
+fn stream(scope: &Scope, call: &Call, duration: u64, regs: &PtRegs) {
+    let Some(mut entry) = EVENTS.reserve::<CallEvent>(0) else {
+        count_loss(scope.slot, Loss::Event);
+        return;
+    };
+    entry.write(CallEvent {
+        header: process::header(scope, EVENT_CALL),
+        number: call.number as u32,
+        abi: call.abi,
+        result: call.result,
+        duration_ns: duration,
+        args: regs.arguments(),
+    });
+    // User space polls while it streams: a wake-up for each call would cost four times as much.
+    entry.submit(BPF_RB_NO_WAKEUP.into());
+}
