@@ -1,0 +1,69 @@
+//! `cargo xtask lint`: formatting and lints of everything, the tests and the in-kernel programs
+//! included.
+
+use anyhow::{Result, bail};
+
+use crate::nested;
+use crate::toolchain::{self, Core};
+use crate::workspace::{self, step};
+
+pub fn run() -> Result<()> {
+    step("Checking the formatting");
+    workspace::run(workspace::cargo().args(["fmt", "--all", "--check"]))?;
+
+    step("Linting");
+    workspace::run(workspace::cargo().args([
+        "clippy",
+        "--locked",
+        "--workspace",
+        "--exclude",
+        "loupe-ebpf",
+        "--all-targets",
+        "--",
+        "--deny",
+        "warnings",
+    ]))?;
+
+    in_kernel_programs()
+}
+
+/// Clippy for the BPF target: that of the toolchain that builds it, as another cannot.
+fn in_kernel_programs() -> Result<()> {
+    step("Linting the in-kernel programs");
+    let target = workspace::bpf_target();
+    let (toolchain, linker) = match toolchain::find(target) {
+        Ok(found) => found,
+        Err(missing) if workspace::in_ci() => bail!("{missing}"),
+        Err(missing) => {
+            eprintln!("    SKIPPED: {missing}; `cargo xtask setup` installs it");
+            return Ok(());
+        }
+    };
+    let clippy = toolchain.rustc.with_file_name("clippy-driver");
+    if !clippy.exists() {
+        let cure = match toolchain.core {
+            Core::Prebuilt => "`cargo xtask setup` installs it",
+            Core::FromSource => "add rustup's component clippy to that nightly",
+        };
+        if workspace::in_ci() {
+            bail!("{} is missing; {cure}", clippy.display());
+        }
+        eprintln!("    SKIPPED: {} is missing; {cure}", clippy.display());
+        return Ok(());
+    }
+    let mut cargo = nested::cargo("check", &toolchain, &linker, target, std::env::consts::ARCH);
+    cargo
+        .current_dir(workspace::root())
+        // What `cargo clippy` does; calling it by name would find rustup's.
+        .env("RUSTC_WORKSPACE_WRAPPER", clippy)
+        .env(
+            "CLIPPY_ARGS",
+            "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__",
+        )
+        .arg("--target-dir")
+        .arg(nested::target_directory(
+            workspace::root(),
+            &workspace::target_directory()?,
+        ));
+    workspace::run(&mut cargo)
+}

@@ -1,0 +1,81 @@
+//! Which packages serve which purpose. A table; installs nothing.
+
+use crate::apt::Package;
+use crate::setup::linker;
+use crate::toolchain::{self, Core};
+use crate::workspace;
+
+/// What packages are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    Build,
+    Lint,
+    Demo,
+    Test,
+}
+
+impl Purpose {
+    pub fn describe(self) -> &'static str {
+        match self {
+            Purpose::Build => "the build",
+            Purpose::Lint => "the lints",
+            Purpose::Demo => "the demo",
+            Purpose::Test => "the tests",
+        }
+    }
+}
+
+/// Everything that a purpose needs, whether it is there or not.
+pub fn packages(purpose: Purpose) -> Vec<Package> {
+    match purpose {
+        Purpose::Build => {
+            // SQLite, which is bundled, is C; the BPF linker's bridge to LLVM is C++.
+            let mut all = vec![
+                Package::program("gcc", "cc"),
+                Package::program("g++", "c++"),
+                Package::library("libc6-dev"),
+            ];
+            if needs_distribution_rust() {
+                all.extend(
+                    ["rustc-web", "cargo-web", "libstd-rust-web-dev-bpf"].map(Package::library),
+                );
+            }
+            if linker::is_missing() {
+                all.extend(linker::packages(linker::expected_llvm()));
+            }
+            all
+        }
+        // Debian's clippy only fits Debian's rustc.
+        Purpose::Lint => match toolchain::toolchains(workspace::bpf_target()).first() {
+            Some(found) if found.core == Core::FromSource => Vec::new(),
+            _ => vec![Package::library("rust-web-clippy")],
+        },
+        Purpose::Demo => vec![
+            Package::server("nginx-light", "nginx", "nginx"),
+            Package::program("wrk", "wrk"),
+            Package::program("curl", "curl"),
+        ],
+        Purpose::Test => vec![
+            Package::server("redis-server", "redis-server", "redis-server"),
+            Package::program("redis-tools", "redis-cli"),
+            Package::server("memcached", "memcached", "memcached"),
+            Package::server("lighttpd", "lighttpd", "lighttpd"),
+            Package::program("sqlite3", "sqlite3"),
+            Package::program("python3-minimal", "python3"),
+            Package::program("strace", "strace"),
+            Package::program("procps", "ps"),
+        ],
+    }
+}
+
+/// Whether no toolchain here can build the in-kernel programs with a linker that set-up can make.
+/// rustup's stable toolchains cannot: they have neither the target nor the sources of `core`.
+fn needs_distribution_rust() -> bool {
+    let target = workspace::bpf_target();
+    if toolchain::find(target).is_ok() {
+        return false;
+    }
+    !toolchain::toolchains(target)
+        .iter()
+        .any(|found| found.core == Core::Prebuilt || found.llvm <= linker::DEBIAN_LLVM)
+}
