@@ -1,1 +1,13 @@
-//! End-to-end tests.
+//! What the end-to-end tests share: the table of truth, a witness that is not Loupe, ways to
+//! run Loupe and to look for what it left behind. The tests themselves are in `tests/`, the
+//! programs that they measure in `src/bin/`, the workload files in `workloads/`.
+
+pub mod analysis;
+pub mod binaries;
+pub mod command;
+pub mod ground_truth;
+pub mod leftovers;
+pub mod requirement;
+pub mod scene;
+pub mod trace;
+pub mod witness;

@@ -1,0 +1,48 @@
+//! The other side of the victims' echo servers, and the test that goes with the batch victims.
+//!
+//! A program of its own, so that what is injected into the victim cannot meet its test.
+//! `probe echo PORT` or `probe works FILE`. It has no time limit: ending a test that hangs is
+//! the business of the one who started it.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let result = match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["echo", port] => echo(port),
+        ["works", file] => works(file),
+        _ => Err(io::Error::other("usage: probe echo PORT | works FILE")),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("probe: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Every one of a few connections must get back what it sent.
+fn echo(port: &str) -> io::Result<()> {
+    let port: u16 = port.parse().map_err(io::Error::other)?;
+    for round in 0..3 {
+        let sent = format!("echo number {round}\n");
+        let mut connection = TcpStream::connect(("127.0.0.1", port))?;
+        connection.write_all(sent.as_bytes())?;
+        let mut received = String::new();
+        connection.read_to_string(&mut received)?;
+        if received != sent {
+            return Err(io::Error::other(format!("sent {sent:?}, got {received:?}")));
+        }
+    }
+    Ok(())
+}
+
+fn works(file: &str) -> io::Result<()> {
+    match std::fs::read(file)?.as_slice() {
+        b"ok\n" => Ok(()),
+        other => Err(io::Error::other(format!("{file} holds {other:?}"))),
+    }
+}

@@ -1,0 +1,83 @@
+//! Reads the JSON of a trace as a script would, and strace's summary as the independent count.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::requirement::find_program;
+
+/// Calls by syscall.
+pub type Counts = BTreeMap<String, u64>;
+
+/// Calls by syscall in the output of `loupe trace --json`.
+///
+/// # Panics
+/// If it is not of the schema, or lost something.
+#[track_caller]
+pub fn counts(trace: &Value) -> Counts {
+    assert_eq!(trace["schema"], "loupe.trace/1", "{trace:#}");
+    let lost = trace["lost"].as_object().expect("the losses by place");
+    assert!(lost.values().all(|count| *count == 0), "{trace:#}");
+    rows(trace)
+        .map(|row| (text(row, "syscall"), number(row, "calls")))
+        .collect()
+}
+
+/// Failed calls of one syscall by errno.
+#[track_caller]
+pub fn errors(trace: &Value, syscall: &str) -> Counts {
+    let row = rows(trace).find(|row| row["syscall"] == syscall);
+    let row = row.unwrap_or_else(|| panic!("no {syscall} in {trace:#}"));
+    row["errors"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(errno, count)| (errno.clone(), count.as_u64().expect("a count")))
+        .collect()
+}
+
+fn rows(trace: &Value) -> impl Iterator<Item = &Value> {
+    trace["calls"].as_array().into_iter().flatten()
+}
+
+fn text(row: &Value, key: &str) -> String {
+    row[key]
+        .as_str()
+        .unwrap_or_else(|| panic!("no {key} in {row}"))
+        .to_owned()
+}
+
+fn number(row: &Value, key: &str) -> u64 {
+    row[key]
+        .as_u64()
+        .unwrap_or_else(|| panic!("no {key} in {row}"))
+}
+
+/// Runs a command under `strace -f -c`.
+///
+/// # Panics
+/// If strace cannot be run or says something else than a table.
+pub fn strace_counts(command: &[&str], directory: &Path) -> Counts {
+    let strace = find_program("strace").expect("strace is required by the test");
+    let table = directory.join("strace");
+    let output = Command::new(strace)
+        .args(["-f", "-c", "-U", "calls,name", "-o"])
+        .arg(&table)
+        .args(command)
+        .current_dir(directory)
+        .output()
+        .expect("strace can be run");
+    assert!(output.status.success(), "{output:?}");
+    let text = std::fs::read_to_string(&table).expect("strace writes its table");
+    std::fs::remove_file(&table).expect("the table can be removed");
+    text.lines()
+        .filter_map(|line| {
+            let mut fields = line.split_whitespace();
+            let calls = fields.next()?.parse().ok()?;
+            Some((fields.next()?.to_owned(), calls))
+        })
+        .filter(|(name, _)| name != "total")
+        .collect()
+}

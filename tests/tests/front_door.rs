@@ -1,0 +1,139 @@
+//! What is stored can be looked at afterwards: list, show, explain; and doctor.
+
+use loupe_tests::analysis::Analysis;
+use loupe_tests::ground_truth::victim;
+use loupe_tests::require;
+use loupe_tests::requirement::Requirement::Replays;
+use loupe_tests::scene::Scene;
+
+#[test]
+fn what_was_analysed_can_be_listed_shown_and_explained() {
+    require!(Replays);
+    let scene = Scene::new();
+    let truth = victim("accepts-enosys");
+    let workload = scene.workload(truth);
+    let path = workload.to_str().expect("a plain path");
+    let analyzed = Analysis::new(
+        scene
+            .run(&["analyze", path, "--json"])
+            .expect_code(0)
+            .json(),
+    );
+
+    let shown = scene.run(&["show", truth.name, "--json"]).expect_code(0);
+    let shown = Analysis::new(shown.json());
+    for key in [
+        "application",
+        "workload",
+        "replays",
+        "features",
+        "joint",
+        "conflicts",
+    ] {
+        assert_eq!(shown.0[key], analyzed.0[key], "{key}");
+    }
+    let table = scene.run(&["show", truth.name]).expect_code(0).stdout;
+    assert!(table.contains("getpriority"), "{table}");
+    assert!(
+        table.lines().all(|line| line.chars().count() <= 80),
+        "{table}"
+    );
+    assert!(
+        !table.contains('\u{1b}'),
+        "colours in spite of NO_COLOR: {table:?}"
+    );
+
+    let list = scene.run(&["list", "--json"]).expect_code(0).json();
+    assert_eq!(list["schema"], "loupe.list/1", "{list:#}");
+    assert!(list.to_string().contains(truth.name), "{list:#}");
+
+    let told = scene
+        .run(&["explain", truth.name, "getpriority"])
+        .expect_code(0)
+        .stdout;
+    for part in ["stub", "getpriority", "no such priority", "exit status 1"] {
+        assert!(told.contains(part), "{part:?} is not in:\n{told}");
+    }
+    // A feature that this application never used has no verdict to explain.
+    let unknown = scene.run(&["explain", truth.name, "acct"]);
+    assert_ne!(unknown.code(), Some(0), "{unknown:?}");
+    scene.assert_nothing_left();
+}
+
+#[test]
+fn a_workload_below_tmp_is_seen_in_its_replays() {
+    require!(Replays);
+    let scene = Scene::under(std::path::Path::new("/tmp"));
+    let truth = victim("effect-or-plan-b");
+    let workload = scene.workload(truth);
+    let path = workload.to_str().expect("a plain path");
+    let analysis = Analysis::new(
+        scene
+            .run(&["analyze", path, "--json"])
+            .expect_code(0)
+            .json(),
+    );
+    assert_eq!(analysis.verdict("mkdir"), Some("stub"));
+    // The victim made its directory where it ran, and that was thrown away.
+    scene.assert_nothing_left();
+}
+
+#[test]
+fn a_relative_path_from_another_directory_is_understood() {
+    require!(Replays);
+    let scene = Scene::new();
+    let truth = victim("needs-result");
+    scene.workload(truth);
+    let name = scene.directory().file_name().expect("the scene has a name");
+    let relative = format!("{}/{}.toml", name.to_string_lossy(), truth.name);
+    let mut loupe = scene.loupe(&["analyze", &relative, "--json"]);
+    loupe.current_dir(scene.directory().parent().expect("the scene is somewhere"));
+    let finished = loupe_tests::command::run(loupe).expect_code(0);
+    assert_eq!(
+        Analysis::new(finished.json()).verdict("uname"),
+        Some("required")
+    );
+    scene.assert_nothing_left();
+}
+
+#[test]
+fn the_doctor_finds_this_host_fit() {
+    require!(Replays);
+    let scene = Scene::new();
+    let mut doctor = std::process::Command::new(loupe_tests::binaries::loupe());
+    doctor.args(["doctor", "--json"]);
+    let finished = loupe_tests::command::run(doctor).expect_code(0);
+    let report = finished.json();
+    assert_eq!(report["schema"], "loupe.doctor/1");
+    assert_eq!(report["usable"], true, "{report:#}");
+    scene.assert_nothing_left();
+}
+
+#[test]
+fn fallbacks_are_found() {
+    require!(Replays);
+    let scene = Scene::new();
+    for (name, left_out, plan_b) in [
+        ("falls-back", "eventfd2", "pipe2"),
+        ("falls-back-twice", "sendfile", "pwrite64"),
+        ("serve-polling", "epoll_create1", "poll"),
+    ] {
+        let workload = scene.workload(victim(name));
+        let path = workload.to_str().expect("a plain path");
+        let finished = scene.run(&["analyze", path, "--json"]).expect_code(0);
+        let analysis = Analysis::new(finished.json());
+        let edges = analysis.0["fallbacks"]
+            .as_array()
+            .expect("a list of fallbacks");
+        assert!(
+            edges.iter().any(|edge| {
+                edge["feature"] == left_out
+                    && edge["action"] == "stub"
+                    && edge["appears"] == plan_b
+                    && edge["passed"] == true
+            }),
+            "{left_out} → {plan_b} is not in {edges:#?}"
+        );
+    }
+    scene.assert_nothing_left();
+}

@@ -1,0 +1,14 @@
+PRAGMA journal_mode = WAL;
+CREATE TABLE t (id INTEGER PRIMARY KEY, k TEXT, v REAL);
+WITH RECURSIVE c (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 5000)
+INSERT INTO t SELECT x, 'key' || x, x * 1.5 FROM c;
+CREATE INDEX ti ON t (k);
+BEGIN;
+UPDATE t SET v = v + 1 WHERE id % 7 = 0;
+COMMIT;
+DELETE FROM t WHERE id > 4000;
+SELECT count(*), sum(v) FROM t;
+SELECT v FROM t WHERE k = 'key1234';
+PRAGMA integrity_check;
+VACUUM;
+SELECT count(*) FROM t;
