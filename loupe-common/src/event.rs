@@ -9,6 +9,8 @@ pub const EVENT_FORK: u32 = 3;
 pub const EVENT_EXIT: u32 = 4;
 pub const EVENT_LISTEN: u32 = 5;
 pub const EVENT_CALL: u32 = 6;
+/// The target installed a seccomp filter of its own.
+pub const EVENT_OWN_FILTER: u32 = 7;
 
 /// How every record starts. Fixed-width, no implicit padding.
 #[repr(C)]
@@ -40,7 +42,7 @@ pub struct CallEvent {
 }
 
 /// [`EVENT_EXEC`], [`EVENT_FORK`] (`other` is the child's pid), [`EVENT_EXIT`]
-/// (`other` is the exit code as `wait` reports it), [`EVENT_LISTEN`] (`other` is the descriptor).
+/// (`other` is the exit code as `wait` reports it), [`EVENT_LISTEN`] (`other` is the descriptor), [`EVENT_OWN_FILTER`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProcessEvent {

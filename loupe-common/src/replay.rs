@@ -50,6 +50,8 @@ pub enum Failure {
     RunTimeout { limit_ms: u64 },
     /// Nothing in the application can go on: every thread waits for another.
     Hung { after_ms: u64 },
+    /// It computed far longer than the baseline ever did, and was overdue.
+    Runaway { cpu_ms: u64, limit_ms: u64 },
 }
 
 impl fmt::Display for Failure {
@@ -70,6 +72,13 @@ impl fmt::Display for Failure {
                 write!(
                     f,
                     "the application hung (every thread waiting, seen after {after_ms} ms)"
+                )
+            }
+            Failure::Runaway { cpu_ms, limit_ms } => {
+                write!(
+                    f,
+                    "it was overdue and had used {cpu_ms} ms of CPU time, over its limit of \
+                     {limit_ms} ms"
                 )
             }
         }
@@ -141,6 +150,9 @@ pub struct Timing {
 pub struct Usage {
     /// CPU time of the target's cgroup, user and system.
     pub cpu_us: u64,
+    /// CPU time of everything in the sandbox, the test and the sandbox's making included.
+    #[serde(default)]
+    pub total_cpu_us: u64,
     /// The largest resident set of any one process of the tree, in KiB.
     pub max_rss_kib: u64,
 }

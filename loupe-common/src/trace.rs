@@ -90,6 +90,9 @@ pub struct Trace {
     pub execs: u64,
     #[serde(default)]
     pub exits: u64,
+    /// The target installed a seccomp filter of its own, which answers calls before ours does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub own_filter: bool,
     pub lost: Lost,
 }
 

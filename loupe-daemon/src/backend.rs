@@ -13,12 +13,13 @@ use loupe_common::wire::{Failure, code, exit};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+pub use crate::engine::RunControl;
 use crate::engine::{AnalyzeOptions, Identity, ProgressSink, RunReport, RunRequest, StreamedCall};
 use crate::replay::Workload;
 use crate::report::Explanation;
 use crate::store::{Listed, StoredAnalysis};
 
-pub use here::{Here, Library, default_database, own_identity};
+pub use here::{Here, Library, default_database, own_identity, run_here};
 
 /// Whose results and jobs somebody may see: root everybody's, others their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,15 +47,6 @@ impl Viewer {
     pub fn sees(self, uid: u32) -> bool {
         self == Viewer::Everything || self == Viewer::Owner(uid)
     }
-}
-
-/// Influence on a command that runs.
-#[derive(Debug)]
-pub struct RunControl {
-    /// Ends the command and everything that it started.
-    pub cancel: CancellationToken,
-    /// Signals to pass on to the command.
-    pub signals: mpsc::Receiver<i32>,
 }
 
 /// The engine and the database.

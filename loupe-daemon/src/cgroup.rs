@@ -61,7 +61,7 @@ impl ReplayCgroup {
         let directory = mount_point()?.join(PARENT).join(run);
         let cgroup = ReplayCgroup { directory };
         for path in [cgroup.launcher(), cgroup.target()] {
-            fs::create_dir_all(&path).map_err(at("create", &path))?;
+            create_all(&path).map_err(at("create", &path))?;
         }
         Ok(cgroup)
     }
@@ -72,6 +72,13 @@ impl ReplayCgroup {
 
     pub fn target(&self) -> PathBuf {
         self.directory.join("target")
+    }
+
+    /// Whoever is written into it (`0`: the writer) becomes part of the target.
+    pub fn target_procs(&self) -> Result<fs::File, CgroupError> {
+        let path = self.target().join("cgroup.procs");
+        let file = fs::OpenOptions::new().write(true).open(&path);
+        file.map_err(at("open", &path))
     }
 
     /// The id of the target's cgroup, as the in-kernel programs see it.
@@ -117,6 +124,21 @@ impl ReplayCgroup {
         }
         Ok(())
     }
+}
+
+/// Another run that ends removes the shared parent when it looks empty, which may be between
+/// our making it and our making something in it.
+fn create_all(path: &Path) -> io::Result<()> {
+    const TRIES: usize = 100;
+    let mut result = Ok(());
+    for _ in 0..TRIES {
+        result = fs::create_dir_all(path);
+        match &result {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            _ => break,
+        }
+    }
+    result
 }
 
 fn cpu_us(directory: &Path) -> Result<u64, CgroupError> {

@@ -6,6 +6,7 @@ mod analysis;
 mod command;
 mod error;
 mod fingerprint;
+mod slots;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -14,10 +15,11 @@ use loupe_common::policy::Policy;
 use loupe_common::progress::Progress;
 use loupe_common::replay::ExitStatus;
 use loupe_common::trace::Trace;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::launcher::Launcher;
 pub use crate::launcher::protocol::Identity;
-use crate::store::Store;
 use crate::tracer::{Tracer, TracerError};
 use crate::{cgroup, lock};
 pub use error::{AnalyzeError, EngineError};
@@ -60,6 +62,17 @@ pub struct RunRequest {
     /// Measure the time in each call too.
     pub latency: bool,
     pub identity: Identity,
+    /// As in [`CommandSpec`](crate::launcher::protocol::CommandSpec).
+    pub ignored_signals: u64,
+}
+
+/// Influence on a command that runs.
+#[derive(Debug)]
+pub struct RunControl {
+    /// Ends the command: SIGTERM, and five seconds later SIGKILL.
+    pub cancel: CancellationToken,
+    /// Signals to pass on to the command.
+    pub signals: mpsc::Receiver<i32>,
 }
 
 /// One finished call, for `loupe trace --stream`.
@@ -89,16 +102,14 @@ pub struct RunReport {
 /// The engine. Starts its launcher at once and loads the in-kernel programs when they are
 /// first needed.
 pub struct Engine {
-    store: Arc<Store>,
     launcher: Arc<Launcher>,
     tracer: Mutex<Option<Tracer>>,
 }
 
 impl Engine {
-    pub fn start(store: Arc<Store>) -> Result<Engine, EngineError> {
+    pub fn start() -> Result<Engine, EngineError> {
         cgroup::remove_orphans()?;
         Ok(Engine {
-            store,
             launcher: Arc::new(Launcher::start()?),
             tracer: Mutex::default(),
         })

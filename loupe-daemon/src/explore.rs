@@ -23,9 +23,11 @@ mod suspicion;
 mod tally;
 
 use std::future::Future;
+use std::pin::pin;
 use std::time::Instant;
 
-use futures::stream::{FuturesUnordered, StreamExt};
+use futures::future::{Either, select};
+use futures::stream::{FuturesUnordered, Stream, StreamExt};
 use loupe_common::analysis::Analysis;
 use loupe_common::policy::Policy;
 use loupe_common::progress::Progress;
@@ -62,6 +64,16 @@ pub trait Replayer: Sync {
         &self,
         request: &Request,
     ) -> impl Future<Output = Result<Recorded, ReplayError>> + Send;
+
+    /// Running replays that only wait for their end: as many more may run beside them.
+    fn waiting(&self) -> usize {
+        0
+    }
+
+    /// Comes back when another replay waits.
+    fn more_waiting(&self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
 }
 
 /// What is analysed.
@@ -157,7 +169,7 @@ pub async fn analyze<R: Replayer>(
     let mut broken: Option<ReplayError> = None;
     loop {
         let step = match broken {
-            None => scheduler.next(),
+            None => scheduler.next(replayer.waiting()),
             Some(_) => Step::Wait,
         };
         if scheduler.phase() != phase {
@@ -177,17 +189,18 @@ pub async fn analyze<R: Replayer>(
                 }
                 return outcome;
             }
-            Step::Wait => match (running.next().await, &broken) {
-                (Some((request, Ok(recorded))), _) => {
+            Step::Wait => match (answer(replayer, &mut running).await, &broken) {
+                (Answer::MoreRoom, _) => {}
+                (Answer::Replay(Some((request, Ok(recorded)))), _) => {
                     scheduler.record(&request, &recorded);
                     progress(replayed(&recorded));
                 }
-                (Some((_, Err(error))), None) => broken = Some(error),
+                (Answer::Replay(Some((_, Err(error)))), None) => broken = Some(error),
                 // One reason is enough; those that follow are mostly its consequences.
-                (Some((_, Err(error))), Some(_)) => {
+                (Answer::Replay(Some((_, Err(error)))), Some(_)) => {
                     tracing::debug!(%error, "another replay broke too");
                 }
-                (None, _) => {
+                (Answer::Replay(None), _) => {
                     let error = broken.expect("the scheduler waits only for running replays");
                     return Err(error.into());
                 }
@@ -199,6 +212,21 @@ pub async fn analyze<R: Replayer>(
             running,
             left,
         });
+    }
+}
+
+enum Answer<T> {
+    /// `None`: nothing runs any more.
+    Replay(Option<T>),
+    /// A running replay only waits, so another may be started.
+    MoreRoom,
+}
+
+async fn answer<R: Replayer, S: Stream + Unpin>(replayer: &R, running: &mut S) -> Answer<S::Item> {
+    let more_room = pin!(replayer.more_waiting());
+    match select(running.next(), more_room).await {
+        Either::Left((answer, _)) => Answer::Replay(answer),
+        Either::Right(_) => Answer::MoreRoom,
     }
 }
 

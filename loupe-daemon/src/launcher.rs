@@ -36,6 +36,9 @@ const ARGUMENT: &str = "__launcher";
 /// The launcher finds its socket here.
 const SOCKET_FD: i32 = 3;
 
+/// A sandbox takes a few milliseconds; a minute means that something is stuck.
+const READY_LIMIT: Duration = Duration::from_secs(60);
+
 /// Why nothing could be started.
 #[derive(Debug, thiserror::Error)]
 pub enum LauncherError {
@@ -159,8 +162,8 @@ impl Keeper {
     }
 
     /// Waits until the sandbox stands.
-    pub fn wait_ready(&self, timeout: Duration) -> Result<(), LauncherError> {
-        match self.receive(timeout)? {
+    pub fn wait_ready(&self) -> Result<(), LauncherError> {
+        match self.receive(READY_LIMIT)? {
             Some(FromKeeper::Ready) => Ok(()),
             Some(other) => Err(LauncherError::Protocol(format!("{other:?}"))),
             None => Err(LauncherError::Sandbox {

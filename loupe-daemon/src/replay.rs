@@ -5,8 +5,10 @@
 mod facts;
 mod judge;
 mod output;
+mod overdue;
 mod prepared;
 mod progress;
+mod rights;
 mod runner;
 mod session;
 mod silence;
@@ -14,6 +16,7 @@ mod workload;
 
 pub use facts::{BaselineFacts, TimeLimits};
 pub use judge::injections;
-pub use prepared::{PrepareError, Prepared};
+pub use prepared::{PrepareError, Prepared, find_program};
+pub use rights::with_rights_of;
 pub use runner::{Cancel, Job, ReplayFailure, Runner, clear, run_name};
 pub use workload::*;

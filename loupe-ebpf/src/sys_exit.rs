@@ -7,7 +7,7 @@ use aya_ebpf::{
     programs::BtfTracePointContext,
 };
 use loupe_common::{
-    event::{CallEvent, EVENT_CALL, EVENT_FIRST_SEEN, EVENT_LISTEN},
+    event::{CallEvent, EVENT_CALL, EVENT_FIRST_SEEN, EVENT_LISTEN, EVENT_OWN_FILTER},
     scope::{SCOPE_COUNT, SCOPE_LATENCY, SCOPE_STREAM, Scope},
     stats::{
         ABI_COMPAT, ABI_NATIVE, ABI_X32, ErrorKey, ForeignKey, LATENCY_BUCKETS, LATENCY_SLOTS,
@@ -30,6 +30,11 @@ const LISTEN: u64 = 50;
 const CLONE: u64 = 56;
 const VFORK: u64 = 58;
 const CLONE3: u64 = 435;
+const PRCTL: u64 = 157;
+const SECCOMP: u64 = 317;
+/// First arguments of these two (`include/uapi/linux/prctl.h`, `seccomp.h`).
+const PR_SET_SECCOMP: u64 = 22;
+const SECCOMP_SET_MODE_FILTER: u64 = 1;
 /// Set in the numbers of the x32 ABI (`__X32_SYSCALL_BIT`).
 const X32_BIT: u64 = 0x4000_0000;
 /// The largest errno that a result can carry (`MAX_ERRNO`).
@@ -53,14 +58,20 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
     let regs: *const PtRegs = ctx.arg(0);
     // SAFETY: the tracepoint's first argument is a valid `pt_regs`; the verifier knows its type.
     let regs = unsafe { &*regs };
+    let abi = abi_of(regs.orig_rax);
     let call = Call {
-        abi: abi_of(regs.orig_rax),
-        number: number_of(regs.orig_rax),
+        abi,
+        number: number_of(regs.orig_rax, abi),
         result: ctx.arg(1),
     };
     count(scope, &call);
-    if call.abi == ABI_NATIVE && call.number == LISTEN && call.result == 0 {
-        process::tell(scope, EVENT_LISTEN, regs.rdi as u32);
+    if call.abi == ABI_NATIVE {
+        if call.number == LISTEN && call.result == 0 {
+            process::tell(scope, EVENT_LISTEN, regs.rdi as u32);
+        }
+        if installs_filter(&call, regs.rdi) {
+            process::tell(scope, EVENT_OWN_FILTER, 0);
+        }
     }
     if scope.flags & (SCOPE_LATENCY | SCOPE_STREAM) != 0 {
         measure(scope, &call, regs);
@@ -79,12 +90,22 @@ fn abi_of(orig_rax: u64) -> u32 {
     }
 }
 
+/// The target has put a seccomp filter of its own on itself, beside ours.
+#[inline(always)]
+fn installs_filter(call: &Call, first: u64) -> bool {
+    call.result >= 0
+        && ((call.number == PRCTL && first == PR_SET_SECCOMP)
+            || (call.number == SECCOMP && first <= SECCOMP_SET_MODE_FILTER))
+}
+
 /// `rt_sigreturn` restores the registers of the interrupted program and marks them as "in no
 /// syscall" (-1), so that value at an exit means that it was the call.
 #[inline(always)]
-fn number_of(orig_rax: u64) -> u64 {
+fn number_of(orig_rax: u64, abi: u32) -> u64 {
     if orig_rax == u64::MAX {
         RT_SIGRETURN
+    } else if abi == ABI_X32 {
+        orig_rax & !X32_BIT
     } else {
         orig_rax
     }
@@ -152,12 +173,12 @@ fn tell_first_use(scope: &Scope, call: &Call) {
 
 /// The time since the call's enter, if that was seen.
 #[inline(always)]
-fn duration(number: u64) -> Option<u64> {
+fn duration(orig_rax: u64) -> Option<u64> {
     let tid = bpf_get_current_pid_tgid() as u32;
     let entered = ENTERED.get_ptr_mut(tid & (ENTERED_ENTRIES - 1))?;
     // SAFETY: non-null and in bounds by the verifier's proof; see `sys_enter` on collisions.
     let entered = unsafe { &mut *entered };
-    if entered.tid != tid || u64::from(entered.number) != number {
+    if entered.tid != tid || entered.number != number_of(orig_rax, ABI_NATIVE) as u32 {
         return None;
     }
     entered.tid = 0;
@@ -168,7 +189,7 @@ fn duration(number: u64) -> Option<u64> {
 
 #[inline(always)]
 fn measure(scope: &Scope, call: &Call, regs: &PtRegs) {
-    let duration = duration(call.number);
+    let duration = duration(regs.orig_rax);
     if scope.flags & SCOPE_LATENCY != 0 && call.abi == ABI_NATIVE {
         // Without an enter it was seccomp that answered: there is no time to speak of.
         if let Some(duration) = duration {

@@ -50,6 +50,7 @@ fn main() {
                     cpu,
                     cancel: &cancel,
                     start_application: true,
+                    on_waiting: &|| (),
                 })
                 .expect("the replay runs");
             let wall = begin.elapsed().as_micros() as u64;

@@ -46,15 +46,14 @@ impl Analysis {
             .unwrap_or_else(|| panic!("no number {key} in {:#}", self.0))
     }
 
-    /// Calls of other ABIs: `i386:20`. The bit that marks an x32 number is left out.
+    /// Calls of other ABIs: `i386:20`.
     pub fn foreign(&self) -> Vec<String> {
-        const X32: u64 = 0x4000_0000;
         let calls = self.0["foreign"].as_array().into_iter().flatten();
         calls
             .map(|call| {
                 let abi = call["abi"].as_str().expect("the ABI's name");
                 let number = call["number"].as_u64().expect("the call's number");
-                format!("{abi}:{}", number & !X32)
+                format!("{abi}:{number}")
             })
             .collect()
     }

@@ -35,13 +35,12 @@ impl<'a> Daemon<'a> {
             .arg(scene.database())
             .current_dir(scene.directory());
         let running = command::start(louped);
-        let deadline = Instant::now() + LIMIT;
-        while UnixStream::connect(Self::socket_of(scene)).is_err() {
-            if running.ends_within(Duration::ZERO) {
-                panic!("louped ended: {:#?}", running.wait());
-            }
-            assert!(Instant::now() < deadline, "louped does not listen");
-            std::thread::yield_now();
+        wait_until("louped listens", || {
+            UnixStream::connect(Self::socket_of(scene)).is_ok()
+                || running.ends_within(Duration::ZERO)
+        });
+        if running.ends_within(Duration::ZERO) {
+            panic!("louped ended: {:#?}", running.wait());
         }
         Daemon {
             scene,
@@ -179,21 +178,17 @@ fn two_watch_and_one_cancels() {
     let path = workload(&scene, "records", &words, &more);
     let daemon = Daemon::start(&scene);
     let analysis = command::start(daemon.client(&["analyze", path.to_str().expect("a path")]));
-    let deadline = Instant::now() + LIMIT;
-    while std::fs::metadata(&counter)
-        .expect("the counter is there")
-        .len()
-        < 5
-    {
-        assert!(Instant::now() < deadline, "nothing is started");
-        std::thread::yield_now();
-    }
+    wait_until("the workload was started", || length(&counter) >= 5);
     let jobs = daemon.run(&["jobs", "--json"]).expect_code(0).json();
     let id = jobs["jobs"][0]["id"]
         .as_u64()
         .expect("a running job")
         .to_string();
     let watcher = command::start(daemon.client(&["watch", &id]));
+    wait_until("both watch", || {
+        let jobs = daemon.run(&["jobs", "--json"]).json();
+        jobs["jobs"][0]["watchers"].as_u64() == Some(2)
+    });
     daemon.run(&["cancel", &id]).expect_code(0);
     for watching in [analysis, watcher] {
         let finished = watching.wait();
@@ -211,19 +206,27 @@ fn a_client_that_goes_away_leaves_nothing_running() {
     let scene = Scene::new();
     let daemon = Daemon::start(&scene);
     let running = command::start(daemon.client(&["run", "--", "./victim", "hangs", "-"]));
-    let deadline = Instant::now() + LIMIT;
-    while victims(&scene) == 0 {
-        assert!(Instant::now() < deadline, "the victim does not start");
-        std::thread::yield_now();
-    }
+    wait_until("the victim was started", || victims(&scene) > 0);
     running.signal(libc::SIGKILL);
     running.wait();
-    while victims(&scene) > 0 {
-        assert!(Instant::now() < deadline, "the victim does not end");
-        std::thread::yield_now();
-    }
+    wait_until("the victim has ended", || victims(&scene) == 0);
     daemon.stop(libc::SIGTERM).expect_code(0);
     scene.assert_nothing_left();
+}
+
+/// # Panics
+/// If it does not come true.
+#[track_caller]
+fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + LIMIT;
+    while !holds() {
+        assert!(Instant::now() < deadline, "not in {LIMIT:?}: {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn length(path: &Path) -> u64 {
+    std::fs::metadata(path).expect("the file is there").len()
 }
 
 /// Running copies of the scene's victim.
@@ -251,15 +254,7 @@ fn killed_and_started_again_it_goes_on() {
     );
     let daemon = Daemon::start(&scene);
     let client = command::start(daemon.client(&["analyze", path.to_str().expect("a path")]));
-    let deadline = Instant::now() + LIMIT;
-    while std::fs::metadata(&counter)
-        .expect("the counter is there")
-        .len()
-        < 15
-    {
-        assert!(Instant::now() < deadline, "nothing is started");
-        std::thread::yield_now();
-    }
+    wait_until("the workload was started", || length(&counter) >= 15);
     daemon.stop(libc::SIGKILL);
     let told = client.wait();
     assert_eq!(told.code(), Some(125), "{told:?}");

@@ -66,6 +66,9 @@ pub struct RunOnce {
     /// Send every call as it ends.
     #[serde(default)]
     pub stream: bool,
+    /// Signals that the command ignores from its start; bit `n - 1` is signal `n`.
+    #[serde(default)]
+    pub ignored_signals: u64,
 }
 
 /// What a client asks for: the first line of its connection, and the only one but for
@@ -159,6 +162,9 @@ pub struct JobInfo {
     pub submitted: u64,
     /// Jobs that run before it; 0 unless it is queued.
     pub ahead: usize,
+    /// Clients that follow it now.
+    #[serde(default)]
+    pub watchers: usize,
     /// The part of the analysis that it is in; empty before the first.
     #[serde(default)]
     pub phase: String,

@@ -106,9 +106,23 @@ impl Here {
     /// Opens the database and starts the engine's launcher.
     pub fn start(database: &Path) -> Result<Here, Failure> {
         let library = Library::open(database)?;
-        let engine = Engine::start(Arc::clone(&library.store)).map_err(engine_failure)?;
+        let engine = Engine::start().map_err(engine_failure)?;
         Ok(Here { engine, library })
     }
+}
+
+/// Runs a command once in this process; a database has nothing to do with it.
+pub async fn run_here(
+    request: RunRequest,
+    stdio: [OwnedFd; 3],
+    calls: Option<mpsc::Sender<StreamedCall>>,
+    control: RunControl,
+) -> Result<RunReport, Failure> {
+    let engine = Engine::start().map_err(engine_failure)?;
+    engine
+        .run(request, stdio, calls, control)
+        .await
+        .map_err(engine_failure)
 }
 
 impl Backend for Here {
@@ -121,7 +135,14 @@ impl Backend for Here {
         cancel: CancellationToken,
     ) -> Result<Analysis, Failure> {
         self.engine
-            .analyze(&workload, &identity, &options, progress, cancel)
+            .analyze(
+                &self.library.store,
+                &workload,
+                &identity,
+                &options,
+                progress,
+                cancel,
+            )
             .await
             .map_err(analyze_failure)
     }
@@ -131,22 +152,12 @@ impl Backend for Here {
         request: RunRequest,
         stdio: [OwnedFd; 3],
         calls: Option<mpsc::Sender<StreamedCall>>,
-        mut control: RunControl,
+        control: RunControl,
     ) -> Result<RunReport, Failure> {
-        let cancel = control.cancel;
-        let running = self.engine.run(request, stdio, calls, cancel.clone());
-        tokio::pin!(running);
-        let mut signals_open = true;
-        loop {
-            tokio::select! {
-                report = &mut running => return report.map_err(engine_failure),
-                signal = control.signals.recv(), if signals_open => match signal {
-                    // The engine knows one way to end a command: SIGTERM, then SIGKILL.
-                    Some(_) => cancel.cancel(),
-                    None => signals_open = false,
-                },
-            }
-        }
+        self.engine
+            .run(request, stdio, calls, control)
+            .await
+            .map_err(engine_failure)
     }
 
     fn list(&self, viewer: Viewer) -> Result<Vec<Listed>, Failure> {

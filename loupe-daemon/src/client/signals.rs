@@ -3,18 +3,40 @@
 use loupe_common::wire::Failure;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+/// Signals that this process was started to ignore (`nohup`, `&` in a script); bit `n - 1` is
+/// signal `n`. Meaningful only before [`Signals::catch`].
+pub fn ignored() -> Result<u64, Failure> {
+    // The runtime of Rust ignores SIGPIPE on its own account.
+    const OWN: u64 = 1 << (libc::SIGPIPE - 1);
+    let status = std::fs::read_to_string("/proc/self/status").map_err(|error| {
+        Failure::internal("cannot read /proc/self/status").because(Some(&error))
+    })?;
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .ok_or_else(|| Failure::internal("/proc/self/status has no SigIgn line"))?;
+    Ok(mask & !OWN)
+}
+
 /// Catches what would end the process. The handlers are gone in programs that are executed.
 pub struct Signals {
-    interrupt: Signal,
-    quit: Signal,
-    terminate: Signal,
-    hang_up: Signal,
+    interrupt: Option<Signal>,
+    quit: Option<Signal>,
+    terminate: Option<Signal>,
+    hang_up: Option<Signal>,
 }
 
 impl Signals {
+    /// What the process was started to ignore it goes on ignoring.
     pub fn catch() -> Result<Signals, Failure> {
-        let catch = |kind| {
+        let ignored = ignored()?;
+        let catch = |kind: SignalKind| {
+            if ignored & 1 << (kind.as_raw_value() - 1) != 0 {
+                return Ok(None);
+            }
             signal(kind)
+                .map(Some)
                 .map_err(|error| Failure::internal("cannot catch signals").because(Some(&error)))
         };
         Ok(Signals {
@@ -27,13 +49,20 @@ impl Signals {
 
     /// The next one. Dropping the future loses none.
     pub async fn next(&mut self) -> i32 {
-        // The streams never end.
         tokio::select! {
-            _ = self.interrupt.recv() => libc::SIGINT,
-            _ = self.quit.recv() => libc::SIGQUIT,
-            _ = self.terminate.recv() => libc::SIGTERM,
-            _ = self.hang_up.recv() => libc::SIGHUP,
+            () = caught(&mut self.interrupt) => libc::SIGINT,
+            () = caught(&mut self.quit) => libc::SIGQUIT,
+            () = caught(&mut self.terminate) => libc::SIGTERM,
+            () = caught(&mut self.hang_up) => libc::SIGHUP,
         }
+    }
+}
+
+async fn caught(signal: &mut Option<Signal>) {
+    match signal {
+        // The stream never ends.
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
     }
 }
 

@@ -7,22 +7,25 @@ use loupe_common::policy::Policy;
 use loupe_common::replay::Replay;
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::slots::{Slot, Slots};
 use super::{
     AnalyzeError, AnalyzeOptions, Engine, EngineError, Identity, ProgressSink, fingerprint,
 };
 use crate::explore::{self, ExploreOptions, Recorded, ReplayError, Replayer, Request, Subject};
+use crate::launcher::Launcher;
 use crate::lock;
 use crate::replay::{BaselineFacts, Cancel, Job, Mode, Prepared, ReplayFailure, Runner, Workload};
 use crate::store::{AnalysisRun, Store};
+use crate::tracer::Tracer;
 
 impl Engine {
     /// Analyses a workload. When `cancel` fires, everything of the running replays is gone
     /// before this returns [`AnalyzeError::Cancelled`].
     pub async fn analyze(
         &self,
+        store: &Arc<Store>,
         workload: &Workload,
         identity: &Identity,
         options: &AnalyzeOptions,
@@ -36,25 +39,19 @@ impl Engine {
         let jobs = options.jobs.unwrap_or(cpus.len()).max(1);
         let fingerprint = fingerprint::of(&prepared, identity);
         let fresh = options.fresh;
-        let run = self
-            .store
-            .begin_analysis_of(identity.uid, workload, &fingerprint, fresh)?;
+        let run = store.begin_analysis_of(identity.uid, workload, &fingerprint, fresh)?;
         let stop = Cancel::new().map_err(|source| EngineError::Io {
             what: "eventfd",
             source,
         })?;
-        let workers = (0..jobs)
-            .map(|index| Worker {
-                runner: Runner::new(Arc::clone(&self.launcher), tracer.clone()),
-                cpu: (jobs <= cpus.len()).then(|| cpus[index]),
-            })
-            .collect();
         let recording = Recording(Arc::new(Shared {
-            store: Arc::clone(&self.store),
+            store: Arc::clone(store),
             run,
             prepared,
-            idle: Mutex::new(workers),
-            permits: Semaphore::new(jobs),
+            launcher: Arc::clone(&self.launcher),
+            tracer: tracer.clone(),
+            idle: Mutex::default(),
+            slots: Slots::new(jobs, &cpus),
             facts: Mutex::default(),
             test_checked: Mutex::new(false),
             stop: stop.clone(),
@@ -89,12 +86,12 @@ impl Engine {
             Ok(analysis) => analysis,
             Err(error) => {
                 if error.is_final() {
-                    self.store.abandon_analysis(recording.0.run.id)?;
+                    store.abandon_analysis(recording.0.run.id)?;
                 }
                 return Err(error);
             }
         };
-        self.store.finish_analysis(recording.0.run.id, &analysis)?;
+        store.finish_analysis(recording.0.run.id, &analysis)?;
         Ok(analysis)
     }
 }
@@ -116,12 +113,6 @@ fn allowed_cpus() -> Vec<usize> {
     if cpus.is_empty() { vec![0] } else { cpus }
 }
 
-struct Worker {
-    runner: Runner,
-    /// Replays that outnumber the CPUs are not pinned.
-    cpu: Option<usize>,
-}
-
 /// A replayer that remembers: what the database has is not run again.
 struct Recording(Arc<Shared>);
 
@@ -129,8 +120,11 @@ struct Shared {
     store: Arc<Store>,
     run: AnalysisRun,
     prepared: Prepared,
-    idle: Mutex<Vec<Worker>>,
-    permits: Semaphore,
+    launcher: Arc<Launcher>,
+    tracer: Tracer,
+    /// Runners that run nothing, by the CPU that their next sandbox is made for.
+    idle: Mutex<Vec<(usize, Runner)>>,
+    slots: Arc<Slots>,
     facts: Mutex<BaselineFacts>,
     /// Whether the test was seen to fail without the application.
     test_checked: Mutex<bool>,
@@ -141,22 +135,25 @@ impl Replayer for Recording {
     async fn replay(&self, request: &Request) -> Result<Recorded, ReplayError> {
         let shared = Arc::clone(&self.0);
         let request = request.clone();
-        let _permit = self
-            .0
-            .permits
-            .acquire()
-            .await
-            .map_err(|closed| ReplayError(closed.into()))?;
-        let outcome = tokio::task::spawn_blocking(move || shared.replay(&request)).await;
+        let slot = self.0.slots.take().await;
+        let outcome = tokio::task::spawn_blocking(move || shared.replay(&request, &slot)).await;
         match outcome {
             Ok(result) => Ok(result?),
             Err(panic) => Err(AnalyzeError::from(EngineError::Panicked(panic.to_string())).into()),
         }
     }
+
+    fn waiting(&self) -> usize {
+        self.0.slots.waiting()
+    }
+
+    fn more_waiting(&self) -> impl Future<Output = ()> + Send {
+        self.0.slots.changed()
+    }
 }
 
 impl Shared {
-    fn replay(&self, request: &Request) -> Result<Recorded, AnalyzeError> {
+    fn replay(&self, request: &Request, slot: &Slot) -> Result<Recorded, AnalyzeError> {
         let found = self
             .store
             .find_replay(self.run.id, &request.policy, request.replica)?;
@@ -168,10 +165,9 @@ impl Shared {
                 reused: true,
             });
         }
-        // There are as many workers as permits.
-        let worker = lock(&self.idle).pop().ok_or(ReplayFailure::Cancelled)?;
-        let result = self.run(&worker, &request.policy);
-        lock(&self.idle).push(worker);
+        let runner = self.runner(slot.cpu);
+        let result = self.run(&runner, &request.policy, slot);
+        lock(&self.idle).push((slot.cpu, runner));
         let replay = result?;
         let id = self
             .store
@@ -183,29 +179,41 @@ impl Shared {
         })
     }
 
-    fn run(&self, worker: &Worker, policy: &Policy) -> Result<Replay, AnalyzeError> {
-        let replay = self.run_job(worker, policy, true)?;
+    /// A runner for this CPU; as many as are needed at a time are made.
+    fn runner(&self, cpu: usize) -> Runner {
+        let mut idle = lock(&self.idle);
+        let found = idle.iter().rposition(|(of, _)| *of == cpu);
+        match found {
+            Some(index) => idle.swap_remove(index).1,
+            None => Runner::new(Arc::clone(&self.launcher), self.tracer.clone()),
+        }
+    }
+
+    fn run(&self, runner: &Runner, policy: &Policy, slot: &Slot) -> Result<Replay, AnalyzeError> {
+        let replay = self.run_job(runner, policy, slot, true)?;
         self.learn(&replay);
         if policy.is_empty() && replay.outcome.passed() {
-            self.check_test(worker)?;
+            self.check_test(runner, slot)?;
         }
         Ok(replay)
     }
 
     fn run_job(
         &self,
-        worker: &Worker,
+        runner: &Runner,
         policy: &Policy,
+        slot: &Slot,
         start_application: bool,
     ) -> Result<Replay, ReplayFailure> {
         let facts = lock(&self.facts).clone();
-        worker.runner.replay(&Job {
+        runner.replay(&Job {
             prepared: &self.prepared,
             policy,
             facts: &facts,
-            cpu: worker.cpu,
+            cpu: Some(slot.cpu),
             cancel: &self.stop,
             start_application,
+            on_waiting: &|| slot.give_up(),
         })
     }
 
@@ -217,14 +225,14 @@ impl Shared {
 
     /// A server's test that passes without the server would make every verdict "any". (A
     /// batch application is also judged by its exit status.)
-    fn check_test(&self, worker: &Worker) -> Result<(), AnalyzeError> {
+    fn check_test(&self, runner: &Runner, slot: &Slot) -> Result<(), AnalyzeError> {
         if self.prepared.workload.mode != Mode::Server {
             return Ok(());
         }
         if std::mem::replace(&mut *lock(&self.test_checked), true) {
             return Ok(());
         }
-        let replay = self.run_job(worker, &Policy::baseline(), false)?;
+        let replay = self.run_job(runner, &Policy::baseline(), slot, false)?;
         if replay.outcome.passed() {
             return Err(AnalyzeError::TestIgnoresApplication {
                 output: replay.test_output.tail,

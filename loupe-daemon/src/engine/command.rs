@@ -1,6 +1,7 @@
 //! One command, run here and once, under a policy and a trace (`loupe run`, `loupe trace`).
 
-use std::fs::OpenOptions;
+mod orders;
+
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
@@ -11,19 +12,19 @@ use loupe_common::replay::ExitStatus;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
-use super::{Engine, EngineError, RunReport, RunRequest, StreamedCall};
+use orders::{CancelOnDrop, Orders};
+
+use super::{Engine, EngineError, RunControl, RunReport, RunRequest, StreamedCall};
 use crate::cgroup::ReplayCgroup;
 use crate::inject;
 use crate::launcher::protocol::{CommandSpec, FromKeeper, Preparation, Role, ToKeeper};
-use crate::launcher::{Keeper, Launcher, search_path};
-use crate::replay::{Cancel, clear, injections, run_name};
+use crate::launcher::{Keeper, Launcher};
+use crate::replay::{clear, find_program, injections, run_name, with_rights_of};
 use crate::tracer::{Event, OpenTrace, TraceOptions, Tracer, abi_name, syscall_feature};
 
 /// Between the SIGTERM and the SIGKILL of a cancelled command.
 const TERM_TIME: Duration = Duration::from_secs(5);
-const PREPARE_LIMIT: Duration = Duration::from_secs(60);
 /// What a command leaves running goes on; only its own processes are waited for.
 const END_LIMIT: Duration = Duration::from_secs(30);
 
@@ -33,26 +34,35 @@ fn io_error(what: &'static str) -> impl FnOnce(io::Error) -> EngineError {
 
 impl Engine {
     /// Runs a command once, unsandboxed, with these stdin, stdout and stderr. `calls` gets one
-    /// item per finished call. When `cancel` fires, the command gets SIGTERM, then SIGKILL.
+    /// item per finished call.
     pub async fn run(
         &self,
         request: RunRequest,
         stdio: [OwnedFd; 3],
         calls: Option<mpsc::Sender<StreamedCall>>,
-        cancel: CancellationToken,
+        mut control: RunControl,
     ) -> Result<RunReport, EngineError> {
-        let stop = Cancel::new().map_err(io_error("eventfd"))?;
+        let orders = Arc::new(Orders::new().map_err(io_error("eventfd"))?);
+        // Also when the caller drops this future: the command must not go on unwatched.
+        let _cancel_on_drop = CancelOnDrop(Arc::clone(&orders));
         let tracer = tokio::task::block_in_place(|| self.tracer())?;
         let launcher = Arc::clone(&self.launcher);
-        let worker_stop = stop.clone();
+        let for_worker = Arc::clone(&orders);
         let mut worker = tokio::task::spawn_blocking(move || {
-            run(&launcher, &tracer, request, stdio, calls, &worker_stop)
+            run(&launcher, &tracer, request, stdio, calls, &for_worker)
         });
-        let joined = tokio::select! {
-            joined = &mut worker => joined,
-            () = cancel.cancelled() => {
-                stop.cancel();
-                worker.await
+        let (mut cancelled, mut signals_open) = (false, true);
+        let joined = loop {
+            tokio::select! {
+                joined = &mut worker => break joined,
+                () = control.cancel.cancelled(), if !cancelled => {
+                    cancelled = true;
+                    orders.cancel();
+                }
+                signal = control.signals.recv(), if signals_open => match signal {
+                    Some(signal) => orders.pass_on(signal),
+                    None => signals_open = false,
+                },
             }
         };
         joined.unwrap_or_else(|panic| Err(EngineError::Panicked(panic.to_string())))
@@ -65,10 +75,18 @@ fn run(
     request: RunRequest,
     stdio: [OwnedFd; 3],
     calls: Option<mpsc::Sender<StreamedCall>>,
-    stop: &Cancel,
+    orders: &Orders,
 ) -> Result<RunReport, EngineError> {
     let filter = inject::instructions(&request.policy)?;
-    let target = target(&request)?;
+    let command = CommandSpec {
+        argv: request.command.clone(),
+        environment: request.environment.clone(),
+        directory: request.directory.clone(),
+        identity: request.identity.clone(),
+        new_session: false,
+        ignored_signals: request.ignored_signals,
+    };
+    let target = target(&request, &command)?;
     let cgroup = ReplayCgroup::create(&run_name())?;
     let result = (|| {
         let options = TraceOptions {
@@ -81,19 +99,10 @@ fn run(
             cpu: None,
             sandbox: None,
         })?;
-        keeper.wait_ready(PREPARE_LIMIT)?;
-        let procs = OpenOptions::new()
-            .write(true)
-            .open(cgroup.target().join("cgroup.procs"))
-            .map_err(io_error("cgroup"))?;
+        keeper.wait_ready()?;
+        let procs = cgroup.target_procs()?;
         let message = ToKeeper::Start {
-            command: CommandSpec {
-                argv: request.command.clone(),
-                environment: request.environment.clone(),
-                directory: request.directory.clone(),
-                identity: request.identity.clone(),
-                new_session: false,
-            },
+            command,
             target,
             filter,
         };
@@ -107,7 +116,7 @@ fn run(
             keeper: &keeper,
             trace: &trace,
             calls,
-            stop,
+            orders,
             target_execs: 0,
             exit: None,
         };
@@ -129,19 +138,17 @@ fn run(
 }
 
 /// The file whose execution starts trace and injection.
-fn target(request: &RunRequest) -> Result<PathBuf, EngineError> {
+fn target(request: &RunRequest, command: &CommandSpec) -> Result<PathBuf, EngineError> {
     let program = match &request.target {
         Some(target) => target.to_string_lossy().into_owned(),
         None => request.command.first().cloned().unwrap_or_default(),
     };
-    search_path(&program, &request.environment)
-        .into_iter()
-        .map(|candidate| request.directory.join(candidate))
-        .find(|path| path.is_file())
-        .ok_or_else(|| EngineError::Exec {
-            program,
-            source: io::ErrorKind::NotFound.into(),
-        })
+    let found = with_rights_of(&request.identity, || find_program(&program, command, &[]))
+        .map_err(io_error("change of the user"))?;
+    found.map_err(|missing| EngineError::Exec {
+        program,
+        source: missing.into(),
+    })
 }
 
 /// A running command.
@@ -149,7 +156,7 @@ struct Watch<'a> {
     keeper: &'a Keeper,
     trace: &'a OpenTrace,
     calls: Option<mpsc::Sender<StreamedCall>>,
-    stop: &'a Cancel,
+    orders: &'a Orders,
     target_execs: u64,
     exit: Option<ExitStatus>,
 }
@@ -158,15 +165,18 @@ impl Watch<'_> {
     fn until_exit(&mut self, command: &[String]) -> Result<ExitStatus, EngineError> {
         let mut kill_at: Option<Instant> = None;
         loop {
-            let timeout = kill_at.map(|at| at.saturating_duration_since(Instant::now()));
-            let stopping = self.wait(timeout, kill_at.is_none())?;
+            self.wait(kill_at.map(|at| at.saturating_duration_since(Instant::now())))?;
             while let Some(message) = self.keeper.try_receive()? {
                 self.note(message, command)?;
             }
             if let Some(exit) = self.exit {
                 return Ok(exit);
             }
-            if stopping && kill_at.is_none() {
+            let (cancelled, signals) = self.orders.take();
+            for signal in signals {
+                self.signal(signal)?;
+            }
+            if cancelled && kill_at.is_none() {
                 self.signal(libc::SIGTERM)?;
                 kill_at = Some(Instant::now() + TERM_TIME);
             }
@@ -198,29 +208,22 @@ impl Watch<'_> {
         Ok(())
     }
 
-    /// Waits for anything; whether the command is to be stopped.
-    fn wait(&mut self, timeout: Option<Duration>, heed_stop: bool) -> Result<bool, EngineError> {
+    fn wait(&mut self, timeout: Option<Duration>) -> Result<(), EngineError> {
         let timeout = timeout.map_or(PollTimeout::NONE, |timeout| {
             let millis = i32::try_from(timeout.as_millis() + 1).unwrap_or(i32::MAX);
             PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX)
         });
-        let mut descriptors = vec![
+        let mut descriptors = [
             PollFd::new(self.keeper.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.trace.events().as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.orders.as_fd(), PollFlags::POLLIN),
         ];
-        if heed_stop {
-            descriptors.push(PollFd::new(self.stop.as_fd(), PollFlags::POLLIN));
-        }
         match poll(&mut descriptors, timeout) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(error) => return Err(io_error("poll")(error.into())),
         }
-        let stopping = descriptors
-            .get(2)
-            .is_some_and(|stop| stop.any().unwrap_or(false));
-        drop(descriptors);
         self.pass_on_calls();
-        Ok(stopping)
+        Ok(())
     }
 
     fn pass_on_calls(&mut self) {

@@ -19,6 +19,9 @@ pub(super) enum Step {
     Done(Box<Result<Analysis, ExploreError>>),
 }
 
+/// So many times the replays that compute may wait beside them: each is a sandbox.
+const MOST_WAITING: usize = 8;
+
 /// The analysis between two replays.
 pub(super) struct Scheduler<'a> {
     subject: &'a Subject,
@@ -50,9 +53,11 @@ impl<'a> Scheduler<'a> {
         scheduler
     }
 
-    /// What to do now.
-    pub fn next(&mut self) -> Step {
-        if self.ledger.running >= self.options.jobs.max(1) as u64 {
+    /// What to do now, with so many of the running replays only waiting for their end.
+    pub fn next(&mut self, waiting: usize) -> Step {
+        let jobs = self.options.jobs.max(1);
+        let room = jobs + waiting.min(MOST_WAITING * jobs);
+        if self.ledger.running >= room as u64 {
             return Step::Wait;
         }
         if self.queue.is_empty() && self.news {

@@ -111,7 +111,7 @@ fn prepare(command: &CommandSpec, stdio: &[OwnedFd; 3]) -> nix::Result<()> {
     if command.new_session {
         setsid()?;
     }
-    default_signals()?;
+    set_signals(command.ignored_signals)?;
     for (number, descriptor) in stdio.iter().enumerate() {
         // SAFETY: 0, 1 and 2 belong to the command from here on.
         let duplicate = unsafe { dup2_raw(descriptor.as_fd(), number as i32) }?;
@@ -131,11 +131,16 @@ fn keep_only_stdio() -> nix::Result<()> {
     Errno::result(result).map(drop)
 }
 
-fn default_signals() -> nix::Result<()> {
+/// Loupe's own handling of signals is not the command's.
+fn set_signals(ignored: u64) -> nix::Result<()> {
     for number in Signal::iterator() {
         if !matches!(number, Signal::SIGKILL | Signal::SIGSTOP) {
-            // SAFETY: restoring the default installs no handler.
-            unsafe { signal(number, SigHandler::SigDfl) }?;
+            let handler = match ignored & 1 << (number as i32 - 1) {
+                0 => SigHandler::SigDfl,
+                _ => SigHandler::SigIgn,
+            };
+            // SAFETY: neither the default nor ignoring installs a handler.
+            unsafe { signal(number, handler) }?;
         }
     }
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)

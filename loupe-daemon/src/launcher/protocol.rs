@@ -48,6 +48,10 @@ pub struct CommandSpec {
     pub identity: Identity,
     /// A session of its own, without a terminal.
     pub new_session: bool,
+    /// Signals that the command ignores from its start; bit `n - 1` is signal `n`. All others
+    /// have their default effect.
+    #[serde(default)]
+    pub ignored_signals: u64,
 }
 
 /// One classic BPF instruction: code, jump if true, jump if false, constant.

@@ -18,7 +18,11 @@ const FIRST_QUIET: Duration = Duration::from_millis(500);
 /// whichever is longer, plus a constant that covers what a loaded host adds to very short ones.
 const MEDIAN_FACTOR: u32 = 10;
 const SLOWEST_FACTOR: u32 = 2;
-const SLACK: Duration = Duration::from_secs(2);
+const SLACK: Duration = Duration::from_secs(1);
+
+/// CPU time hardly depends on what else the host does, so its slack covers only what a replay
+/// costs at the least.
+const CPU_SLACK: Duration = Duration::from_millis(50);
 
 /// What the passing baseline replays had in common.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +31,8 @@ pub struct BaselineFacts {
     ready: Vec<Duration>,
     /// Sorted.
     test: Vec<Duration>,
+    /// CPU time of everything in the sandbox. Sorted.
+    cpu: Vec<Duration>,
     /// How a batch application ends when all is well.
     pub exit: Option<ExitStatus>,
 }
@@ -36,6 +42,7 @@ impl BaselineFacts {
     pub fn add(&mut self, replay: &Replay) {
         insert(&mut self.ready, replay.timing.ready_us);
         insert(&mut self.test, replay.timing.test_us);
+        insert(&mut self.cpu, replay.usage.total_cpu_us);
         self.exit = self.exit.or(replay.application_exit);
     }
 
@@ -80,6 +87,8 @@ pub struct TimeLimits {
     pub stop: Duration,
     /// For a server that does not listen: silence that counts as readiness.
     pub quiet: Duration,
+    /// CPU time of a replay that is overdue; `None` before a baseline is known.
+    pub cpu: Option<Duration>,
 }
 
 impl TimeLimits {
@@ -105,6 +114,10 @@ impl TimeLimits {
             } else {
                 FIRST_QUIET
             },
+            cpu: file.cpu.map(Duration::from_secs_f64).or_else(|| {
+                let slowest = facts.cpu.last()?;
+                Some(*slowest * MEDIAN_FACTOR + CPU_SLACK)
+            }),
         }
     }
 }
@@ -117,6 +130,7 @@ mod tests {
         BaselineFacts {
             ready: vec![Duration::from_millis(ready_ms)],
             test: vec![Duration::from_millis(test_ms)],
+            cpu: vec![Duration::from_millis(test_ms)],
             exit: None,
         }
     }
@@ -124,8 +138,9 @@ mod tests {
     #[test]
     fn limits_follow_the_baseline() {
         let limits = TimeLimits::new(&Limits::default(), &facts(10, 100));
-        assert_eq!(limits.start, Duration::from_millis(2100));
-        assert_eq!(limits.test, Duration::from_millis(3000));
+        assert_eq!(limits.start, Duration::from_millis(1100));
+        assert_eq!(limits.test, Duration::from_millis(2000));
+        assert_eq!(limits.cpu, Some(Duration::from_millis(1050)));
     }
 
     #[test]
@@ -134,13 +149,14 @@ mod tests {
         insert(&mut facts.test, 120_000);
         insert(&mut facts.test, 2_000_000);
         let limits = TimeLimits::new(&Limits::default(), &facts);
-        assert_eq!(limits.test, Duration::from_millis(6000));
+        assert_eq!(limits.test, Duration::from_millis(5000));
     }
 
     #[test]
     fn without_a_baseline_limits_are_generous() {
         let limits = TimeLimits::new(&Limits::default(), &BaselineFacts::default());
         assert_eq!((limits.start, limits.test), (FIRST_START, FIRST_TEST));
+        assert_eq!(limits.cpu, None);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use loupe_common::feature::Feature;
 use loupe_common::policy::{Action, Policy};
 use loupe_common::replay::{Outcome, Replay};
-use loupe_common::trace::Trace;
+use loupe_common::trace::{CallCounts, Trace};
 
 /// Completes a replay by its trace: how often each rule fired, and whether the measurement
 /// holds at all.
@@ -26,14 +26,14 @@ pub fn judge_trace(mut replay: Replay) -> Replay {
     replay
 }
 
-/// Every call of an injected syscall by the target is answered by the filter, so the calls
-/// count the injections.
+/// How often each rule of the policy answered a call: calls that came back with its result.
 pub fn injections(policy: &Policy, trace: &Trace) -> BTreeMap<Feature, u64> {
     policy
         .iter()
-        .map(|(feature, _)| {
-            let calls = trace.calls.get(feature).map_or(0, |counts| counts.calls);
-            (feature.clone(), calls)
+        .map(|(feature, action)| {
+            let counts = trace.calls.get(feature);
+            let answered = counts.map_or(0, |counts| answered(feature, action, counts));
+            (feature.clone(), answered)
         })
         .collect()
 }
@@ -41,23 +41,34 @@ pub fn injections(policy: &Policy, trace: &Trace) -> BTreeMap<Feature, u64> {
 /// Calls that end their task unless the filter answers them.
 const NEVER_RETURN: [&str; 2] = ["exit", "exit_group"];
 
+/// Calls with the injected result.
+fn answered(feature: &Feature, action: Action, counts: &CallCounts) -> u64 {
+    // A thread that dies with its process after an answered `exit` looks as if it had come to
+    // its end by it, and is counted once more.
+    if NEVER_RETURN.contains(&feature.to_string().as_str()) {
+        return counts.calls;
+    }
+    match action {
+        Action::Stub(errno) => counts.errors.get(&errno).copied().unwrap_or(0),
+        Action::Fake => counts.calls.saturating_sub(counts.error_total()),
+    }
+}
+
 /// A call that came back with anything else than the injected result: the filter was not there.
+/// But where the target has a filter of its own, that one may have answered: it does so in the
+/// baseline, too.
 fn unanswered(policy: &Policy, trace: &Trace) -> Option<String> {
+    if trace.own_filter {
+        return None;
+    }
     policy.iter().find_map(|(feature, action)| {
         let counts = trace.calls.get(feature)?;
-        // A thread that dies with its process after an answered `exit` looks as if it had come
-        // to its end by it, and is counted once more.
-        if NEVER_RETURN.contains(&feature.to_string().as_str()) {
-            return None;
-        }
-        let expected = match action {
-            Action::Stub(errno) => counts.errors.get(&errno).copied().unwrap_or(0),
-            Action::Fake => counts.calls - counts.error_total().min(counts.calls),
-        };
-        (expected != counts.calls).then(|| {
+        let others = counts
+            .calls
+            .saturating_sub(answered(feature, action, counts));
+        (others > 0).then(|| {
             format!(
-                "{} of {} calls of {feature} were not answered by the filter",
-                counts.calls - expected.min(counts.calls),
+                "{others} of {} calls of {feature} were not answered by the filter",
                 counts.calls
             )
         })
@@ -67,7 +78,6 @@ fn unanswered(policy: &Policy, trace: &Trace) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use loupe_common::errno::Errno;
-    use loupe_common::trace::CallCounts;
 
     use super::*;
 
@@ -96,6 +106,15 @@ mod tests {
         assert_eq!(verdict("futex", Action::Fake, 5, 0), None);
         assert!(verdict("futex", Action::STUB, 5, 4).is_some());
         assert!(verdict("futex", Action::Fake, 5, 1).is_some());
+    }
+
+    #[test]
+    fn what_the_targets_own_filter_answered_is_no_injection() {
+        let mut trace = trace("futex", 5, 3);
+        trace.own_filter = true;
+        let policy = Policy::single("futex".parse().expect("a syscall"), Action::STUB);
+        assert_eq!(unanswered(&policy, &trace), None);
+        assert_eq!(injections(&policy, &trace).into_values().sum::<u64>(), 3);
     }
 
     #[test]

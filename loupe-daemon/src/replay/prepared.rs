@@ -1,10 +1,12 @@
 //! A workload made ready to run: command lines, environment and target looked up once.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::workload::Workload;
+use super::rights::with_rights_of;
+use super::workload::{BringFile, Workload};
 use crate::launcher::protocol::{CommandSpec, Identity, SandboxSpec};
 use crate::launcher::search_path;
 
@@ -37,6 +39,8 @@ pub enum PrepareError {
     NoFile(PathBuf),
     #[error("`writable`: {} does not exist", .0.display())]
     NoWritable(PathBuf),
+    #[error("cannot look at files with the caller's rights: {0}")]
+    Rights(#[source] io::Error),
 }
 
 /// What the replays of a workload have in common.
@@ -51,7 +55,13 @@ pub struct Prepared {
 }
 
 impl Prepared {
+    /// Looks the files up with the rights of `identity`.
     pub fn new(workload: &Workload, identity: &Identity) -> Result<Prepared, PrepareError> {
+        with_rights_of(identity, || Prepared::look_up(workload, identity))
+            .map_err(PrepareError::Rights)?
+    }
+
+    fn look_up(workload: &Workload, identity: &Identity) -> Result<Prepared, PrepareError> {
         let directory = workload.working_directory();
         if !directory.is_dir() {
             return Err(PrepareError::NoDirectory(directory));
@@ -69,10 +79,19 @@ impl Prepared {
             directory: directory.clone(),
             identity: identity.clone(),
             new_session: true,
+            ignored_signals: 0,
         };
         let command = spec(workload.command.words());
         let test = spec(workload.test.words());
-        let look_up = |what, program: &str| find(what, program, &command, workload);
+        let look_up = |what, program: &str| {
+            find_program(program, &command, &workload.files).map_err(|missing| match missing {
+                Missing::NotExecutable(path) => PrepareError::NotExecutable { what, path },
+                Missing::NotFound => PrepareError::NotFound {
+                    what,
+                    program: program.to_owned(),
+                },
+            })
+        };
         let first = look_up("command", &command.argv[0])?;
         look_up("test", &test.argv[0])?;
         let target = match &workload.target {
@@ -90,17 +109,33 @@ impl Prepared {
     }
 }
 
-/// The path of a program of the workload. One that only `files` will bring is not checked.
-fn find(
-    what: &'static str,
+/// Why a program cannot be started.
+#[derive(Debug)]
+pub enum Missing {
+    NotFound,
+    NotExecutable(PathBuf),
+}
+
+impl From<Missing> for io::Error {
+    fn from(missing: Missing) -> io::Error {
+        match missing {
+            Missing::NotFound => io::ErrorKind::NotFound.into(),
+            Missing::NotExecutable(_) => io::ErrorKind::PermissionDenied.into(),
+        }
+    }
+}
+
+/// The path of a program, as the command would find it. One that only `files` will bring is
+/// not checked.
+pub fn find_program(
     program: &str,
     command: &CommandSpec,
-    workload: &Workload,
-) -> Result<PathBuf, PrepareError> {
+    files: &[BringFile],
+) -> Result<PathBuf, Missing> {
     let mut refused = None;
     for candidate in search_path(program, &command.environment) {
         let path = command.directory.join(candidate);
-        if workload.files.iter().any(|file| path.starts_with(&file.to)) {
+        if files.iter().any(|file| path.starts_with(&file.to)) {
             return Ok(path);
         }
         match std::fs::metadata(&path) {
@@ -111,13 +146,7 @@ fn find(
             Err(_) => {}
         }
     }
-    Err(match refused {
-        Some(path) => PrepareError::NotExecutable { what, path },
-        None => PrepareError::NotFound {
-            what,
-            program: program.to_owned(),
-        },
-    })
+    Err(refused.map_or(Missing::NotFound, Missing::NotExecutable))
 }
 
 fn sandbox(

@@ -21,9 +21,6 @@ use crate::launcher::{Keeper, Launcher, LauncherError};
 use crate::lock;
 use crate::tracer::{OpenTrace, TraceOptions, Tracer, TracerError};
 
-/// A sandbox takes a few milliseconds; a minute means that something is stuck.
-const SANDBOX_LIMIT: Duration = Duration::from_secs(60);
-
 /// A replay could not be run, which says nothing about its policy.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayFailure {
@@ -91,6 +88,8 @@ pub struct Job<'a> {
     pub cancel: &'a Cancel,
     /// Whether the application is started at all; without it the test should fail.
     pub start_application: bool,
+    /// Called, once or more, when the replay is overdue and waits without computing.
+    pub on_waiting: &'a (dyn Fn() + Sync),
 }
 
 /// A sandbox that stands ready, with its trace open.
@@ -173,7 +172,7 @@ impl Runner {
             ..
         } = ready;
         let result = keeper
-            .wait_ready(SANDBOX_LIMIT)
+            .wait_ready()
             .map_err(ReplayFailure::from)
             .and_then(|()| {
                 let sandbox_time = begin.elapsed();
@@ -185,6 +184,7 @@ impl Runner {
         drop(keeper);
         let result = result.and_then(|mut replay| {
             replay.usage.cpu_us = cgroup.target_cpu_us()?;
+            replay.usage.total_cpu_us = cgroup.cpu_us()?;
             replay.trace = trace.finish()?;
             Ok(super::judge::judge_trace(replay))
         });

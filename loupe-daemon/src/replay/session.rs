@@ -2,7 +2,6 @@
 //! keeper's messages, the trace's events, the outputs and the clock.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -16,9 +15,10 @@ use nix::sys::time::TimeSpec;
 
 use super::facts::TimeLimits;
 use super::output::Output;
+use super::overdue::{Look, Overdue};
 use super::progress::{self, Tasks};
 use super::runner::{Job, ReplayFailure};
-use super::silence::{Hang, Silence};
+use super::silence::Silence;
 use super::workload::{Mode, StopWith};
 use crate::cgroup::ReplayCgroup;
 use crate::inject;
@@ -150,10 +150,7 @@ impl<'a> Session<'a> {
     }
 
     fn start(&mut self) -> Result<(), ReplayFailure> {
-        let procs = OpenOptions::new()
-            .write(true)
-            .open(self.cgroup.target().join("cgroup.procs"))
-            .map_err(io_error("cgroup"))?;
+        let procs = self.cgroup.target_procs()?;
         let pipe = self.application_pipe.take();
         let filter = inject::instructions(self.job.policy)?;
         let message = ToKeeper::Start {
@@ -182,6 +179,10 @@ impl<'a> Session<'a> {
 
     fn wait_until_ready(&mut self) -> Result<Option<Failure>, ReplayFailure> {
         let deadline = Instant::now() + self.limits.start;
+        let facts = self.job.facts;
+        let usual = facts.is_known().then(|| facts.ready_time());
+        let mut overdue = Overdue::new(usual, self.limits.cpu);
+        let mut next_look = Instant::now() + overdue.next_look();
         let mut silence = Silence::new();
         loop {
             let pause = if self.state.listened {
@@ -208,6 +209,14 @@ impl<'a> Session<'a> {
             if silence.lasts(self.trace.calls_so_far()?, &tasks, self.limits.quiet) {
                 return Ok(None);
             }
+            if Instant::now() >= next_look {
+                next_look = Instant::now() + overdue.next_look();
+                // A server at rest waits for clients, which come with the test.
+                match self.look(&mut overdue)? {
+                    Some(Failure::Hung { .. }) | None => {}
+                    Some(failure) => return Ok(Some(failure)),
+                }
+            }
             if left(deadline).is_zero() {
                 let limit_ms = self.limits.start.as_millis() as u64;
                 return Ok(Some(Failure::StartTimeout { limit_ms }));
@@ -218,14 +227,15 @@ impl<'a> Session<'a> {
     fn wait_until_over(&mut self) -> Result<Option<Failure>, ReplayFailure> {
         let deadline = Instant::now() + self.limits.run;
         let facts = self.job.facts;
-        let mut hang = Hang::new(facts.is_known().then(|| facts.ready_time()));
+        let usual = facts.is_known().then(|| facts.ready_time());
+        let mut overdue = Overdue::new(usual, self.limits.cpu);
         loop {
             let exited = self.state.application_exit;
             // The end of the first process is told at once; what it left behind is asked for.
             let pause = if exited.is_some() {
                 QUIET_PROBE
             } else {
-                hang.next_probe()
+                overdue.next_look()
             };
             self.wait(pause.min(left(deadline)))?;
             if self.state.refused.is_some() {
@@ -238,13 +248,25 @@ impl<'a> Session<'a> {
                 let expected = self.job.facts.exit.unwrap_or(status);
                 return Ok((status != expected).then_some(Failure::Died { status }));
             }
-            if hang.is_certain(self.cgroup, self.trace)? {
-                return Ok(Some(hang.failure()));
+            if let Some(failure) = self.look(&mut overdue)? {
+                return Ok(Some(failure));
             }
             if left(deadline).is_zero() {
                 let limit_ms = self.limits.run.as_millis() as u64;
                 return Ok(Some(Failure::RunTimeout { limit_ms }));
             }
+        }
+    }
+
+    /// Looks at a replay that may be overdue, and tells whoever waits for its CPU.
+    fn look(&self, overdue: &mut Overdue) -> Result<Option<Failure>, ReplayFailure> {
+        match overdue.look(self.cgroup, self.trace)? {
+            Look::Working => Ok(None),
+            Look::Waiting => {
+                (self.job.on_waiting)();
+                Ok(None)
+            }
+            Look::Failed(failure) => Ok(Some(failure)),
         }
     }
 
@@ -271,14 +293,15 @@ impl<'a> Session<'a> {
         let usual = self.job.facts.test_time();
         let grace = usual * 2 + Duration::from_millis(100);
         let mut gone_since: Option<Instant> = None;
-        let mut hang = Hang::new(self.job.facts.is_known().then_some(usual));
+        let known = self.job.facts.is_known();
+        let mut overdue = Overdue::new(known.then_some(usual), self.limits.cpu);
         let serves = self.job.start_application && self.job.prepared.workload.mode == Mode::Server;
         loop {
             let mut pause = left(deadline);
             if let Some(since) = gone_since {
                 pause = pause.min(left(since + grace));
             }
-            self.wait(pause.min(hang.next_probe()))?;
+            self.wait(pause.min(overdue.next_look()))?;
             if let Some(status) = self.state.test_exit {
                 return Ok(if status.success() {
                     Outcome::Passed
@@ -296,8 +319,8 @@ impl<'a> Session<'a> {
                     return Ok(Outcome::Failed(Failure::Died { status }));
                 }
             }
-            if hang.is_certain(self.cgroup, self.trace)? {
-                return Ok(Outcome::Failed(hang.failure()));
+            if let Some(failure) = self.look(&mut overdue)? {
+                return Ok(Outcome::Failed(failure));
             }
             if left(deadline).is_zero() {
                 let limit_ms = self.limits.test.as_millis() as u64;

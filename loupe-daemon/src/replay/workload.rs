@@ -78,6 +78,8 @@ pub struct Limits {
     pub test: Option<f64>,
     /// Between SIGTERM and SIGKILL at the end of a server.
     pub stop: Option<f64>,
+    /// CPU time of a replay that takes over twice as long as the baseline did.
+    pub cpu: Option<f64>,
 }
 
 /// A workload file.

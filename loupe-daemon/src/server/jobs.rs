@@ -313,6 +313,7 @@ impl State {
 
     fn info(&self, job: &Job) -> JobInfo {
         let mut info = job.info.clone();
+        info.watchers = job.attached;
         info.ahead = self
             .queue
             .iter()

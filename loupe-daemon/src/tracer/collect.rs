@@ -26,6 +26,7 @@ pub fn trace(maps: &mut Maps, slot: u32, seen: &Seen, latency: bool) -> Result<T
         forks: seen.forks,
         execs: seen.execs,
         exits: seen.exits,
+        own_filter: seen.own_filter,
         lost: Lost {
             events: seen.dropped + lost(&stats).events,
             ..lost(&stats)

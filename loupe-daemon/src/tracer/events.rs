@@ -34,6 +34,7 @@ pub struct Seen {
     pub forks: u64,
     pub execs: u64,
     pub exits: u64,
+    pub own_filter: bool,
     /// Events that found the queue of a slow reader full.
     pub dropped: u64,
 }
@@ -115,6 +116,10 @@ impl Seen {
             }
             Event::Exit { .. } => {
                 self.exits += 1;
+                false
+            }
+            Event::OwnFilter => {
+                self.own_filter = true;
                 false
             }
             Event::Listen { .. } | Event::Call(_) => true,

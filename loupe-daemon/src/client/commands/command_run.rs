@@ -12,10 +12,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::stream::CallWriter;
-use crate::backend::{Backend, Here, RunControl, own_identity};
+use crate::backend::{RunControl, own_identity, run_here};
 use crate::client::args::{Global, What};
 use crate::client::door::{self, Door, Need};
-use crate::client::signals::Signals;
+use crate::client::signals::{self, Signals};
 use crate::client::talk::{self, Talk};
 use crate::client::{Ending, output};
 use crate::engine::{RunReport, RunRequest, StreamedCall};
@@ -47,6 +47,7 @@ pub async fn run(
         policy,
         latency,
         identity: own_identity(),
+        ignored_signals: signals::ignored()?,
     };
     // Root needs no daemon for this: a command of one's own terminal is best one's own child.
     let door = match nix::unistd::geteuid().is_root() {
@@ -55,7 +56,7 @@ pub async fn run(
     };
     let signals = Signals::catch()?;
     match door {
-        Door::Here => here(global, request, stream, signals).await,
+        Door::Here => here(request, stream, signals).await,
         Door::Daemon => by_daemon(global, request, stream, signals).await,
     }
 }
@@ -93,13 +94,10 @@ fn own_stdio() -> Result<[OwnedFd; 3], Failure> {
 }
 
 async fn here(
-    global: &Global,
     request: RunRequest,
     stream: Option<CallWriter>,
     mut signals: Signals,
 ) -> Result<RunReport, Failure> {
-    // A run leaves nothing in the database, but there is no engine without one.
-    let backend = Here::start(&door::database(global)?)?;
     let (calls, receiver) = match stream.is_some() {
         true => {
             let (sender, receiver) = mpsc::channel(BACKLOG);
@@ -113,7 +111,7 @@ async fn here(
         cancel: CancellationToken::new(),
         signals: passed_on,
     };
-    let running = backend.run(request, own_stdio()?, calls, control);
+    let running = run_here(request, own_stdio()?, calls, control);
     tokio::pin!(running);
     let report = loop {
         tokio::select! {
@@ -171,6 +169,7 @@ async fn by_daemon(
         policy: request.policy,
         latency: request.latency,
         stream: stream.is_some(),
+        ignored_signals: request.ignored_signals,
     });
     let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
     let stdio = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
@@ -249,6 +248,7 @@ mod tests {
             policy: Policy::baseline(),
             latency: true,
             identity: own_identity(),
+            ignored_signals: 0,
         }
     }
 
@@ -292,6 +292,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_signal_to_loupe_reaches_the_command_of_the_daemon() {
+        // However the tests were started: what is raised must arrive.
+        let default = nix::sys::signal::SigHandler::SigDfl;
+        // SAFETY: restoring the default installs no handler.
+        unsafe { nix::sys::signal::signal(nix::sys::signal::Signal::SIGHUP, default) }
+            .expect("changed");
         let daemon = Daemon::start();
         let running = daemon.run("wait");
         let kill = async {

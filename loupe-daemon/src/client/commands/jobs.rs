@@ -89,6 +89,7 @@ mod tests {
             detached: false,
             submitted: 0,
             ahead: 2,
+            watchers: 1,
             phase: "single features".to_owned(),
             done: 17,
             running: 2,

@@ -98,6 +98,7 @@ pub fn replay(policy: Policy, outcome: Outcome, trace: Trace) -> Replay {
         usage: Usage {
             cpu_us: 9_800,
             max_rss_kib: 6_144,
+            total_cpu_us: 0,
         },
         metric: None,
         listened: None,

@@ -15,7 +15,7 @@ const BACKLOG: usize = 256;
 
 #[derive(Debug)]
 pub(super) struct Job {
-    /// `ahead` is filled in when it is asked for.
+    /// `ahead` and `watchers` are filled in when it is asked for.
     pub info: JobInfo,
     pub order: Order,
     pub cancel: CancellationToken,
@@ -44,6 +44,7 @@ impl Job {
                 detached: order.detach,
                 submitted,
                 ahead: 0,
+                watchers: 0,
                 phase: String::new(),
                 done: 0,
                 running: 0,

@@ -160,5 +160,6 @@ fn prepare(client: &Client, request: RunOnce) -> Result<RunRequest, Failure> {
         policy: request.policy,
         latency: request.latency,
         identity: client.identity.clone(),
+        ignored_signals: request.ignored_signals,
     })
 }

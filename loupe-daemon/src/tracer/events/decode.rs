@@ -2,6 +2,7 @@
 
 use loupe_common::event::{
     EVENT_CALL, EVENT_EXEC, EVENT_EXIT, EVENT_FIRST_SEEN, EVENT_FORK, EVENT_LISTEN,
+    EVENT_OWN_FILTER,
 };
 
 /// One finished call of a stream.
@@ -26,6 +27,7 @@ pub enum Event {
     Fork,
     Exit { pid: u32, tid: u32 },
     Listen { pid: u32 },
+    OwnFilter,
     Call(Call),
 }
 
@@ -79,6 +81,7 @@ pub fn decode(record: &[u8]) -> Option<(u32, u64, Event)> {
         EVENT_FORK => Event::Fork,
         EVENT_EXIT => Event::Exit { pid, tid },
         EVENT_LISTEN => Event::Listen { pid },
+        EVENT_OWN_FILTER => Event::OwnFilter,
         _ => return None,
     };
     Some((slot, cgroup_id, event))

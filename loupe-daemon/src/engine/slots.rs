@@ -1,0 +1,110 @@
+//! Room for replays: so many at a time compute, each on its CPU. A replay that only waits gives
+//! its room to another and goes on beside it.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+
+use crate::lock;
+
+pub struct Slots {
+    permits: Semaphore,
+    /// The CPUs of the slots that nobody holds, as many as permits.
+    cpus: Mutex<Vec<usize>>,
+    /// Replays that go on without a slot.
+    waiting: AtomicUsize,
+    changed: Notify,
+}
+
+impl Slots {
+    /// So many slots, dealt out over these CPUs.
+    pub fn new(count: usize, cpus: &[usize]) -> Arc<Slots> {
+        Arc::new(Slots {
+            permits: Semaphore::new(count),
+            cpus: Mutex::new(cpus.iter().copied().cycle().take(count).collect()),
+            waiting: AtomicUsize::new(0),
+            changed: Notify::new(),
+        })
+    }
+
+    /// Waits for a slot.
+    pub async fn take(self: &Arc<Self>) -> Slot {
+        // Nobody closes the semaphore.
+        let permit = self.permits.acquire().await;
+        permit.into_iter().for_each(SemaphorePermit::forget);
+        let cpu = lock(&self.cpus).pop().unwrap_or_default();
+        Slot {
+            slots: Arc::clone(self),
+            cpu,
+            given_up: AtomicBool::new(false),
+        }
+    }
+
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Acquire)
+    }
+
+    /// Comes back when another replay has given its slot up.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+}
+
+/// The right to compute on one CPU, until it is dropped or given up.
+pub struct Slot {
+    slots: Arc<Slots>,
+    pub cpu: usize,
+    given_up: AtomicBool,
+}
+
+impl Slot {
+    /// Lets another replay have the CPU, while this one goes on.
+    pub fn give_up(&self) {
+        if !self.given_up.swap(true, Ordering::AcqRel) {
+            self.slots.waiting.fetch_add(1, Ordering::AcqRel);
+            self.free();
+            self.slots.changed.notify_one();
+        }
+    }
+
+    fn free(&self) {
+        lock(&self.slots.cpus).push(self.cpu);
+        self.slots.permits.add_permits(1);
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if *self.given_up.get_mut() {
+            self.slots.waiting.fetch_sub(1, Ordering::AcqRel);
+        } else {
+            self.free();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_replay_that_waits_makes_room_for_another() {
+        let slots = Slots::new(1, &[3]);
+        let first = slots.take().await;
+        assert_eq!(first.cpu, 3);
+        assert!(slots.take().now_or_never().is_none());
+        first.give_up();
+        first.give_up();
+        slots.changed().await;
+        let second = slots.take().await;
+        assert_eq!((second.cpu, slots.waiting()), (3, 1));
+        drop(first);
+        assert_eq!(slots.waiting(), 0);
+        assert!(slots.take().now_or_never().is_none());
+        drop(second);
+        assert!(slots.take().now_or_never().is_some());
+    }
+}

@@ -1,0 +1,137 @@
+//! What becomes of a replay that takes longer than the baseline ever did: it hangs, it runs
+//! away, it waits, or it is just slow. Ends none by the clock; that is the time limits' part.
+
+use std::time::{Duration, Instant};
+
+use loupe_common::replay::Failure;
+
+use super::progress::Tasks;
+use super::runner::ReplayFailure;
+use crate::cgroup::ReplayCgroup;
+use crate::tracer::OpenTrace;
+
+/// Between two looks at an overdue replay.
+const PROBE: Duration = Duration::from_millis(20);
+/// Looks in a row that must find the same standstill.
+const STANDSTILLS: u32 = 6;
+/// Looks in a row that must find it idle.
+const IDLE_LOOKS: u32 = 3;
+/// An idle replay uses less than one part in so many of one CPU.
+const IDLE_PART: u32 = 10;
+/// Before a baseline is known nobody can say what is long.
+const NO_PROBE: Duration = Duration::from_secs(3600);
+/// A runaway takes so many times as long as the baseline's slowest replay, at least.
+const RUNAWAY_FACTOR: u32 = 2;
+
+/// What a look at an overdue replay finds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// It may still come to its end.
+    Working,
+    /// It hardly computes: it waits for something, and others can use its CPU.
+    Waiting,
+    /// It has failed, whatever the time.
+    Failed(Failure),
+}
+
+/// Looks at one phase of a replay.
+///
+/// A **hang** is certain when, in [`STANDSTILLS`] looks in a row, every task of the application
+/// and of the test sleeps in a call without a timeout, and neither a call was finished nor CPU
+/// time used in between. Nothing outside can wake them: the sandbox has no network and no
+/// terminal. A timer signal could (`setitimer`); so a hang, like every failure, counts only when
+/// a second replay confirms it.
+///
+/// A **runaway** takes over twice as long as the baseline's slowest replay and has used more CPU
+/// time than its limit. CPU time does not grow when the host is busy with other things.
+pub struct Overdue {
+    begin: Instant,
+    usual: Option<Duration>,
+    cpu_limit: Option<Duration>,
+    last: Option<Seen>,
+    standstills: u32,
+    idle_looks: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Seen {
+    calls: u64,
+    cpu: Duration,
+    at: Instant,
+}
+
+impl Overdue {
+    /// `usual`: how long the phase took in the baseline's slowest replay, if that is known.
+    pub fn new(usual: Option<Duration>, cpu_limit: Option<Duration>) -> Overdue {
+        Overdue {
+            begin: Instant::now(),
+            usual,
+            cpu_limit,
+            last: None,
+            standstills: 0,
+            idle_looks: 0,
+        }
+    }
+
+    /// How long to wait at most before the next look.
+    pub fn next_look(&self) -> Duration {
+        match self.usual {
+            None => NO_PROBE,
+            Some(usual) => usual.saturating_sub(self.begin.elapsed()).max(PROBE),
+        }
+    }
+
+    pub fn look(
+        &mut self,
+        cgroup: &ReplayCgroup,
+        trace: &OpenTrace,
+    ) -> Result<Look, ReplayFailure> {
+        let elapsed = self.begin.elapsed();
+        let Some(usual) = self.usual.filter(|usual| elapsed >= *usual) else {
+            return Ok(Look::Working);
+        };
+        let application = Tasks::of(&cgroup.target())?;
+        let others = Tasks::of(&cgroup.launcher())?;
+        let now = Seen {
+            calls: trace.calls_so_far()?,
+            cpu: Duration::from_micros(cgroup.cpu_us()?),
+            at: Instant::now(),
+        };
+        let before = self.last.replace(now);
+        // The application may be gone, the launcher's side never is: the keeper is there.
+        let application_stuck = application.total == 0 || application.none_can_go_on();
+        let unchanged = before.is_some_and(|before| before.is_like(&now));
+        let still = unchanged && application_stuck && others.none_can_go_on();
+        self.standstills = if still { self.standstills + 1 } else { 0 };
+        if self.standstills >= STANDSTILLS {
+            let after_ms = elapsed.as_millis() as u64;
+            return Ok(Look::Failed(Failure::Hung { after_ms }));
+        }
+        if let Some(limit) = self.cpu_limit
+            && now.cpu > limit
+            && elapsed > usual * RUNAWAY_FACTOR
+        {
+            return Ok(Look::Failed(Failure::Runaway {
+                cpu_ms: now.cpu.as_millis() as u64,
+                limit_ms: limit.as_millis() as u64,
+            }));
+        }
+        let idle = before.is_some_and(|before| before.idle_until(&now));
+        self.idle_looks = if idle { self.idle_looks + 1 } else { 0 };
+        Ok(match self.idle_looks >= IDLE_LOOKS {
+            true => Look::Waiting,
+            false => Look::Working,
+        })
+    }
+}
+
+impl Seen {
+    fn is_like(&self, later: &Seen) -> bool {
+        (self.calls, self.cpu) == (later.calls, later.cpu)
+    }
+
+    fn idle_until(&self, later: &Seen) -> bool {
+        let used = later.cpu.saturating_sub(self.cpu);
+        used * IDLE_PART < later.at.saturating_duration_since(self.at)
+    }
+}
