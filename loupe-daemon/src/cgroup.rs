@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Depth of `target` below the cgroup v2 root.
 pub const TARGET_LEVEL: u32 = 3;
@@ -102,6 +103,15 @@ impl ReplayCgroup {
     /// CPU time of all its processes, in microseconds.
     pub fn cpu_us(&self) -> Result<u64, CgroupError> {
         cpu_us(&self.directory)
+    }
+
+    /// How long all of its processes that wanted to run were kept from it by others; `None`
+    /// where the kernel does not account for it (pressure stall information).
+    pub fn stalled(&self) -> Option<Duration> {
+        let text = fs::read_to_string(self.directory.join("cpu.pressure")).ok()?;
+        let full = text.lines().find(|line| line.starts_with("full "))?;
+        let (_, micros) = full.rsplit_once("total=")?;
+        micros.parse().ok().map(Duration::from_micros)
     }
 
     /// Kills every process in it, whatever it ignores.
@@ -201,7 +211,7 @@ fn remove_runs(chosen: impl Fn(u32) -> bool) -> Result<(), CgroupError> {
             if run.remove().is_ok() {
                 break;
             }
-            std::thread::sleep(std::time::Duration::from_millis(1));
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
     Ok(())

@@ -71,8 +71,6 @@ pub(super) struct Want {
     pub left: u32,
     /// It has failed before: likely to be slow again, so better not left to the end.
     pub failing: bool,
-    /// Others wait for what it says.
-    pub urgent: bool,
     /// Replicas that have been started.
     pub started: u32,
 }
@@ -106,8 +104,6 @@ pub(super) struct Asker<'a> {
     /// A guess at the replays that nothing has asked for yet.
     pub later: u64,
     pub phase: &'static str,
-    /// What is asked for from now on is a link of a chain: the next question depends on it.
-    pub urgent: bool,
     used: BTreeSet<Policy>,
 }
 
@@ -118,7 +114,6 @@ impl<'a> Asker<'a> {
             wants: Vec::new(),
             later: 0,
             phase: "",
-            urgent: false,
             used: BTreeSet::new(),
         }
     }
@@ -193,11 +188,9 @@ impl<'a> Asker<'a> {
     }
 
     fn want(&mut self, policy: &Policy, start: u32, left: u32, started: usize, failing: bool) {
-        let urgent = self.urgent;
         if let Some(want) = self.wants.iter_mut().find(|want| want.policy == *policy) {
             want.start = want.start.max(start);
             want.left = want.left.max(left);
-            want.urgent |= urgent;
             return;
         }
         self.wants.push(Want {
@@ -205,7 +198,6 @@ impl<'a> Asker<'a> {
             start,
             left,
             failing,
-            urgent,
             started: count(started),
         });
     }

@@ -8,7 +8,7 @@
 //! ASPLOS'24), licensed under CC BY 4.0
 //! (<https://creativecommons.org/licenses/by/4.0/>). [`derive`] is the derivation: for each
 //! syscall the number of data sets (`dyn.csv` files, each one application under one workload)
-//! in which it was used, and of these in how many it worked stubbed, faked, and both ways. Its
+//! in which it was used, and of these in how many it worked stubbed, and faked. Its
 //! test says how to repeat it.
 
 use std::collections::BTreeMap;
@@ -23,7 +23,6 @@ struct Counts {
     used: u32,
     stub: u32,
     fake: u32,
-    both: u32,
 }
 
 impl Counts {
@@ -31,7 +30,6 @@ impl Counts {
         self.used += other.used;
         self.stub += other.stub;
         self.fake += other.fake;
-        self.both += other.both;
     }
 }
 
@@ -57,7 +55,6 @@ fn parse(table: &str) -> BTreeMap<Syscall, Counts> {
             used: number()?,
             stub: number()?,
             fake: number()?,
-            both: number()?,
         };
         Some((syscall, counts))
     };
@@ -83,20 +80,10 @@ pub(super) fn stub(feature: &Feature) -> f64 {
     chance(own.stub, own.used, all.stub, all.used)
 }
 
-/// The chance that an application works when this feature is faked, given whether it works
-/// when it is stubbed.
-pub(super) fn fake(feature: &Feature, stub_works: Option<bool>) -> f64 {
+/// The chance that an application works when this feature is faked.
+pub(super) fn fake(feature: &Feature) -> f64 {
     let (own, all) = (counts(feature), TABLE.all);
-    match stub_works {
-        None => chance(own.fake, own.used, all.fake, all.used),
-        Some(true) => chance(own.both, own.stub, all.both, all.stub),
-        Some(false) => chance(
-            own.fake - own.both,
-            own.used - own.stub,
-            all.fake - all.both,
-            all.used - all.stub,
-        ),
-    }
+    chance(own.fake, own.used, all.fake, all.used)
 }
 
 /// Makes the table from the contents of the data set's `dyn.csv` files. Their columns are the
@@ -123,23 +110,17 @@ pub fn derive(files: impl IntoIterator<Item = String>) -> String {
                 used: 1,
                 stub: u32::from(both || stub == "Y"),
                 fake: u32::from(both || fake == "Y"),
-                both: u32::from(both),
             });
         }
     }
     let mut text = String::from(
         "# Derived from https://github.com/unikraft/loupedb (CC BY 4.0, Lefeuvre et al.): data sets\n\
-         # in which a syscall was used, and of these, in which it worked stubbed, faked, both ways.\n\
-         syscall,used,stub,fake,both\n",
+         # in which a syscall was used, and of these, in which it worked stubbed, faked.\n\
+         syscall,used,stub,fake\n",
     );
     for (name, counts) in table {
-        let Counts {
-            used,
-            stub,
-            fake,
-            both,
-        } = counts;
-        text.push_str(&format!("{name},{used},{stub},{fake},{both}\n"));
+        let Counts { used, stub, fake } = counts;
+        text.push_str(&format!("{name},{used},{stub},{fake}\n"));
     }
     text
 }
@@ -160,12 +141,7 @@ mod tests {
         let rows: Vec<&str> = table.lines().skip(3).collect();
         assert_eq!(
             rows,
-            [
-                "brk,1,1,1,1",
-                "close,2,2,1,1",
-                "read,1,0,0,0",
-                "write,1,0,1,0"
-            ]
+            ["brk,1,1,1", "close,2,2,1", "read,1,0,0", "write,1,0,1"]
         );
     }
 
@@ -203,17 +179,8 @@ mod tests {
     fn the_table_is_consistent() {
         assert!(TABLE.by_syscall.len() > 200);
         for (syscall, counts) in &TABLE.by_syscall {
-            let Counts {
-                used,
-                stub,
-                fake,
-                both,
-            } = *counts;
-            assert!(
-                both <= stub.min(fake) && stub.max(fake) <= used,
-                "{syscall}"
-            );
-            assert!(stub + fake - both <= used && used <= 125, "{syscall}");
+            let Counts { used, stub, fake } = *counts;
+            assert!(stub.max(fake) <= used && used <= 125, "{syscall}");
         }
     }
 
@@ -226,13 +193,13 @@ mod tests {
             assert!(stub(&feature(idle)) > 0.8, "{idle}");
         }
         let close = feature("close");
-        assert!(fake(&close, Some(false)) > 0.6 && stub(&close) < 0.1);
+        assert!(fake(&close) > 0.6 && stub(&close) < 0.1);
     }
 
     #[test]
     fn an_unknown_syscall_gets_the_average() {
         let unknown = feature("syscall_511");
         assert!((0.3..0.6).contains(&stub(&unknown)));
-        assert!(fake(&unknown, Some(true)) > fake(&unknown, None));
+        assert!((0.3..0.6).contains(&fake(&unknown)));
     }
 }

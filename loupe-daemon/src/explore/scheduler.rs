@@ -111,15 +111,14 @@ impl<'a> Scheduler<'a> {
     }
 }
 
-/// The replicas that may be started, best last: those that others wait for; then those of
-/// policies that failed before, because they are slow and one at the very end would leave the
-/// other cores idle; then every policy once before any a second time.
+/// The replicas that may be started, best last: those of policies that failed before, because
+/// they may be slow and one at the very end would leave the other cores idle; then every policy
+/// once before any a second time.
 fn queue(wants: Vec<Want>) -> Vec<Policy> {
-    let mut replicas: Vec<((bool, bool, u32), Policy)> = Vec::new();
+    let mut replicas: Vec<((bool, u32), Policy)> = Vec::new();
     for want in wants {
         for replica in want.started..want.started + want.start {
-            let order = (!want.urgent, !want.failing, replica);
-            replicas.push((order, want.policy.clone()));
+            replicas.push(((!want.failing, replica), want.policy.clone()));
         }
     }
     // Stable: policies that are equal in this are taken in the order they were asked for.

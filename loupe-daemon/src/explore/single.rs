@@ -9,7 +9,7 @@ use loupe_common::policy::{Action, Policy};
 use loupe_common::verdict::Verdict;
 
 use super::baseline::{Baseline, Seen};
-use super::group::{Chain, LARGEST, Settled};
+use super::group::{Grouping, Settled};
 use super::ledger::{Asker, Ruling, Stop};
 use super::tally::{Decision, Rule};
 use super::{ExploreOptions, priors};
@@ -25,25 +25,13 @@ pub(super) fn measure<'a>(
         asker,
         baseline,
         rule: baseline.rule,
-        threshold: match options.exhaustive {
-            true => f64::INFINITY,
-            false => WORTH_GROUPING,
-        },
+        exhaustive: options.exhaustive,
     };
+    // Both are asked for before either is waited for.
     let stub = ways.measure(Action::STUB, &priors::stub)?;
-    let (stub, fake) = match stub {
-        Some(stub) => {
-            let prior = |feature: &Feature| {
-                let works = stub.get(feature).and_then(|found| works(found.decision));
-                priors::fake(feature, works)
-            };
-            let fake = ways.measure(Action::Fake, &prior)?.ok_or(Stop::Pending)?;
-            (stub, fake)
-        }
-        None => {
-            ways.start_fakes_that_are_measured_alone_anyway();
-            return Err(Stop::Pending);
-        }
+    let fake = ways.measure(Action::Fake, &priors::fake)?;
+    let (Some(stub), Some(fake)) = (stub, fake) else {
+        return Err(Stop::Pending);
     };
     let verdict = |(feature, seen): (&Feature, &Seen)| {
         Some(verdict(
@@ -56,14 +44,6 @@ pub(super) fn measure<'a>(
     Ok(baseline.features.iter().filter_map(verdict).collect())
 }
 
-/// A feature belongs into a group if it works with at least this chance: if it does, the group
-/// saves all its replicas; if not, the group fails once more, which is quick where an
-/// application gives up at once. On the 125 data sets that the priors come from, each taken for
-/// an application that gives up at once, this value makes on average 16 passing and 108 failing
-/// replays with three replicas (5 and 61 with one) of what are 126 and 93 (42 and 47) when every
-/// feature is measured alone.
-const WORTH_GROUPING: f64 = 0.3;
-
 /// What is found about one way to leave a feature out.
 struct Found {
     decision: Decision,
@@ -74,8 +54,8 @@ struct Ways<'s, 'a> {
     asker: &'s mut Asker<'a>,
     baseline: &'s Baseline<'a>,
     rule: Rule,
-    /// Features that work with at least this chance are tested in groups.
-    threshold: f64,
+    /// Nothing is tested in groups.
+    exhaustive: bool,
 }
 
 impl<'a> Ways<'_, 'a> {
@@ -85,33 +65,27 @@ impl<'a> Ways<'_, 'a> {
         action: Action,
         prior: &dyn Fn(&Feature) -> f64,
     ) -> Result<Option<BTreeMap<Feature, Found>>, Stop> {
-        let features = &self.baseline.features;
         let mut found = BTreeMap::new();
-        let mut settled = Settled::default();
         let mut waits = false;
-        let mut grouped: Vec<Feature> = Vec::new();
-        for feature in features.keys() {
-            if self.is_steady(feature) && prior(feature) >= self.threshold {
-                grouped.push(feature.clone());
-            } else {
-                settled.alone.push(feature.clone());
-            }
+        let features = self.baseline.features.keys().cloned();
+        let (grouped, alone): (Vec<Feature>, Vec<Feature>) =
+            features.partition(|feature| !self.exhaustive && self.is_steady(feature));
+        let grouping = Grouping {
+            asker: &mut *self.asker,
+            baseline: self.baseline,
+            rule: self.rule,
+            action,
+            settled: Settled {
+                alone,
+                ..Settled::default()
+            },
+        };
+        let (settled, outcome) = grouping.run(grouped, prior);
+        match outcome {
+            Ok(()) => (),
+            Err(Stop::Pending) => waits = true,
+            Err(refused) => return Err(refused),
         }
-        // The safest first, so that the groups differ in how likely they pass.
-        grouped.sort_by(|a, b| prior(b).total_cmp(&prior(a)).then(a.cmp(b)));
-        let chains = grouped.len().div_ceil(LARGEST).max(1);
-        let size = grouped.len().div_ceil(chains).max(1);
-        self.asker.urgent = true;
-        for members in grouped.chunks(size) {
-            let (asker, baseline) = (&mut *self.asker, self.baseline);
-            let mut chain = Chain::new(asker, baseline, self.rule, action, prior, &mut settled);
-            match chain.run(members.to_vec()) {
-                Ok(()) => (),
-                Err(Stop::Pending) => waits = true,
-                Err(refused) => return Err(refused),
-            }
-        }
-        self.asker.urgent = false;
         for (feature, group) in settled.implied {
             let policy = Policy::single(feature.clone(), action);
             // What was measured alone after all counts more than what a group implies.
@@ -136,22 +110,6 @@ impl<'a> Ways<'_, 'a> {
             }
         }
         Ok((!waits).then_some(found))
-    }
-
-    /// While the stubs are not all known, the fakes that will be measured alone whatever comes
-    /// out can keep the other cores busy.
-    fn start_fakes_that_are_measured_alone_anyway(&mut self) {
-        for feature in self.baseline.features.keys() {
-            let unlikely = |stub_works| priors::fake(feature, stub_works) < self.threshold;
-            let anyway = [None, Some(true), Some(false)].into_iter().all(unlikely);
-            if anyway || !self.is_steady(feature) {
-                let rule = self.rule_of(feature);
-                let policy = Policy::single(feature.clone(), Action::Fake);
-                self.asker.ask(&policy, rule);
-            } else {
-                self.asker.later += 1;
-            }
-        }
     }
 
     fn found(&self, feature: &Feature, ruling: &Ruling<'_>, basis: Basis) -> Found {

@@ -35,7 +35,7 @@ const SENDING: [&str; 14] = [
 ];
 
 /// Whether the feature is one by which bytes leave the application.
-pub(super) fn sends(feature: &Feature) -> bool {
+fn sends(feature: &Feature) -> bool {
     let name = feature.syscall().to_string();
     SENDING.binary_search(&name.as_str()).is_ok()
 }

@@ -18,8 +18,13 @@ const FIRST_QUIET: Duration = Duration::from_millis(500);
 /// whichever is longer, plus a constant that covers what a loaded host adds to very short ones.
 const MEDIAN_FACTOR: u32 = 10;
 const SLOWEST_FACTOR: u32 = 2;
-const SLACK: Duration = Duration::from_secs(1);
+const SLACK: Duration = Duration::from_millis(250);
+/// The constant where the kernel does not tell how long the host kept a replay from running.
+const SLACK_WITHOUT_STALLS: Duration = Duration::from_secs(1);
 
+/// The limit of CPU time is so many times the most of the baseline. An application that spins
+/// where it used to wait takes a multiple of its usual time and may yet work.
+const CPU_FACTOR: u32 = 6;
 /// CPU time hardly depends on what else the host does, so its slack covers only what a replay
 /// costs at the least.
 const CPU_SLACK: Duration = Duration::from_millis(50);
@@ -93,13 +98,18 @@ pub struct TimeLimits {
 
 impl TimeLimits {
     /// The workload file's limits; what it leaves open comes from the baseline.
-    pub fn new(file: &Limits, facts: &BaselineFacts) -> TimeLimits {
+    /// `knows_stalls`: the limits count only time in which the replay was let run.
+    pub fn new(file: &Limits, facts: &BaselineFacts, knows_stalls: bool) -> TimeLimits {
+        let slack = match knows_stalls {
+            true => SLACK,
+            false => SLACK_WITHOUT_STALLS,
+        };
         let derived = |seen: &[Duration], first: Duration| {
             if seen.is_empty() {
                 return first;
             }
             let usual = (median(seen) * MEDIAN_FACTOR).max(slowest(seen) * SLOWEST_FACTOR);
-            (usual + SLACK).min(first)
+            (usual + slack).min(first)
         };
         let or = |limit: Option<f64>, otherwise: Duration| {
             limit.map_or(otherwise, Duration::from_secs_f64)
@@ -116,7 +126,7 @@ impl TimeLimits {
             },
             cpu: file.cpu.map(Duration::from_secs_f64).or_else(|| {
                 let slowest = facts.cpu.last()?;
-                Some(*slowest * MEDIAN_FACTOR + CPU_SLACK)
+                Some(*slowest * CPU_FACTOR + CPU_SLACK)
             }),
         }
     }
@@ -137,10 +147,10 @@ mod tests {
 
     #[test]
     fn limits_follow_the_baseline() {
-        let limits = TimeLimits::new(&Limits::default(), &facts(10, 100));
+        let limits = TimeLimits::new(&Limits::default(), &facts(10, 100), false);
         assert_eq!(limits.start, Duration::from_millis(1100));
         assert_eq!(limits.test, Duration::from_millis(2000));
-        assert_eq!(limits.cpu, Some(Duration::from_millis(1050)));
+        assert_eq!(limits.cpu, Some(Duration::from_millis(650)));
     }
 
     #[test]
@@ -148,13 +158,13 @@ mod tests {
         let mut facts = facts(10, 100);
         insert(&mut facts.test, 120_000);
         insert(&mut facts.test, 2_000_000);
-        let limits = TimeLimits::new(&Limits::default(), &facts);
+        let limits = TimeLimits::new(&Limits::default(), &facts, false);
         assert_eq!(limits.test, Duration::from_millis(5000));
     }
 
     #[test]
     fn without_a_baseline_limits_are_generous() {
-        let limits = TimeLimits::new(&Limits::default(), &BaselineFacts::default());
+        let limits = TimeLimits::new(&Limits::default(), &BaselineFacts::default(), false);
         assert_eq!((limits.start, limits.test), (FIRST_START, FIRST_TEST));
         assert_eq!(limits.cpu, None);
     }
@@ -165,7 +175,7 @@ mod tests {
             test: Some(2.5),
             ..Limits::default()
         };
-        let limits = TimeLimits::new(&file, &facts(10, 100));
+        let limits = TimeLimits::new(&file, &facts(10, 100), true);
         assert_eq!(limits.test, Duration::from_millis(2500));
     }
 }

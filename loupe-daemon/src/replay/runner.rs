@@ -178,7 +178,11 @@ impl Runner {
                 let sandbox_time = begin.elapsed();
                 // The next sandbox is made while this replay runs.
                 *lock(&self.next) = self.prepare(job).ok();
-                let limits = TimeLimits::new(&job.prepared.workload.limits, job.facts);
+                let limits = TimeLimits::new(
+                    &job.prepared.workload.limits,
+                    job.facts,
+                    cgroup.stalled().is_some(),
+                );
                 Session::new(job, limits, &cgroup, &trace, &keeper)?.run(sandbox_time)
             });
         drop(keeper);

@@ -13,6 +13,7 @@ use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::signal::SigSet;
 use nix::sys::time::TimeSpec;
 
+use super::deadline::Deadline;
 use super::facts::TimeLimits;
 use super::output::Output;
 use super::overdue::{Look, Overdue};
@@ -178,7 +179,7 @@ impl<'a> Session<'a> {
     }
 
     fn wait_until_ready(&mut self) -> Result<Option<Failure>, ReplayFailure> {
-        let deadline = Instant::now() + self.limits.start;
+        let mut deadline = Deadline::new(self.limits.start, self.cgroup);
         let facts = self.job.facts;
         let usual = facts.is_known().then(|| facts.ready_time());
         let mut overdue = Overdue::new(usual, self.limits.cpu);
@@ -190,7 +191,7 @@ impl<'a> Session<'a> {
             } else {
                 QUIET_PROBE
             };
-            self.wait(pause.min(left(deadline)))?;
+            self.wait(pause.min(deadline.left()))?;
             if self.state.refused.is_some() {
                 return Ok(None);
             }
@@ -217,7 +218,7 @@ impl<'a> Session<'a> {
                     Some(failure) => return Ok(Some(failure)),
                 }
             }
-            if left(deadline).is_zero() {
+            if deadline.is_over() {
                 let limit_ms = self.limits.start.as_millis() as u64;
                 return Ok(Some(Failure::StartTimeout { limit_ms }));
             }
@@ -225,7 +226,7 @@ impl<'a> Session<'a> {
     }
 
     fn wait_until_over(&mut self) -> Result<Option<Failure>, ReplayFailure> {
-        let deadline = Instant::now() + self.limits.run;
+        let mut deadline = Deadline::new(self.limits.run, self.cgroup);
         let facts = self.job.facts;
         let usual = facts.is_known().then(|| facts.ready_time());
         let mut overdue = Overdue::new(usual, self.limits.cpu);
@@ -237,7 +238,7 @@ impl<'a> Session<'a> {
             } else {
                 overdue.next_look()
             };
-            self.wait(pause.min(left(deadline)))?;
+            self.wait(pause.min(deadline.left()))?;
             if self.state.refused.is_some() {
                 return Ok(None);
             }
@@ -251,7 +252,7 @@ impl<'a> Session<'a> {
             if let Some(failure) = self.look(&mut overdue)? {
                 return Ok(Some(failure));
             }
-            if left(deadline).is_zero() {
+            if deadline.is_over() {
                 let limit_ms = self.limits.run.as_millis() as u64;
                 return Ok(Some(Failure::RunTimeout { limit_ms }));
             }
@@ -287,7 +288,7 @@ impl<'a> Session<'a> {
         let pipe = self.test_pipe.take();
         let command = self.job.prepared.test.clone();
         self.send(&ToKeeper::Test { command }, pipe, None)?;
-        let deadline = Instant::now() + self.limits.test;
+        let mut deadline = Deadline::new(self.limits.test, self.cgroup);
         // Once the server is gone, a test that goes on waiting will not see it again; it gets
         // the time that it would have needed.
         let usual = self.job.facts.test_time();
@@ -297,7 +298,7 @@ impl<'a> Session<'a> {
         let mut overdue = Overdue::new(known.then_some(usual), self.limits.cpu);
         let serves = self.job.start_application && self.job.prepared.workload.mode == Mode::Server;
         loop {
-            let mut pause = left(deadline);
+            let mut pause = deadline.left();
             if let Some(since) = gone_since {
                 pause = pause.min(left(since + grace));
             }
@@ -322,7 +323,7 @@ impl<'a> Session<'a> {
             if let Some(failure) = self.look(&mut overdue)? {
                 return Ok(Outcome::Failed(failure));
             }
-            if left(deadline).is_zero() {
+            if deadline.is_over() {
                 let limit_ms = self.limits.test.as_millis() as u64;
                 return Ok(Outcome::Failed(Failure::TestTimeout { limit_ms }));
             }

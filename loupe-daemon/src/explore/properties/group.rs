@@ -7,9 +7,9 @@ use loupe_common::verdict::Verdict;
 use proptest::prelude::*;
 
 use super::{app, feature, options, row, run};
+use crate::explore::ExploreOptions;
 use crate::explore::simulated::{App, Effect, Rescue, SimFeature, Simulator, Use};
 use crate::explore::tally::Rule;
-use crate::explore::{ExploreOptions, group};
 
 fn analyze(app: &App, exhaustive: bool, joint: bool) -> Analysis {
     let options = ExploreOptions {
@@ -49,14 +49,16 @@ fn harmless_app() -> App {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
-    /// The bound: what is measured alone costs what it costs in the exhaustive analysis, and a
-    /// chain of groups at most its budget, one replay for each member and two full rounds.
+    /// The bound. Replays of features alone are some of those of the exhaustive analysis. Each
+    /// way adds at most one replay for each first group, and the sets that are left out
+    /// together: a binary tree over the features, each node with one replay or one rule's worth.
     #[test]
-    fn groups_never_cost_more_than_their_budget(app in app(false)) {
+    fn groups_never_cost_more_than_a_known_number_of_replays(app in app(false)) {
         let exhaustive = analyze(&app, true, false);
         let grouped = analyze(&app, false, false);
-        let chain = group::budget(app.features.len(), Rule::of_replicas(3));
-        prop_assert!(grouped.replays <= exhaustive.replays + 2 * u64::from(chain));
+        let features = app.features.len() as u64;
+        let of_each_way = features + (features - 1) * u64::from(Rule::of_replicas(3).limit);
+        prop_assert!(grouped.replays <= exhaustive.replays + 2 * of_each_way);
     }
 
     #[test]
@@ -85,9 +87,9 @@ proptest! {
 }
 
 #[test]
-fn features_that_all_work_cost_one_group_each_way() {
+fn features_that_all_work_cost_less_than_one_replay_each() {
     let analysis = analyze(&harmless_app(), false, false);
-    assert_eq!(analysis.replays, 3 + 3 + 3);
+    assert!(analysis.replays < 3 + 2 * HARMLESS.len() as u64);
     assert!(
         analysis
             .features
@@ -97,7 +99,7 @@ fn features_that_all_work_cost_one_group_each_way() {
 }
 
 #[test]
-fn the_one_culprit_in_a_group_costs_one_failing_group() {
+fn the_one_culprit_in_a_group_is_found_by_one_replay_of_each_member() {
     for culprit in HARMLESS {
         let mut app = harmless_app();
         let sim = SimFeature::always(Effect::Breaks, Effect::Works);
@@ -113,11 +115,8 @@ fn the_one_culprit_in_a_group_costs_one_failing_group() {
         let requests = simulator.requests();
         let is_stub = |policy: &Policy| policy.iter().any(|(_, action)| action == Action::STUB);
         let stubs = requests.iter().filter(|(policy, _)| is_stub(policy));
-        // Once the group with the culprit, the group without it, the culprit. What ends every
-        // run is not suspected first: one more group, and one innocent alone.
-        let ends = **app.order().last().expect("it has features") == named(culprit);
-        let wrong = if ends { 1 + 3 } else { 0 };
-        assert_eq!(stubs.count(), 1 + 3 + 2 + wrong, "{culprit}");
+        // Two or three groups, each member of one of them, the culprit again, all but it.
+        assert!(stubs.count() <= 3 + HARMLESS.len() + 1 + 3, "{culprit}");
     }
 }
 
@@ -153,7 +152,7 @@ fn what_only_a_plan_b_makes_harmless_is_not_said_to_work() {
     assert_eq!(found, Some(Verdict::Fake));
 }
 
-/// An application in which stubbing `brk` makes stubbing `getppid` harmless, and shows in no
+/// An application in which stubbing `brk` makes stubbing `set_robust_list` harmless, and shows in no
 /// call. Two fakes that nothing can replace each quarrel with the stub of `brk`.
 fn hidden_rescue() -> App {
     let mut app = harmless_app();
@@ -161,7 +160,7 @@ fn hidden_rescue() -> App {
         rescued_by: Some(Rescue::Stub(named("brk"))),
         ..SimFeature::always(Effect::Breaks, Effect::Breaks)
     };
-    app.features.insert(named("getppid"), hidden);
+    app.features.insert(named("set_robust_list"), hidden);
     let brk = SimFeature::always(Effect::Works, Effect::Breaks);
     app.features.insert(named("brk"), brk);
     for name in ["close", "futex"] {
@@ -178,7 +177,7 @@ fn a_rescue_that_shows_in_no_call_is_the_one_thing_that_groups_cannot_see() {
     let app = hidden_rescue();
     let verdict = |exhaustive| {
         let analysis = analyze(&app, exhaustive, false);
-        row(&analysis, &named("getppid")).map(|row| row.verdict)
+        row(&analysis, &named("set_robust_list")).map(|row| row.verdict)
     };
     assert_eq!(verdict(true), Some(Verdict::Required));
     assert_eq!(verdict(false), Some(Verdict::Stub));
@@ -186,13 +185,13 @@ fn a_rescue_that_shows_in_no_call_is_the_one_thing_that_groups_cannot_see() {
 
 #[test]
 fn replays_of_a_feature_alone_overrule_what_a_group_implied() {
-    // The joint policy cannot stub `brk`, and so finds out about `getppid`.
+    // The joint policy cannot stub `brk`, and so finds out about `set_robust_list`.
     let analysis = analyze(&hidden_rescue(), false, true);
-    let row = row(&analysis, &named("getppid")).expect("used");
+    let row = row(&analysis, &named("set_robust_list")).expect("used");
     assert_eq!(row.verdict, Verdict::Required);
     assert_eq!((row.stub.runs, row.stub.passes), (2, 0));
     let joint = analysis.joint.expect("asked for");
-    assert!(joint.implement.contains(&named("getppid")));
+    assert!(joint.implement.contains(&named("set_robust_list")));
     assert!(joint.implement.contains(&named("brk")));
     let pair: Policy = [(named("brk"), Action::STUB), (named("close"), Action::Fake)]
         .into_iter()
