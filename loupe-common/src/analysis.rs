@@ -20,6 +20,18 @@ pub struct Suspicion {
     pub what: String,
 }
 
+/// What a workload's test made of a sabotaged application.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestCheck {
+    /// What was done, as a sentence.
+    pub what: String,
+    /// Whether the replay failed, as it should; `None` where it could not be used.
+    pub noticed: Option<bool>,
+    pub outcome: String,
+    /// The last lines that the test printed.
+    pub output: String,
+}
+
 /// What one way of leaving a feature out (stubbed alone, or faked alone) showed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
@@ -53,8 +65,8 @@ pub enum Basis {
     /// Replays of this feature alone.
     #[default]
     Measured,
-    /// At least one way rests on replays in which other features were left out too, and which
-    /// passed; this is the first of them.
+    /// At least one way passed alone once, and its other passes are those of a group, all of
+    /// which was left out at once; this is the group's first replay.
     Implied { replay: i64 },
 }
 
@@ -136,7 +148,7 @@ pub struct Conflict {
 }
 
 /// A finished analysis.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Analysis {
     pub schema: String,
     pub application: String,
@@ -147,6 +159,9 @@ pub struct Analysis {
     #[serde(default)]
     pub replays_reused: u64,
     pub wall_seconds: f64,
+    /// Replays that ran at a time.
+    #[serde(default)]
+    pub jobs: u64,
     /// Median wall time of a baseline replay, in milliseconds.
     pub baseline_ms: f64,
     /// Usable replays of the baseline.
@@ -178,6 +193,9 @@ pub struct Analysis {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
     pub lost_events: u64,
+    /// What the test makes of sabotage, where that was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub test_check: Vec<TestCheck>,
 }
 
 #[cfg(test)]

@@ -42,6 +42,7 @@ const INTERNAL: &[(u16, &str)] = &[
 
 impl Errno {
     pub const ENOSYS: Errno = Errno(libc::ENOSYS as u16);
+    pub const EIO: Errno = Errno(libc::EIO as u16);
 
     /// `None` outside 1..=4095.
     pub fn new(number: i64) -> Option<Errno> {

@@ -114,6 +114,12 @@ impl ReplayCgroup {
         micros.parse().ok().map(Duration::from_micros)
     }
 
+    /// Kills the target's processes.
+    pub fn kill_target(&self) -> Result<(), CgroupError> {
+        let path = self.target().join("cgroup.kill");
+        fs::write(&path, "1").map_err(at("write", &path))
+    }
+
     /// Kills every process in it, whatever it ignores.
     pub fn kill(&self) -> Result<(), CgroupError> {
         let path = self.directory.join("cgroup.kill");

@@ -6,7 +6,10 @@ mod analysis;
 mod command;
 mod error;
 mod fingerprint;
+mod parallel;
+mod recording;
 mod slots;
+mod test_check;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -28,7 +31,8 @@ pub use error::{AnalyzeError, EngineError};
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 pub struct AnalyzeOptions {
-    /// Replays at a time; `None`: one per core.
+    /// Replays at a time; `None`: as many as leave the baseline's duration as it is, at least
+    /// one per core.
     pub jobs: Option<usize>,
     /// Overrides the workload file's number of replicas.
     pub replicas: Option<u32>,
@@ -44,6 +48,10 @@ pub struct AnalyzeOptions {
     pub strict: bool,
     /// Leave out the joint policy.
     pub no_joint: bool,
+    /// Try the test against sabotage first.
+    pub check_test: bool,
+    /// Work as the paper's prototype does, to compare with it.
+    pub paper_mode: bool,
 }
 
 /// Called with every step of a running analysis; must not block.

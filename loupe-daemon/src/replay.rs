@@ -19,5 +19,5 @@ pub use facts::{BaselineFacts, TimeLimits};
 pub use judge::injections;
 pub use prepared::{PrepareError, Prepared, find_program};
 pub use rights::with_rights_of;
-pub use runner::{Cancel, Job, ReplayFailure, Runner, clear, run_name};
+pub use runner::{Cancel, Job, Pace, ReplayFailure, Runner, Sabotage, clear, run_name};
 pub use workload::*;

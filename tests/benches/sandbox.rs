@@ -8,7 +8,7 @@ use std::time::Instant;
 use loupe_common::policy::Policy;
 use loupe_daemon::engine::Identity;
 use loupe_daemon::launcher::{self, Launcher};
-use loupe_daemon::replay::{BaselineFacts, Cancel, Job, Prepared, Runner, Workload};
+use loupe_daemon::replay::{BaselineFacts, Cancel, Job, Pace, Prepared, Runner, Workload};
 use loupe_daemon::tracer::Tracer;
 
 const REPLAYS: usize = 300;
@@ -49,7 +49,8 @@ fn main() {
                     facts: &BaselineFacts::default(),
                     cpu,
                     cancel: &cancel,
-                    start_application: true,
+                    sabotage: None,
+                    pace: Pace::Events,
                     on_waiting: &|| (),
                 })
                 .expect("the replay runs");

@@ -157,7 +157,7 @@ pub struct What {
 /// Finished replays are kept: an analysis that was interrupted goes on where it stopped when it
 /// is started again. Ctrl-C waits until nothing of the running replays is left.
 ///
-/// Exits with 1 when a verdict could not be reached, with 3 when the workload cannot be
+/// Exits with 1 when a verdict could not be reached or the test does not notice a sabotage, with 3 when the workload cannot be
 /// measured (its test fails or flaps without any injection, or events were lost).
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -170,9 +170,10 @@ pub struct Analyze {
     #[arg(value_name = "WORKLOAD.toml", value_hint = ValueHint::FilePath)]
     pub workload: PathBuf,
 
-    /// Replays at a time [default: one per core]
-    #[arg(short, long, value_name = "N", value_parser = at_least_one::<usize>)]
-    pub jobs: Option<usize>,
+    /// Replays at a time; auto: as many as do not make the workload itself take longer, at
+    /// least one per core
+    #[arg(short, long, value_name = "N|auto", default_value = "auto", value_parser = parallel)]
+    pub jobs: Parallel,
 
     /// Replays of each policy [default: what the workload file says, else 3]
     #[arg(long, value_name = "N", value_parser = at_least_one::<u32>)]
@@ -199,6 +200,16 @@ pub struct Analyze {
     /// Do not look for what can be left out all at once
     #[arg(long)]
     pub no_joint: bool,
+
+    /// Try the test against sabotage first (application absent, killed half-way, its reads
+    /// fail), and tell what it does not notice
+    #[arg(long)]
+    pub check_test: bool,
+
+    /// Work as the paper's prototype did, to compare with it: one replay after the other, each
+    /// syscall once each way, a sleep of 0.4 s before each test, limits of 4 s
+    #[arg(long, conflicts_with_all = ["jobs", "replicas", "confidence", "exhaustive"])]
+    pub paper_mode: bool,
 
     /// Forget the replays of an interrupted analysis and begin anew
     #[arg(long)]
@@ -324,6 +335,31 @@ fn stub(text: &str) -> Result<(Feature, Action), String> {
         .parse()
         .map_err(|error: loupe_common::errno::UnknownErrno| error.to_string())?;
     Ok((feature, Action::Stub(errno)))
+}
+
+/// How many replays run at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parallel {
+    Auto,
+    Count(usize),
+}
+
+impl Parallel {
+    pub fn count(self) -> Option<usize> {
+        match self {
+            Parallel::Auto => None,
+            Parallel::Count(count) => Some(count),
+        }
+    }
+}
+
+fn parallel(text: &str) -> Result<Parallel, String> {
+    match text {
+        "auto" => Ok(Parallel::Auto),
+        _ => at_least_one(text)
+            .map(Parallel::Count)
+            .map_err(|error| format!("{error}, or auto")),
+    }
 }
 
 fn at_least_one<N: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<N, String> {

@@ -9,7 +9,7 @@ use crate::replay::Prepared;
 
 /// A text that changes when the workload, its files, the target, the caller, the kernel or
 /// Loupe itself changes.
-pub fn of(prepared: &Prepared, identity: &Identity) -> String {
+pub fn of(prepared: &Prepared, identity: &Identity, paper_mode: bool) -> String {
     let workload = &prepared.workload;
     let mut text = format!(
         "loupe {}; kernel {}; uid {} gid {}; in {}\n",
@@ -22,6 +22,9 @@ pub fn of(prepared: &Prepared, identity: &Identity) -> String {
         identity.gid,
         workload.base.display(),
     );
+    if paper_mode {
+        text.push_str("as the paper's prototype\n");
+    }
     // Serializing plain strings and numbers to a string cannot fail.
     text += &serde_json::to_string(workload).unwrap_or_default();
     text.push('\n');

@@ -57,6 +57,7 @@ pub(super) fn analysis(
         fallbacks,
         foreign,
         lost_events: all.iter().map(|run| run.lost).sum(),
+        ..Analysis::default()
     })
 }
 

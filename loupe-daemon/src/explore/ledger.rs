@@ -230,7 +230,14 @@ fn count(replicas: usize) -> u32 {
     u32::try_from(replicas).expect("a policy has few replicas")
 }
 
-impl Ruling<'_> {
+impl<'a> Ruling<'a> {
+    /// With another replay that counts as well, as the first.
+    pub fn with(mut self, run: &'a Run) -> Ruling<'a> {
+        self.tally.add(run.vote);
+        self.runs.insert(0, run);
+        self
+    }
+
     /// What is odd about passing replicas, each thing once.
     pub fn suspicious(&self) -> Vec<Suspicion> {
         let mut suspicious: Vec<Suspicion> = Vec::new();

@@ -68,11 +68,11 @@ impl<'a> Ways<'_, 'a> {
         let mut found = BTreeMap::new();
         let mut waits = false;
         let features = self.baseline.features.keys().cloned();
+        let together = !self.exhaustive && !self.rule.trusts_one_pass();
         let (grouped, alone): (Vec<Feature>, Vec<Feature>) =
-            features.partition(|feature| !self.exhaustive && self.is_steady(feature));
+            features.partition(|feature| together && self.is_steady(feature));
         let grouping = Grouping {
             asker: &mut *self.asker,
-            baseline: self.baseline,
             rule: self.rule,
             action,
             settled: Settled {
@@ -86,17 +86,18 @@ impl<'a> Ways<'_, 'a> {
             Err(Stop::Pending) => waits = true,
             Err(refused) => return Err(refused),
         }
-        for (feature, group) in settled.implied {
+        for (feature, alone, group) in settled.confirmed {
             let policy = Policy::single(feature.clone(), action);
-            // What was measured alone after all counts more than what a group implies.
-            let (ruling, basis) = match self.asker.peek(&policy, self.rule) {
-                Some(ruling) => (ruling, Basis::Measured),
+            // What was measured alone after all counts more than what a group adds.
+            let confirmed = match self.asker.peek(&policy, self.rule) {
+                Some(ruling) => self.found(&feature, &ruling, Basis::Measured),
                 None => {
                     let replay = group.runs.first().map_or(0, |run| run.id);
-                    (group, Basis::Implied { replay })
+                    let basis = Basis::Implied { replay };
+                    self.found(&feature, &group.with(alone), basis)
                 }
             };
-            found.insert(feature.clone(), self.found(&feature, &ruling, basis));
+            found.insert(feature, confirmed);
         }
         for feature in settled.alone {
             let rule = self.rule_of(&feature);

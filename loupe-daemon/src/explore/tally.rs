@@ -89,6 +89,21 @@ impl Rule {
         }
     }
 
+    /// A single pass decides.
+    pub fn trusts_one_pass(self) -> bool {
+        self.passes == 1 && self.weighing == Weighing::Strict
+    }
+
+    /// The rule for what one replay of another kind has already shown to pass.
+    pub fn after_one_pass(self) -> Rule {
+        let passes = self.passes.saturating_sub(1).max(1);
+        Rule {
+            passes,
+            failures: passes.min(self.failures),
+            ..self
+        }
+    }
+
     /// The same rule for something that does not happen in every run: it gets every replica
     /// there is to show up.
     pub fn patient(self) -> Rule {

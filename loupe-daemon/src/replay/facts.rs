@@ -14,9 +14,11 @@ const STOP: Duration = Duration::from_secs(2);
 /// A server that makes no call for this long and listens to nothing counts as started.
 const FIRST_QUIET: Duration = Duration::from_millis(500);
 
-/// A derived limit is this many times the median of the baseline, or of its slowest replay,
-/// whichever is longer, plus a constant that covers what a loaded host adds to very short ones.
-const MEDIAN_FACTOR: u32 = 10;
+/// A derived limit is this many times the median of the baseline, and as much again but no more
+/// than half a second; or twice its slowest replay, whichever is longer. A constant covers what a
+/// host adds to very short ones.
+const MEDIAN_FACTOR: u32 = 5;
+const EXTRA: Duration = Duration::from_millis(500);
 const SLOWEST_FACTOR: u32 = 2;
 const SLACK: Duration = Duration::from_millis(250);
 /// The constant where the kernel does not tell how long the host kept a replay from running.
@@ -24,7 +26,7 @@ const SLACK_WITHOUT_STALLS: Duration = Duration::from_secs(1);
 
 /// The limit of CPU time is so many times the most of the baseline. An application that spins
 /// where it used to wait takes a multiple of its usual time and may yet work.
-const CPU_FACTOR: u32 = 6;
+const CPU_FACTOR: u32 = 5;
 /// CPU time hardly depends on what else the host does, so its slack covers only what a replay
 /// costs at the least.
 const CPU_SLACK: Duration = Duration::from_millis(50);
@@ -97,6 +99,20 @@ pub struct TimeLimits {
 }
 
 impl TimeLimits {
+    /// What the paper's prototype gives every run (its own figures; see `cargo xtask bench
+    /// explore`).
+    pub fn of_the_paper() -> TimeLimits {
+        let limit = Duration::from_secs(4);
+        TimeLimits {
+            start: limit,
+            run: limit,
+            test: limit,
+            stop: STOP,
+            quiet: limit,
+            cpu: None,
+        }
+    }
+
     /// The workload file's limits; what it leaves open comes from the baseline.
     /// `knows_stalls`: the limits count only time in which the replay was let run.
     pub fn new(file: &Limits, facts: &BaselineFacts, knows_stalls: bool) -> TimeLimits {
@@ -108,7 +124,8 @@ impl TimeLimits {
             if seen.is_empty() {
                 return first;
             }
-            let usual = (median(seen) * MEDIAN_FACTOR).max(slowest(seen) * SLOWEST_FACTOR);
+            let many = median(seen) * MEDIAN_FACTOR;
+            let usual = (many + many.min(EXTRA)).max(slowest(seen) * SLOWEST_FACTOR);
             (usual + slack).min(first)
         };
         let or = |limit: Option<f64>, otherwise: Duration| {
@@ -150,7 +167,7 @@ mod tests {
         let limits = TimeLimits::new(&Limits::default(), &facts(10, 100), false);
         assert_eq!(limits.start, Duration::from_millis(1100));
         assert_eq!(limits.test, Duration::from_millis(2000));
-        assert_eq!(limits.cpu, Some(Duration::from_millis(650)));
+        assert_eq!(limits.cpu, Some(Duration::from_millis(550)));
     }
 
     #[test]

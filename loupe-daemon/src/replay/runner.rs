@@ -78,6 +78,25 @@ impl AsFd for Cancel {
     }
 }
 
+/// A reason for the test to fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sabotage {
+    /// The application is never started.
+    Absent,
+    /// It is killed so long after its test has begun; a batch application, after its start.
+    KilledAfter(Duration),
+}
+
+/// When a replay goes on and when it ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pace {
+    /// As soon as the kernel shows that it can.
+    #[default]
+    Events,
+    /// As the paper's prototype did, to compare with: a fixed sleep at the start, fixed limits.
+    Paper,
+}
+
 /// One replay to run.
 pub struct Job<'a> {
     pub prepared: &'a Prepared,
@@ -86,8 +105,9 @@ pub struct Job<'a> {
     /// The CPU that the replay is pinned to.
     pub cpu: Option<usize>,
     pub cancel: &'a Cancel,
-    /// Whether the application is started at all; without it the test should fail.
-    pub start_application: bool,
+    /// What is done to the application so that the test should fail.
+    pub sabotage: Option<Sabotage>,
+    pub pace: Pace,
     /// Called, once or more, when the replay is overdue and waits without computing.
     pub on_waiting: &'a (dyn Fn() + Sync),
 }
@@ -177,12 +197,17 @@ impl Runner {
             .and_then(|()| {
                 let sandbox_time = begin.elapsed();
                 // The next sandbox is made while this replay runs.
-                *lock(&self.next) = self.prepare(job).ok();
-                let limits = TimeLimits::new(
-                    &job.prepared.workload.limits,
-                    job.facts,
-                    cgroup.stalled().is_some(),
-                );
+                if job.pace == Pace::Events {
+                    *lock(&self.next) = self.prepare(job).ok();
+                }
+                let limits = match job.pace {
+                    Pace::Paper => TimeLimits::of_the_paper(),
+                    Pace::Events => TimeLimits::new(
+                        &job.prepared.workload.limits,
+                        job.facts,
+                        cgroup.stalled().is_some(),
+                    ),
+                };
                 Session::new(job, limits, &cgroup, &trace, &keeper)?.run(sandbox_time)
             });
         drop(keeper);

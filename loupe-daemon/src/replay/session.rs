@@ -1,25 +1,23 @@
 //! One replay from the application's start to nothing being left: a single loop over the
 //! keeper's messages, the trace's events, the outputs and the clock.
 
+mod phases;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use loupe_common::replay::{ExitStatus, Failure, Outcome, Replay, Timing, Usage};
+use loupe_common::replay::{ExitStatus, Outcome, Replay, Timing, Usage};
 use loupe_common::trace::Trace;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::signal::SigSet;
 use nix::sys::time::TimeSpec;
 
-use super::deadline::Deadline;
 use super::facts::TimeLimits;
 use super::output::Output;
-use super::overdue::{Look, Overdue};
-use super::progress::{self, Tasks};
-use super::runner::{Job, ReplayFailure};
-use super::silence::Silence;
+use super::runner::{Job, Pace, ReplayFailure, Sabotage};
 use super::workload::{Mode, StopWith};
 use crate::cgroup::ReplayCgroup;
 use crate::inject;
@@ -27,9 +25,7 @@ use crate::launcher::Keeper;
 use crate::launcher::protocol::{FromKeeper, Role, ToKeeper};
 use crate::tracer::{Event, OpenTrace};
 
-/// How often `/proc` is asked about a server that listens and is about to wait.
-const READY_PROBE: Duration = Duration::from_micros(200);
-/// How often it is asked about one that is silent, or a tree that should be empty.
+/// How often `/proc` is asked about a server that is silent, or a tree that should be empty.
 const QUIET_PROBE: Duration = Duration::from_millis(2);
 /// For the keeper to end everything: SIGKILL takes less than a millisecond.
 const END_LIMIT: Duration = Duration::from_secs(30);
@@ -110,7 +106,7 @@ impl<'a> Session<'a> {
             },
             None => outcome,
         };
-        let server = self.job.prepared.workload.mode == Mode::Server;
+        let serves = self.serves();
         Ok(Replay {
             policy: self.job.policy.clone(),
             outcome,
@@ -124,15 +120,20 @@ impl<'a> Session<'a> {
             timing,
             usage: self.state.usage.unwrap_or_default(),
             metric: None,
-            listened: (server && self.job.start_application).then_some(self.state.listened),
+            listened: serves.then_some(self.state.listened),
         })
     }
 
     fn start_and_test(&mut self, timing: &mut Timing) -> Result<Outcome, ReplayFailure> {
-        if self.job.start_application {
+        if self.starts() {
             let started = Instant::now();
             self.start()?;
+            let paper = self.job.pace == Pace::Paper;
+            if paper {
+                self.sleep_as_the_paper()?;
+            }
             let failure = match self.job.prepared.workload.mode {
+                Mode::Server if paper => None,
                 Mode::Server => self.wait_until_ready()?,
                 Mode::Batch => self.wait_until_over()?,
             };
@@ -148,6 +149,15 @@ impl<'a> Session<'a> {
         let outcome = self.test()?;
         timing.test_us = micros(testing.elapsed());
         Ok(outcome)
+    }
+
+    fn starts(&self) -> bool {
+        self.job.sabotage != Some(Sabotage::Absent)
+    }
+
+    /// There is a server to be tested.
+    fn serves(&self) -> bool {
+        self.starts() && self.job.prepared.workload.mode == Mode::Server
     }
 
     fn start(&mut self) -> Result<(), ReplayFailure> {
@@ -178,163 +188,9 @@ impl<'a> Session<'a> {
         Ok(self.keeper.send(message, &descriptors)?)
     }
 
-    fn wait_until_ready(&mut self) -> Result<Option<Failure>, ReplayFailure> {
-        let mut deadline = Deadline::new(self.limits.start, self.cgroup);
-        let facts = self.job.facts;
-        let usual = facts.is_known().then(|| facts.ready_time());
-        let mut overdue = Overdue::new(usual, self.limits.cpu);
-        let mut next_look = Instant::now() + overdue.next_look();
-        let mut silence = Silence::new();
-        loop {
-            let pause = if self.state.listened {
-                READY_PROBE
-            } else {
-                QUIET_PROBE
-            };
-            self.wait(pause.min(deadline.left()))?;
-            if self.state.refused.is_some() {
-                return Ok(None);
-            }
-            if let Some(status) = self.state.application_exit
-                && self.target_is_gone()?
-            {
-                self.require_target()?;
-                return Ok(Some(Failure::Died { status }));
-            }
-            let tasks = Tasks::of(&self.cgroup.target())?;
-            if self.state.listened && tasks.in_server_wait > 0 {
-                return Ok(None);
-            }
-            // No `listen` to be seen: a datagram server, or one whose `listen` is answered by
-            // the filter. When nothing moves any more, the test may judge.
-            if silence.lasts(self.trace.calls_so_far()?, &tasks, self.limits.quiet) {
-                return Ok(None);
-            }
-            if Instant::now() >= next_look {
-                next_look = Instant::now() + overdue.next_look();
-                // A server at rest waits for clients, which come with the test.
-                match self.look(&mut overdue)? {
-                    Some(Failure::Hung { .. }) | None => {}
-                    Some(failure) => return Ok(Some(failure)),
-                }
-            }
-            if deadline.is_over() {
-                let limit_ms = self.limits.start.as_millis() as u64;
-                return Ok(Some(Failure::StartTimeout { limit_ms }));
-            }
-        }
-    }
-
-    fn wait_until_over(&mut self) -> Result<Option<Failure>, ReplayFailure> {
-        let mut deadline = Deadline::new(self.limits.run, self.cgroup);
-        let facts = self.job.facts;
-        let usual = facts.is_known().then(|| facts.ready_time());
-        let mut overdue = Overdue::new(usual, self.limits.cpu);
-        loop {
-            let exited = self.state.application_exit;
-            // The end of the first process is told at once; what it left behind is asked for.
-            let pause = if exited.is_some() {
-                QUIET_PROBE
-            } else {
-                overdue.next_look()
-            };
-            self.wait(pause.min(deadline.left()))?;
-            if self.state.refused.is_some() {
-                return Ok(None);
-            }
-            if let Some(status) = self.state.application_exit
-                && self.target_is_gone()?
-            {
-                self.require_target()?;
-                let expected = self.job.facts.exit.unwrap_or(status);
-                return Ok((status != expected).then_some(Failure::Died { status }));
-            }
-            if let Some(failure) = self.look(&mut overdue)? {
-                return Ok(Some(failure));
-            }
-            if deadline.is_over() {
-                let limit_ms = self.limits.run.as_millis() as u64;
-                return Ok(Some(Failure::RunTimeout { limit_ms }));
-            }
-        }
-    }
-
-    /// Looks at a replay that may be overdue, and tells whoever waits for its CPU.
-    fn look(&self, overdue: &mut Overdue) -> Result<Option<Failure>, ReplayFailure> {
-        match overdue.look(self.cgroup, self.trace)? {
-            Look::Working => Ok(None),
-            Look::Waiting => {
-                (self.job.on_waiting)();
-                Ok(None)
-            }
-            Look::Failed(failure) => Ok(Some(failure)),
-        }
-    }
-
-    fn target_is_gone(&self) -> Result<bool, ReplayFailure> {
-        Ok(progress::is_empty(&self.cgroup.target())?)
-    }
-
-    /// An application that never ran its target tells nothing.
-    fn require_target(&self) -> Result<(), ReplayFailure> {
-        if self.state.target_execs == 0 && self.state.refused.is_none() {
-            let target = self.job.prepared.target.clone();
-            return Err(ReplayFailure::TargetNeverStarted(target));
-        }
-        Ok(())
-    }
-
-    fn test(&mut self) -> Result<Outcome, ReplayFailure> {
-        let pipe = self.test_pipe.take();
-        let command = self.job.prepared.test.clone();
-        self.send(&ToKeeper::Test { command }, pipe, None)?;
-        let mut deadline = Deadline::new(self.limits.test, self.cgroup);
-        // Once the server is gone, a test that goes on waiting will not see it again; it gets
-        // the time that it would have needed.
-        let usual = self.job.facts.test_time();
-        let grace = usual * 2 + Duration::from_millis(100);
-        let mut gone_since: Option<Instant> = None;
-        let known = self.job.facts.is_known();
-        let mut overdue = Overdue::new(known.then_some(usual), self.limits.cpu);
-        let serves = self.job.start_application && self.job.prepared.workload.mode == Mode::Server;
-        loop {
-            let mut pause = deadline.left();
-            if let Some(since) = gone_since {
-                pause = pause.min(left(since + grace));
-            }
-            self.wait(pause.min(overdue.next_look()))?;
-            if let Some(status) = self.state.test_exit {
-                return Ok(if status.success() {
-                    Outcome::Passed
-                } else {
-                    Outcome::Failed(Failure::Test { status })
-                });
-            }
-            if let Some(status) = self.state.application_exit
-                && serves
-                && self.job.facts.is_known()
-                && self.target_is_gone()?
-            {
-                let since = *gone_since.get_or_insert_with(Instant::now);
-                if since.elapsed() >= grace {
-                    return Ok(Outcome::Failed(Failure::Died { status }));
-                }
-            }
-            if let Some(failure) = self.look(&mut overdue)? {
-                return Ok(Outcome::Failed(failure));
-            }
-            if deadline.is_over() {
-                let limit_ms = self.limits.test.as_millis() as u64;
-                return Ok(Outcome::Failed(Failure::TestTimeout { limit_ms }));
-            }
-        }
-    }
-
     /// Ends what is left of the application, and then everything.
     fn stop(&mut self) -> Result<(), ReplayFailure> {
-        let asks_first = self.job.prepared.workload.stop == StopWith::Term
-            && self.job.prepared.workload.mode == Mode::Server
-            && self.job.start_application;
+        let asks_first = self.job.prepared.workload.stop == StopWith::Term && self.serves();
         if asks_first && self.state.application_exit.is_none() {
             let signal = libc::SIGTERM;
             let role = Role::Application;

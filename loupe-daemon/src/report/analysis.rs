@@ -1,6 +1,6 @@
 //! The verdict table, as `loupe show` and the end of `loupe analyze` print it.
 
-use loupe_common::analysis::{Analysis, Basis, FeatureVerdict, Trial};
+use loupe_common::analysis::{Analysis, Basis, FeatureVerdict, TestCheck, Trial};
 use loupe_common::verdict::Verdict;
 
 use super::joint;
@@ -86,8 +86,12 @@ fn headline(analysis: &Analysis) -> String {
         0 => String::new(),
         reused => format!(" ({reused} of them before an interruption)"),
     };
+    let at_a_time = match analysis.jobs {
+        0 | 1 => String::new(),
+        jobs => format!(", {jobs} at a time"),
+    };
     format!(
-        "{}/{} uses {}{counts}; {}{reused} in {}.",
+        "{}/{} uses {}{counts}; {}{reused} in {}{at_a_time}.",
         printable(&analysis.application),
         printable(&analysis.workload),
         counted(analysis.features.len() as u64, "syscall"),
@@ -162,6 +166,7 @@ fn remarks(analysis: &Analysis) -> Vec<String> {
         .iter()
         .map(|warning| format!("warning: {}", printable(warning)))
         .collect();
+    remarks.extend(analysis.test_check.iter().map(test_check));
     remarks.extend(analysis.features.iter().flat_map(suspicions));
     remarks.extend(analysis.features.iter().filter_map(accepted_errnos));
     if !analysis.foreign.is_empty() {
@@ -185,6 +190,20 @@ fn remarks(analysis: &Analysis) -> Vec<String> {
         ));
     }
     remarks
+}
+
+/// Whether the test noticed a sabotage.
+fn test_check(check: &TestCheck) -> String {
+    let what = printable(&check.what);
+    let outcome = printable(&check.outcome);
+    match check.noticed {
+        Some(true) => format!("test check: noticed when {what} ({outcome})"),
+        Some(false) => format!(
+            "test check: NOT NOTICED when {what}: the test passed, so what breaks in this way \
+             is taken for working"
+        ),
+        None => format!("test check: nothing can be said about when {what} ({outcome})"),
+    }
 }
 
 /// Passes that look wrong: the test may not notice what it should.

@@ -132,6 +132,7 @@ fn result_of(application: &str, name: &str, verdicts: &[(&str, Verdict)]) -> Ana
         foreign: Vec::new(),
         warnings: Vec::new(),
         lost_events: 0,
+        ..Analysis::default()
     }
 }
 

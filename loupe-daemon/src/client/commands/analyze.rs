@@ -24,7 +24,7 @@ pub async fn run(global: &Global, args: &Analyze) -> Result<Ending, Failure> {
             .hint("docs/workloads.md describes workload files")
     })?;
     let options = AnalyzeOptions {
-        jobs: args.jobs,
+        jobs: args.jobs.count(),
         replicas: args.replicas,
         fresh: args.fresh,
         exhaustive: args.exhaustive,
@@ -32,6 +32,8 @@ pub async fn run(global: &Global, args: &Analyze) -> Result<Ending, Failure> {
         errnos: args.errnos,
         strict: args.strict,
         no_joint: args.no_joint,
+        check_test: args.check_test,
+        paper_mode: args.paper_mode,
     };
     let need = if args.detach {
         Need::Daemon

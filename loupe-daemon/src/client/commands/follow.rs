@@ -1,6 +1,6 @@
 //! An analysis from the client's side: its progress, and its result.
 
-use loupe_common::analysis::Analysis;
+use loupe_common::analysis::{Analysis, TestCheck};
 use loupe_common::verdict::Verdict;
 use loupe_common::wire::{Failure, Reply, exit};
 
@@ -25,7 +25,8 @@ pub async fn to_the_end(talk: &mut Talk, display: &Display) -> Result<Analysis, 
     }
 }
 
-/// Prints a result; the exit code says whether every verdict was reached.
+/// Prints a result; the exit code says whether every verdict was reached, and the test noticed
+/// every sabotage.
 pub fn print(analysis: &Analysis, json: bool) -> Result<Ending, Failure> {
     match json {
         true => output::print_json(analysis)?,
@@ -35,7 +36,8 @@ pub fn print(analysis: &Analysis, json: bool) -> Result<Ending, Failure> {
         .features
         .iter()
         .any(|row| row.verdict == Verdict::Undecided);
-    Ok(match undecided {
+    let blind = |check: &TestCheck| check.noticed == Some(false);
+    Ok(match undecided || analysis.test_check.iter().any(blind) {
         true => Ending::Code(exit::FINDING),
         false => Ending::OK,
     })

@@ -286,6 +286,7 @@ pub fn analysis() -> Analysis {
         foreign: Vec::new(),
         warnings: Vec::new(),
         lost_events: 0,
+        ..Analysis::default()
     }
 }
 

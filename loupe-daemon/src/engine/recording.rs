@@ -1,0 +1,209 @@
+//! The replayer behind an analysis: hands its requests to runners and keeps what they bring.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use loupe_common::policy::Policy;
+use loupe_common::replay::Replay;
+
+use super::slots::{Slot, Slots};
+use super::{AnalyzeError, EngineError};
+use crate::explore::{Recorded, ReplayError, Replayer, Request};
+use crate::launcher::Launcher;
+use crate::lock;
+use crate::replay::{
+    BaselineFacts, Cancel, Job, Mode, Pace, Prepared, ReplayFailure, Runner, Sabotage,
+};
+use crate::store::{AnalysisRun, Store};
+use crate::tracer::Tracer;
+
+/// A replayer that remembers: what the database has is not run again.
+pub struct Recording(pub Arc<Shared>);
+
+pub struct Shared {
+    store: Arc<Store>,
+    pub run: AnalysisRun,
+    pub prepared: Prepared,
+    launcher: Arc<Launcher>,
+    tracer: Tracer,
+    /// Runners that run nothing, by the CPU that their next sandbox is made for.
+    idle: Mutex<Vec<(usize, Runner)>>,
+    slots: Mutex<Arc<Slots>>,
+    facts: Mutex<BaselineFacts>,
+    /// Replays that this analysis has run itself.
+    own: Mutex<BTreeSet<i64>>,
+    /// Whether the test was seen to fail without the application.
+    test_checked: Mutex<bool>,
+    stop: Cancel,
+    pace: Pace,
+}
+
+impl Replayer for Recording {
+    async fn replay(&self, request: &Request) -> Result<Recorded, ReplayError> {
+        let shared = Arc::clone(&self.0);
+        let request = request.clone();
+        let slot = self.0.slots().take().await;
+        let outcome = tokio::task::spawn_blocking(move || shared.replay(&request, &slot)).await;
+        match outcome {
+            Ok(result) => Ok(result?),
+            Err(panic) => Err(AnalyzeError::from(EngineError::Panicked(panic.to_string())).into()),
+        }
+    }
+
+    fn waiting(&self) -> usize {
+        self.0.slots().waiting()
+    }
+
+    fn more_waiting(&self) -> impl Future<Output = ()> + Send {
+        let slots = self.0.slots();
+        async move { slots.changed().await }
+    }
+}
+
+impl Shared {
+    pub fn new(
+        store: &Arc<Store>,
+        run: AnalysisRun,
+        prepared: Prepared,
+        launcher: Arc<Launcher>,
+        tracer: Tracer,
+        stop: Cancel,
+        pace: Pace,
+    ) -> Shared {
+        Shared {
+            store: Arc::clone(store),
+            run,
+            prepared,
+            launcher,
+            tracer,
+            idle: Mutex::default(),
+            slots: Mutex::new(Slots::new(0, &[])),
+            facts: Mutex::default(),
+            own: Mutex::default(),
+            test_checked: Mutex::new(false),
+            stop,
+            pace,
+        }
+    }
+
+    pub fn slots(&self) -> Arc<Slots> {
+        Arc::clone(&lock(&self.slots))
+    }
+
+    /// From now on so many replays run at a time.
+    pub fn set_slots(&self, slots: Arc<Slots>) {
+        *lock(&self.slots) = slots;
+    }
+
+    pub fn replay(&self, request: &Request, slot: &Slot) -> Result<Recorded, AnalyzeError> {
+        if let Some((id, replay)) = self.find(&request.policy, request.replica)? {
+            let reused = !lock(&self.own).contains(&id);
+            if reused {
+                self.learn(&replay);
+            }
+            return Ok(Recorded { id, replay, reused });
+        }
+        let runner = self.runner(slot.cpu);
+        let result = self.run(&runner, &request.policy, slot);
+        lock(&self.idle).push((slot.cpu, runner));
+        let replay = result?;
+        let id = self.record(request.replica, &replay)?;
+        Ok(Recorded {
+            id,
+            replay,
+            reused: false,
+        })
+    }
+
+    /// A replay that is already kept.
+    pub fn find(
+        &self,
+        policy: &Policy,
+        replica: u32,
+    ) -> Result<Option<(i64, Replay)>, AnalyzeError> {
+        Ok(self.store.find_replay(self.run.id, policy, replica)?)
+    }
+
+    /// Keeps a replay as this replica of its policy.
+    pub fn record(&self, replica: u32, replay: &Replay) -> Result<i64, AnalyzeError> {
+        let id = self.store.record_replay(self.run.id, replica, replay)?;
+        lock(&self.own).insert(id);
+        Ok(id)
+    }
+
+    /// Runs the workload once and keeps nothing of it.
+    pub fn try_out(
+        &self,
+        policy: &Policy,
+        sabotage: Option<Sabotage>,
+        slot: &Slot,
+    ) -> Result<Replay, AnalyzeError> {
+        let runner = self.runner(slot.cpu);
+        let result = self.run_job(&runner, policy, slot, sabotage);
+        lock(&self.idle).push((slot.cpu, runner));
+        Ok(result?)
+    }
+
+    /// A runner for this CPU; as many as are needed at a time are made.
+    fn runner(&self, cpu: usize) -> Runner {
+        let mut idle = lock(&self.idle);
+        let found = idle.iter().rposition(|(of, _)| *of == cpu);
+        match found {
+            Some(index) => idle.swap_remove(index).1,
+            None => Runner::new(Arc::clone(&self.launcher), self.tracer.clone()),
+        }
+    }
+
+    fn run(&self, runner: &Runner, policy: &Policy, slot: &Slot) -> Result<Replay, AnalyzeError> {
+        let replay = self.run_job(runner, policy, slot, None)?;
+        self.learn(&replay);
+        if policy.is_empty() && replay.outcome.passed() {
+            self.check_test(runner, slot)?;
+        }
+        Ok(replay)
+    }
+
+    fn run_job(
+        &self,
+        runner: &Runner,
+        policy: &Policy,
+        slot: &Slot,
+        sabotage: Option<Sabotage>,
+    ) -> Result<Replay, ReplayFailure> {
+        let facts = lock(&self.facts).clone();
+        runner.replay(&Job {
+            prepared: &self.prepared,
+            policy,
+            facts: &facts,
+            cpu: Some(slot.cpu),
+            cancel: &self.stop,
+            sabotage,
+            pace: self.pace,
+            on_waiting: &|| slot.give_up(),
+        })
+    }
+
+    pub fn learn(&self, replay: &Replay) {
+        if replay.policy.is_empty() && replay.outcome.passed() {
+            lock(&self.facts).add(replay);
+        }
+    }
+
+    /// A server's test that passes without the server would make every verdict "any". (A
+    /// batch application is also judged by its exit status.)
+    fn check_test(&self, runner: &Runner, slot: &Slot) -> Result<(), AnalyzeError> {
+        if self.prepared.workload.mode != Mode::Server {
+            return Ok(());
+        }
+        if std::mem::replace(&mut *lock(&self.test_checked), true) {
+            return Ok(());
+        }
+        let replay = self.run_job(runner, &Policy::baseline(), slot, Some(Sabotage::Absent))?;
+        if replay.outcome.passed() {
+            return Err(AnalyzeError::TestIgnoresApplication {
+                output: replay.test_output.tail,
+            });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,129 @@
+//! Is the workload's test any good? It is tried against obvious sabotage, which it must notice:
+//! what it does not notice here it will not notice under an injection either.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use loupe_common::analysis::TestCheck;
+use loupe_common::errno::Errno;
+use loupe_common::feature::Feature;
+use loupe_common::policy::{Action, Policy};
+use loupe_common::progress::Progress;
+use loupe_common::replay::{Outcome, Replay};
+use loupe_common::trace::Trace;
+
+use super::parallel::blocking;
+use super::recording::Recording;
+use super::{AnalyzeError, ProgressSink};
+use crate::replay::{Mode, Sabotage};
+
+/// By which data comes into an application from a peer. `read` is last: where nothing else is
+/// used, it must do, although an application may not even start without it.
+const RECEIVING: [&str; 5] = ["recvfrom", "recvmsg", "recvmmsg", "readv", "read"];
+
+/// One thing that is done to the application.
+struct Attempt {
+    what: String,
+    policy: Policy,
+    sabotage: Option<Sabotage>,
+}
+
+/// Tries all of them; the first baseline replay tells what there is to sabotage.
+pub async fn run(
+    recording: &Recording,
+    first: &Replay,
+    progress: &ProgressSink,
+) -> Result<Vec<TestCheck>, AnalyzeError> {
+    let name = "checking the test".to_owned();
+    progress(Progress::Phase { name });
+    let mut checks = Vec::new();
+    for attempt in attempts(recording.0.prepared.workload.mode, first) {
+        let slot = recording.0.slots().take().await;
+        let shared = Arc::clone(&recording.0);
+        let (policy, sabotage) = (attempt.policy, attempt.sabotage);
+        let replay = blocking(move || shared.try_out(&policy, sabotage, &slot)).await?;
+        checks.push(TestCheck {
+            what: attempt.what,
+            noticed: match replay.outcome {
+                Outcome::Passed => Some(false),
+                Outcome::Failed(_) => Some(true),
+                Outcome::Invalid { .. } => None,
+            },
+            outcome: replay.outcome.to_string(),
+            output: replay.test_output.tail,
+        });
+    }
+    Ok(checks)
+}
+
+fn attempts(mode: Mode, first: &Replay) -> Vec<Attempt> {
+    let half = |micros: u64| Duration::from_micros(micros / 2);
+    let killed = match mode {
+        Mode::Server => half(first.timing.test_us),
+        Mode::Batch => half(first.timing.ready_us),
+    };
+    let mut attempts = vec![
+        Attempt {
+            what: "the application is never started".to_owned(),
+            policy: Policy::baseline(),
+            sabotage: Some(Sabotage::Absent),
+        },
+        Attempt {
+            what: match mode {
+                Mode::Server => "the application is killed half-way through the test".to_owned(),
+                Mode::Batch => "the application is killed half-way".to_owned(),
+            },
+            policy: Policy::baseline(),
+            sabotage: Some(Sabotage::KilledAfter(killed)),
+        },
+    ];
+    let reads = receiving(&first.trace);
+    if !reads.is_empty() {
+        let names: Vec<String> = reads.iter().map(Feature::to_string).collect();
+        attempts.push(Attempt {
+            what: format!("its reads fail ({}: EIO)", names.join(", ")),
+            policy: reads
+                .into_iter()
+                .map(|feature| (feature, Action::Stub(Errno::EIO)))
+                .collect(),
+            sabotage: None,
+        });
+    }
+    attempts
+}
+
+/// What it receives by: calls made for sockets alone where there are such, else `read`.
+fn receiving(trace: &Trace) -> Vec<Feature> {
+    let used = RECEIVING
+        .iter()
+        .filter_map(|name| name.parse::<Feature>().ok())
+        .filter(|feature| trace.calls.contains_key(feature));
+    let mut used: Vec<Feature> = used.collect();
+    if used.len() > 1 {
+        used.retain(|feature| feature.to_string() != "read");
+    }
+    used
+}
+
+#[cfg(test)]
+mod tests {
+    use loupe_common::trace::CallCounts;
+
+    use super::*;
+
+    fn received_by(used: &[&str]) -> Vec<String> {
+        let call = |name: &&str| (name.parse().expect("a syscall"), CallCounts::default());
+        let trace = Trace {
+            calls: used.iter().map(call).collect(),
+            ..Trace::default()
+        };
+        receiving(&trace).iter().map(Feature::to_string).collect()
+    }
+
+    #[test]
+    fn reads_of_files_are_left_alone_where_sockets_are_read_by_other_calls() {
+        assert_eq!(received_by(&["read", "recvfrom", "write"]), ["recvfrom"]);
+        assert_eq!(received_by(&["read", "write"]), ["read"]);
+        assert_eq!(received_by(&["brk"]), [] as [&str; 0]);
+    }
+}

@@ -1,0 +1,213 @@
+//! The phases of a replay: until a server is ready or a batch run is over, and the test. Each
+//! waits for what happens, and says what it means.
+
+use std::time::{Duration, Instant};
+
+use loupe_common::replay::{Failure, Outcome};
+
+use super::{QUIET_PROBE, Session, left};
+use crate::launcher::protocol::ToKeeper;
+use crate::replay::deadline::Deadline;
+use crate::replay::overdue::{Look, Overdue};
+use crate::replay::progress::{self, Tasks};
+use crate::replay::runner::{Pace, ReplayFailure, Sabotage};
+use crate::replay::silence::Silence;
+use crate::replay::workload::Mode;
+
+/// How often `/proc` is asked about a server that listens and is about to wait.
+const READY_PROBE: Duration = Duration::from_micros(200);
+/// What the paper's prototype sleeps at the start of every run.
+const PAPER_SLEEP: Duration = Duration::from_millis(400);
+
+impl Session<'_> {
+    pub(super) fn wait_until_ready(&mut self) -> Result<Option<Failure>, ReplayFailure> {
+        let mut deadline = Deadline::new(self.limits.start, self.cgroup);
+        let facts = self.job.facts;
+        let usual = facts.is_known().then(|| facts.ready_time());
+        let mut overdue = Overdue::new(usual, self.limits.cpu);
+        let mut next_look = Instant::now() + overdue.next_look();
+        let mut silence = Silence::new();
+        loop {
+            let pause = if self.state.listened {
+                READY_PROBE
+            } else {
+                QUIET_PROBE
+            };
+            self.wait(pause.min(deadline.left()))?;
+            if self.state.refused.is_some() {
+                return Ok(None);
+            }
+            if let Some(status) = self.state.application_exit
+                && self.target_is_gone()?
+            {
+                self.require_target()?;
+                return Ok(Some(Failure::Died { status }));
+            }
+            let tasks = Tasks::of(&self.cgroup.target())?;
+            if self.state.listened && tasks.in_server_wait > 0 {
+                return Ok(None);
+            }
+            // No `listen` to be seen: a datagram server, or one whose `listen` is answered by
+            // the filter. When nothing moves any more, the test may judge.
+            if silence.lasts(self.trace.calls_so_far()?, &tasks, self.limits.quiet) {
+                return Ok(None);
+            }
+            if Instant::now() >= next_look {
+                next_look = Instant::now() + overdue.next_look();
+                // A server at rest waits for clients, which come with the test.
+                match self.look(&mut overdue)? {
+                    Some(Failure::Hung { .. }) | None => {}
+                    Some(failure) => return Ok(Some(failure)),
+                }
+            }
+            if deadline.is_over() {
+                let limit_ms = self.limits.start.as_millis() as u64;
+                return Ok(Some(Failure::StartTimeout { limit_ms }));
+            }
+        }
+    }
+
+    pub(super) fn wait_until_over(&mut self) -> Result<Option<Failure>, ReplayFailure> {
+        let mut deadline = Deadline::new(self.limits.run, self.cgroup);
+        let facts = self.job.facts;
+        let usual = facts.is_known().then(|| facts.ready_time());
+        let mut overdue = Overdue::new(usual, self.limits.cpu);
+        let mut kill_at = self.kill_at(Mode::Batch);
+        loop {
+            self.kill_if_due(&mut kill_at)?;
+            let exited = self.state.application_exit;
+            // The end of the first process is told at once; what it left behind is asked for.
+            let pause = if exited.is_some() {
+                QUIET_PROBE
+            } else {
+                overdue.next_look()
+            };
+            let pause = kill_at.map_or(pause, |at| pause.min(left(at)));
+            self.wait(pause.min(deadline.left()))?;
+            if self.state.refused.is_some() {
+                return Ok(None);
+            }
+            if let Some(status) = self.state.application_exit
+                && self.target_is_gone()?
+            {
+                self.require_target()?;
+                let expected = self.job.facts.exit.unwrap_or(status);
+                return Ok((status != expected).then_some(Failure::Died { status }));
+            }
+            if let Some(failure) = self.look(&mut overdue)? {
+                return Ok(Some(failure));
+            }
+            if deadline.is_over() {
+                let limit_ms = self.limits.run.as_millis() as u64;
+                return Ok(Some(Failure::RunTimeout { limit_ms }));
+            }
+        }
+    }
+
+    /// Looks at a replay that may be overdue, and tells whoever waits for its CPU.
+    fn look(&self, overdue: &mut Overdue) -> Result<Option<Failure>, ReplayFailure> {
+        if self.job.pace == Pace::Paper {
+            return Ok(None);
+        }
+        match overdue.look(self.cgroup, self.trace)? {
+            Look::Working => Ok(None),
+            Look::Waiting => {
+                (self.job.on_waiting)();
+                Ok(None)
+            }
+            Look::Failed(failure) => Ok(Some(failure)),
+        }
+    }
+
+    fn target_is_gone(&self) -> Result<bool, ReplayFailure> {
+        Ok(progress::is_empty(&self.cgroup.target())?)
+    }
+
+    /// An application that never ran its target tells nothing.
+    fn require_target(&self) -> Result<(), ReplayFailure> {
+        if self.state.target_execs == 0 && self.state.refused.is_none() {
+            let target = self.job.prepared.target.clone();
+            return Err(ReplayFailure::TargetNeverStarted(target));
+        }
+        Ok(())
+    }
+
+    pub(super) fn test(&mut self) -> Result<Outcome, ReplayFailure> {
+        let pipe = self.test_pipe.take();
+        let command = self.job.prepared.test.clone();
+        self.send(&ToKeeper::Test { command }, pipe, None)?;
+        let mut deadline = Deadline::new(self.limits.test, self.cgroup);
+        // Once the server is gone, a test that goes on waiting will not see it again; it gets
+        // the time that it would have needed.
+        let usual = self.job.facts.test_time();
+        let grace = usual * 2 + Duration::from_millis(100);
+        let mut gone_since: Option<Instant> = None;
+        let known = self.job.facts.is_known();
+        let mut overdue = Overdue::new(known.then_some(usual), self.limits.cpu);
+        let serves = self.serves();
+        let mut kill_at = self.kill_at(Mode::Server);
+        loop {
+            self.kill_if_due(&mut kill_at)?;
+            let mut pause = deadline.left();
+            if let Some(since) = gone_since {
+                pause = pause.min(left(since + grace));
+            }
+            if let Some(at) = kill_at {
+                pause = pause.min(left(at));
+            }
+            self.wait(pause.min(overdue.next_look()))?;
+            if let Some(status) = self.state.test_exit {
+                return Ok(if status.success() {
+                    Outcome::Passed
+                } else {
+                    Outcome::Failed(Failure::Test { status })
+                });
+            }
+            if let Some(status) = self.state.application_exit
+                && serves
+                && self.job.facts.is_known()
+                && self.target_is_gone()?
+            {
+                let since = *gone_since.get_or_insert_with(Instant::now);
+                if since.elapsed() >= grace {
+                    return Ok(Outcome::Failed(Failure::Died { status }));
+                }
+            }
+            if let Some(failure) = self.look(&mut overdue)? {
+                return Ok(Outcome::Failed(failure));
+            }
+            if deadline.is_over() {
+                let limit_ms = self.limits.test.as_millis() as u64;
+                return Ok(Outcome::Failed(Failure::TestTimeout { limit_ms }));
+            }
+        }
+    }
+
+    /// When the application is to be killed, if its phase begins now.
+    fn kill_at(&self, mode: Mode) -> Option<Instant> {
+        match self.job.sabotage {
+            Some(Sabotage::KilledAfter(time)) if self.job.prepared.workload.mode == mode => {
+                Some(Instant::now() + time)
+            }
+            _ => None,
+        }
+    }
+
+    /// Kills the application when its time has come.
+    fn kill_if_due(&self, kill_at: &mut Option<Instant>) -> Result<(), ReplayFailure> {
+        if kill_at.is_some_and(|at| at <= Instant::now()) {
+            *kill_at = None;
+            self.cgroup.kill_target()?;
+        }
+        Ok(())
+    }
+
+    /// As the prototype: a fixed sleep, whatever the application does.
+    pub(super) fn sleep_as_the_paper(&mut self) -> Result<(), ReplayFailure> {
+        let end = Instant::now() + PAPER_SLEEP;
+        while !left(end).is_zero() {
+            self.wait(left(end))?;
+        }
+        Ok(())
+    }
+}
