@@ -54,7 +54,9 @@ pub(super) fn measure<'a>(
     let mut best = solver.solve(&Banned::new())?;
     let mut tried: BTreeSet<Banned> = BTreeSet::new();
     loop {
-        let untried = best.doubtful(edges).find(|banned| !tried.contains(banned));
+        let untried = best
+            .doubtful(edges, &solver.choices)
+            .find(|banned| !tried.contains(banned));
         let Some(banned) = untried else {
             break;
         };
@@ -90,18 +92,42 @@ struct Solved<'a> {
 }
 
 impl Solved<'_> {
-    /// If a fallback must be implemented: the rules that bring fallbacks (it may be one of
-    /// another one's), each with what was banned before.
-    fn doubtful<'e>(&'e self, edges: &'e [Fallback]) -> impl Iterator<Item = Banned> + 'e {
-        let costs = self.new.iter().any(|new| self.implement.contains(new));
-        edges
-            .iter()
-            .filter(move |edge| costs && self.policy.get(&edge.feature) == Some(edge.action))
-            .map(|edge| {
-                let mut banned = self.banned.clone();
-                banned.insert((edge.feature.clone(), edge.action));
-                banned
-            })
+    /// The rules without which less may be left to implement, each with what was banned before:
+    /// those that bring more fallbacks to implement than doing without them costs.
+    fn doubtful<'e>(
+        &'e self,
+        edges: &'e [Fallback],
+        choices: &'e Choices,
+    ) -> impl Iterator<Item = Banned> + 'e {
+        self.policy.iter().filter_map(move |(feature, action)| {
+            let rule = (feature.clone(), action);
+            let brought = self.brought_by(&rule, edges);
+            let mut banned = self.banned.clone();
+            banned.insert(rule);
+            let other = |action: &Action| !banned.contains(&(feature.clone(), *action));
+            let cost = match choices.get(feature) {
+                Some(actions) if actions.iter().any(other) => 0,
+                _ => 1,
+            };
+            (brought > cost).then_some(banned)
+        })
+    }
+
+    /// Fallbacks to implement that a rule brings, or that come instead of those.
+    fn brought_by(&self, rule: &(Feature, Action), edges: &[Fallback]) -> usize {
+        let mut brought: BTreeSet<&Feature> = BTreeSet::new();
+        let mut rules = vec![rule.clone()];
+        while let Some((feature, action)) = rules.pop() {
+            let of_rule = |edge: &&Fallback| (&edge.feature, edge.action) == (&feature, action);
+            for edge in edges.iter().filter(of_rule) {
+                if self.new.contains(&edge.appears) && brought.insert(&edge.appears) {
+                    let action = self.policy.get(&edge.appears);
+                    rules.extend(action.map(|action| (edge.appears.clone(), action)));
+                }
+            }
+        }
+        let implemented = |feature: &&&Feature| self.implement.contains(**feature);
+        brought.iter().filter(implemented).count()
     }
 
     fn joint(self, baseline: &Baseline<'_>) -> Joint {
@@ -211,6 +237,14 @@ impl<'a> Solver<'_, 'a, '_> {
             if let Some(better) = self.extended(&solved, all.collect())? {
                 solved = better;
                 continue;
+            }
+            // All are asked for before any is waited for.
+            for feature in &open {
+                for action in [Action::STUB, Action::Fake] {
+                    let mut policy = solved.policy.clone();
+                    policy.insert(feature.clone(), action);
+                    self.asker.glance(&policy);
+                }
             }
             for feature in open {
                 let mut better = None;
