@@ -1,15 +1,17 @@
-//! How long whole analyses take, with the same tests as the paper's prototype had.
+//! How long whole analyses take, against the way the paper's prototype works, in one run.
 //!
-//! `cargo xtask bench explore`: `loupe analyze --fresh` of `workloads/bench`, by default and
-//! with every feature measured alone. The prototype's figures are of the machine that it was
-//! run on once, so the ratio is only an indication elsewhere.
+//! `cargo xtask bench explore [WORKLOAD...]`: for each of `workloads/bench`, `--paper-mode` (one
+//! replay after the other, each syscall once each way, 0.4 s of sleep before each test, limits
+//! of 4 s), `--exhaustive` with as many replays of each, `--exhaustive` with its confirmations,
+//! and the default; the last also with the joint policy, which the others do not look for.
 
 use std::process::Command;
 
 use loupe_tests::binaries;
 use serde_json::Value;
 
-/// Workload; the prototype's replays and seconds (0.4 s of start-up sleep and 4 s limits).
+/// What the prototype itself took for the same tests, on the machine that it was run on once:
+/// workload, replays, seconds.
 const PROTOTYPE: [(&str, u64, f64); 4] = [
     ("sqlite", 68, 37.0),
     ("memcached", 90, 65.0),
@@ -17,36 +19,74 @@ const PROTOTYPE: [(&str, u64, f64); 4] = [
     ("redis", 88, 225.0),
 ];
 
+const WAYS: [(&str, &[&str]); 5] = [
+    ("--paper-mode", &["--paper-mode"]),
+    (
+        "--exhaustive --replicas 1",
+        &["--exhaustive", "--replicas", "1", "--no-joint"],
+    ),
+    ("--exhaustive", &["--exhaustive", "--no-joint"]),
+    ("default, no joint policy", &["--no-joint"]),
+    ("default, joint policy too", &[]),
+];
+
 fn main() {
     let chosen: Vec<String> = std::env::args()
         .skip(1)
         .filter(|word| !word.starts_with("--"))
         .collect();
-    println!(
-        "{:<12} {:<14} {:>8} {:>10} {:>9} {:>12} {:>7}",
-        "workload", "", "replays", "wall", "required", "prototype", "ratio"
-    );
     for (name, replays, seconds) in PROTOTYPE {
         if !chosen.is_empty() && !chosen.iter().any(|word| word == name) {
             continue;
         }
-        for (label, options) in [("default", &[][..]), ("exhaustive", &["--exhaustive"])] {
-            let analysis = analyze(name, options);
-            let wall = analysis["wall_seconds"].as_f64().expect("a time");
-            let rows = analysis["features"].as_array().expect("a table");
-            let required = rows
-                .iter()
-                .filter(|row| row["verdict"] == "required")
-                .count();
-            println!(
-                "{name:<12} {label:<14} {:>8} {:>10} {required:>9} {:>12} {:>6.1}×",
-                analysis["replays"],
-                format!("{wall:.2} s"),
-                format!("{seconds} s/{replays}"),
-                seconds / wall
-            );
-        }
+        compare(name, replays, seconds);
     }
+}
+
+fn compare(name: &str, replays: u64, seconds: f64) {
+    println!("{name} (the prototype, elsewhere: {replays} replays in {seconds} s)");
+    println!(
+        "  {:<26} {:>7} {:>9} {:>8} {:>12} {:>14} {:>8}",
+        "", "replays", "wall", "required", "of the paper", "of prototype", "verdicts"
+    );
+    let mut paper: Option<(f64, Value)> = None;
+    for (way, options) in WAYS {
+        let analysis = analyze(name, options);
+        let wall = analysis["wall_seconds"].as_f64().expect("a time");
+        let (of_paper, other) = match &paper {
+            None => ("1.0×".to_owned(), String::new()),
+            Some((paper, verdicts)) => (
+                format!("{:.1}×", paper / wall),
+                match differences(verdicts, &analysis) {
+                    0 => "same".to_owned(),
+                    some => format!("{some} differ"),
+                },
+            ),
+        };
+        println!(
+            "  {way:<26} {:>7} {:>9} {:>8} {of_paper:>12} {:>14} {other:>8}",
+            analysis["replays"],
+            format!("{wall:.2} s"),
+            rows(&analysis)
+                .filter(|row| row["verdict"] == "required")
+                .count(),
+            format!("{:.1}×", seconds / wall),
+        );
+        paper.get_or_insert((wall, analysis));
+    }
+}
+
+fn rows(analysis: &Value) -> impl Iterator<Item = &Value> {
+    analysis["features"].as_array().expect("a table").iter()
+}
+
+/// Features on which two analyses disagree.
+fn differences(one: &Value, other: &Value) -> usize {
+    let differs = |row: &&Value| {
+        let there = rows(other).find(|found| found["feature"] == row["feature"]);
+        there.is_some_and(|there| there["verdict"] != row["verdict"])
+    };
+    rows(one).filter(differs).count()
 }
 
 fn analyze(name: &str, options: &[&str]) -> Value {

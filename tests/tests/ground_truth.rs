@@ -12,14 +12,15 @@ use loupe_tests::scene::Scene;
 #[test]
 fn every_verdict_of_the_table_comes_out() {
     require!(Requirement::Replays);
-    check_all("1");
+    check_all(&["--jobs", "1"]);
 }
 
 #[test]
 fn every_verdict_comes_out_in_parallel_on_a_loaded_machine() {
     require!(Requirement::Replays);
     let load = Load::start();
-    check_all("4");
+    // Alone, where the other test lets groups confirm: both must come to the truth.
+    check_all(&["--jobs", "4", "--exhaustive", "--replicas", "2"]);
     drop(load);
 }
 
@@ -32,7 +33,7 @@ fn calls_of_other_abis_are_told_apart() {
         expected.extend([("i386-calls", "i386:20"), ("i386-calls", "i386:39")]);
     }
     for (name, call) in expected {
-        let analysis = analyze(&scene, loupe_tests::ground_truth::victim(name), "1");
+        let analysis = analyze(&scene, loupe_tests::ground_truth::victim(name), &[]);
         let foreign = analysis.foreign();
         assert!(
             foreign.iter().any(|seen| seen == call),
@@ -46,7 +47,7 @@ fn calls_of_other_abis_are_told_apart() {
 fn a_way_around_the_injection_is_warned_of() {
     require!(Requirement::Replays);
     let scene = Scene::new();
-    let analysis = analyze(&scene, loupe_tests::ground_truth::victim("io-uring"), "1");
+    let analysis = analyze(&scene, loupe_tests::ground_truth::victim("io-uring"), &[]);
     assert!(
         analysis.warnings().contains("io_uring"),
         "{}",
@@ -54,23 +55,24 @@ fn a_way_around_the_injection_is_warned_of() {
     );
 }
 
-fn analyze(scene: &Scene, victim: &Victim, jobs: &str) -> Analysis {
+fn analyze(scene: &Scene, victim: &Victim, options: &[&str]) -> Analysis {
     let workload = scene.workload(victim);
     let path = workload.to_str().expect("a plain path");
-    let finished = scene.run(&["analyze", path, "--json", "--jobs", jobs]);
+    let words = [&["analyze", path, "--json", "--no-joint"][..], options].concat();
+    let finished = scene.run(&words);
     // 1: a verdict was not reached; the caller looks which.
     assert!(matches!(finished.code(), Some(0 | 1)), "{finished:#?}");
     Analysis::new(finished.json())
 }
 
-fn check_all(jobs: &str) {
+fn check_all(options: &[&str]) {
     let scene = Scene::new();
     let mut wrong = Vec::new();
     for victim in VICTIMS {
         if victim.needs == Need::I386 && !all_present(victim.name, &[Requirement::I386]) {
             continue;
         }
-        let analysis = analyze(&scene, victim, jobs);
+        let analysis = analyze(&scene, victim, options);
         for undecided in analysis.undecided() {
             let known = victim.rows.iter().find(|row| row.syscall == undecided);
             if known.is_none_or(|row| row.truth != Truth::Unknowable) {

@@ -76,7 +76,12 @@ fn replays_that_mostly_wait_run_beside_each_other() {
         "{}",
         analysis.number("jobs")
     );
-    let alone = analyze(&scene, &path, &["--no-joint", "--fresh", "--jobs", "1", "--replicas", "1"], 0);
+    let alone = analyze(
+        &scene,
+        &path,
+        &["--no-joint", "--fresh", "--jobs", "1", "--replicas", "1"],
+        0,
+    );
     assert_eq!(alone.number("jobs"), 1);
     for row in alone.0["features"].as_array().expect("a table") {
         let name = row["feature"].as_str().expect("a name");

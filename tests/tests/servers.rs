@@ -55,7 +55,28 @@ fn check(name: &str, required: &[&str], tolerates: &[&str]) {
             }
         }
     }
+    agrees_with_every_feature_alone(&scene, path, &analysis);
     scene.assert_nothing_left();
+}
+
+/// Whatever is confirmed together must come out as it does alone. What was not decided, by one
+/// or the other, is not compared.
+fn agrees_with_every_feature_alone(scene: &Scene, path: &str, analysis: &Analysis) {
+    let words = ["analyze", path, "--json", "--replicas", "2"];
+    let words = [&words[..], &["--exhaustive", "--no-joint"]].concat();
+    let alone = Analysis::new(scene.run(&words).json());
+    let decided = |verdict: &&str| !["undecided", "not-exercised"].contains(verdict);
+    let rows = alone.0["features"].as_array().expect("a table");
+    let mut other = Vec::new();
+    for row in rows {
+        let name = row["feature"].as_str().expect("a name");
+        let here = analysis.verdict(name).filter(decided);
+        let there = row["verdict"].as_str().filter(decided);
+        if here.is_some() && there.is_some() && here != there {
+            other.push(format!("{name}: {here:?}, alone {there:?}: {row}"));
+        }
+    }
+    assert!(other.is_empty(), "{other:#?}");
 }
 
 #[test]

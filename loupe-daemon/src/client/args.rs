@@ -179,8 +179,8 @@ pub struct Analyze {
     #[arg(long, value_name = "N", value_parser = at_least_one::<u32>)]
     pub replicas: Option<u32>,
 
-    /// Measure every syscall alone, both ways, instead of many at once where most of them
-    /// probably work
+    /// Let every replica be of one syscall alone, instead of confirming together what passed
+    /// alone
     #[arg(long)]
     pub exhaustive: bool,
 

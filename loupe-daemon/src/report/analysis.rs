@@ -156,7 +156,7 @@ fn passes(trial: &Trial) -> Cell {
 pub(super) fn basis(basis: &Basis) -> String {
     match basis {
         Basis::Measured => "measured".to_owned(),
-        Basis::Implied { replay } => format!("by #{replay}"),
+        Basis::Implied { replay } => format!("measured + #{replay}"),
     }
 }
 

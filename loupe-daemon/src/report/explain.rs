@@ -97,7 +97,7 @@ fn verdict(page: &mut Page, explanation: &Explanation) {
         "{runs}; {}; analysis {}.",
         match &explanation.basis {
             Basis::Measured => "measured".to_owned(),
-            Basis::Implied { replay } => format!("implied by replay #{replay}"),
+            Basis::Implied { replay } => format!("measured alone once, confirmed with others by replay #{replay}"),
         },
         explanation.analysis
     );

@@ -64,6 +64,7 @@ pub fn packages(purpose: Purpose) -> Vec<Package> {
             Package::program("python3-minimal", "python3"),
             Package::program("strace", "strace"),
             Package::program("procps", "ps"),
+            Package::program("iproute2", "ip"),
         ],
     }
 }
