@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::errno::Errno;
 use crate::feature::Feature;
+use crate::impact::{Comparison, Impact};
 use crate::policy::{Action, Policy};
 use crate::verdict::Verdict;
 
@@ -44,6 +45,9 @@ pub struct Trial {
     /// What the counts above are: replays of this feature alone, or of a group.
     #[serde(default)]
     pub basis: Basis,
+    /// What it costs. Absent if it was not asked for, or does not work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub impact: Option<Impact>,
 }
 
 /// What a verdict rests on.
@@ -168,6 +172,9 @@ pub struct Analysis {
     pub joint: Option<Joint>,
     #[serde(default)]
     pub conflicts: Vec<Conflict>,
+    /// What the impacts of the trials were compared with. Absent if it was not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub impact: Option<Comparison>,
     /// Sorted by feature, action and what appears.
     #[serde(default)]
     pub fallbacks: Vec<Fallback>,
@@ -232,6 +239,7 @@ mod tests {
                 ..Joint::default()
             }),
             conflicts: Vec::new(),
+            impact: None,
             fallbacks: Vec::new(),
             foreign: Vec::new(),
             warnings: Vec::new(),
@@ -267,6 +275,12 @@ mod tests {
         without.joint = None;
         let json = serde_json::to_value(without).expect("serializable");
         assert_eq!(json["joint"], Value::Null);
+    }
+
+    #[test]
+    fn without_impacts_nothing_of_them_is_in_the_json() {
+        let json = serde_json::to_string(&analysis()).expect("serializable");
+        assert!(!json.contains("impact"), "{json}");
     }
 
     #[test]

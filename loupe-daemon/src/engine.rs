@@ -44,6 +44,8 @@ pub struct AnalyzeOptions {
     pub strict: bool,
     /// Leave out the joint policy.
     pub no_joint: bool,
+    /// Measure what leaving each feature out costs, where that works, by so many replays each.
+    pub impact: Option<u32>,
 }
 
 /// Called with every step of a running analysis; must not block.

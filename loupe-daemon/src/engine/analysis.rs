@@ -13,12 +13,17 @@ use super::slots::{Slot, Slots};
 use super::{
     AnalyzeError, AnalyzeOptions, Engine, EngineError, Identity, ProgressSink, fingerprint,
 };
-use crate::explore::{self, ExploreOptions, Recorded, ReplayError, Replayer, Request, Subject};
+use crate::explore::{
+    self, ExploreOptions, ImpactOptions, Recorded, ReplayError, Replayer, Request, Subject,
+};
 use crate::launcher::Launcher;
 use crate::lock;
 use crate::replay::{BaselineFacts, Cancel, Job, Mode, Prepared, ReplayFailure, Runner, Workload};
 use crate::store::{AnalysisRun, Store};
 use crate::tracer::Tracer;
+
+/// Replays of each way whose impact is measured.
+const MOST_MEASURED: u32 = 1000;
 
 impl Engine {
     /// Analyses a workload. When `cancel` fires, everything of the running replays is gone
@@ -54,6 +59,7 @@ impl Engine {
             slots: Slots::new(jobs, &cpus),
             facts: Mutex::default(),
             test_checked: Mutex::new(false),
+            sample: options.impact.is_some(),
             stop: stop.clone(),
         }));
         // Also when the caller drops this future: the replays' threads must not go on.
@@ -71,6 +77,10 @@ impl Engine {
             errnos: options.errnos,
             strict: options.strict,
             joint: !options.no_joint,
+            impact: options.impact.map(|replays| ImpactOptions {
+                replays: replays.clamp(2, MOST_MEASURED),
+                jobs: jobs.min(cpus.len()),
+            }),
         };
         let on_progress = move |step| progress(step);
         let explored = explore::analyze(&recording, &subject, &explore_options, &on_progress);
@@ -128,6 +138,8 @@ struct Shared {
     facts: Mutex<BaselineFacts>,
     /// Whether the test was seen to fail without the application.
     test_checked: Mutex<bool>,
+    /// Memory and descriptors are wanted.
+    sample: bool,
     stop: Cancel,
 }
 
@@ -213,6 +225,7 @@ impl Shared {
             cpu: Some(slot.cpu),
             cancel: &self.stop,
             start_application,
+            sample: self.sample,
             on_waiting: &|| slot.give_up(),
         })
     }

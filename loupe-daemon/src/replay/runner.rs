@@ -88,6 +88,8 @@ pub struct Job<'a> {
     pub cancel: &'a Cancel,
     /// Whether the application is started at all; without it the test should fail.
     pub start_application: bool,
+    /// Look at what the application holds when its test is over: memory, descriptors.
+    pub sample: bool,
     /// Called, once or more, when the replay is overdue and waits without computing.
     pub on_waiting: &'a (dyn Fn() + Sync),
 }

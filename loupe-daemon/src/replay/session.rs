@@ -15,6 +15,7 @@ use nix::sys::time::TimeSpec;
 
 use super::deadline::Deadline;
 use super::facts::TimeLimits;
+use super::holdings::Holdings;
 use super::output::Output;
 use super::overdue::{Look, Overdue};
 use super::progress::{self, Tasks};
@@ -61,6 +62,8 @@ struct State {
     application_exit: Option<ExitStatus>,
     test_exit: Option<ExitStatus>,
     usage: Option<Usage>,
+    /// Once the test is over.
+    holdings: Option<Holdings>,
     /// Everything was told to end.
     ending: bool,
 }
@@ -110,20 +113,31 @@ impl<'a> Session<'a> {
             },
             None => outcome,
         };
-        let server = self.job.prepared.workload.mode == Mode::Server;
+        let workload = &self.job.prepared.workload;
+        let server = workload.mode == Mode::Server;
+        let test_output = self.test_output.into_tail();
+        let metric = workload.metric.as_ref();
+        let metric = metric.and_then(|metric| metric.find(&test_output.tail));
+        let mut usage = self.state.usage.unwrap_or_default();
+        let holdings = self.state.holdings.unwrap_or_default();
+        usage.peak_memory_kib = match workload.mode {
+            Mode::Server => holdings.peak_memory_kib,
+            Mode::Batch => Some(usage.max_rss_kib).filter(|kib| *kib > 0),
+        };
+        usage.descriptors = holdings.descriptors;
         Ok(Replay {
             policy: self.job.policy.clone(),
             outcome,
             application_exit: self.state.application_exit,
             test_exit: self.state.test_exit,
             application_output: self.application_output.into_tail(),
-            test_output: self.test_output.into_tail(),
+            test_output,
             trace: Trace::default(),
             injections: BTreeMap::new(),
             target_execs: self.state.target_execs,
             timing,
-            usage: self.state.usage.unwrap_or_default(),
-            metric: None,
+            usage,
+            metric,
             listened: (server && self.job.start_application).then_some(self.state.listened),
         })
     }
@@ -147,6 +161,11 @@ impl<'a> Session<'a> {
         let testing = Instant::now();
         let outcome = self.test()?;
         timing.test_us = micros(testing.elapsed());
+        if self.job.sample && self.job.start_application {
+            // The one moment that every replay has, and at which a server has done the same
+            // work as any other time: the test is over, and nobody has asked it to end.
+            self.state.holdings = Some(Holdings::of(&self.cgroup.target())?);
+        }
         Ok(outcome)
     }
 

@@ -32,6 +32,7 @@ pub async fn run(global: &Global, args: &Analyze) -> Result<Ending, Failure> {
         errnos: args.errnos,
         strict: args.strict,
         no_joint: args.no_joint,
+        impact: args.impact,
     };
     let need = if args.detach {
         Need::Daemon
