@@ -85,6 +85,27 @@ pub struct FeatureVerdict {
     pub error_bound: Option<f64>,
 }
 
+impl FeatureVerdict {
+    /// Every way that was tried to leave it out alone, with what that showed.
+    pub fn trials(&self) -> impl Iterator<Item = (Action, &Trial)> {
+        let errnos = self.errnos.iter();
+        [(Action::STUB, &self.stub), (Action::Fake, &self.fake)]
+            .into_iter()
+            .chain(errnos.map(|(errno, trial)| (Action::Stub(*errno), trial)))
+    }
+
+    /// As [`FeatureVerdict::trials`].
+    pub fn trials_mut(&mut self) -> impl Iterator<Item = (Action, &mut Trial)> {
+        let errnos = self.errnos.iter_mut();
+        [
+            (Action::STUB, &mut self.stub),
+            (Action::Fake, &mut self.fake),
+        ]
+        .into_iter()
+        .chain(errnos.map(|(errno, trial)| (Action::Stub(*errno), trial)))
+    }
+}
+
 /// The application's plan B: without one feature it uses another, which it did not use before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fallback {

@@ -50,6 +50,7 @@ fn main() {
                     cpu,
                     cancel: &cancel,
                     start_application: true,
+                    sample: false,
                     on_waiting: &|| (),
                 })
                 .expect("the replay runs");

@@ -7,9 +7,8 @@
 //! That the rounds have this in common is not used; it makes the test say less, never more.
 
 use loupe_common::analysis::{FeatureVerdict, Trial};
-use loupe_common::feature::Feature;
 use loupe_common::impact::{Comparison, Effect, Impact, Quantity};
-use loupe_common::policy::{Action, Policy};
+use loupe_common::policy::Policy;
 
 use super::ImpactOptions;
 use super::ledger::{Asker, Stop};
@@ -42,11 +41,12 @@ pub(super) fn measure(
     let mut waits = baseline.is_none();
     let mut ways: Vec<(&mut Trial, Vec<&Run>)> = Vec::new();
     for row in features {
-        for (feature, action, trial) in ways_of(row) {
+        let feature = row.feature.clone();
+        for (action, trial) in row.trials_mut() {
             if trial.works != Some(true) {
                 continue;
             }
-            match asker.measure(&Policy::single(feature, action), runs, 1) {
+            match asker.measure(&Policy::single(feature.clone(), action), runs, 1) {
                 Some(runs) => ways.push((trial, runs)),
                 None => waits = true,
             }
@@ -72,15 +72,6 @@ pub(super) fn measure(
         comparisons,
         level: LEVEL,
     })
-}
-
-fn ways_of(row: &mut FeatureVerdict) -> impl Iterator<Item = (Feature, Action, &mut Trial)> {
-    let feature = row.feature.clone();
-    let usual = [(Action::STUB, &mut row.stub), (Action::Fake, &mut row.fake)];
-    let errnos = row.errnos.iter_mut();
-    let errnos = errnos.map(|(errno, trial)| (Action::Stub(*errno), trial));
-    let all = usual.into_iter().chain(errnos);
-    all.map(move |(action, trial)| (feature.clone(), action, trial))
 }
 
 /// One quantity; `None` where it is not known of at least two replays on each side. The p-value

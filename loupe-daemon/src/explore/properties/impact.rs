@@ -21,14 +21,11 @@ fn measuring(jobs: usize, replays: u32) -> ExploreOptions {
 
 /// Every effect with the way that it is of.
 fn effects(analysis: &Analysis) -> impl Iterator<Item = (&Feature, Action, &Effect)> {
-    analysis.features.iter().flat_map(|row| {
-        [(Action::STUB, &row.stub), (Action::Fake, &row.fake)]
-            .into_iter()
-            .flat_map(|(action, trial)| trial.impact.iter().map(move |impact| (action, impact)))
-            .flat_map(move |(action, impact)| {
-                let effects = impact.effects.iter();
-                effects.map(move |effect| (&row.feature, action, effect))
-            })
+    let rows = analysis.features.iter();
+    let trials = rows.flat_map(|row| row.trials().map(move |trial| (&row.feature, trial)));
+    trials.flat_map(|(feature, (action, trial))| {
+        let effects = trial.impact.iter().flat_map(|impact| &impact.effects);
+        effects.map(move |effect| (feature, action, effect))
     })
 }
 
