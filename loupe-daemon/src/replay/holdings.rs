@@ -4,6 +4,9 @@
 use std::fs;
 use std::path::Path;
 
+use loupe_common::replay::Usage;
+
+use super::workload::Mode;
 use crate::cgroup::{self, CgroupError};
 
 /// Of all processes together. Absent where no process could be asked, which is not zero.
@@ -31,6 +34,19 @@ impl Holdings {
             }
         }
         Ok(holdings)
+    }
+
+    /// A batch application holds nothing any more when its test is over; what is known of it is
+    /// the largest of its processes.
+    pub fn note(&self, usage: &mut Usage, mode: Mode) {
+        usage.peak_memory_kib = match mode {
+            Mode::Server => self.peak_memory_kib,
+            Mode::Batch => Some(usage.max_rss_kib).filter(|kib| *kib > 0),
+        };
+        usage.descriptors = match mode {
+            Mode::Server => self.descriptors,
+            Mode::Batch => None,
+        };
     }
 }
 

@@ -119,12 +119,9 @@ impl<'a> Session<'a> {
         let metric = workload.metric.as_ref();
         let metric = metric.and_then(|metric| metric.find(&test_output.tail));
         let mut usage = self.state.usage.unwrap_or_default();
-        let holdings = self.state.holdings.unwrap_or_default();
-        usage.peak_memory_kib = match workload.mode {
-            Mode::Server => holdings.peak_memory_kib,
-            Mode::Batch => Some(usage.max_rss_kib).filter(|kib| *kib > 0),
-        };
-        usage.descriptors = holdings.descriptors;
+        if let Some(holdings) = self.state.holdings {
+            holdings.note(&mut usage, workload.mode);
+        }
         Ok(Replay {
             policy: self.job.policy.clone(),
             outcome,
