@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::errno::Errno;
 use crate::feature::Feature;
+use crate::impact::{Comparison, Impact};
 use crate::policy::{Action, Policy};
 use crate::verdict::Verdict;
 
@@ -56,6 +57,9 @@ pub struct Trial {
     /// What the counts above are: replays of this feature alone, or of a group.
     #[serde(default)]
     pub basis: Basis,
+    /// What it costs. Absent if it was not asked for, or does not work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub impact: Option<Impact>,
 }
 
 /// What a verdict rests on.
@@ -91,6 +95,27 @@ pub struct FeatureVerdict {
     /// If decided: the chance that the verdict is wrong is at most this (both ways together).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_bound: Option<f64>,
+}
+
+impl FeatureVerdict {
+    /// Every way that was tried to leave it out alone, with what that showed.
+    pub fn trials(&self) -> impl Iterator<Item = (Action, &Trial)> {
+        let errnos = self.errnos.iter();
+        [(Action::STUB, &self.stub), (Action::Fake, &self.fake)]
+            .into_iter()
+            .chain(errnos.map(|(errno, trial)| (Action::Stub(*errno), trial)))
+    }
+
+    /// As [`FeatureVerdict::trials`].
+    pub fn trials_mut(&mut self) -> impl Iterator<Item = (Action, &mut Trial)> {
+        let errnos = self.errnos.iter_mut();
+        [
+            (Action::STUB, &mut self.stub),
+            (Action::Fake, &mut self.fake),
+        ]
+        .into_iter()
+        .chain(errnos.map(|(errno, trial)| (Action::Stub(*errno), trial)))
+    }
 }
 
 /// The application's plan B: without one feature it uses another, which it did not use before.
@@ -183,6 +208,9 @@ pub struct Analysis {
     pub joint: Option<Joint>,
     #[serde(default)]
     pub conflicts: Vec<Conflict>,
+    /// What the impacts of the trials were compared with. Absent if it was not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub impact: Option<Comparison>,
     /// Sorted by feature, action and what appears.
     #[serde(default)]
     pub fallbacks: Vec<Fallback>,
@@ -250,10 +278,12 @@ mod tests {
                 ..Joint::default()
             }),
             conflicts: Vec::new(),
+            impact: None,
             fallbacks: Vec::new(),
             foreign: Vec::new(),
             warnings: Vec::new(),
             lost_events: 0,
+            ..Analysis::default()
         }
     }
 
@@ -285,6 +315,12 @@ mod tests {
         without.joint = None;
         let json = serde_json::to_value(without).expect("serializable");
         assert_eq!(json["joint"], Value::Null);
+    }
+
+    #[test]
+    fn without_impacts_nothing_of_them_is_in_the_json() {
+        let json = serde_json::to_string(&analysis()).expect("serializable");
+        assert!(!json.contains("impact"), "{json}");
     }
 
     #[test]

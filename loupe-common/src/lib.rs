@@ -18,6 +18,8 @@ pub mod errno;
 #[cfg(feature = "user")]
 pub mod feature;
 #[cfg(feature = "user")]
+pub mod impact;
+#[cfg(feature = "user")]
 pub mod policy;
 #[cfg(feature = "user")]
 pub mod progress;

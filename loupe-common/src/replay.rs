@@ -153,8 +153,17 @@ pub struct Usage {
     /// CPU time of everything in the sandbox, the test and the sandbox's making included.
     #[serde(default)]
     pub total_cpu_us: u64,
-    /// The largest resident set of any one process of the tree, in KiB.
+    /// The largest resident set of any one process of the command, as far as its processes
+    /// waited for each other, in KiB. What Loupe itself needs to start one is the least.
     pub max_rss_kib: u64,
+    /// Of a server: the peak resident sets of the target's processes when the test was over,
+    /// added up, in KiB. Of a batch application: the largest, as above. Absent: not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_memory_kib: Option<u64>,
+    /// Of a server: descriptors that the target's processes had open when the test was over.
+    /// Absent: not looked at, or no process was left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub descriptors: Option<u64>,
 }
 
 /// One run of the workload under one policy.

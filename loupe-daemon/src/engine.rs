@@ -52,6 +52,8 @@ pub struct AnalyzeOptions {
     pub check_test: bool,
     /// Work as the paper's prototype does, to compare with it.
     pub paper_mode: bool,
+    /// Measure what leaving each feature out costs, where that works, by so many replays each.
+    pub impact: Option<u32>,
 }
 
 /// Called with every step of a running analysis; must not block.

@@ -9,6 +9,7 @@ mod confidence;
 mod errnos;
 mod fallbacks;
 mod group;
+mod impact;
 mod joint;
 mod ledger;
 pub mod priors;
@@ -19,6 +20,7 @@ mod scheduler;
 #[cfg(test)]
 mod simulated;
 mod single;
+mod statistics;
 mod suspicion;
 mod tally;
 
@@ -106,6 +108,17 @@ pub struct ExploreOptions {
     pub strict: bool,
     /// Find out, too, what can be left out all at once.
     pub joint: bool,
+    /// Find out, too, what each way that works costs in speed and resources.
+    pub impact: Option<ImpactOptions>,
+}
+
+/// How costs are measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImpactOptions {
+    /// Replays of each way; the baseline, which every one is compared with, gets twice as many.
+    pub replays: u32,
+    /// Of these, so many at a time: not more than there are CPUs.
+    pub jobs: usize,
 }
 
 impl Default for ExploreOptions {
@@ -119,6 +132,7 @@ impl Default for ExploreOptions {
             errnos: false,
             strict: false,
             joint: true,
+            impact: None,
         }
     }
 }

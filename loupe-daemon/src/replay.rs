@@ -4,7 +4,9 @@
 
 mod deadline;
 mod facts;
+mod holdings;
 mod judge;
+mod metric;
 mod output;
 mod overdue;
 mod prepared;
@@ -17,6 +19,7 @@ mod workload;
 
 pub use facts::{BaselineFacts, TimeLimits};
 pub use judge::injections;
+pub use metric::Metric;
 pub use prepared::{PrepareError, Prepared, find_program};
 pub use rights::with_rights_of;
 pub use runner::{Cancel, Job, Pace, ReplayFailure, Runner, Sabotage, clear, run_name};

@@ -8,6 +8,7 @@ mod analysis;
 pub mod difference;
 mod explain;
 mod explanation;
+mod impact;
 mod joint;
 pub(crate) mod layout;
 mod list;

@@ -51,6 +51,7 @@ fn main() {
                     cancel: &cancel,
                     sabotage: None,
                     pace: Pace::Events,
+                    sample: false,
                     on_waiting: &|| (),
                 })
                 .expect("the replay runs");

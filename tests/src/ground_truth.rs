@@ -295,6 +295,19 @@ pub const VICTIMS: &[Victim] = &[
             rows![personality SYS_personality Any, setsid SYS_setsid Any],
         )
     },
+    // costs
+    server(
+        "serve-at-a-cost",
+        // The loader gives up where it cannot close a library's file.
+        rows![
+            close SYS_close Fake,
+            munmap SYS_munmap Any,
+            getpriority SYS_getpriority Any,
+            getitimer SYS_getitimer Any,
+            umask SYS_umask Any,
+            shutdown SYS_shutdown Fake,
+        ],
+    ),
     server("serve-call-at-stop", rows![listen SYS_listen Required]),
 ];
 

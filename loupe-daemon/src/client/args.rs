@@ -211,6 +211,12 @@ pub struct Analyze {
     #[arg(long, conflicts_with_all = ["jobs", "replicas", "confidence", "exhaustive"])]
     pub paper_mode: bool,
 
+    /// Measure what each syscall costs to do without: speed (the workload file's `metric`), CPU
+    /// time, memory, descriptors; by so many replays of each way that works [default: 10]
+    #[arg(long, value_name = "REPLAYS", num_args = 0..=1, require_equals = true,
+          default_missing_value = "10", value_parser = clap::value_parser!(u32).range(2..=1000))]
+    pub impact: Option<u32>,
+
     /// Forget the replays of an interrupted analysis and begin anew
     #[arg(long)]
     pub fresh: bool,

@@ -8,15 +8,18 @@ use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
 use tokio_util::sync::CancellationToken;
 
-use super::recording::{Recording, Shared};
+use super::recording::{How, Recording, Shared};
 use super::slots::Slots;
 use super::{
     AnalyzeError, AnalyzeOptions, Engine, EngineError, Identity, ProgressSink, fingerprint,
     parallel, test_check,
 };
-use crate::explore::{self, ExploreOptions, Subject};
+use crate::explore::{self, ExploreOptions, ImpactOptions, Subject};
 use crate::replay::{Cancel, Pace, Prepared, Workload};
 use crate::store::Store;
+
+/// Replays of each way whose impact is measured.
+const MOST_MEASURED: u32 = 1000;
 
 impl Engine {
     /// Analyses a workload. When `cancel` fires, everything of the running replays is gone
@@ -41,12 +44,15 @@ impl Engine {
             what: "eventfd",
             source,
         })?;
-        let pace = match options.paper_mode {
-            true => Pace::Paper,
-            false => Pace::Events,
+        let how = How {
+            pace: match options.paper_mode {
+                true => Pace::Paper,
+                false => Pace::Events,
+            },
+            sample: options.impact.is_some(),
         };
         let launcher = Arc::clone(&self.launcher);
-        let shared = Shared::new(store, run, prepared, launcher, tracer, stop.clone(), pace);
+        let shared = Shared::new(store, run, prepared, launcher, tracer, stop.clone(), how);
         let recording = Recording(Arc::new(shared));
         // Also when the caller drops this future: the replays' threads must not go on.
         let _stop_on_drop = StopOnDrop(stop.clone());
@@ -99,7 +105,7 @@ async fn measure(
         application: workload.application.clone(),
         workload: workload.workload.clone(),
     };
-    let explore_options = explore_options(options, workload, jobs);
+    let explore_options = explore_options(options, workload, jobs, cpus.len());
     let on_progress = |step| progress(step);
     let mut analysis =
         explore::analyze(recording, &subject, &explore_options, &on_progress).await?;
@@ -109,7 +115,12 @@ async fn measure(
     Ok(analysis)
 }
 
-fn explore_options(options: &AnalyzeOptions, workload: &Workload, jobs: usize) -> ExploreOptions {
+fn explore_options(
+    options: &AnalyzeOptions,
+    workload: &Workload,
+    jobs: usize,
+    cpus: usize,
+) -> ExploreOptions {
     let replicas = options.replicas.unwrap_or(workload.replica_count());
     let usual = ExploreOptions {
         jobs,
@@ -120,6 +131,10 @@ fn explore_options(options: &AnalyzeOptions, workload: &Workload, jobs: usize) -
         errnos: options.errnos,
         strict: options.strict,
         joint: !options.no_joint,
+        impact: options.impact.map(|replays| ImpactOptions {
+            replays: replays.clamp(2, MOST_MEASURED),
+            jobs: jobs.min(cpus),
+        }),
     };
     match options.paper_mode {
         false => usual,

@@ -17,6 +17,14 @@ use crate::replay::{
 use crate::store::{AnalysisRun, Store};
 use crate::tracer::Tracer;
 
+/// What all replays of an analysis have in common beside the workload.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct How {
+    pub pace: Pace,
+    /// Memory and descriptors are wanted.
+    pub sample: bool,
+}
+
 /// A replayer that remembers: what the database has is not run again.
 pub struct Recording(pub Arc<Shared>);
 
@@ -35,7 +43,7 @@ pub struct Shared {
     /// Whether the test was seen to fail without the application.
     test_checked: Mutex<bool>,
     stop: Cancel,
-    pace: Pace,
+    how: How,
 }
 
 impl Replayer for Recording {
@@ -68,7 +76,7 @@ impl Shared {
         launcher: Arc<Launcher>,
         tracer: Tracer,
         stop: Cancel,
-        pace: Pace,
+        how: How,
     ) -> Shared {
         Shared {
             store: Arc::clone(store),
@@ -82,7 +90,7 @@ impl Shared {
             own: Mutex::default(),
             test_checked: Mutex::new(false),
             stop,
-            pace,
+            how,
         }
     }
 
@@ -178,7 +186,8 @@ impl Shared {
             cpu: Some(slot.cpu),
             cancel: &self.stop,
             sabotage,
-            pace: self.pace,
+            pace: self.how.pace,
+            sample: self.how.sample,
             on_waiting: &|| slot.give_up(),
         })
     }

@@ -33,7 +33,7 @@ impl Slots {
         // Nobody closes the semaphore.
         let permit = self.permits.acquire().await;
         permit.into_iter().for_each(SemaphorePermit::forget);
-        let cpu = lock(&self.cpus).pop().unwrap_or_default();
+        let cpu = idlest(&mut lock(&self.cpus)).unwrap_or_default();
         Slot {
             slots: Arc::clone(self),
             cpu,
@@ -49,6 +49,14 @@ impl Slots {
     pub async fn changed(&self) {
         self.changed.notified().await;
     }
+}
+
+/// Takes the CPU of which most slots are free, so that where there are several of each, no CPU
+/// computes for two replays while another does nothing.
+fn idlest(free: &mut Vec<usize>) -> Option<usize> {
+    let slots_of = |cpu: usize| free.iter().filter(|other| **other == cpu).count();
+    let best = (0..free.len()).max_by_key(|index| slots_of(free[*index]))?;
+    Some(free.swap_remove(best))
 }
 
 /// The right to compute on one CPU, until it is dropped or given up.
@@ -89,6 +97,15 @@ mod tests {
     use futures::FutureExt;
 
     use super::*;
+
+    #[test]
+    fn no_cpu_gets_two_replays_while_another_has_none() {
+        let mut free = vec![0, 0, 1, 1, 1];
+        let taken: Vec<usize> = std::iter::from_fn(|| idlest(&mut free)).collect();
+        assert_eq!(taken[0], 1);
+        assert_eq!(taken[1..3].iter().sum::<usize>(), 1);
+        assert_eq!(taken.len(), 5);
+    }
 
     #[tokio::test]
     async fn a_replay_that_waits_makes_room_for_another() {

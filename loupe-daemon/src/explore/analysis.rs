@@ -1,7 +1,7 @@
 //! The analysis as a plain function of the finished replays: its parts in their order, and the
 //! result put together.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use loupe_common::analysis::{Analysis, FeatureVerdict, SCHEMA};
 use loupe_common::feature::Feature;
@@ -13,7 +13,7 @@ use super::baseline::{self, Baseline};
 use super::ledger::{Asker, Stop};
 use super::run::Run;
 use super::tally::Vote;
-use super::{ExploreOptions, Subject, confidence, errnos, fallbacks, joint, single};
+use super::{ExploreOptions, Subject, confidence, errnos, fallbacks, impact, joint, single};
 
 /// The whole analysis, or what it waits for. The wall time is left 0: it is not the business
 /// of a pure function.
@@ -36,6 +36,10 @@ pub(super) fn analysis(
     } else {
         (None, Vec::new())
     };
+    let impact = match options.impact {
+        Some(impact) => Some(impact::measure(asker, impact, &mut features)?),
+        None => None,
+    };
     let all: Vec<&Run> = asker.all().collect();
     let foreign = foreign(&all);
     Ok(Analysis {
@@ -50,10 +54,17 @@ pub(super) fn analysis(
         baseline_failures: baseline.test.baseline_failures,
         flake_rate: confidence::rate(baseline.test.baseline_failures, baseline.test.baseline_runs),
         confidence: options.confidence,
-        warnings: warnings(&features, options, &foreign, &all),
+        warnings: warnings(
+            &features,
+            options,
+            &foreign,
+            &all,
+            &asker.failed_measuring(),
+        ),
         features,
         joint,
         conflicts,
+        impact,
         fallbacks,
         foreign,
         lost_events: all.iter().map(|run| run.lost).sum(),
@@ -96,6 +107,7 @@ fn warnings(
     options: &ExploreOptions,
     foreign: &[ForeignCall],
     all: &[&Run],
+    failures: &BTreeMap<&Policy, usize>,
 ) -> Vec<String> {
     let mut warnings = Vec::new();
     let undecided = features
@@ -150,6 +162,12 @@ fn warnings(
         .filter(|run| run.vote == Vote::Stray)
         .map(|run| &run.policy)
         .collect();
+    warnings.extend(failures.iter().map(|(policy, failures)| {
+        format!(
+            "{failures} of the replays that were to measure the impact of `{policy}` failed, \
+             although it works otherwise: the workload may be flaky"
+        )
+    }));
     for policy in strays {
         warnings.push(format!(
             "a replay of `{policy}` failed although nothing had been injected yet: it counts \

@@ -19,14 +19,21 @@ use super::{ExploreError, Request};
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     trials: BTreeMap<Policy, Vec<Option<Run>>>,
+    /// Of each policy whose cost is measured: its first replica for that. Those before it
+    /// decided something, and nothing after it does.
+    measured_from: BTreeMap<Policy, usize>,
     pub running: u64,
     pub done: u64,
 }
 
 impl Ledger {
     /// The next replica of this policy, now running.
-    pub fn start(&mut self, policy: &Policy) -> Request {
+    pub fn start(&mut self, policy: &Policy, purpose: Purpose) -> Request {
         let replicas = self.trials.entry(policy.clone()).or_default();
+        if purpose == Purpose::Measure {
+            let first = self.measured_from.entry(policy.clone());
+            first.or_insert(replicas.len());
+        }
         let replica = count(replicas.len());
         replicas.push(None);
         self.running += 1;
@@ -56,10 +63,29 @@ impl Ledger {
         self.done += 1;
     }
 
+    /// Those that decide.
     fn replicas(&self, policy: &Policy) -> &[Option<Run>] {
-        self.trials.get(policy).map_or(&[], Vec::as_slice)
+        self.split(policy).0
+    }
+
+    /// Those that decide, and those that are measured.
+    fn split(&self, policy: &Policy) -> (&[Option<Run>], &[Option<Run>]) {
+        let all = self.trials.get(policy).map_or(&[][..], Vec::as_slice);
+        all.split_at(*self.measured_from.get(policy).unwrap_or(&all.len()))
     }
 }
+
+/// What a replay is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To find out whether its policy works.
+    Decide,
+    /// To find out what its policy costs, which is known to work.
+    Measure,
+}
+
+/// Of replicas that are measured, so many are run again because they could not be used.
+const REPEATED: u32 = 3;
 
 /// A policy that the analysis waits for.
 #[derive(Clone, Debug)]
@@ -71,8 +97,11 @@ pub(super) struct Want {
     pub left: u32,
     /// It has failed before: likely to be slow again, so better not left to the end.
     pub failing: bool,
-    /// Replicas that have been started.
+    /// Replicas that have been started, for this purpose.
     pub started: u32,
+    pub purpose: Purpose,
+    /// So many replicas are run before any other policy gets its next.
+    pub share: u32,
 }
 
 /// Why the analysis did not come to its end.
@@ -187,6 +216,33 @@ impl<'a> Asker<'a> {
         self.ask(policy, rule)
     }
 
+    /// So many passing replicas of a policy that works, run for their cost alone and beside
+    /// others like them; `None` when more are needed, and then they are asked for. Fewer come
+    /// back if too many did not pass, or never called what is left out.
+    pub fn measure(&mut self, policy: &Policy, wanted: u32, share: u32) -> Option<Vec<&'a Run>> {
+        let (_, replicas) = self.ledger.split(policy);
+        let finished = replicas.iter().flatten();
+        let good: Vec<&Run> = finished.filter(|run| run.vote == Vote::Pass).collect();
+        let started = count(replicas.len());
+        let flying = count(replicas.iter().filter(|run| run.is_none()).count());
+        let missing = wanted.saturating_sub(count(good.len()));
+        let room = (wanted + REPEATED).saturating_sub(started);
+        let start = missing.saturating_sub(flying).min(room);
+        if flying == 0 && start == 0 {
+            return Some(good);
+        }
+        self.wants.push(Want {
+            policy: policy.clone(),
+            start,
+            left: start,
+            failing: false,
+            started,
+            purpose: Purpose::Measure,
+            share,
+        });
+        None
+    }
+
     fn want(&mut self, policy: &Policy, start: u32, left: u32, started: usize, failing: bool) {
         if let Some(want) = self.wants.iter_mut().find(|want| want.policy == *policy) {
             want.start = want.start.max(start);
@@ -199,6 +255,8 @@ impl<'a> Asker<'a> {
             left,
             failing,
             started: count(started),
+            purpose: Purpose::Decide,
+            share: 1,
         });
     }
 
@@ -217,6 +275,18 @@ impl<'a> Asker<'a> {
     pub fn used_policies(&self) -> impl Iterator<Item = (&Policy, Vec<&'a Run>)> {
         let runs = |policy| self.ledger.replicas(policy).iter().flatten().collect();
         self.used.iter().map(move |policy| (policy, runs(policy)))
+    }
+
+    /// Replicas that were to be measured and failed, by policy.
+    pub fn failed_measuring(&self) -> BTreeMap<&'a Policy, usize> {
+        let ledger = self.ledger;
+        let failed = ledger.measured_from.keys().map(|policy| {
+            let (_, measured) = ledger.split(policy);
+            let failures = measured.iter().flatten();
+            let failures = failures.filter(|run| run.vote == Vote::Failure);
+            (policy, failures.count())
+        });
+        failed.filter(|(_, failures)| *failures > 0).collect()
     }
 
     /// Every finished replay, whatever came of it.

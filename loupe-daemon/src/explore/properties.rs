@@ -2,8 +2,11 @@
 
 mod confidence;
 mod group;
+mod impact;
 mod joint;
 mod single;
+
+use std::collections::BTreeMap;
 
 use futures::executor::block_on;
 use loupe_common::analysis::{Analysis, FeatureVerdict};
@@ -109,6 +112,7 @@ fn app(noisy: bool) -> impl Strategy<Value = App> {
                 dies,
                 flakes: 0,
                 unusable,
+                leaks: BTreeMap::new(),
                 seed,
             }
         },

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use loupe_common::feature::Feature;
+use loupe_common::impact::Quantity;
 use loupe_common::policy::Policy;
-use loupe_common::replay::{Outcome, Replay};
+use loupe_common::replay::{Outcome, Replay, Usage};
 use loupe_common::trace::ForeignCall;
 
 use super::Recorded;
@@ -28,6 +29,8 @@ pub(super) struct Run {
     pub foreign: Vec<ForeignCall>,
     pub lost: u64,
     pub wall_us: u64,
+    usage: Usage,
+    metric: Option<f64>,
     profile: Profile,
     /// What is odd about it, if it passed; compared with the baseline by [`Run::compare`].
     pub suspicions: Vec<String>,
@@ -71,6 +74,8 @@ impl Run {
             foreign: replay.trace.foreign.clone(),
             lost: replay.trace.lost.total(),
             wall_us: replay.timing.wall_us,
+            usage: replay.usage,
+            metric: replay.metric,
             profile: Profile::new(replay),
             suspicions: Vec::new(),
             replay: replay.policy.is_empty().then(|| Arc::new(replay.clone())),
@@ -90,6 +95,16 @@ impl Run {
                 Vote::Pass => Vote::Failure,
                 _ => Vote::Stray,
             };
+        }
+    }
+
+    /// How much of something it had or used, where that is known.
+    pub fn amount(&self, quantity: Quantity) -> Option<f64> {
+        match quantity {
+            Quantity::Metric => self.metric,
+            Quantity::Cpu => Some(self.usage.cpu_us as f64 / 1000.0),
+            Quantity::Memory => self.usage.peak_memory_kib.map(|kib| kib as f64),
+            Quantity::Descriptors => self.usage.descriptors.map(|open| open as f64),
         }
     }
 

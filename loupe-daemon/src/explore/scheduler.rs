@@ -1,10 +1,12 @@
 //! Decides which replay runs next. Synchronous and deterministic: the driver only carries
 //! requests out and answers back.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use loupe_common::analysis::Analysis;
 use loupe_common::policy::Policy;
 
-use super::ledger::{Asker, Ledger, Stop, Want};
+use super::ledger::{Asker, Ledger, Purpose, Stop, Want};
 use super::run::Run;
 use super::{ExploreError, ExploreOptions, Recorded, Request, Subject, analysis};
 
@@ -29,7 +31,7 @@ pub(super) struct Scheduler<'a> {
     ledger: Ledger,
     /// What may be started, best last. New answers only add to it: what was surely needed
     /// before them still is.
-    queue: Vec<Policy>,
+    queue: Vec<(Policy, Purpose)>,
     /// Answers have come since the analysis was last gone through.
     news: bool,
     outcome: Option<Result<Analysis, ExploreError>>,
@@ -55,17 +57,19 @@ impl<'a> Scheduler<'a> {
 
     /// What to do now, with so many of the running replays only waiting for their end.
     pub fn next(&mut self, waiting: usize) -> Step {
-        let jobs = self.options.jobs.max(1);
-        let room = jobs + waiting.min(MOST_WAITING * jobs);
-        if self.ledger.running >= room as u64 {
+        if self.ledger.running >= self.room(waiting) {
             return Step::Wait;
         }
         if self.queue.is_empty() && self.news {
             self.think();
+            // There may be less room for what comes now.
+            if self.ledger.running >= self.room(waiting) {
+                return Step::Wait;
+            }
         }
-        if let Some(policy) = self.queue.pop() {
+        if let Some((policy, purpose)) = self.queue.pop() {
             self.left = self.left.saturating_sub(1);
-            return Step::Run(self.ledger.start(&policy));
+            return Step::Run(self.ledger.start(&policy, purpose));
         }
         if self.ledger.running > 0 {
             return Step::Wait;
@@ -74,6 +78,18 @@ impl<'a> Scheduler<'a> {
         Step::Done(Box::new(outcome.expect(
             "the analysis either asks for replays, waits for some, or is at its end",
         )))
+    }
+
+    /// Replays that may run at a time. Those that are measured have a CPU each, and nothing
+    /// else beside them.
+    fn room(&self, waiting: usize) -> u64 {
+        let jobs = self.options.jobs.max(1);
+        let measures = |(_, purpose): &(Policy, Purpose)| *purpose == Purpose::Measure;
+        let room = match self.options.impact {
+            Some(impact) if self.queue.iter().any(measures) => jobs.min(impact.jobs.max(1)),
+            _ => jobs + waiting.min(MOST_WAITING * jobs),
+        };
+        room as u64
     }
 
     /// Takes the answer to a request.
@@ -113,16 +129,30 @@ impl<'a> Scheduler<'a> {
 
 /// The replicas that may be started, best last: those of policies that failed before, because
 /// they may be slow and one at the very end would leave the other cores idle; then every policy
-/// once before any a second time.
-fn queue(wants: Vec<Want>) -> Vec<Policy> {
-    let mut replicas: Vec<((bool, u32), Policy)> = Vec::new();
+/// once before any a second time. What is measured runs in rounds, each in another order.
+fn queue(wants: Vec<Want>) -> Vec<(Policy, Purpose)> {
+    let mut replicas = Vec::new();
     for want in wants {
         for replica in want.started..want.started + want.start {
-            replicas.push(((!want.failing, replica), want.policy.clone()));
+            let round = replica / want.share;
+            let place = match want.purpose {
+                Purpose::Decide => 0,
+                Purpose::Measure => shuffled(&want.policy, replica),
+            };
+            let entry = (want.policy.clone(), want.purpose);
+            let order = (!want.failing, round, place);
+            replicas.push((order, entry));
         }
     }
     // Stable: policies that are equal in this are taken in the order they were asked for.
     replicas.sort_by_key(|(order, _)| *order);
     let best_last = replicas.into_iter().rev();
-    best_last.map(|(_, policy)| policy).collect()
+    best_last.map(|(_, entry)| entry).collect()
+}
+
+/// A place in a round that says nothing about the policy.
+fn shuffled(policy: &Policy, replica: u32) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (policy, replica).hash(&mut hasher);
+    hasher.finish()
 }

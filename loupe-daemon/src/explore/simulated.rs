@@ -95,6 +95,8 @@ pub(super) struct App {
     pub flakes: u64,
     /// Of a thousand runs, so many cannot be used.
     pub unusable: u64,
+    /// Without these, by these ways, it takes so many times the descriptors.
+    pub leaks: BTreeMap<(Feature, Action), f64>,
     pub seed: u64,
 }
 
@@ -196,7 +198,7 @@ impl App {
                 wall_us: 1000,
                 ..Timing::default()
             },
-            usage: Usage::default(),
+            usage: self.usage(request),
             metric: None,
             listened: None,
         }
@@ -232,6 +234,22 @@ impl App {
         !silent && matches!(policy.get(feature), Some(Action::Stub(_)))
     }
 
+    /// Memory and CPU time vary with nothing but chance.
+    fn usage(&self, request: &Request) -> Usage {
+        let noise = |what: &str| hash(&(self.seed, request, what)) % 1000;
+        let leaks = self.leaks.iter();
+        let leaks =
+            leaks.filter(|((feature, action), _)| request.policy.get(feature) == Some(*action));
+        let factor: f64 = leaks.map(|(_, factor)| factor).product();
+        Usage {
+            cpu_us: 20_000 + noise("cpu") + noise("other cpu"),
+            peak_memory_kib: Some(10_000 + noise("memory")),
+            // As many or one more, by chance.
+            descriptors: Some((12.0 * factor) as u64 + noise("descriptors") / 800),
+            ..Usage::default()
+        }
+    }
+
     fn chance(&self, request: &Request, what: &str, permille: u64) -> bool {
         hash(&(self.seed, request, what)) % 1000 < permille
     }
@@ -256,6 +274,8 @@ pub(super) struct Log {
     pub answers: Vec<(Request, Outcome)>,
     pub running: usize,
     pub most_running: usize,
+    /// What was asked for, and how many replays were running then, it among them.
+    pub starts: Vec<(Request, usize)>,
     /// From this many answers on, nothing can be replayed any more.
     pub breaks_after: Option<usize>,
 }
@@ -296,6 +316,8 @@ impl Replayer for Simulator<'_> {
             let mut log = log();
             log.running += 1;
             log.most_running = log.most_running.max(log.running);
+            let running = log.running;
+            log.starts.push((request.clone(), running));
         }
         let mut rounds = hash(&(self.order, request)) % 16;
         poll_fn(|context| {

@@ -25,7 +25,8 @@ pub(super) fn measure<'a>(
         asker,
         baseline,
         rule: baseline.rule,
-        exhaustive: options.exhaustive,
+        // Impacts are measured of each feature alone, so a group would spare nothing.
+        exhaustive: options.exhaustive || options.impact.is_some(),
     };
     // Both are asked for before either is waited for.
     let stub = ways.measure(Action::STUB, &priors::stub)?;
@@ -158,6 +159,7 @@ pub(super) fn trial(
         replays: ruling.runs.iter().map(|run| run.id).collect(),
         suspicious: ruling.suspicious(),
         basis,
+        impact: None,
     }
 }
 

@@ -233,13 +233,15 @@ impl Keeper {
                 Stop::TargetRefused(why) => self.tell(&FromKeeper::TargetRefused { why }),
             };
         };
-        // Includes the largest of the children that it had waited for.
-        self.usage.max_rss_kib = self.usage.max_rss_kib.max(max_rss_kib);
         let Some(index) = self.children.iter().position(|child| child.pid == pid) else {
             return Ok(());
         };
         let child = self.children.remove(index);
         let role = child.role;
+        if role == Role::Application {
+            // Includes the largest of the children that it had waited for.
+            self.usage.max_rss_kib = max_rss_kib;
+        }
         match child.failure.errno() {
             Some(errno) => self.tell(&FromKeeper::ExecFailed { role, errno }),
             None => self.tell(&FromKeeper::Exited { role, status }),

@@ -108,6 +108,8 @@ pub struct Job<'a> {
     /// What is done to the application so that the test should fail.
     pub sabotage: Option<Sabotage>,
     pub pace: Pace,
+    /// Look at what the application holds when its test is over: memory, descriptors.
+    pub sample: bool,
     /// Called, once or more, when the replay is overdue and waits without computing.
     pub on_waiting: &'a (dyn Fn() + Sync),
 }

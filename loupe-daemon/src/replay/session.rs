@@ -16,6 +16,7 @@ use nix::sys::signal::SigSet;
 use nix::sys::time::TimeSpec;
 
 use super::facts::TimeLimits;
+use super::holdings::Holdings;
 use super::output::Output;
 use super::runner::{Job, Pace, ReplayFailure, Sabotage};
 use super::workload::{Mode, StopWith};
@@ -57,6 +58,8 @@ struct State {
     application_exit: Option<ExitStatus>,
     test_exit: Option<ExitStatus>,
     usage: Option<Usage>,
+    /// Once the test is over.
+    holdings: Option<Holdings>,
     /// Everything was told to end.
     ending: bool,
 }
@@ -107,19 +110,27 @@ impl<'a> Session<'a> {
             None => outcome,
         };
         let serves = self.serves();
+        let workload = &self.job.prepared.workload;
+        let test_output = self.test_output.into_tail();
+        let metric = workload.metric.as_ref();
+        let metric = metric.and_then(|metric| metric.find(&test_output.tail));
+        let mut usage = self.state.usage.unwrap_or_default();
+        if let Some(holdings) = self.state.holdings {
+            holdings.note(&mut usage, workload.mode);
+        }
         Ok(Replay {
             policy: self.job.policy.clone(),
             outcome,
             application_exit: self.state.application_exit,
             test_exit: self.state.test_exit,
             application_output: self.application_output.into_tail(),
-            test_output: self.test_output.into_tail(),
+            test_output,
             trace: Trace::default(),
             injections: BTreeMap::new(),
             target_execs: self.state.target_execs,
             timing,
-            usage: self.state.usage.unwrap_or_default(),
-            metric: None,
+            usage,
+            metric,
             listened: serves.then_some(self.state.listened),
         })
     }
@@ -148,6 +159,11 @@ impl<'a> Session<'a> {
         let testing = Instant::now();
         let outcome = self.test()?;
         timing.test_us = micros(testing.elapsed());
+        if self.job.sample && self.starts() {
+            // The one moment that every replay has, and at which a server has done the same
+            // work as any other time: the test is over, and nobody has asked it to end.
+            self.state.holdings = Some(Holdings::of(&self.cgroup.target())?);
+        }
         Ok(outcome)
     }
 

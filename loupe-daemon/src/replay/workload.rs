@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::metric::Metric;
+
 /// Whether the workload is a benchmark or a test suite (the paper's two kinds).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -95,6 +97,9 @@ pub struct Workload {
     pub command: CommandLine,
     /// Exit status 0 means that the application works.
     pub test: CommandLine,
+    /// Finds a number in what the test prints.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<Metric>,
     /// Added to a small fixed environment.
     #[serde(default, rename = "env")]
     pub environment: BTreeMap<String, String>,
@@ -303,6 +308,24 @@ test = "curl -f http://127.0.0.1/"
     fn a_wrong_type_is_refused_with_line_and_column() {
         let error = error_of(&GOOD.replace("\"server\"", "7"));
         assert!(error.starts_with("w.toml:4:8: "), "{error}");
+    }
+
+    #[test]
+    fn a_bad_metric_is_refused_with_line_and_column() {
+        let error = error_of(&GOOD.replace("mode", "metric = \"rate: ([0-9]+\"\nmode"));
+        let expected = "w.toml:4:10: `metric` is not a regular expression: unclosed group";
+        assert!(error.starts_with(expected), "{error}");
+    }
+
+    #[test]
+    fn a_metric_survives_the_way_to_the_daemon_and_its_absence_leaves_no_trace() {
+        let with = parse(&GOOD.replace("mode", "metric = 'rate: (\\S+)'\nmode")).expect("valid");
+        let json = serde_json::to_value(&with).expect("serializable");
+        assert_eq!(json["metric"], r"rate: (\S+)");
+        let back: Workload = serde_json::from_value(json).expect("readable");
+        assert_eq!(back.metric, with.metric);
+        let json = serde_json::to_value(parse(GOOD).expect("valid")).expect("serializable");
+        assert_eq!(json.get("metric"), None);
     }
 
     #[test]

@@ -3,10 +3,10 @@
 use loupe_common::analysis::{Analysis, Basis, FeatureVerdict, TestCheck, Trial};
 use loupe_common::verdict::Verdict;
 
-use super::joint;
 use super::layout::{Align, Cell, Layout};
 use super::text::{counted, printable, seconds, wrap};
 use super::{Style, Tone};
+use super::{impact, joint};
 
 /// The order of the groups: what must be implemented first.
 pub(super) const ORDER: [Verdict; 6] = [
@@ -30,6 +30,14 @@ pub fn analysis_table(analysis: &Analysis, style: Style) -> String {
     text.push('\n');
     if !analysis.features.is_empty() {
         text.push_str(&verdicts(analysis).print(style));
+        text.push('\n');
+    }
+    if let Some(section) = impact::section(analysis, style) {
+        push_paragraph(&mut text, &section.title, 0, Tone::Title, style);
+        text.push_str(&section.rows);
+        if let Some(legend) = &section.legend {
+            push_paragraph(&mut text, legend, 0, Tone::Faint, style);
+        }
         text.push('\n');
     }
     for paragraph in joint::paragraphs(analysis) {

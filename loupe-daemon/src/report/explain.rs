@@ -26,12 +26,21 @@ pub fn explain(explanation: &Explanation, style: Style) -> String {
     for trial in &explanation.trials {
         page.text.push('\n');
         heading(&mut page, trial);
-        replays(&mut page, &trial.replays);
+        // What was measured passed, and is told as a whole.
+        let measured = |id| {
+            trial
+                .impact
+                .as_ref()
+                .is_some_and(|impact| impact.replays.contains(&id))
+        };
+        let others = trial.replays.iter().filter(|story| !measured(story.id));
+        replays(&mut page, others);
+        impact(&mut page, trial, explanation);
     }
     if !explanation.together.is_empty() {
         page.text.push('\n');
         page.entry(0, Tone::Title, "together with other features:");
-        replays(&mut page, &explanation.together);
+        replays(&mut page, explanation.together.iter());
     }
     page.text
 }
@@ -97,7 +106,8 @@ fn verdict(page: &mut Page, explanation: &Explanation) {
         "{runs}; {}; analysis {}.",
         match &explanation.basis {
             Basis::Measured => "measured".to_owned(),
-            Basis::Implied { replay } => format!("measured alone once, confirmed with others by replay #{replay}"),
+            Basis::Implied { replay } =>
+                format!("measured alone once, confirmed with others by replay #{replay}"),
         },
         explanation.analysis
     );
@@ -119,7 +129,7 @@ fn heading(page: &mut Page, trial: &TrialStory) {
 }
 
 /// What is the same as in a replay shown just before is only said to be.
-fn replays(page: &mut Page, stories: &[ReplayStory]) {
+fn replays<'a>(page: &mut Page, stories: impl Iterator<Item = &'a ReplayStory>) {
     let (mut output_shown, mut difference_shown) = (None::<&ReplayStory>, None::<&ReplayStory>);
     for story in stories {
         outcome(page, story);
@@ -147,6 +157,16 @@ fn replays(page: &mut Page, stories: &[ReplayStory]) {
                 difference_shown = Some(story);
             }
         }
+    }
+}
+
+fn impact(page: &mut Page, trial: &TrialStory, explanation: &Explanation) {
+    let Some(impact) = &trial.impact else {
+        return;
+    };
+    let lines = super::impact::lines(impact, explanation.comparison.as_ref());
+    for (index, (tone, line)) in lines.into_iter().enumerate() {
+        page.entry(if index == 0 { 2 } else { 4 }, tone, &line);
     }
 }
 

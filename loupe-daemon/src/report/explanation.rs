@@ -4,6 +4,7 @@
 
 use loupe_common::analysis::{Basis, FeatureVerdict, Trial};
 use loupe_common::feature::Feature;
+use loupe_common::impact::{Comparison, Impact};
 use loupe_common::policy::{Action, Policy};
 use loupe_common::replay::{ExitStatus, Outcome, OutputTail, Timing, Usage};
 use loupe_common::trace::Trace;
@@ -34,6 +35,9 @@ pub struct Explanation {
     /// Calls in the first baseline replay.
     pub calls: u64,
     pub baseline: BaselineStory,
+    /// What impacts were compared with, if any were measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<Comparison>,
     /// One for each action that was tried on this feature alone.
     pub trials: Vec<TrialStory>,
     /// Replays that stubbed or faked other features with it.
@@ -61,6 +65,10 @@ pub struct TrialStory {
     pub injections: u64,
     /// `None`: not decided.
     pub works: Option<bool>,
+    /// What it costs, if that was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub impact: Option<Impact>,
+    /// Those that were measured are among them.
     pub replays: Vec<ReplayStory>,
 }
 
@@ -122,6 +130,7 @@ impl Explanation {
                 wall_ms: analysis.baseline_ms,
                 replays: baseline.iter().map(|stored| stored.id).collect(),
             },
+            comparison: analysis.impact.clone(),
             trials: trials(verdict, evidence),
             together: stories(
                 &evidence.together.iter().collect::<Vec<_>>(),
@@ -157,7 +166,13 @@ fn trials(verdict: &FeatureVerdict, evidence: &Evidence) -> Vec<TrialStory> {
         let trial = match action {
             Action::STUB => verdict.stub.clone(),
             Action::Fake => verdict.fake.clone(),
-            Action::Stub(_) => observed(&replays),
+            Action::Stub(errno) => Trial {
+                impact: verdict
+                    .errnos
+                    .get(&errno)
+                    .and_then(|trial| trial.impact.clone()),
+                ..observed(&replays)
+            },
         };
         trials.push(TrialStory {
             action,
@@ -165,6 +180,7 @@ fn trials(verdict: &FeatureVerdict, evidence: &Evidence) -> Vec<TrialStory> {
             passes: trial.passes,
             injections: trial.injections,
             works: trial.works,
+            impact: trial.impact,
             replays: stories(&replays, verdict, evidence),
         });
     }

@@ -4,6 +4,7 @@
 //! the difference.
 
 mod comparison;
+mod impact;
 mod samples;
 
 use std::time::Duration;

@@ -116,6 +116,21 @@ pub(crate) fn seconds(seconds: f64) -> String {
     nanoseconds((seconds * 1e9) as u64)
 }
 
+/// A number with three digits that count, none of them a useless zero: `1234`, `123`, `12.3`,
+/// `0.0123`, `12`.
+pub(crate) fn figures(value: f64) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return format!("{value}");
+    }
+    let before_point = value.abs().log10().floor() as i32;
+    let digits = usize::try_from(2 - before_point).unwrap_or(0);
+    let text = format!("{value:.digits$}");
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
+    }
+}
+
 /// `312 bytes`, `4.1 kB`, `2.0 GB`.
 pub(crate) fn bytes(number: u64) -> String {
     let (value, unit) = match number {
@@ -237,6 +252,21 @@ mod tests {
             assert_eq!(rfc3339(ms), stamp);
         }
         assert_eq!(date(1_764_000_059_999), "2025-11-24 16:00");
+    }
+
+    #[test]
+    fn numbers_have_three_digits_that_count_and_no_useless_zeros() {
+        for (value, shown) in [
+            (0.0, "0"),
+            (12.0, "12"),
+            (12.04, "12"),
+            (12.34, "12.3"),
+            (-2150.5, "-2150"),
+            (0.012_345, "0.0123"),
+            (1e9, "1000000000"),
+        ] {
+            assert_eq!(figures(value), shown);
+        }
     }
 
     #[test]

@@ -128,6 +128,7 @@ fn result_of(application: &str, name: &str, verdicts: &[(&str, Verdict)]) -> Ana
             .collect(),
         joint: None,
         conflicts: Vec::new(),
+        impact: None,
         fallbacks: Vec::new(),
         foreign: Vec::new(),
         warnings: Vec::new(),

@@ -34,6 +34,7 @@ pub async fn run(global: &Global, args: &Analyze) -> Result<Ending, Failure> {
         no_joint: args.no_joint,
         check_test: args.check_test,
         paper_mode: args.paper_mode,
+        impact: args.impact,
     };
     let need = if args.detach {
         Need::Daemon

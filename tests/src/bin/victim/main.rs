@@ -8,6 +8,7 @@
 
 mod abi;
 mod calls;
+mod costs;
 mod effects;
 mod loads;
 mod reactions;
@@ -61,6 +62,7 @@ fn behaviour(name: &CStr) -> Option<Behaviour> {
     let name = name.to_str().ok()?;
     [
         abi::BEHAVIOURS,
+        costs::BEHAVIOURS,
         effects::BEHAVIOURS,
         loads::BEHAVIOURS,
         reactions::BEHAVIOURS,

@@ -41,7 +41,7 @@ fn socket_address(port: u16) -> libc::sockaddr_in {
 
 /// A listening socket. That an address can be used again at once is only a comfort, so the
 /// result of `setsockopt` is not looked at.
-fn listen(arguments: &Arguments) -> Result<usize, &'static str> {
+pub fn listen(arguments: &Arguments) -> Result<usize, &'static str> {
     let port = u16::try_from(arguments.number(0, 0)).map_err(|_| "not a port")?;
     let (family, kind) = (libc::AF_INET as usize, libc::SOCK_STREAM as usize);
     let socket = call(libc::SYS_socket, &[family, kind, 0]).map_err(|_| "no socket")?;
@@ -58,7 +58,7 @@ fn listen(arguments: &Arguments) -> Result<usize, &'static str> {
     Ok(socket)
 }
 
-fn accept(listener: usize) -> Result<Connection, &'static str> {
+pub fn accept(listener: usize) -> Result<Connection, &'static str> {
     call(
         libc::SYS_accept4,
         &[listener, 0, 0, libc::SOCK_CLOEXEC as usize],
@@ -66,8 +66,8 @@ fn accept(listener: usize) -> Result<Connection, &'static str> {
     .map_err(|_| "cannot accept")
 }
 
-/// Echoes one line and closes. The error is for the server's life, not for this connection's.
-fn echo(connection: Connection) -> Result<(), &'static str> {
+/// Echoes one line. The error is for the server's life, not for this connection's.
+pub fn answer(connection: Connection) -> Result<(), &'static str> {
     let mut line = [0u8; 512];
     let mut filled = 0;
     while !line[..filled].contains(&b'\n') && filled < line.len() {
@@ -94,8 +94,14 @@ fn echo(connection: Connection) -> Result<(), &'static str> {
             0,
         ],
     );
-    close(connection);
     sent.map(|_| ()).map_err(|_| "cannot send")
+}
+
+/// Echoes one line and closes.
+fn echo(connection: Connection) -> Result<(), &'static str> {
+    let answered = answer(connection);
+    close(connection);
+    answered
 }
 
 /// One connection after the other, for ever.

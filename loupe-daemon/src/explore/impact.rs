@@ -1,0 +1,110 @@
+//! What it costs to do without a feature, where the application works without it: speed,
+//! memory, descriptors and CPU time against the baseline's.
+//!
+//! Runs when everything else is decided, so that nothing but these replays runs meanwhile: the
+//! baseline again, and each way that works alone, round by round, each round in another order.
+//! What the host does to one of them it does to all, and none always has the same neighbour.
+//! That the rounds have this in common is not used; it makes the test say less, never more.
+
+use loupe_common::analysis::{FeatureVerdict, Trial};
+use loupe_common::impact::{Comparison, Effect, Impact, Quantity};
+use loupe_common::policy::Policy;
+
+use super::ImpactOptions;
+use super::ledger::{Asker, Stop};
+use super::run::Run;
+use super::statistics::{Sample, holm, p_value, ratio_interval};
+
+/// The chance of even one false alarm in an analysis.
+const LEVEL: f64 = 0.05;
+
+/// In every round the baseline runs so many times: every other policy is compared with it.
+const BASELINE_SHARE: u32 = 2;
+
+const QUANTITIES: [Quantity; 4] = [
+    Quantity::Metric,
+    Quantity::Cpu,
+    Quantity::Memory,
+    Quantity::Descriptors,
+];
+
+/// Fills in the impact of each trial that works.
+pub(super) fn measure(
+    asker: &mut Asker<'_>,
+    options: ImpactOptions,
+    features: &mut [FeatureVerdict],
+) -> Result<Comparison, Stop> {
+    asker.phase = "impact";
+    let runs = options.replays.max(2);
+    let baseline = Policy::baseline();
+    let baseline = asker.measure(&baseline, runs * BASELINE_SHARE, BASELINE_SHARE);
+    let mut waits = baseline.is_none();
+    let mut ways: Vec<(&mut Trial, Vec<&Run>)> = Vec::new();
+    for row in features {
+        let feature = row.feature.clone();
+        for (action, trial) in row.trials_mut() {
+            if trial.works != Some(true) {
+                continue;
+            }
+            match asker.measure(&Policy::single(feature.clone(), action), runs, 1) {
+                Some(runs) => ways.push((trial, runs)),
+                None => waits = true,
+            }
+        }
+    }
+    let Some(baseline) = baseline.filter(|_| !waits) else {
+        return Err(Stop::Pending);
+    };
+    for (trial, runs) in &mut ways {
+        let effects = QUANTITIES
+            .iter()
+            .filter_map(|quantity| effect(*quantity, runs, &baseline))
+            .collect();
+        trial.impact = Some(Impact {
+            replays: runs.iter().map(|run| run.id).collect(),
+            effects,
+        });
+    }
+    let comparisons = correct(ways.into_iter().map(|(trial, _)| trial));
+    Ok(Comparison {
+        runs,
+        baseline: baseline.iter().map(|run| run.id).collect(),
+        comparisons,
+        level: LEVEL,
+    })
+}
+
+/// One quantity; `None` where it is not known of at least two replays on each side. The p-value
+/// is that of this comparison alone.
+fn effect(quantity: Quantity, runs: &[&Run], baseline: &[&Run]) -> Option<Effect> {
+    let sample = |runs: &[&Run]| {
+        let numbers: Vec<f64> = runs.iter().filter_map(|run| run.amount(quantity)).collect();
+        Sample::new(&numbers)
+    };
+    let (with, without) = (sample(baseline)?, sample(runs)?);
+    Some(Effect {
+        quantity,
+        baseline: with.mean,
+        baseline_runs: with.count,
+        mean: without.mean,
+        runs: without.count,
+        ratio: (with.mean != 0.0).then(|| without.mean / with.mean),
+        interval: ratio_interval(&without, &with),
+        p: p_value(&without, &with),
+        significant: false,
+    })
+}
+
+/// Corrects the p-values for the number of comparisons, which it returns.
+fn correct<'t>(trials: impl Iterator<Item = &'t mut Trial>) -> u32 {
+    let mut effects: Vec<&mut Effect> = trials
+        .filter_map(|trial| trial.impact.as_mut())
+        .flat_map(|impact| &mut impact.effects)
+        .collect();
+    let alone: Vec<f64> = effects.iter().map(|effect| effect.p).collect();
+    for (effect, p) in effects.iter_mut().zip(holm(&alone)) {
+        effect.p = p;
+        effect.significant = p <= LEVEL;
+    }
+    effects.len() as u32
+}
