@@ -154,8 +154,12 @@ pub struct Usage {
     #[serde(default)]
     pub total_cpu_us: u64,
     /// The largest resident set of any one process of the command, as far as its processes
-    /// waited for each other, in KiB. What Loupe itself needs to start one is the least.
+    /// waited for each other, in KiB.
     pub max_rss_kib: u64,
+    /// What the process that became the command had resident before: the kernel never tells
+    /// less than that as the largest, so a smaller command's own is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_rss_kib: Option<u64>,
     /// Of a server: the peak resident sets of the target's processes when the test was over,
     /// added up, in KiB. Of a batch application: the largest, as above. Absent: not looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -164,6 +168,15 @@ pub struct Usage {
     /// Absent: not looked at, or no process was left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub descriptors: Option<u64>,
+}
+
+impl Usage {
+    /// Whether `peak_memory_kib` is only what Loupe itself needs to start a command.
+    pub fn peak_is_our_own(&self) -> bool {
+        // Between asking and the `execve` some more pages are touched.
+        let most = self.start_rss_kib.map(|kib| kib + kib / 16);
+        most.is_some_and(|most| self.peak_memory_kib.is_some_and(|peak| peak <= most))
+    }
 }
 
 /// One run of the workload under one policy.

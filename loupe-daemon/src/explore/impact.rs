@@ -74,13 +74,21 @@ pub(super) fn measure(
     })
 }
 
-/// One quantity; `None` where it is not known of at least two replays on each side. The p-value
+/// One quantity; `None` where it is not known of at least two replays on each side, or of none
+/// is more known than that it is small. The p-value
 /// is that of this comparison alone.
 fn effect(quantity: Quantity, runs: &[&Run], baseline: &[&Run]) -> Option<Effect> {
     let sample = |runs: &[&Run]| {
         let numbers: Vec<f64> = runs.iter().filter_map(|run| run.amount(quantity)).collect();
         Sample::new(&numbers)
     };
+    if runs
+        .iter()
+        .chain(baseline)
+        .all(|run| run.is_hidden(quantity))
+    {
+        return None;
+    }
     let (with, without) = (sample(baseline)?, sample(runs)?);
     Some(Effect {
         quantity,

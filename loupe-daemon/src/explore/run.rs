@@ -108,6 +108,11 @@ impl Run {
         }
     }
 
+    /// Whether that is no amount of its own, but only the least that can be told.
+    pub fn is_hidden(&self, quantity: Quantity) -> bool {
+        quantity == Quantity::Memory && self.usage.peak_is_our_own()
+    }
+
     /// The whole replay, of a run of the baseline.
     pub fn replay(&self) -> Box<Replay> {
         let replay = self.replay.as_deref();

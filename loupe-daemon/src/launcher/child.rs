@@ -10,6 +10,7 @@ use std::process::Command;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
 use nix::unistd::{
     ForkResult, Gid, Pid, Uid, chdir, dup2_raw, execve, fork, pipe2, read, setgid, setgroups,
@@ -43,48 +44,68 @@ pub fn pass_descriptor(command: &mut Command, descriptor: BorrowedFd<'_>, at: i3
 pub struct Held {
     pub pid: Pid,
     release: OwnedFd,
-    /// Four bytes come out if the execution failed; nothing if it worked.
-    failure: OwnedFd,
+    /// See [`Report`].
+    report: OwnedFd,
 }
 
 impl Held {
-    /// Lets it execute. The rest tells, once the child has ended, why it could not.
-    pub fn release(self) -> nix::Result<ExecFailure> {
+    /// Lets it execute. The rest is read once the child has ended.
+    pub fn release(self) -> nix::Result<Report> {
         write(&self.release, &[1])?;
-        Ok(ExecFailure(self.failure))
+        Ok(Report(self.report))
     }
 }
 
-/// Where a child says why it could not be executed.
-pub struct ExecFailure(OwnedFd);
+/// What a child says of itself before it is the command, in words of eight bytes: before each
+/// attempt to execute it, the largest resident set so far in KiB; when all have failed, the
+/// error, negative.
+pub struct Report(OwnedFd);
 
-impl ExecFailure {
-    /// The error, if the execution failed. Only after the child's end, else it may block.
-    pub fn errno(&self) -> Option<i32> {
-        let mut bytes = [0; 4];
-        match read(&self.0, &mut bytes) {
-            Ok(4) => Some(i32::from_ne_bytes(bytes)),
-            _ => None,
+/// What came of a [`Report`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    pub max_rss_kib: Option<u64>,
+    /// Why it could not be executed.
+    pub errno: Option<i32>,
+}
+
+impl Report {
+    /// Only after the child's end, else it may block.
+    pub fn read(&self) -> Told {
+        // Each directory of a `PATH` is an attempt; what would not fit says nothing new.
+        let mut bytes = [0; 4096];
+        let length = read(&self.0, &mut bytes).unwrap_or(0);
+        let mut told = Told::default();
+        for word in bytes[..length].as_chunks().0 {
+            match i64::from_ne_bytes(*word) {
+                error @ ..0 => told.errno = i32::try_from(-error).ok(),
+                kib => told.max_rss_kib = Some(kib.unsigned_abs()),
+            }
         }
+        told
     }
+}
+
+/// Whoever reads it is our parent; if that is gone, nobody needs to know.
+fn tell(reporter: &OwnedFd, word: i64) {
+    let _ = write(reporter, &word.to_ne_bytes());
 }
 
 /// Forks a child for `command` that waits to be released.
 pub fn fork_held(command: &CommandSpec, stdio: &[OwnedFd; 3]) -> nix::Result<Held> {
     let (wait, release) = pipe2(OFlag::O_CLOEXEC)?;
-    let (failure, report) = pipe2(OFlag::O_CLOEXEC)?;
+    let (report, reporter) = pipe2(OFlag::O_CLOEXEC)?;
     // SAFETY: the keeper has one thread, so its child may run any code.
     match unsafe { fork() }? {
         ForkResult::Parent { child } => Ok(Held {
             pid: child,
             release,
-            failure,
+            report,
         }),
         ForkResult::Child => {
-            drop((release, failure));
-            let errno = become_command(command, stdio, &wait);
-            // Whoever reads it is our parent; if that is gone, nobody needs to know.
-            let _ = write(&report, &(errno as i32).to_ne_bytes());
+            drop((release, report));
+            let errno = become_command(command, stdio, &wait, &reporter);
+            tell(&reporter, -i64::from(errno as i32));
             // SAFETY: ends the process, which is always sound.
             unsafe { libc::_exit(127) }
         }
@@ -92,7 +113,12 @@ pub fn fork_held(command: &CommandSpec, stdio: &[OwnedFd; 3]) -> nix::Result<Hel
 }
 
 /// Returns only if the command cannot be executed.
-fn become_command(command: &CommandSpec, stdio: &[OwnedFd; 3], wait: &OwnedFd) -> Errno {
+fn become_command(
+    command: &CommandSpec,
+    stdio: &[OwnedFd; 3],
+    wait: &OwnedFd,
+    reporter: &OwnedFd,
+) -> Errno {
     let prepared = prepare(command, stdio).and_then(|()| {
         // Held until our parent has decided about tracing. If it is gone, so are we.
         match read(wait, &mut [0]) {
@@ -100,10 +126,15 @@ fn become_command(command: &CommandSpec, stdio: &[OwnedFd; 3], wait: &OwnedFd) -
             _ => Err(Errno::ECANCELED),
         }
     });
-    match prepared.and_then(|()| execute(command)) {
+    match prepared.and_then(|()| execute(command, reporter)) {
         Ok(never) => match never {},
         Err(errno) => errno,
     }
+}
+
+/// The kernel counts what this process ever had as the command's.
+fn max_rss_kib() -> nix::Result<i64> {
+    Ok(getrusage(UsageWho::RUSAGE_SELF)?.max_rss())
 }
 
 fn prepare(command: &CommandSpec, stdio: &[OwnedFd; 3]) -> nix::Result<()> {
@@ -169,7 +200,7 @@ pub fn assume(identity: &Identity) -> nix::Result<()> {
     Ok(())
 }
 
-fn execute(command: &CommandSpec) -> nix::Result<std::convert::Infallible> {
+fn execute(command: &CommandSpec, reporter: &OwnedFd) -> nix::Result<std::convert::Infallible> {
     let c_string = |text: &str| CString::new(text).map_err(|_| Errno::EINVAL);
     let arguments: Vec<CString> = command
         .argv
@@ -185,6 +216,7 @@ fn execute(command: &CommandSpec) -> nix::Result<std::convert::Infallible> {
     let mut last = Errno::ENOENT;
     for candidate in candidates(program, &command.environment) {
         let path = CString::new(candidate.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
+        tell(reporter, max_rss_kib()?);
         let Err(error) = execve(&path, &arguments, &environment);
         // As the shell does: a hit that may not be executed is remembered over a miss.
         if error != Errno::ENOENT && error != Errno::ENOTDIR {
@@ -210,4 +242,29 @@ pub fn candidates(program: &str, environment: &[(String, String)]) -> Vec<PathBu
         .map(|directory| Path::new(if directory.is_empty() { "." } else { directory }))
         .map(|directory| directory.join(program))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(words: &[i64]) -> Told {
+        let (report, reporter) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
+        words.iter().for_each(|word| tell(&reporter, *word));
+        drop(reporter);
+        Report(report).read()
+    }
+
+    #[test]
+    fn a_report_is_read_however_far_the_child_came() {
+        let error = -i64::from(libc::ENOENT);
+        for (words, max_rss_kib, errno) in [
+            (&[][..], None, None),
+            (&[error][..], None, Some(libc::ENOENT)),
+            (&[6800, 6812][..], Some(6812), None),
+            (&[6812, error][..], Some(6812), Some(libc::ENOENT)),
+        ] {
+            assert_eq!(told(words), Told { max_rss_kib, errno });
+        }
+    }
 }

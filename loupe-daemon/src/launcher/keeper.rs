@@ -19,7 +19,7 @@ use nix::sys::wait::WaitStatus;
 use nix::unistd::{ForkResult, Pid, fork, pipe2, read};
 
 use super::channel::Channel;
-use super::child::{self, ExecFailure};
+use super::child::{self, Report};
 use super::protocol::{
     CommandSpec, FromKeeper, Instruction, Preparation, Role, SandboxSpec, ToKeeper,
 };
@@ -46,7 +46,7 @@ pub fn run(engine: Channel, preparation: &Preparation) -> i32 {
 struct Child {
     role: Role,
     pid: Pid,
-    failure: ExecFailure,
+    report: Report,
 }
 
 struct Keeper {
@@ -177,7 +177,7 @@ impl Keeper {
                 self.children.push(Child {
                     role: Role::Application,
                     pid,
-                    failure: held.release()?,
+                    report: held.release()?,
                 });
                 Ok(())
             }
@@ -202,7 +202,7 @@ impl Keeper {
         self.children.push(Child {
             role: Role::Test,
             pid: held.pid,
-            failure: held.release()?,
+            report: held.release()?,
         });
         Ok(())
     }
@@ -237,12 +237,13 @@ impl Keeper {
             return Ok(());
         };
         let child = self.children.remove(index);
-        let role = child.role;
+        let (role, told) = (child.role, child.report.read());
         if role == Role::Application {
             // Includes the largest of the children that it had waited for.
             self.usage.max_rss_kib = max_rss_kib;
+            self.usage.start_rss_kib = told.max_rss_kib;
         }
-        match child.failure.errno() {
+        match told.errno {
             Some(errno) => self.tell(&FromKeeper::ExecFailed { role, errno }),
             None => self.tell(&FromKeeper::Exited { role, status }),
         }

@@ -43,6 +43,10 @@ impl Holdings {
             Mode::Server => self.peak_memory_kib,
             Mode::Batch => Some(usage.max_rss_kib).filter(|kib| *kib > 0),
         };
+        // Said of every command; only a batch application's peak rests on it.
+        if mode == Mode::Server {
+            usage.start_rss_kib = None;
+        }
         usage.descriptors = match mode {
             Mode::Server => self.descriptors,
             Mode::Batch => None,
