@@ -34,6 +34,9 @@ pub struct AnalyzeOptions {
     /// Replays at a time; `None`: as many as leave the baseline's duration as it is, at least
     /// one per core.
     pub jobs: Option<usize>,
+    /// Never more than this many; the daemon's to say, not its clients'.
+    #[serde(skip)]
+    pub most_jobs: Option<usize>,
     /// Overrides the workload file's number of replicas.
     pub replicas: Option<u32>,
     /// Forget the finished replays of this workload and start anew.

@@ -55,7 +55,7 @@ impl Default for Limits {
             connections: 256,
             connections_per_user: 64,
             runs: 16,
-            jobs: 2 * cores,
+            jobs: 4 * cores,
             farewell: Duration::from_secs(2),
         }
     }

@@ -1,6 +1,6 @@
 //! How long whole analyses take, against the way the paper's prototype works, in one run.
 //!
-//! `cargo xtask bench explore [WORKLOAD...]`: for each of `workloads/bench`, `--paper-mode` (one
+//! `cargo xtask bench explore -- [WORKLOAD...]`: for each of `workloads/bench`, `--paper-mode` (one
 //! replay after the other, each syscall once each way, 0.4 s of sleep before each test, limits
 //! of 4 s), `--exhaustive` with as many replays of each, `--exhaustive` with its confirmations,
 //! and the default; the last also with the joint policy, which the others do not look for.

@@ -91,8 +91,9 @@ async fn measure(
     let jobs = match (options.paper_mode, options.jobs) {
         (true, _) => 1,
         (false, Some(jobs)) => jobs.max(1),
-        (false, None) => parallel::find(recording, cpus, progress).await?,
+        (false, None) => parallel::find(recording, cpus, options.most_jobs, progress).await?,
     };
+    let jobs = jobs.min(options.most_jobs.unwrap_or(jobs)).max(1);
     recording.0.set_slots(Slots::new(jobs, cpus));
     let test_check = match options.check_test {
         true => {

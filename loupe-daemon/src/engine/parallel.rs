@@ -28,6 +28,7 @@ const BUSY: f64 = 0.6;
 pub async fn find(
     recording: &Recording,
     cpus: &[usize],
+    most: Option<usize>,
     progress: &ProgressSink,
 ) -> Result<usize, AnalyzeError> {
     let enough = cpus.len();
@@ -42,7 +43,10 @@ pub async fn find(
     }
     let mut found = enough;
     for step in STEPS {
-        let jobs = step * enough;
+        let jobs = (step * enough).min(most.unwrap_or(usize::MAX));
+        if jobs <= found {
+            break;
+        }
         let replays = side_by_side(recording, cpus, jobs).await?;
         let ratio = median(&replays) as f64 / wall.max(1) as f64;
         if ratio > SUFFERS || replays.iter().any(|replay| !replay.outcome.passed()) {

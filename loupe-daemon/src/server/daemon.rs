@@ -39,7 +39,7 @@ struct Args {
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
     db: Option<PathBuf>,
 
-    /// Replays at a time, at most, whatever a client asks for [default: two per core]
+    /// Replays at a time, at most, whatever a client asks for [default: four per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
 }

@@ -12,6 +12,8 @@ use loupe_daemon::tracer::{TraceOptions, Tracer};
 const ROUNDS: usize = 3;
 const REDIS_PORT: u16 = 26379;
 const NGINX_PORT: u16 = 28080;
+/// Seconds; `perf trace` was seen to stop its tracee for ever.
+const LOAD_LIMIT: &str = "30";
 
 /// What watches the server.
 #[derive(Clone, Copy, PartialEq)]
@@ -56,7 +58,7 @@ pub fn run() {
         println!("{title}");
         for ((_, name), rate) in WATCHERS.iter().zip(best) {
             if rate == 0.0 {
-                println!("  {name:18} not available here");
+                println!("  {name:18} not available here, or no result in {LOAD_LIMIT} s");
                 continue;
             }
             println!(
@@ -191,14 +193,16 @@ fn redis(directory: &Path) -> Command {
 }
 
 fn redis_load() -> Option<f64> {
-    let output = Command::new("redis-benchmark")
+    let output = Command::new("timeout")
         .args([
+            LOAD_LIMIT,
+            "redis-benchmark",
             "-p",
             &REDIS_PORT.to_string(),
             "-t",
             "get",
             "-n",
-            "30000",
+            "20000",
             "-c",
             "20",
             "--csv",
@@ -233,8 +237,8 @@ fn nginx(directory: &Path) -> Command {
 
 fn wrk_load() -> Option<f64> {
     let url = format!("http://127.0.0.1:{NGINX_PORT}/index.html");
-    let output = Command::new("wrk")
-        .args(["-d", "1s", "-t", "1", "-c", "20", &url])
+    let output = Command::new("timeout")
+        .args([LOAD_LIMIT, "wrk", "-d", "1s", "-t", "1", "-c", "20", &url])
         .output()
         .ok()?;
     let text = String::from_utf8_lossy(&output.stdout);

@@ -25,6 +25,7 @@ pub async fn run(global: &Global, args: &Analyze) -> Result<Ending, Failure> {
     })?;
     let options = AnalyzeOptions {
         jobs: args.jobs.count(),
+        most_jobs: None,
         replicas: args.replicas,
         fresh: args.fresh,
         exhaustive: args.exhaustive,

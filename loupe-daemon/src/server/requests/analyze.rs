@@ -69,7 +69,7 @@ fn order<B: Backend>(
         options => serde_json::from_value(options)
             .map_err(|error| bad(format!("the options cannot be used: {error}")))?,
     };
-    options.jobs = options.jobs.map(|jobs| jobs.clamp(1, server.limits.jobs));
+    options.most_jobs = Some(server.limits.jobs);
     Ok(Order {
         identity: client.identity.clone(),
         workload,
