@@ -212,7 +212,7 @@ pub struct Analyze {
     pub paper_mode: bool,
 
     /// Measure what each syscall costs to do without: speed (the workload file's `metric`), CPU
-    /// time, memory, descriptors; by so many replays of each way that works [default: 10]
+    /// time, memory, descriptors; by 10 replays of each way that works, or as many as given
     #[arg(long, value_name = "REPLAYS", num_args = 0..=1, require_equals = true,
           default_missing_value = "10", value_parser = clap::value_parser!(u32).range(2..=1000))]
     pub impact: Option<u32>,

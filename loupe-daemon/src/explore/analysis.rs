@@ -42,6 +42,9 @@ pub(super) fn analysis(
     };
     let all: Vec<&Run> = asker.all().collect();
     let foreign = foreign(&all);
+    let failed = asker.failed_measuring();
+    let mut warnings = warnings(&features, options, &foreign, &all, &failed);
+    warnings.extend(impact.as_ref().and_then(impact::too_few));
     Ok(Analysis {
         schema: SCHEMA.to_owned(),
         application: subject.application.clone(),
@@ -54,13 +57,7 @@ pub(super) fn analysis(
         baseline_failures: baseline.test.baseline_failures,
         flake_rate: confidence::rate(baseline.test.baseline_failures, baseline.test.baseline_runs),
         confidence: options.confidence,
-        warnings: warnings(
-            &features,
-            options,
-            &foreign,
-            &all,
-            &asker.failed_measuring(),
-        ),
+        warnings,
         features,
         joint,
         conflicts,

@@ -13,7 +13,7 @@ use loupe_common::policy::Policy;
 use super::ImpactOptions;
 use super::ledger::{Asker, Stop};
 use super::run::Run;
-use super::statistics::{Sample, holm, p_value, ratio_interval};
+use super::statistics::{Sample, holm, p_value, rarest_order, ratio_interval};
 
 /// The chance of even one false alarm in an analysis.
 const LEVEL: f64 = 0.05;
@@ -72,6 +72,23 @@ pub(super) fn measure(
         comparisons,
         level: LEVEL,
     })
+}
+
+/// A warning where no effect, however large, could have been called significant.
+pub(super) fn too_few(comparison: &Comparison) -> Option<String> {
+    let suffices = |runs: u32| {
+        let best = rarest_order(runs, runs * BASELINE_SHARE);
+        best * f64::from(comparison.comparisons) <= LEVEL
+    };
+    if suffices(comparison.runs) {
+        return None;
+    }
+    let needed = (comparison.runs..).find(|runs| suffices(*runs))?;
+    Some(format!(
+        "{} replays of each way are too few for {} comparisons: no effect, however large, is \
+         called significant; `--impact={needed}` is the least that can find one",
+        comparison.runs, comparison.comparisons
+    ))
 }
 
 /// One quantity; `None` where it is not known of at least two replays on each side, or of none

@@ -64,7 +64,7 @@ pub(super) fn p_value(a: &Sample, b: &Sample) -> f64 {
 
 /// The chance that of `a + b` numbers in random order the first `a` are just the largest, or
 /// just the smallest.
-fn rarest_order(a: u32, b: u32) -> f64 {
+pub(super) fn rarest_order(a: u32, b: u32) -> f64 {
     let choices = (1..=a).fold(1.0, |choices, i| choices * f64::from(b + i) / f64::from(i));
     (2.0 / choices).min(1.0)
 }

@@ -117,6 +117,21 @@ fn replays_that_are_measured_run_in_rounds_and_only_as_many_at_a_time_as_may() {
 }
 
 #[test]
+fn too_few_replays_are_told_with_how_many_would_do() {
+    let app = leaking(1);
+    let warnings = |replays| {
+        let simulator = Simulator::new(&app, 0);
+        let analysis = run(&simulator, &measuring(2, replays)).expect("it works");
+        let found = effects(&analysis).any(|(.., effect)| effect.significant);
+        (analysis.warnings, found)
+    };
+    let (told, found) = warnings(4);
+    assert!(told[0].contains("`--impact=6` is the least"), "{told:?}");
+    assert!(!found);
+    assert_eq!(warnings(6), (Vec::new(), true));
+}
+
+#[test]
 fn what_fails_while_it_is_measured_is_not_compared_and_told() {
     let mut app = plain_app(1);
     let flaky = app.features.get_mut(&feature(0)).expect("it is there");
