@@ -219,7 +219,7 @@ fn without_root_and_daemon_the_cure_is_told() {
         .gid(65534);
     let finished = command::run(command).expect_code(OWN_FAILURE);
     finished.expect_message(&["root", "louped"]);
-    for suffix in ["", "-wal", "-shm"] {
+    for suffix in ["", "-wal", "-shm", "-claims"] {
         let _ = std::fs::remove_file(format!("/tmp/loupe-test-nobody.db{suffix}"));
     }
     scene.assert_nothing_left();

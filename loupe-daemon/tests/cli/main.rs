@@ -5,6 +5,7 @@ mod daemon;
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -349,7 +350,17 @@ fn ctrl_c_cancels_and_waits_for_the_clean_up() {
             "message": "cancelled, all gone",
         }));
     });
-    let mut child: Child = loupe(home.path())
+    let mut command = loupe(home.path());
+    // However the tests were started: what is sent must arrive.
+    // SAFETY: restoring the default installs no handler and may be done after a fork.
+    unsafe {
+        command.pre_exec(|| {
+            let default = nix::sys::signal::SigHandler::SigDfl;
+            nix::sys::signal::signal(nix::sys::signal::SIGINT, default)?;
+            Ok(())
+        });
+    }
+    let mut child: Child = command
         .arg("analyze")
         .arg(&path)
         .stdout(Stdio::piped())
