@@ -20,16 +20,16 @@ const FIRST_QUIET: Duration = Duration::from_millis(500);
 const MEDIAN_FACTOR: u32 = 5;
 const EXTRA: Duration = Duration::from_millis(500);
 const SLOWEST_FACTOR: u32 = 2;
-const SLACK: Duration = Duration::from_millis(250);
+const SLACK: Duration = Duration::from_millis(1500);
 /// The constant where the kernel does not tell how long the host kept a replay from running.
-const SLACK_WITHOUT_STALLS: Duration = Duration::from_secs(1);
+const SLACK_WITHOUT_STALLS: Duration = Duration::from_secs(3);
 
 /// The limit of CPU time is so many times the most of the baseline. An application that spins
 /// where it used to wait takes a multiple of its usual time and may yet work.
 const CPU_FACTOR: u32 = 5;
 /// CPU time hardly depends on what else the host does, so its slack covers only what a replay
 /// costs at the least.
-const CPU_SLACK: Duration = Duration::from_millis(50);
+const CPU_SLACK: Duration = Duration::from_millis(150);
 
 /// What the passing baseline replays had in common.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -165,9 +165,9 @@ mod tests {
     #[test]
     fn limits_follow_the_baseline() {
         let limits = TimeLimits::new(&Limits::default(), &facts(10, 100), false);
-        assert_eq!(limits.start, Duration::from_millis(1100));
-        assert_eq!(limits.test, Duration::from_millis(2000));
-        assert_eq!(limits.cpu, Some(Duration::from_millis(550)));
+        assert_eq!(limits.start, Duration::from_millis(3100));
+        assert_eq!(limits.test, Duration::from_millis(4000));
+        assert_eq!(limits.cpu, Some(Duration::from_millis(650)));
     }
 
     #[test]
@@ -176,7 +176,7 @@ mod tests {
         insert(&mut facts.test, 120_000);
         insert(&mut facts.test, 2_000_000);
         let limits = TimeLimits::new(&Limits::default(), &facts, false);
-        assert_eq!(limits.test, Duration::from_millis(5000));
+        assert_eq!(limits.test, Duration::from_millis(7000));
     }
 
     #[test]
