@@ -151,11 +151,9 @@ impl<'a> Asker<'a> {
     /// are asked for.
     pub fn ask(&mut self, policy: &Policy, rule: Rule) -> Option<Ruling<'a>> {
         let replicas = self.ledger.replicas(policy);
-        let runs: Vec<&Run> = replicas.iter().flatten().collect();
-        let mut tally = Tally::default();
-        runs.iter().for_each(|run| tally.add(run.vote));
+        let (tally, runs, decision) = so_far(replicas, rule);
         let started = replicas.len();
-        match tally.decide(rule) {
+        match decision {
             Some(decision) => {
                 self.used.insert(policy.clone());
                 Some(Ruling {
@@ -209,10 +207,7 @@ impl<'a> Asker<'a> {
 
     /// What the replicas of this policy come to, if that is known anyway.
     pub fn peek(&mut self, policy: &Policy, rule: Rule) -> Option<Ruling<'a>> {
-        let runs: Vec<&Run> = self.ledger.replicas(policy).iter().flatten().collect();
-        let mut tally = Tally::default();
-        runs.iter().for_each(|run| tally.add(run.vote));
-        tally.decide(rule)?;
+        so_far(self.ledger.replicas(policy), rule).2?;
         self.ask(policy, rule)
     }
 
@@ -294,6 +289,21 @@ impl<'a> Asker<'a> {
         let ledger = self.ledger;
         ledger.trials.values().flatten().flatten()
     }
+}
+
+/// What the first replicas come to, as few as decide: others may have asked for more of the same
+/// policy by another rule, and what is decided stays so.
+fn so_far(replicas: &[Option<Run>], rule: Rule) -> (Tally, Vec<&Run>, Option<Decision>) {
+    let mut tally = Tally::default();
+    let mut runs = Vec::new();
+    for run in replicas.iter().map_while(Option::as_ref) {
+        tally.add(run.vote);
+        runs.push(run);
+        if let Some(decision) = tally.decide(rule) {
+            return (tally, runs, Some(decision));
+        }
+    }
+    (tally, runs, None)
 }
 
 fn count(replicas: usize) -> u32 {
