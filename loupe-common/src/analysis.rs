@@ -251,13 +251,10 @@ mod tests {
             application: "nginx".to_owned(),
             workload: "wrk".to_owned(),
             replays: 12,
-            replays_reused: 0,
             wall_seconds: 1.5,
             baseline_ms: 20.0,
             baseline_runs: 3,
-            baseline_failures: 0,
             flake_rate: 0.125,
-            confidence: None,
             features: vec![FeatureVerdict {
                 feature: feature("fcntl"),
                 kind: "syscall".to_owned(),
@@ -277,12 +274,6 @@ mod tests {
                 passes: 3,
                 ..Joint::default()
             }),
-            conflicts: Vec::new(),
-            impact: None,
-            fallbacks: Vec::new(),
-            foreign: Vec::new(),
-            warnings: Vec::new(),
-            lost_events: 0,
             ..Analysis::default()
         }
     }

@@ -116,14 +116,12 @@ impl ReplayCgroup {
 
     /// Kills the target's processes.
     pub fn kill_target(&self) -> Result<(), CgroupError> {
-        let path = self.target().join("cgroup.kill");
-        fs::write(&path, "1").map_err(at("write", &path))
+        kill_all(&self.target())
     }
 
     /// Kills every process in it, whatever it ignores.
     pub fn kill(&self) -> Result<(), CgroupError> {
-        let path = self.directory.join("cgroup.kill");
-        fs::write(&path, "1").map_err(at("write", &path))
+        kill_all(&self.directory)
     }
 
     /// Removes the empty directories. The kernel refuses while a process is left (EBUSY).
@@ -155,6 +153,11 @@ fn create_all(path: &Path) -> io::Result<()> {
         }
     }
     result
+}
+
+fn kill_all(directory: &Path) -> Result<(), CgroupError> {
+    let path = directory.join("cgroup.kill");
+    fs::write(&path, "1").map_err(at("write", &path))
 }
 
 fn cpu_us(directory: &Path) -> Result<u64, CgroupError> {

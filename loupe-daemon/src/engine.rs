@@ -41,7 +41,7 @@ pub struct AnalyzeOptions {
     pub replicas: Option<u32>,
     /// Forget the finished replays of this workload and start anew.
     pub fresh: bool,
-    /// Measure every feature alone, both ways.
+    /// Let every replica be of one feature alone.
     pub exhaustive: bool,
     /// Instead of a number of replicas: go on until a decision is right with this chance.
     pub confidence: Option<f64>,

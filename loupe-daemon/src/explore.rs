@@ -1,6 +1,6 @@
 //! The analysis: which replay to ask for next, and what the answers say.
 //!
-//! Pure: it starts no process, takes no decision from a clock and touches no file. It knows
+//! Pure: it starts no process, reads no clock and touches no file. It knows
 //! the application only through a [`Replayer`], so that it is tested with simulated ones.
 
 mod analysis;
@@ -26,7 +26,6 @@ mod tally;
 
 use std::future::Future;
 use std::pin::pin;
-use std::time::Instant;
 
 use futures::future::{Either, select};
 use futures::stream::{FuturesUnordered, Stream, StreamExt};
@@ -98,8 +97,7 @@ pub struct ExploreOptions {
     /// Instead of a number of replicas: go on until a decision is right with this chance (below
     /// 1). A workload that fails now and then is then measured, not refused.
     pub confidence: Option<f64>,
-    /// Measure every feature alone both ways, instead of many at once where most of them
-    /// probably work.
+    /// Every replica is of one feature alone; otherwise what passed alone is confirmed together.
     pub exhaustive: bool,
     /// Where a feature cannot be stubbed with ENOSYS, try other errnos too.
     pub errnos: bool,
@@ -176,7 +174,6 @@ pub async fn analyze<R: Replayer>(
     options: &ExploreOptions,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Analysis, ExploreError> {
-    let begin = Instant::now();
     let mut scheduler = Scheduler::new(subject, options);
     let mut running = FuturesUnordered::new();
     let mut phase = "";
@@ -196,13 +193,7 @@ pub async fn analyze<R: Replayer>(
                 let answer = replayer.replay(&request).await;
                 (request, answer)
             }),
-            Step::Done(outcome) => {
-                let mut outcome = *outcome;
-                if let Ok(analysis) = &mut outcome {
-                    analysis.wall_seconds = begin.elapsed().as_secs_f64();
-                }
-                return outcome;
-            }
+            Step::Done(outcome) => return *outcome,
             Step::Wait => match (answer(replayer, &mut running).await, &broken) {
                 (Answer::MoreRoom, _) => {}
                 (Answer::Replay(Some((request, Ok(recorded)))), _) => {

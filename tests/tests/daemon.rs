@@ -78,6 +78,11 @@ impl<'a> Daemon<'a> {
         command::run(self.client(words))
     }
 
+    /// What a command prints that prints an analysis as JSON.
+    fn analysis(&self, words: &[&str]) -> Analysis {
+        Analysis::new(self.run(words).expect_code(0).json())
+    }
+
     fn stop(mut self, signal: i32) -> Finished {
         let running = self.running.take().expect("it runs until it is stopped");
         running.signal(signal);
@@ -109,6 +114,15 @@ fn workload(scene: &Scene, name: &str, words: &[&str], more: &str) -> PathBuf {
     )
 }
 
+/// A workload that adds a byte to a file of the host each time that it runs; the file and it.
+fn counting(scene: &Scene, more: &str) -> (PathBuf, PathBuf) {
+    let counter = scene.write("counter", "");
+    let words = [counter.to_str().expect("a plain path")];
+    let more = format!("{more}writable = [{counter:?}]\n");
+    let path = workload(scene, "records", &words, &more);
+    (counter, path)
+}
+
 #[test]
 fn it_analyses_for_its_clients_and_stops_cleanly() {
     require!(Replays);
@@ -117,19 +131,9 @@ fn it_analyses_for_its_clients_and_stops_cleanly() {
     let truth = victim("accepts-enosys");
     let path = scene.workload(truth);
     let path = path.to_str().expect("a plain path");
-    let analysis = Analysis::new(
-        daemon
-            .run(&["analyze", path, "--json"])
-            .expect_code(0)
-            .json(),
-    );
+    let analysis = daemon.analysis(&["analyze", path, "--json"]);
     assert_eq!(analysis.verdict("getpriority"), Some("stub"));
-    let shown = Analysis::new(
-        daemon
-            .run(&["show", truth.name, "--json"])
-            .expect_code(0)
-            .json(),
-    );
+    let shown = daemon.analysis(&["show", truth.name, "--json"]);
     assert_eq!(shown.0["features"], analysis.0["features"]);
     daemon.run(&["list"]).expect_code(0);
     daemon.stop(libc::SIGTERM).expect_code(0);
@@ -172,10 +176,7 @@ fn runs_and_traces_go_through_it() {
 fn two_watch_and_one_cancels() {
     require!(Replays);
     let scene = Scene::new();
-    let counter = scene.write("counter", "");
-    let words = [counter.to_str().expect("a plain path")];
-    let more = format!("replicas = 50\nwritable = [{counter:?}]\n");
-    let path = workload(&scene, "records", &words, &more);
+    let (counter, path) = counting(&scene, "replicas = 50\n");
     let daemon = Daemon::start(&scene);
     let analysis = command::start(daemon.client(&["analyze", path.to_str().expect("a path")]));
     wait_until("the workload was started", || length(&counter) >= 5);
@@ -244,14 +245,7 @@ fn victims(scene: &Scene) -> usize {
 fn killed_and_started_again_it_goes_on() {
     require!(Replays);
     let scene = Scene::new();
-    let counter = scene.write("counter", "");
-    let words = [counter.to_str().expect("a plain path")];
-    let path = workload(
-        &scene,
-        "records",
-        &words,
-        &format!("writable = [{counter:?}]\n"),
-    );
+    let (counter, path) = counting(&scene, "");
     let daemon = Daemon::start(&scene);
     let client = command::start(daemon.client(&["analyze", path.to_str().expect("a path")]));
     wait_until("the workload was started", || length(&counter) >= 15);
@@ -262,12 +256,7 @@ fn killed_and_started_again_it_goes_on() {
 
     let daemon = Daemon::start(&scene);
     let path = path.to_str().expect("a plain path");
-    let analysis = Analysis::new(
-        daemon
-            .run(&["analyze", path, "--json"])
-            .expect_code(0)
-            .json(),
-    );
+    let analysis = daemon.analysis(&["analyze", path, "--json"]);
     assert!(analysis.number("replays_reused") >= 10, "{:#}", analysis.0);
     daemon.stop(libc::SIGTERM).expect_code(0);
     scene.assert_nothing_left();

@@ -90,7 +90,7 @@ async fn measure(
     let begin = Instant::now();
     let jobs = match (options.paper_mode, options.jobs) {
         (true, _) => 1,
-        (false, Some(jobs)) => jobs.max(1),
+        (false, Some(jobs)) => jobs,
         (false, None) => parallel::find(recording, cpus, options.most_jobs, progress).await?,
     };
     let jobs = jobs.min(options.most_jobs.unwrap_or(jobs)).max(1);

@@ -8,9 +8,9 @@ use loupe_common::policy::Policy;
 use loupe_common::progress::Progress;
 use loupe_common::replay::Replay;
 
-use super::recording::Recording;
+use super::recording::{Recording, blocking};
 use super::slots::Slots;
-use super::{AnalyzeError, EngineError, ProgressSink};
+use super::{AnalyzeError, ProgressSink};
 use crate::explore::Request;
 
 /// Replays for each CPU that are tried, one after the other.
@@ -113,13 +113,4 @@ fn median(replays: &[Replay]) -> u64 {
     let mut walls: Vec<u64> = replays.iter().map(|replay| replay.timing.wall_us).collect();
     walls.sort_unstable();
     walls.get(walls.len() / 2).copied().unwrap_or_default()
-}
-
-/// Runs what blocks where it may.
-pub async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, AnalyzeError> + Send + 'static,
-) -> Result<T, AnalyzeError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|panic| Err(EngineError::Panicked(panic.to_string()).into()))
 }

@@ -51,11 +51,7 @@ impl Replayer for Recording {
         let shared = Arc::clone(&self.0);
         let request = request.clone();
         let slot = self.0.slots().take().await;
-        let outcome = tokio::task::spawn_blocking(move || shared.replay(&request, &slot)).await;
-        match outcome {
-            Ok(result) => Ok(result?),
-            Err(panic) => Err(AnalyzeError::from(EngineError::Panicked(panic.to_string())).into()),
-        }
+        Ok(blocking(move || shared.replay(&request, &slot)).await?)
     }
 
     fn waiting(&self) -> usize {
@@ -111,10 +107,7 @@ impl Shared {
             }
             return Ok(Recorded { id, replay, reused });
         }
-        let runner = self.runner(slot.cpu);
-        let result = self.run(&runner, &request.policy, slot);
-        lock(&self.idle).push((slot.cpu, runner));
-        let replay = result?;
+        let replay = self.with_runner(slot, |runner| self.run(runner, &request.policy, slot))?;
         let id = self.record(request.replica, &replay)?;
         Ok(Recorded {
             id,
@@ -146,10 +139,21 @@ impl Shared {
         sabotage: Option<Sabotage>,
         slot: &Slot,
     ) -> Result<Replay, AnalyzeError> {
+        self.with_runner(slot, |runner| {
+            Ok(self.run_job(runner, policy, slot, sabotage)?)
+        })
+    }
+
+    /// Lends a runner for the slot's CPU, and keeps it for the next.
+    fn with_runner<T>(
+        &self,
+        slot: &Slot,
+        work: impl FnOnce(&Runner) -> Result<T, AnalyzeError>,
+    ) -> Result<T, AnalyzeError> {
         let runner = self.runner(slot.cpu);
-        let result = self.run_job(&runner, policy, slot, sabotage);
+        let result = work(&runner);
         lock(&self.idle).push((slot.cpu, runner));
-        Ok(result?)
+        result
     }
 
     /// A runner for this CPU; as many as are needed at a time are made.
@@ -215,4 +219,13 @@ impl Shared {
         }
         Ok(())
     }
+}
+
+/// Runs what blocks where it may.
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, AnalyzeError> + Send + 'static,
+) -> Result<T, AnalyzeError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|panic| Err(EngineError::Panicked(panic.to_string()).into()))
 }

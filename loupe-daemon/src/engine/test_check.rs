@@ -12,8 +12,7 @@ use loupe_common::progress::Progress;
 use loupe_common::replay::{Outcome, Replay};
 use loupe_common::trace::Trace;
 
-use super::parallel::blocking;
-use super::recording::Recording;
+use super::recording::{Recording, blocking};
 use super::{AnalyzeError, ProgressSink};
 use crate::replay::{Mode, Sabotage};
 

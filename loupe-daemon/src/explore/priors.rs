@@ -1,6 +1,6 @@
 //! How likely a feature is to work when left out, before anything was measured: what the
-//! paper's data set says about other applications. Priors only choose the order and the groups
-//! of replays; no verdict rests on them.
+//! paper's data set says about other applications. Priors only choose the order of
+//! replays; no verdict rests on them.
 //!
 //! `priors/loupedb.csv` is derived from the Loupe results database
 //! (<https://github.com/unikraft/loupedb>, commit a076cf972d7d7bacc73693455d979a9522ed2c5a;

@@ -4,8 +4,8 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg,
-    sendmsg, setsockopt, socketpair, sockopt,
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recv,
+    recvmsg, sendmsg, setsockopt, socketpair, sockopt,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -67,7 +67,9 @@ impl Channel {
 
     /// The next packet if one is there (else `WouldBlock`); `None` when the other end is closed.
     pub fn receive<T: DeserializeOwned>(&self) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
-        let mut buffer = vec![0; PACKET_LIMIT];
+        // Asked for often and mostly in vain: room is made only for what is there.
+        let length = self.next_length()?;
+        let mut buffer = vec![0; length.min(PACKET_LIMIT)];
         let mut control = nix::cmsg_space!([RawFd; DESCRIPTOR_LIMIT]);
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
         let (length, descriptors) = loop {
@@ -97,6 +99,19 @@ impl Channel {
             serde_json::from_slice(&buffer[..length])?,
             descriptors,
         )))
+    }
+}
+
+impl Channel {
+    /// Length of the packet that waits; 0 when the other end is closed.
+    fn next_length(&self) -> io::Result<usize> {
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK | MsgFlags::MSG_TRUNC;
+        loop {
+            match recv(self.0.as_raw_fd(), &mut [], flags) {
+                Err(nix::errno::Errno::EINTR) => {}
+                other => return other.map_err(Into::into),
+            }
+        }
     }
 }
 

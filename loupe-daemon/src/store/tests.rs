@@ -104,13 +104,9 @@ fn result_of(application: &str, name: &str, verdicts: &[(&str, Verdict)]) -> Ana
         application: application.to_owned(),
         workload: name.to_owned(),
         replays: 12,
-        replays_reused: 0,
         wall_seconds: 1.5,
         baseline_ms: 20.0,
         baseline_runs: 3,
-        baseline_failures: 0,
-        flake_rate: 0.0,
-        confidence: None,
         features: verdicts
             .iter()
             .map(|(name, verdict)| FeatureVerdict {
@@ -126,13 +122,6 @@ fn result_of(application: &str, name: &str, verdicts: &[(&str, Verdict)]) -> Ana
                 basis: Basis::Measured,
             })
             .collect(),
-        joint: None,
-        conflicts: Vec::new(),
-        impact: None,
-        fallbacks: Vec::new(),
-        foreign: Vec::new(),
-        warnings: Vec::new(),
-        lost_events: 0,
         ..Analysis::default()
     }
 }

@@ -22,9 +22,7 @@ const PAPER_SLEEP: Duration = Duration::from_millis(400);
 impl Session<'_> {
     pub(super) fn wait_until_ready(&mut self) -> Result<Option<Failure>, ReplayFailure> {
         let mut deadline = Deadline::new(self.limits.start, self.cgroup);
-        let facts = self.job.facts;
-        let usual = facts.is_known().then(|| facts.ready_time());
-        let mut overdue = Overdue::new(usual, self.limits.cpu);
+        let mut overdue = self.overdue_after(self.job.facts.ready_time());
         let mut next_look = Instant::now() + overdue.next_look();
         let mut silence = Silence::new();
         loop {
@@ -69,9 +67,7 @@ impl Session<'_> {
 
     pub(super) fn wait_until_over(&mut self) -> Result<Option<Failure>, ReplayFailure> {
         let mut deadline = Deadline::new(self.limits.run, self.cgroup);
-        let facts = self.job.facts;
-        let usual = facts.is_known().then(|| facts.ready_time());
-        let mut overdue = Overdue::new(usual, self.limits.cpu);
+        let mut overdue = self.overdue_after(self.job.facts.ready_time());
         let mut kill_at = self.kill_at(Mode::Batch);
         loop {
             self.kill_if_due(&mut kill_at)?;
@@ -104,11 +100,15 @@ impl Session<'_> {
         }
     }
 
+    /// For a phase that usually takes this long. Nobody knows that before a baseline is known, and
+    /// the paper's prototype does not ask.
+    fn overdue_after(&self, usual: Duration) -> Overdue {
+        let asks = self.job.facts.is_known() && self.job.pace == Pace::Events;
+        Overdue::new(asks.then_some(usual), self.limits.cpu)
+    }
+
     /// Looks at a replay that may be overdue, and tells whoever waits for its CPU.
     fn look(&self, overdue: &mut Overdue) -> Result<Option<Failure>, ReplayFailure> {
-        if self.job.pace == Pace::Paper {
-            return Ok(None);
-        }
         match overdue.look(self.cgroup, self.trace)? {
             Look::Working => Ok(None),
             Look::Waiting => {
@@ -142,8 +142,7 @@ impl Session<'_> {
         let usual = self.job.facts.test_time();
         let grace = usual * 2 + Duration::from_millis(100);
         let mut gone_since: Option<Instant> = None;
-        let known = self.job.facts.is_known();
-        let mut overdue = Overdue::new(known.then_some(usual), self.limits.cpu);
+        let mut overdue = self.overdue_after(usual);
         let serves = self.serves();
         let mut kill_at = self.kill_at(Mode::Server);
         loop {

@@ -248,13 +248,9 @@ pub fn analysis() -> Analysis {
         application: "nginx".to_owned(),
         workload: "wrk".to_owned(),
         replays: 141,
-        replays_reused: 0,
         wall_seconds: 8.217,
         baseline_ms: 12.31,
         baseline_runs: 3,
-        baseline_failures: 0,
-        flake_rate: 0.0,
-        confidence: None,
         features: vec![
             verdict("accept4", Verdict::Required, 120, none(), none()),
             verdict(
@@ -283,13 +279,6 @@ pub fn analysis() -> Analysis {
             verdict("getrandom", Verdict::NotExercised, 1, all(0), all(0)),
             verdict("futex", Verdict::Undecided, 7, trial(0, 0, 0, &[]), all(20)),
         ],
-        joint: None,
-        conflicts: Vec::new(),
-        impact: None,
-        fallbacks: Vec::new(),
-        foreign: Vec::new(),
-        warnings: Vec::new(),
-        lost_events: 0,
         ..Analysis::default()
     }
 }
