@@ -232,7 +232,7 @@ fn without_the_kernels_type_information_the_cure_is_told() {
     let workload = scene.workload(victim("needs-result"));
     let loupe = binaries::loupe();
     let script = format!(
-        "mount -t tmpfs none /sys/kernel/btf && exec {} analyze --local --db {} {}",
+        "mount -n -t tmpfs none /sys/kernel/btf && exec {} analyze --local --db {} {}",
         loupe.display(),
         scene.database().display(),
         workload.display()
@@ -253,7 +253,7 @@ fn a_full_disk_for_the_database_is_told() {
     let small = scene.path("small");
     std::fs::create_dir(&small).expect("a directory");
     let script = format!(
-        "mount -t tmpfs -o size=64k none {0} && exec {1} analyze --local --db {0}/loupe.db {2}",
+        "mount -n -t tmpfs -o size=64k none {0} && exec {1} analyze --local --db {0}/loupe.db {2}",
         small.display(),
         binaries::loupe().display(),
         workload.display()

@@ -69,7 +69,7 @@ fn passes(path: &Path, with_application: bool) -> bool {
 
     let mut script = String::from(
         "set -e; ip link set lo up\n\
-         for place in /tmp /run /srv; do mount -t tmpfs -o mode=1777 none $place; done\n",
+         for place in /tmp /run /srv; do mount -n -t tmpfs -o mode=1777 none $place; done\n",
     );
     for (from, to) in &parts.files {
         script += &format!("mkdir -p {to}; cp -r {from}/. {to}\n");
