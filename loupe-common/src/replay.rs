@@ -50,6 +50,8 @@ pub enum Failure {
     RunTimeout { limit_ms: u64 },
     /// Nothing in the application can go on: every thread waits for another.
     Hung { after_ms: u64 },
+    /// It repeated itself, while nothing else in the replay moved.
+    Livelock { after_ms: u64 },
     /// It computed far longer than the baseline ever did, and was overdue.
     Runaway { cpu_ms: u64, limit_ms: u64 },
 }
@@ -72,6 +74,13 @@ impl fmt::Display for Failure {
                 write!(
                     f,
                     "the application hung (every thread waiting, seen after {after_ms} ms)"
+                )
+            }
+            Failure::Livelock { after_ms } => {
+                write!(
+                    f,
+                    "the application repeated itself without getting anywhere (seen after \
+                     {after_ms} ms)"
                 )
             }
             Failure::Runaway { cpu_ms, limit_ms } => {
@@ -153,6 +162,9 @@ pub struct Usage {
     /// CPU time of everything in the sandbox, the test and the sandbox's making included.
     #[serde(default)]
     pub total_cpu_us: u64,
+    /// The part of `total_cpu_us` from before the test.
+    #[serde(default)]
+    pub start_cpu_us: u64,
     /// The largest resident set of any one process of the command, as far as its processes
     /// waited for each other, in KiB.
     pub max_rss_kib: u64,

@@ -100,6 +100,11 @@ impl ReplayCgroup {
         cpu_us(&self.target())
     }
 
+    /// CPU time of the test and of what makes the sandbox, in microseconds.
+    pub fn launcher_cpu_us(&self) -> Result<u64, CgroupError> {
+        cpu_us(&self.launcher())
+    }
+
     /// CPU time of all its processes, in microseconds.
     pub fn cpu_us(&self) -> Result<u64, CgroupError> {
         cpu_us(&self.directory)

@@ -66,9 +66,10 @@ pub trait Replayer: Sync {
         request: &Request,
     ) -> impl Future<Output = Result<Recorded, ReplayError>> + Send;
 
-    /// Running replays that only wait for their end: as many more may run beside them.
-    fn waiting(&self) -> usize {
-        0
+    /// The policies of running replays that only wait for their end: as many more may run beside
+    /// them.
+    fn waiting(&self) -> Vec<Policy> {
+        Vec::new()
     }
 
     /// Comes back when another replay waits.

@@ -2,6 +2,7 @@
 //!
 //! Knows no verdicts: whether a failure matters, and what to run next, is `explore`'s business.
 
+mod circles;
 mod deadline;
 mod facts;
 mod holdings;

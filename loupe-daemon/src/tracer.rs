@@ -372,6 +372,12 @@ impl OpenTrace {
         Ok(collect::total_calls(&kernel.maps.stats(self.slot)?))
     }
 
+    /// The calls counted so far, by syscall number.
+    pub fn counts_so_far(&self) -> Result<Vec<u64>, TracerError> {
+        let kernel = lock(&self.attachment.tracer.shared.kernel);
+        Ok(collect::calls_by_number(&kernel.maps.stats(self.slot)?))
+    }
+
     /// Takes the counts. Complete once no process is left in the cgroup.
     pub fn finish(self) -> Result<Trace, TracerError> {
         let shared = &self.attachment.tracer.shared;

@@ -1,6 +1,7 @@
 //! The replayer behind an analysis: hands its requests to runners and keeps what they bring.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use loupe_common::policy::Policy;
@@ -37,6 +38,8 @@ pub struct Shared {
     /// Runners that run nothing, by the CPU that their next sandbox is made for.
     idle: Mutex<Vec<(usize, Runner)>>,
     slots: Mutex<Arc<Slots>>,
+    /// The policies of replays that have given their slot up, one for each of them.
+    waiting: Mutex<Vec<Policy>>,
     facts: Mutex<BaselineFacts>,
     /// Replays that this analysis has run itself.
     own: Mutex<BTreeSet<i64>>,
@@ -54,8 +57,8 @@ impl Replayer for Recording {
         Ok(blocking(move || shared.replay(&request, &slot)).await?)
     }
 
-    fn waiting(&self) -> usize {
-        self.0.slots().waiting()
+    fn waiting(&self) -> Vec<Policy> {
+        lock(&self.0.waiting).clone()
     }
 
     fn more_waiting(&self) -> impl Future<Output = ()> + Send {
@@ -82,6 +85,7 @@ impl Shared {
             tracer,
             idle: Mutex::default(),
             slots: Mutex::new(Slots::new(0, &[])),
+            waiting: Mutex::default(),
             facts: Mutex::default(),
             own: Mutex::default(),
             test_checked: Mutex::new(false),
@@ -183,7 +187,8 @@ impl Shared {
         sabotage: Option<Sabotage>,
     ) -> Result<Replay, ReplayFailure> {
         let facts = lock(&self.facts).clone();
-        runner.replay(&Job {
+        let waits = AtomicBool::new(false);
+        let replay = runner.replay(&Job {
             prepared: &self.prepared,
             policy,
             facts: &facts,
@@ -192,8 +197,21 @@ impl Shared {
             sabotage,
             pace: self.how.pace,
             sample: self.how.sample,
-            on_waiting: &|| slot.give_up(),
-        })
+            on_waiting: &|| {
+                if !waits.swap(true, Ordering::Relaxed) {
+                    lock(&self.waiting).push(policy.clone());
+                    slot.give_up();
+                }
+            },
+        });
+        if waits.into_inner() {
+            let mut waiting = lock(&self.waiting);
+            let own = waiting.iter().position(|other| other == policy);
+            if let Some(own) = own {
+                waiting.swap_remove(own);
+            }
+        }
+        replay
     }
 
     pub fn learn(&self, replay: &Replay) {

@@ -1,7 +1,7 @@
 //! Room for replays: so many at a time compute, each on its CPU. A replay that only waits gives
 //! its room to another and goes on beside it.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
@@ -12,8 +12,6 @@ pub struct Slots {
     permits: Semaphore,
     /// The CPUs of the slots that nobody holds, as many as permits.
     cpus: Mutex<Vec<usize>>,
-    /// Replays that go on without a slot.
-    waiting: AtomicUsize,
     changed: Notify,
 }
 
@@ -23,7 +21,6 @@ impl Slots {
         Arc::new(Slots {
             permits: Semaphore::new(count),
             cpus: Mutex::new(cpus.iter().copied().cycle().take(count).collect()),
-            waiting: AtomicUsize::new(0),
             changed: Notify::new(),
         })
     }
@@ -39,10 +36,6 @@ impl Slots {
             cpu,
             given_up: AtomicBool::new(false),
         }
-    }
-
-    pub fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Acquire)
     }
 
     /// Comes back when another replay has given its slot up.
@@ -70,7 +63,6 @@ impl Slot {
     /// Lets another replay have the CPU, while this one goes on.
     pub fn give_up(&self) {
         if !self.given_up.swap(true, Ordering::AcqRel) {
-            self.slots.waiting.fetch_add(1, Ordering::AcqRel);
             self.free();
             self.slots.changed.notify_one();
         }
@@ -84,9 +76,7 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        if *self.given_up.get_mut() {
-            self.slots.waiting.fetch_sub(1, Ordering::AcqRel);
-        } else {
+        if !*self.given_up.get_mut() {
             self.free();
         }
     }
@@ -117,9 +107,8 @@ mod tests {
         first.give_up();
         slots.changed().await;
         let second = slots.take().await;
-        assert_eq!((second.cpu, slots.waiting()), (3, 1));
+        assert_eq!(second.cpu, 3);
         drop(first);
-        assert_eq!(slots.waiting(), 0);
         assert!(slots.take().now_or_never().is_none());
         drop(second);
         assert!(slots.take().now_or_never().is_some());

@@ -22,11 +22,21 @@ pub(super) struct Ledger {
     /// Of each policy whose cost is measured: its first replica for that. Those before it
     /// decided something, and nothing after it does.
     measured_from: BTreeMap<Policy, usize>,
+    /// Running replays of these policies only wait for their end.
+    waiting: BTreeSet<Policy>,
     pub running: u64,
     pub done: u64,
 }
 
 impl Ledger {
+    /// Notes which policies' replays only wait for their end; whether some are new.
+    pub fn wait_for(&mut self, policies: Vec<Policy>) -> bool {
+        let policies: BTreeSet<Policy> = policies.into_iter().collect();
+        let new = !policies.is_subset(&self.waiting);
+        self.waiting = policies;
+        new
+    }
+
     /// The next replica of this policy, now running.
     pub fn start(&mut self, policy: &Policy, purpose: Purpose) -> Request {
         let replicas = self.trials.entry(policy.clone()).or_default();
@@ -180,13 +190,21 @@ impl<'a> Asker<'a> {
         Some(run.is_some_and(|run| run.vote.passes()))
     }
 
+    /// The only replica of a feature alone waits instead of computing, so it will probably fail.
+    /// What confirms that may as well wait beside it.
+    fn will_need_a_second(&self, policy: &Policy, started: usize) -> u32 {
+        let alone = policy.len() == 1 && started == 1;
+        u32::from(alone && self.ledger.waiting.contains(policy))
+    }
+
     /// The first usable replica of this policy; none if too many could not be used.
     pub fn glance_run(&mut self, policy: &Policy) -> Option<Option<&'a Run>> {
         let replicas = self.ledger.replicas(policy);
         let mut unusable = 0;
         for run in replicas {
             let Some(run) = run else {
-                self.want(policy, 0, 0, replicas.len(), false);
+                let second = self.will_need_a_second(policy, replicas.len());
+                self.want(policy, second, second, replicas.len(), false);
                 return None;
             };
             match run.vote {

@@ -55,8 +55,11 @@ impl<'a> Scheduler<'a> {
         scheduler
     }
 
-    /// What to do now, with so many of the running replays only waiting for their end.
-    pub fn next(&mut self, waiting: usize) -> Step {
+    /// What to do now, with running replays of these policies only waiting for their end.
+    pub fn next(&mut self, waiting: Vec<Policy>) -> Step {
+        let room = waiting.len();
+        self.news |= self.ledger.wait_for(waiting);
+        let waiting = room;
         if self.ledger.running >= self.room(waiting) {
             return Step::Wait;
         }

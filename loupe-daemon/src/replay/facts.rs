@@ -25,8 +25,9 @@ const SLACK: Duration = Duration::from_millis(1500);
 const SLACK_WITHOUT_STALLS: Duration = Duration::from_secs(3);
 
 /// The limit of CPU time is so many times the most of the baseline. An application that spins
-/// where it used to wait takes a multiple of its usual time and may yet work.
-const CPU_FACTOR: u32 = 5;
+/// where it used to wait takes a multiple of its usual time and may yet work (redis with `futex`
+/// faked: three times).
+const CPU_FACTOR: u32 = 4;
 /// CPU time hardly depends on what else the host does, so its slack covers only what a replay
 /// costs at the least.
 const CPU_SLACK: Duration = Duration::from_millis(150);
@@ -40,6 +41,8 @@ pub struct BaselineFacts {
     test: Vec<Duration>,
     /// CPU time of everything in the sandbox. Sorted.
     cpu: Vec<Duration>,
+    /// The same until the test. Sorted.
+    start_cpu: Vec<Duration>,
     /// How a batch application ends when all is well.
     pub exit: Option<ExitStatus>,
 }
@@ -50,6 +53,10 @@ impl BaselineFacts {
         insert(&mut self.ready, replay.timing.ready_us);
         insert(&mut self.test, replay.timing.test_us);
         insert(&mut self.cpu, replay.usage.total_cpu_us);
+        // Unknown of a replay by an older Loupe.
+        if replay.usage.start_cpu_us > 0 {
+            insert(&mut self.start_cpu, replay.usage.start_cpu_us);
+        }
         self.exit = self.exit.or(replay.application_exit);
     }
 
@@ -96,6 +103,8 @@ pub struct TimeLimits {
     pub quiet: Duration,
     /// CPU time of a replay that is overdue; `None` before a baseline is known.
     pub cpu: Option<Duration>,
+    /// The same, before its test.
+    pub start_cpu: Option<Duration>,
 }
 
 impl TimeLimits {
@@ -110,6 +119,7 @@ impl TimeLimits {
             stop: STOP,
             quiet: limit,
             cpu: None,
+            start_cpu: None,
         }
     }
 
@@ -131,6 +141,11 @@ impl TimeLimits {
         let or = |limit: Option<f64>, otherwise: Duration| {
             limit.map_or(otherwise, Duration::from_secs_f64)
         };
+        let cpu = |seen: &[Duration]| {
+            let derived = |slowest: &Duration| *slowest * CPU_FACTOR + CPU_SLACK;
+            let file = file.cpu.map(Duration::from_secs_f64);
+            file.or_else(|| seen.last().map(derived))
+        };
         TimeLimits {
             start: or(file.start, derived(&facts.ready, FIRST_START)),
             run: or(file.run, derived(&facts.ready, FIRST_RUN)),
@@ -141,10 +156,8 @@ impl TimeLimits {
             } else {
                 FIRST_QUIET
             },
-            cpu: file.cpu.map(Duration::from_secs_f64).or_else(|| {
-                let slowest = facts.cpu.last()?;
-                Some(*slowest * CPU_FACTOR + CPU_SLACK)
-            }),
+            cpu: cpu(&facts.cpu),
+            start_cpu: cpu(&facts.start_cpu).or_else(|| cpu(&facts.cpu)),
         }
     }
 }
@@ -158,6 +171,7 @@ mod tests {
             ready: vec![Duration::from_millis(ready_ms)],
             test: vec![Duration::from_millis(test_ms)],
             cpu: vec![Duration::from_millis(test_ms)],
+            start_cpu: vec![Duration::from_millis(ready_ms)],
             exit: None,
         }
     }
@@ -167,7 +181,8 @@ mod tests {
         let limits = TimeLimits::new(&Limits::default(), &facts(10, 100), false);
         assert_eq!(limits.start, Duration::from_millis(3100));
         assert_eq!(limits.test, Duration::from_millis(4000));
-        assert_eq!(limits.cpu, Some(Duration::from_millis(650)));
+        assert_eq!(limits.cpu, Some(Duration::from_millis(550)));
+        assert_eq!(limits.start_cpu, Some(Duration::from_millis(190)));
     }
 
     #[test]

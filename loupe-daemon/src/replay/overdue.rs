@@ -1,10 +1,11 @@
-//! What becomes of a replay that takes longer than the baseline ever did: it hangs, it runs
-//! away, it waits, or it is just slow. Ends none by the clock; that is the time limits' part.
+//! What becomes of a replay that takes longer than the baseline ever did: it hangs, it gets
+//! nowhere, it runs away, it waits, or it is just slow. Ends none by the clock; that is the time limits' part.
 
 use std::time::{Duration, Instant};
 
 use loupe_common::replay::Failure;
 
+use super::circles::{Circles, Sight, Standing};
 use super::progress::Tasks;
 use super::runner::ReplayFailure;
 use crate::cgroup::ReplayCgroup;
@@ -42,32 +43,46 @@ pub enum Look {
 /// terminal. A timer signal could (`setitimer`); so a hang, like every failure, counts only when
 /// a second replay confirms it.
 ///
+/// A **livelock** repeats itself without anything getting anywhere; see [`super::circles`].
+///
 /// A **runaway** takes over twice as long as the baseline's slowest replay and has used more CPU
 /// time than its limit. CPU time does not grow when the host is busy with other things.
 pub struct Overdue {
     begin: Instant,
     usual: Option<Duration>,
     cpu_limit: Option<Duration>,
-    last: Option<Seen>,
+    last: Option<Sight>,
+    circles: Circles,
     standstills: u32,
     idle_looks: u32,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Seen {
-    calls: u64,
-    cpu: Duration,
-    at: Instant,
+/// The phase that is looked at.
+pub struct Phase {
+    /// How long it took in the baseline's slowest replay, if that is known.
+    pub usual: Option<Duration>,
+    /// CPU time from the replay's start that is too much for it.
+    pub cpu_limit: Option<Duration>,
+    /// Syscall numbers that are injected.
+    pub injected: Vec<usize>,
+    /// The test runs.
+    pub tested: bool,
 }
 
 impl Overdue {
-    /// `usual`: how long the phase took in the baseline's slowest replay, if that is known.
-    pub fn new(usual: Option<Duration>, cpu_limit: Option<Duration>) -> Overdue {
+    pub fn new(phase: Phase) -> Overdue {
+        let Phase {
+            usual,
+            cpu_limit,
+            injected,
+            tested,
+        } = phase;
         Overdue {
             begin: Instant::now(),
             usual,
             cpu_limit,
             last: None,
+            circles: Circles::new(usual.unwrap_or_default(), injected, tested),
             standstills: 0,
             idle_looks: 0,
         }
@@ -92,31 +107,45 @@ impl Overdue {
         };
         let application = Tasks::of(&cgroup.target())?;
         let others = Tasks::of(&cgroup.launcher())?;
-        let now = Seen {
-            calls: trace.calls_so_far()?,
-            cpu: Duration::from_micros(cgroup.cpu_us()?),
-            at: Instant::now(),
-        };
-        let before = self.last.replace(now);
         // The application may be gone, the launcher's side never is: the keeper is there.
-        let application_stuck = application.total == 0 || application.none_can_go_on();
-        let unchanged = before.is_some_and(|before| before.is_like(&now));
-        let still = unchanged && application_stuck && others.none_can_go_on();
+        let stuck = application.total == 0 || application.none_can_go_on();
+        let now = Sight {
+            at: Instant::now(),
+            calls: trace.counts_so_far()?,
+            cpu: Duration::from_micros(cgroup.cpu_us()?),
+            others_cpu: Duration::from_micros(cgroup.launcher_cpu_us()?),
+            stuck,
+        };
+        let before = self.last.replace(now.clone());
+        let unchanged = before.as_ref().is_some_and(|before| before.is_like(&now));
+        let still = unchanged && stuck && others.none_can_go_on();
         self.standstills = if still { self.standstills + 1 } else { 0 };
         if self.standstills >= STANDSTILLS {
             let after_ms = elapsed.as_millis() as u64;
             return Ok(Look::Failed(Failure::Hung { after_ms }));
         }
+        let idle = before.is_some_and(|before| before.idle_until(&now));
+        let cpu = now.cpu;
+        match self.circles.note(now) {
+            Some(Standing::Livelock) => {
+                let after_ms = elapsed.as_millis() as u64;
+                return Ok(Look::Failed(Failure::Livelock { after_ms }));
+            }
+            Some(Standing::Stalemate) => {
+                let after_ms = elapsed.as_millis() as u64;
+                return Ok(Look::Failed(Failure::Hung { after_ms }));
+            }
+            None => (),
+        }
         if let Some(limit) = self.cpu_limit
-            && now.cpu > limit
+            && cpu > limit
             && elapsed > usual * RUNAWAY_FACTOR
         {
             return Ok(Look::Failed(Failure::Runaway {
-                cpu_ms: now.cpu.as_millis() as u64,
+                cpu_ms: cpu.as_millis() as u64,
                 limit_ms: limit.as_millis() as u64,
             }));
         }
-        let idle = before.is_some_and(|before| before.idle_until(&now));
         self.idle_looks = if idle { self.idle_looks + 1 } else { 0 };
         Ok(match self.idle_looks >= IDLE_LOOKS {
             true => Look::Waiting,
@@ -125,12 +154,12 @@ impl Overdue {
     }
 }
 
-impl Seen {
-    fn is_like(&self, later: &Seen) -> bool {
-        (self.calls, self.cpu) == (later.calls, later.cpu)
+impl Sight {
+    fn is_like(&self, later: &Sight) -> bool {
+        self.calls == later.calls && self.cpu == later.cpu
     }
 
-    fn idle_until(&self, later: &Seen) -> bool {
+    fn idle_until(&self, later: &Sight) -> bool {
         let used = later.cpu.saturating_sub(self.cpu);
         used * IDLE_PART < later.at.saturating_duration_since(self.at)
     }

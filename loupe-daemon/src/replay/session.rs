@@ -58,6 +58,8 @@ struct State {
     application_exit: Option<ExitStatus>,
     test_exit: Option<ExitStatus>,
     usage: Option<Usage>,
+    /// CPU time before the test.
+    start_cpu_us: u64,
     /// Once the test is over.
     holdings: Option<Holdings>,
     /// Everything was told to end.
@@ -115,6 +117,7 @@ impl<'a> Session<'a> {
         let metric = workload.metric.as_ref();
         let metric = metric.and_then(|metric| metric.find(&test_output.tail));
         let mut usage = self.state.usage.unwrap_or_default();
+        usage.start_cpu_us = self.state.start_cpu_us;
         if let Some(holdings) = self.state.holdings {
             holdings.note(&mut usage, workload.mode);
         }
@@ -156,6 +159,7 @@ impl<'a> Session<'a> {
                 return Ok(Outcome::Failed(failure));
             }
         }
+        self.state.start_cpu_us = self.cgroup.cpu_us()?;
         let testing = Instant::now();
         let outcome = self.test()?;
         timing.test_us = micros(testing.elapsed());

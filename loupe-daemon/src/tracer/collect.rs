@@ -17,6 +17,12 @@ pub fn total_calls(stats: &[SlotStats]) -> u64 {
     stats.iter().flat_map(|cpu| cpu.calls.iter()).sum()
 }
 
+/// By syscall number.
+pub fn calls_by_number(stats: &[SlotStats]) -> Vec<u64> {
+    let of_number = |number: usize| stats.iter().map(|cpu| cpu.calls[number]).sum();
+    (0..MAX_SYSCALL).map(of_number).collect()
+}
+
 /// Builds the trace of a slot and empties the slot's part of the maps.
 pub fn trace(maps: &mut Maps, slot: u32, seen: &Seen, latency: bool) -> Result<Trace, TracerError> {
     let stats = maps.stats(slot)?;

@@ -3,12 +3,14 @@
 
 use std::time::{Duration, Instant};
 
+use loupe_common::feature::Feature;
+use loupe_common::policy::Action;
 use loupe_common::replay::{Failure, Outcome};
 
 use super::{QUIET_PROBE, Session, left};
 use crate::launcher::protocol::ToKeeper;
 use crate::replay::deadline::Deadline;
-use crate::replay::overdue::{Look, Overdue};
+use crate::replay::overdue::{Look, Overdue, Phase};
 use crate::replay::progress::{self, Tasks};
 use crate::replay::runner::{Pace, ReplayFailure, Sabotage};
 use crate::replay::silence::Silence;
@@ -22,7 +24,7 @@ const PAPER_SLEEP: Duration = Duration::from_millis(400);
 impl Session<'_> {
     pub(super) fn wait_until_ready(&mut self) -> Result<Option<Failure>, ReplayFailure> {
         let mut deadline = Deadline::new(self.limits.start, self.cgroup);
-        let mut overdue = self.overdue_after(self.job.facts.ready_time());
+        let mut overdue = self.overdue_start();
         let mut next_look = Instant::now() + overdue.next_look();
         let mut silence = Silence::new();
         loop {
@@ -67,7 +69,7 @@ impl Session<'_> {
 
     pub(super) fn wait_until_over(&mut self) -> Result<Option<Failure>, ReplayFailure> {
         let mut deadline = Deadline::new(self.limits.run, self.cgroup);
-        let mut overdue = self.overdue_after(self.job.facts.ready_time());
+        let mut overdue = self.overdue_start();
         let mut kill_at = self.kill_at(Mode::Batch);
         loop {
             self.kill_if_due(&mut kill_at)?;
@@ -100,11 +102,22 @@ impl Session<'_> {
         }
     }
 
+    fn overdue_start(&self) -> Overdue {
+        self.overdue(self.job.facts.ready_time(), self.limits.start_cpu, false)
+    }
+
     /// For a phase that usually takes this long. Nobody knows that before a baseline is known, and
     /// the paper's prototype does not ask.
-    fn overdue_after(&self, usual: Duration) -> Overdue {
+    fn overdue(&self, usual: Duration, cpu_limit: Option<Duration>, tested: bool) -> Overdue {
         let asks = self.job.facts.is_known() && self.job.pace == Pace::Events;
-        Overdue::new(asks.then_some(usual), self.limits.cpu)
+        let number = |(feature, _): (&Feature, Action)| feature.syscall().number();
+        let injected = self.job.policy.iter().filter_map(number);
+        Overdue::new(Phase {
+            usual: asks.then_some(usual),
+            cpu_limit,
+            injected: injected.map(|number| number as usize).collect(),
+            tested,
+        })
     }
 
     /// Looks at a replay that may be overdue, and tells whoever waits for its CPU.
@@ -142,7 +155,7 @@ impl Session<'_> {
         let usual = self.job.facts.test_time();
         let grace = usual * 2 + Duration::from_millis(100);
         let mut gone_since: Option<Instant> = None;
-        let mut overdue = self.overdue_after(usual);
+        let mut overdue = self.overdue(usual, self.limits.cpu, true);
         let serves = self.serves();
         let mut kill_at = self.kill_at(Mode::Server);
         loop {
