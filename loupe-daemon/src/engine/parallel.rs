@@ -13,8 +13,8 @@ use super::slots::Slots;
 use super::{AnalyzeError, ProgressSink};
 use crate::explore::Request;
 
-/// Replays for each CPU that are tried, one after the other.
-const STEPS: [usize; 2] = [2, 4];
+/// Replays for each CPU that are tried.
+const MOST: usize = 4;
 
 /// The median duration beside others may be so many times that alone.
 const SUFFERS: f64 = 1.15;
@@ -41,25 +41,21 @@ pub async fn find(
     if !alone.outcome.passed() || (short && busy) {
         return Ok(enough);
     }
-    let mut found = enough;
-    for step in STEPS {
-        let jobs = (step * enough).min(most.unwrap_or(usize::MAX));
-        if jobs <= found {
-            break;
-        }
-        let replays = side_by_side(recording, cpus, jobs).await?;
-        let ratio = median(&replays) as f64 / wall.max(1) as f64;
-        if ratio > SUFFERS || replays.iter().any(|replay| !replay.outcome.passed()) {
-            // What it suffered tells how many would have been too many.
-            let fewer = (jobs as f64 / ratio) as usize;
-            found = found.max(fewer.min(jobs - 1));
-            break;
-        }
-        if found == enough {
-            keep(recording, &replays)?;
-        }
-        found = jobs;
+    let jobs = (MOST * enough).min(most.unwrap_or(usize::MAX));
+    if jobs <= enough {
+        return Ok(enough);
     }
+    let replays = side_by_side(recording, cpus, jobs).await?;
+    let ratio = median(&replays) as f64 / wall.max(1) as f64;
+    let found = if replays.iter().any(|replay| !replay.outcome.passed()) {
+        enough
+    } else if ratio > SUFFERS {
+        // What it suffered tells how many would have been too many.
+        enough.max(((jobs as f64 / ratio) as usize).min(jobs - 1))
+    } else {
+        keep(recording, &replays)?;
+        jobs
+    };
     if found > enough {
         let text = format!(
             "{found} replays at a time: the workload takes {:.2} s alone and no longer beside \

@@ -1,14 +1,26 @@
-//! Fewer replicas: what passed alone is confirmed together, for one way to leave features out.
+//! Fewer replays: features that probably work are left out together, for one way to leave
+//! features out.
 //!
-//! Every feature is replayed alone once, the unlikeliest to work first. A failure is then
-//! confirmed by a second replay of the feature alone. Passes are confirmed together: all
-//! features that passed are left out at once, as often as a pass lacks replicas; where that does
-//! not pass, the set is halved.
+//! What probably fails is replayed alone. What probably works shares its replays: each feature is
+//! in as many groups as a verdict needs replicas, no two features in the same ones (see
+//! [`design`]). A feature all of whose groups pass, with its injection having answered in each
+//! of them and nothing looking wrong, works; since no other feature was left out in all of them,
+//! no other's absence can have made up for its own. (Two others' together could; `--exhaustive`
+//! measures every feature alone.)
 //!
-//! So no verdict rests on a group alone: one member's absence can rescue another's, and only a
-//! replay of the feature alone shows that. What the group adds is that the passes were no luck.
-//! For that it must pass without looking wrong, and the member's injection must have answered
-//! in each of its replays.
+//! Where groups fail, features without any passing group are suspected; where groups complain,
+//! those whose absence explains which of them do and which do not. Suspects are replayed alone.
+//! Without those that fail then, the groups are tried again. What a group complains of is not
+//! held against its other members if one of them complains alone, too. Whoever lacks passes
+//! after that is replayed alone.
+//!
+//! A feature that passes alone is confirmed together with others like it: all of them are left
+//! out at once, as often as a pass lacks replicas; where that does not pass, the set is halved.
+//! A failure is always confirmed by another replay of the feature alone.
+
+mod design;
+
+use std::collections::BTreeSet;
 
 use loupe_common::feature::Feature;
 use loupe_common::policy::{Action, Policy};
@@ -16,12 +28,16 @@ use loupe_common::policy::{Action, Policy};
 use super::ledger::{Asker, Ruling, Stop};
 use super::run::Run;
 use super::tally::{Decision, Rule, Vote};
+use design::Design;
+
+/// A feature that works with at least this chance probably works.
+const PROBABLY: f64 = 0.65;
 
 /// What came of a way, as far as it is known; a feature that is in neither waits.
 #[derive(Default)]
 pub(super) struct Settled<'a> {
-    /// Passed alone, and in the replays of this group.
-    pub confirmed: Vec<(Feature, &'a Run, Ruling<'a>)>,
+    /// Works, by these replays.
+    pub confirmed: Vec<(Feature, Ruling<'a>)>,
     /// All replicas are to be of the feature alone.
     pub alone: Vec<Feature>,
 }
@@ -34,7 +50,22 @@ pub(super) struct Grouping<'s, 'a> {
     pub settled: Settled<'a>,
 }
 
-type Passed<'a> = (Feature, &'a Run);
+/// A feature, and its replays that passed.
+type Passed<'a> = (Feature, Vec<&'a Run>);
+
+/// Features that are left out together, and what came of it: the replay, if it passed and at
+/// most complained.
+struct Group<'a> {
+    members: BTreeSet<Feature>,
+    passed: Option<&'a Run>,
+}
+
+/// What replays of suspects alone say.
+#[derive(Default)]
+struct Culprits {
+    broken: BTreeSet<Feature>,
+    complaining: BTreeSet<Feature>,
+}
 
 impl<'a> Grouping<'_, 'a> {
     /// Settles every feature, or as many as can be so far; `prior` is the chance that a feature
@@ -46,44 +77,167 @@ impl<'a> Grouping<'_, 'a> {
     ) -> (Settled<'a>, Result<(), Stop>) {
         // Failures need another replay, and some of them time.
         features.sort_by(|a, b| prior(a).total_cmp(&prior(b)).then(a.cmp(b)));
-        let mut passed = Vec::new();
-        let mut waits = false;
-        for feature in features {
-            match self.glance(std::slice::from_ref(&feature)) {
-                None => waits = true,
-                Some(Some(run)) => passed.push((feature, run)),
-                Some(None) => self.settled.alone.push(feature),
+        let split = features.partition_point(|feature| prior(feature) < PROBABLY);
+        let mut likely = features.split_off(split);
+        let replicas = self.rule.passes as usize;
+        let design = match self.rule.counts_replicas() {
+            true => Design::new(likely.len(), replicas),
+            false => None,
+        };
+        if design.is_none() {
+            features.append(&mut likely);
+        }
+        // Both are asked for before either is waited for.
+        let alone = self.alone(features, |_| Vec::new());
+        let together = match design {
+            Some(design) => self.together(likely, &design),
+            None => Ok(Vec::new()),
+        };
+        let outcome = match (alone, together) {
+            (Ok(mut passed), Ok(others)) => {
+                passed.extend(others);
+                passed.sort_by(|(a, _), (b, _)| a.cmp(b));
+                self.confirm(passed)
             }
-        }
-        if waits {
-            return (self.settled, Err(Stop::Pending));
-        }
-        passed.sort_by(|(a, _), (b, _)| a.cmp(b));
-        let outcome = self.confirm(passed);
+            (Err(stop), _) | (_, Err(stop)) => Err(stop),
+        };
         (self.settled, outcome)
     }
 
+    /// Replays each feature alone once. Those that pass come back, with that replay and what
+    /// they have passed before.
+    fn alone(
+        &mut self,
+        features: Vec<Feature>,
+        before: impl Fn(&Feature) -> Vec<&'a Run>,
+    ) -> Result<Vec<Passed<'a>>, Stop> {
+        let mut passed = Vec::new();
+        let mut waits = false;
+        for feature in features {
+            match self.glance(&BTreeSet::from([feature.clone()])) {
+                None => waits = true,
+                Some(Some(run)) => {
+                    let mut runs = vec![run];
+                    runs.extend(before(&feature));
+                    passed.push((feature, runs));
+                }
+                Some(None) => self.settled.alone.push(feature),
+            }
+        }
+        match waits {
+            true => Err(Stop::Pending),
+            false => Ok(passed),
+        }
+    }
+
+    /// Leaves features out as a design says. Those come back that passed, but not often enough.
+    fn together(
+        &mut self,
+        features: Vec<Feature>,
+        design: &Design,
+    ) -> Result<Vec<Passed<'a>>, Stop> {
+        let members = |group: usize| {
+            let in_group = design.places.iter().zip(&features);
+            let in_group = in_group.filter(|(places, _)| places.contains(&group));
+            in_group.map(|(_, feature)| feature.clone()).collect()
+        };
+        let mut groups = self.try_groups((0..design.groups).map(members).collect())?;
+        let culprits = self.question(suspects(&groups, &features))?;
+        let failed = groups.iter().filter(|group| group.passed.is_none());
+        let again = failed.filter(|group| !group.members.is_disjoint(&culprits.broken));
+        let again = again.map(|group| group.members.difference(&culprits.broken).cloned());
+        let again = self.try_groups(again.map(Iterator::collect).collect())?;
+        groups.extend(again);
+        groups.retain(|group| culprits.explain(group));
+        let mut short = Vec::new();
+        for feature in features {
+            let runs = passes(&groups, &feature);
+            if runs.len() >= self.rule.passes as usize {
+                let ruling = Ruling::of_passes(runs);
+                self.settled.confirmed.push((feature, ruling));
+            } else if !self.settled.alone.contains(&feature) {
+                short.push(feature);
+            }
+        }
+        self.alone(short, |feature| passes(&groups, feature))
+    }
+
+    fn try_groups(&mut self, groups: Vec<BTreeSet<Feature>>) -> Result<Vec<Group<'a>>, Stop> {
+        let mut tried = Vec::new();
+        let mut waits = false;
+        for members in groups.into_iter().filter(|members| !members.is_empty()) {
+            match self.asker.glance_run(&self.policy(&members)) {
+                None => waits = true,
+                Some(run) => {
+                    let passed = run.filter(|run| run.passes_but_for_complaints());
+                    tried.push(Group { members, passed });
+                }
+            }
+        }
+        match waits {
+            true => Err(Stop::Pending),
+            false => Ok(tried),
+        }
+    }
+
+    /// Replays suspects alone once.
+    fn question(&mut self, suspects: BTreeSet<Feature>) -> Result<Culprits, Stop> {
+        let mut culprits = Culprits::default();
+        let mut waits = false;
+        for feature in suspects {
+            let policy = self.policy(&BTreeSet::from([feature.clone()]));
+            let Some(run) = self.asker.glance_run(&policy) else {
+                waits = true;
+                continue;
+            };
+            match run {
+                Some(run) if run.vote == Vote::Pass && looks_right(run) => continue,
+                Some(run) if run.vote == Vote::Pass => {
+                    culprits.complaining.insert(feature.clone());
+                }
+                _ => {
+                    culprits.broken.insert(feature.clone());
+                }
+            }
+            self.settled.alone.push(feature);
+        }
+        match waits {
+            true => Err(Stop::Pending),
+            false => Ok(culprits),
+        }
+    }
+
+    /// Brings passes up to the number that a verdict needs.
     fn confirm(&mut self, group: Vec<Passed<'a>>) -> Result<(), Stop> {
+        let enough = |(_, runs): &Passed<'a>| runs.len() >= self.rule.passes as usize;
+        let enough = |passed: &Passed<'a>| self.rule.counts_replicas() && enough(passed);
+        let (done, group): (Vec<_>, Vec<_>) = group.into_iter().partition(enough);
+        for (feature, runs) in done {
+            let ruling = Ruling::of_passes(runs);
+            self.settled.confirmed.push((feature, ruling));
+        }
         if group.len() < 2 {
             let alone = group.into_iter().map(|(feature, _)| feature);
             self.settled.alone.extend(alone);
             return Ok(());
         }
-        let features: Vec<Feature> = group.iter().map(|(feature, _)| feature.clone()).collect();
+        let features = group.iter().map(|(feature, _)| feature.clone()).collect();
         if self.glance(&features).ok_or(Stop::Pending)?.is_none() {
             return self.halve(group);
         }
         let policy = self.policy(&features);
-        let rule = self.rule.after_one_pass();
+        let fewest = group.iter().map(|(_, runs)| runs.len()).min();
+        let rule = self.rule.after_passes(fewest.unwrap_or_default() as u32);
         let ruling = self.asker.ask(&policy, rule).ok_or(Stop::Pending)?;
-        let odd = ruling.runs.iter().any(|run| !run.suspicions.is_empty());
-        if ruling.decision != Decision::Works || odd {
+        let right = ruling.runs.iter().all(|run| looks_right(run));
+        if ruling.decision != Decision::Works || !right {
             return self.halve(group);
         }
-        for (feature, run) in group {
+        for (feature, runs) in group {
             let passing = ruling.runs.iter().filter(|run| run.vote.passes());
             if passing.clone().all(|run| run.fired.contains_key(&feature)) {
-                self.settled.confirmed.push((feature, run, ruling.clone()));
+                let confirmed = runs.into_iter().rev().fold(ruling.clone(), Ruling::with);
+                self.settled.confirmed.push((feature, confirmed));
             } else {
                 self.settled.alone.push(feature);
             }
@@ -99,13 +253,71 @@ impl<'a> Grouping<'_, 'a> {
     }
 
     /// The first replay of a set, if it passes and looks as it should.
-    fn glance(&mut self, set: &[Feature]) -> Option<Option<&'a Run>> {
+    fn glance(&mut self, set: &BTreeSet<Feature>) -> Option<Option<&'a Run>> {
         let run = self.asker.glance_run(&self.policy(set))?;
-        Some(run.filter(|run| run.vote == Vote::Pass && run.suspicions.is_empty()))
+        Some(run.filter(|run| run.vote == Vote::Pass && looks_right(run)))
     }
 
-    fn policy(&self, set: &[Feature]) -> Policy {
+    fn policy(&self, set: &BTreeSet<Feature>) -> Policy {
         let rule = |feature: &Feature| (feature.clone(), self.action);
         set.iter().map(rule).collect()
     }
+}
+
+fn looks_right(run: &Run) -> bool {
+    run.suspicions.is_empty()
+}
+
+/// Who may be to blame for what groups show: whoever has no passing group, and whoever is in
+/// just those passing groups that complain of something.
+fn suspects(groups: &[Group<'_>], features: &[Feature]) -> BTreeSet<Feature> {
+    let never = |feature: &&Feature| passes(groups, feature).is_empty();
+    let mut suspects: BTreeSet<Feature> = features.iter().filter(never).cloned().collect();
+    let passed: Vec<(&BTreeSet<Feature>, &Run)> = groups
+        .iter()
+        .filter_map(|group| Some((&group.members, group.passed?)))
+        .collect();
+    let complaints: BTreeSet<&String> = passed
+        .iter()
+        .flat_map(|(_, run)| run.complaints.iter())
+        .collect();
+    let is_never_clean = |feature: &&Feature| {
+        let own = passed
+            .iter()
+            .filter(|(members, _)| members.contains(*feature));
+        own.clone().all(|(_, run)| !run.complaints.is_empty())
+    };
+    for complaint in complaints {
+        let explains = |feature: &&Feature| {
+            passed.iter().all(|(members, run)| {
+                members.contains(*feature) == run.complaints.contains(complaint)
+            })
+        };
+        suspects.extend(features.iter().filter(explains).cloned());
+    }
+    if suspects.is_empty() {
+        suspects.extend(features.iter().filter(is_never_clean).cloned());
+    }
+    suspects
+}
+
+impl Culprits {
+    /// Whether a group passed, and one of its members is known for complaints if there are any.
+    fn explain(&self, group: &Group<'_>) -> bool {
+        let explained = |run: &Run| {
+            let mut complaining = self.complaining.iter();
+            run.complaints.is_empty() || complaining.any(|feature| group.members.contains(feature))
+        };
+        group.passed.is_some_and(explained)
+    }
+}
+
+/// The passing replays of a feature's groups in which its injection answered.
+fn passes<'a>(groups: &[Group<'a>], feature: &Feature) -> Vec<&'a Run> {
+    let own = groups
+        .iter()
+        .filter(|group| group.members.contains(feature));
+    own.filter_map(|group| group.passed)
+        .filter(|run| run.fired.contains_key(feature))
+        .collect()
 }

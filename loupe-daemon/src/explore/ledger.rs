@@ -336,6 +336,17 @@ fn is_like(a: &str, b: &str) -> bool {
 }
 
 impl<'a> Ruling<'a> {
+    /// Of replays that all passed, each under another policy.
+    pub fn of_passes(runs: Vec<&'a Run>) -> Ruling<'a> {
+        let mut tally = Tally::default();
+        runs.iter().for_each(|run| tally.add(run.vote));
+        Ruling {
+            decision: Decision::Works,
+            tally,
+            runs,
+        }
+    }
+
     /// With another replay that counts as well, as the first.
     pub fn with(mut self, run: &'a Run) -> Ruling<'a> {
         self.tally.add(run.vote);

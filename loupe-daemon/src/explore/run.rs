@@ -1,6 +1,6 @@
 //! What the analysis keeps of one replay: its vote, what fired, what was used.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use loupe_common::feature::Feature;
@@ -34,6 +34,8 @@ pub(super) struct Run {
     profile: Profile,
     /// What is odd about it, if it passed; compared with the baseline by [`Run::compare`].
     pub suspicions: Vec<String>,
+    /// What it printed that no replay of the baseline prints, which is one of the suspicions.
+    pub complaints: BTreeSet<String>,
     /// All of it; only of the baseline, whose replays may have to be shown.
     replay: Option<Arc<Replay>>,
 }
@@ -78,6 +80,7 @@ impl Run {
             metric: replay.metric,
             profile: Profile::new(replay),
             suspicions: Vec::new(),
+            complaints: BTreeSet::new(),
             replay: replay.policy.is_empty().then(|| Arc::new(replay.clone())),
         }
     }
@@ -90,12 +93,19 @@ impl Run {
         }
         let profiles: Vec<&Profile> = baseline.iter().map(|run| &run.profile).collect();
         self.suspicions = self.profile.suspicions(&profiles);
+        self.complaints = self.profile.new_complaints(&profiles);
         if strict && !self.suspicions.is_empty() {
             self.vote = match self.vote {
                 Vote::Pass => Vote::Failure,
                 _ => Vote::Stray,
             };
         }
+    }
+
+    /// Whether it passed, and at most printed what it should not.
+    pub fn passes_but_for_complaints(&self) -> bool {
+        let others = self.suspicions.len() - usize::from(!self.complaints.is_empty());
+        self.vote == Vote::Pass && others == 0
     }
 
     /// How much of something it had or used, where that is known.

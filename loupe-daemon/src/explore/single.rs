@@ -87,20 +87,26 @@ impl<'a> Ways<'_, 'a> {
             Err(Stop::Pending) => waits = true,
             Err(refused) => return Err(refused),
         }
-        for (feature, alone, group) in settled.confirmed {
+        for (feature, ruling) in settled.confirmed {
             let policy = Policy::single(feature.clone(), action);
             // What was measured alone after all counts more than what a group adds.
             let confirmed = match self.asker.peek(&policy, self.rule) {
-                Some(ruling) => self.found(&feature, &ruling, Basis::Measured),
+                Some(measured) => self.found(&feature, &measured, Basis::Measured),
                 None => {
-                    let replay = group.runs.first().map_or(0, |run| run.id);
-                    let basis = Basis::Implied { replay };
-                    self.found(&feature, &group.with(alone), basis)
+                    let groups = ruling.runs.iter().filter(|run| run.policy.len() > 1);
+                    let replay = groups.map(|run| run.id).next().unwrap_or_default();
+                    let mut found = self.found(&feature, &ruling, Basis::Implied { replay });
+                    // What its groups complain of is another member's.
+                    found.trial.suspicious.clear();
+                    found
                 }
             };
             found.insert(feature, confirmed);
         }
-        for feature in settled.alone {
+        let mut alone = settled.alone;
+        // What probably fails may take long, so better not left to the end.
+        alone.sort_by(|a, b| prior(a).total_cmp(&prior(b)).then(a.cmp(b)));
+        for feature in alone {
             let rule = self.rule_of(&feature);
             let policy = Policy::single(feature.clone(), action);
             match self.asker.ask(&policy, rule) {

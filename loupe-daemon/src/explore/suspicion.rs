@@ -120,12 +120,8 @@ impl Profile {
                 self.sent
             ));
         }
-        let known = |line: &&String| {
-            !baseline
-                .iter()
-                .any(|other| other.complaints.contains(*line))
-        };
-        let mut new = self.complaints.iter().filter(known);
+        let complaints = self.new_complaints(baseline);
+        let mut new = complaints.iter();
         if let Some(line) = new.next() {
             let more = match new.count() {
                 0 => String::new(),
@@ -137,6 +133,16 @@ impl Profile {
         }
         suspicions.extend(self.metric_suspicion(baseline));
         suspicions
+    }
+
+    /// Complaints that no replay of the baseline prints.
+    pub fn new_complaints(&self, baseline: &[&Profile]) -> BTreeSet<String> {
+        let known = |line: &str| {
+            let mut baseline = baseline.iter();
+            baseline.any(|other| other.complaints.contains(line))
+        };
+        let new = self.complaints.iter().filter(|line| !known(line));
+        new.cloned().collect()
     }
 
     fn metric_suspicion(&self, baseline: &[&Profile]) -> Option<String> {

@@ -94,9 +94,14 @@ impl Rule {
         self.passes == 1 && self.weighing == Weighing::Strict
     }
 
-    /// The rule for what one replay of another kind has already shown to pass.
-    pub fn after_one_pass(self) -> Rule {
-        let passes = self.passes.saturating_sub(1).max(1);
+    /// Decides by the number of replicas that agree.
+    pub fn counts_replicas(self) -> bool {
+        self.weighing == Weighing::Strict
+    }
+
+    /// The rule for what so many replays of another kind have already shown to pass.
+    pub fn after_passes(self, passes: u32) -> Rule {
+        let passes = self.passes.saturating_sub(passes).max(1);
         Rule {
             passes,
             failures: passes.min(self.failures),

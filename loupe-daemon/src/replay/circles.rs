@@ -11,9 +11,9 @@
 
 use std::time::{Duration, Instant};
 
-/// It goes on like that for at least this long, or for as long as the phase takes in the
+/// It goes on like that for at least this long, or for half as long as the phase takes in the
 /// baseline's slowest replay, or (where the only witness is that it sleeps) twice as long.
-const LIVELOCK: Duration = Duration::from_millis(200);
+const LIVELOCK: Duration = Duration::from_millis(150);
 /// Longer than the second that many programs sleep before they try again.
 const STALEMATE: Duration = Duration::from_millis(1200);
 /// Looks that find further calls.
@@ -102,7 +102,7 @@ impl Circles {
             _ => 0,
         };
         let hammers = self.injected.iter().map(made).any(|made| made >= HAMMERED);
-        let hammers = self.tested && hammers && lasts >= LIVELOCK.max(self.usual);
+        let hammers = self.tested && hammers && lasts >= LIVELOCK.max(self.usual / 2);
         (window.rounds >= ROUNDS && (tries_again || hammers)).then_some(Standing::Livelock)
     }
 }

@@ -30,7 +30,10 @@ const SLACK_WITHOUT_STALLS: Duration = Duration::from_secs(3);
 const CPU_FACTOR: u32 = 4;
 /// CPU time hardly depends on what else the host does, so its slack covers only what a replay
 /// costs at the least.
-const CPU_SLACK: Duration = Duration::from_millis(150);
+const CPU_SLACK: Duration = Duration::from_millis(100);
+
+/// A phase that keeps a CPU busy for one part in so many of its time computes.
+const BUSY_PART: u32 = 6;
 
 /// What the passing baseline replays had in common.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,6 +70,12 @@ impl BaselineFacts {
     /// The slowest start of a server, or run of a batch application, so far.
     pub fn ready_time(&self) -> Duration {
         slowest(&self.ready)
+    }
+
+    /// Whether a test keeps a CPU busy for a good part of its time.
+    pub fn tests_compute(&self) -> bool {
+        let cpu = median(&self.cpu).saturating_sub(median(&self.start_cpu));
+        !self.start_cpu.is_empty() && cpu * BUSY_PART > median(&self.test)
     }
 
     /// The slowest test so far.
@@ -181,8 +190,8 @@ mod tests {
         let limits = TimeLimits::new(&Limits::default(), &facts(10, 100), false);
         assert_eq!(limits.start, Duration::from_millis(3100));
         assert_eq!(limits.test, Duration::from_millis(4000));
-        assert_eq!(limits.cpu, Some(Duration::from_millis(550)));
-        assert_eq!(limits.start_cpu, Some(Duration::from_millis(190)));
+        assert_eq!(limits.cpu, Some(Duration::from_millis(500)));
+        assert_eq!(limits.start_cpu, Some(Duration::from_millis(140)));
     }
 
     #[test]

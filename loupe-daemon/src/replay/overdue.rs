@@ -13,6 +13,8 @@ use crate::tracer::OpenTrace;
 
 /// Between two looks at an overdue replay.
 const PROBE: Duration = Duration::from_millis(20);
+/// Between two looks at one that is not.
+const EARLY_PROBE: Duration = Duration::from_millis(60);
 /// Looks in a row that must find the same standstill.
 const STANDSTILLS: u32 = 6;
 /// Looks in a row that must find it idle.
@@ -51,6 +53,9 @@ pub struct Overdue {
     begin: Instant,
     usual: Option<Duration>,
     cpu_limit: Option<Duration>,
+    busy: bool,
+    /// CPU time and moment of the last look before it was overdue.
+    early: Option<(Duration, Instant)>,
     last: Option<Sight>,
     circles: Circles,
     standstills: u32,
@@ -67,6 +72,8 @@ pub struct Phase {
     pub injected: Vec<usize>,
     /// The test runs.
     pub tested: bool,
+    /// In the baseline, it computes during a good part of this phase.
+    pub busy: bool,
 }
 
 impl Overdue {
@@ -76,11 +83,14 @@ impl Overdue {
             cpu_limit,
             injected,
             tested,
+            busy,
         } = phase;
         Overdue {
             begin: Instant::now(),
             usual,
             cpu_limit,
+            busy,
+            early: None,
             last: None,
             circles: Circles::new(usual.unwrap_or_default(), injected, tested),
             standstills: 0,
@@ -92,7 +102,15 @@ impl Overdue {
     pub fn next_look(&self) -> Duration {
         match self.usual {
             None => NO_PROBE,
-            Some(usual) => usual.saturating_sub(self.begin.elapsed()).max(PROBE),
+            Some(usual) => {
+                let early = usual.saturating_sub(self.begin.elapsed());
+                let early = if self.busy {
+                    early.min(EARLY_PROBE)
+                } else {
+                    early
+                };
+                early.max(PROBE)
+            }
         }
     }
 
@@ -102,9 +120,12 @@ impl Overdue {
         trace: &OpenTrace,
     ) -> Result<Look, ReplayFailure> {
         let elapsed = self.begin.elapsed();
-        let Some(usual) = self.usual.filter(|usual| elapsed >= *usual) else {
+        let Some(usual) = self.usual else {
             return Ok(Look::Working);
         };
+        if elapsed < usual {
+            return self.look_early(cgroup);
+        }
         let application = Tasks::of(&cgroup.target())?;
         let others = Tasks::of(&cgroup.launcher())?;
         // The application may be gone, the launcher's side never is: the keeper is there.
@@ -124,7 +145,7 @@ impl Overdue {
             let after_ms = elapsed.as_millis() as u64;
             return Ok(Look::Failed(Failure::Hung { after_ms }));
         }
-        let idle = before.is_some_and(|before| before.idle_until(&now));
+        let idle = before.is_some_and(|before| is_idle((before.cpu, before.at), (now.cpu, now.at)));
         let cpu = now.cpu;
         match self.circles.note(now) {
             Some(Standing::Livelock) => {
@@ -146,21 +167,37 @@ impl Overdue {
                 limit_ms: limit.as_millis() as u64,
             }));
         }
+        Ok(self.waits(idle))
+    }
+
+    /// Before it is overdue, it may only turn out to wait where the baseline computes.
+    fn look_early(&mut self, cgroup: &ReplayCgroup) -> Result<Look, ReplayFailure> {
+        if !self.busy {
+            return Ok(Look::Working);
+        }
+        let now = (Duration::from_micros(cgroup.cpu_us()?), Instant::now());
+        let before = self.early.replace(now);
+        let idle = before.is_some_and(|before| is_idle(before, now));
+        Ok(self.waits(idle))
+    }
+
+    fn waits(&mut self, idle: bool) -> Look {
         self.idle_looks = if idle { self.idle_looks + 1 } else { 0 };
-        Ok(match self.idle_looks >= IDLE_LOOKS {
+        match self.idle_looks >= IDLE_LOOKS {
             true => Look::Waiting,
             false => Look::Working,
-        })
+        }
     }
+}
+
+/// Between two looks, each with the CPU time until then.
+fn is_idle(before: (Duration, Instant), now: (Duration, Instant)) -> bool {
+    let used = now.0.saturating_sub(before.0);
+    used * IDLE_PART < now.1.saturating_duration_since(before.1)
 }
 
 impl Sight {
     fn is_like(&self, later: &Sight) -> bool {
         self.calls == later.calls && self.cpu == later.cpu
-    }
-
-    fn idle_until(&self, later: &Sight) -> bool {
-        let used = later.cpu.saturating_sub(self.cpu);
-        used * IDLE_PART < later.at.saturating_duration_since(self.at)
     }
 }

@@ -1,5 +1,7 @@
 //! Groups instead of single features: the same verdicts for fewer replays.
 
+use std::collections::BTreeSet;
+
 use loupe_common::analysis::{Analysis, Basis};
 use loupe_common::feature::Feature;
 use loupe_common::policy::{Action, Policy};
@@ -50,19 +52,21 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     /// The bound. Replays of features alone are some of those of the exhaustive analysis. Each
-    /// way adds at most the sets that are left out together: a binary tree over the features,
-    /// each node with one replay or one rule's worth.
+    /// way adds at most its groups, each twice and fewer than there are features, and the sets
+    /// that are confirmed together: a binary tree over the features, each node with one replay
+    /// or one rule's worth.
     #[test]
     fn groups_never_cost_more_than_a_known_number_of_replays(app in app(false)) {
         let exhaustive = analyze(&app, true, false);
         let grouped = analyze(&app, false, false);
         let features = app.features.len() as u64;
-        let of_each_way = (features - 1) * u64::from(Rule::of_replicas(3).limit);
+        let of_each_way = (features - 1) * (2 + u64::from(Rule::of_replicas(3).limit));
         prop_assert!(grouped.replays <= exhaustive.replays + 2 * of_each_way);
     }
 
+    /// No other feature was left out in all of them.
     #[test]
-    fn an_implied_way_names_a_pass_alone_and_passes_of_a_group_with_the_feature(app in app(false)) {
+    fn what_is_implied_rests_on_passes_that_no_other_feature_shares(app in app(false)) {
         let simulator = Simulator::new(&app, 1);
         let analysis = run(&simulator, &options(2)).expect("measurable");
         let log = simulator.log.lock().expect("no test thread has panicked");
@@ -74,22 +78,49 @@ proptest! {
                 prop_assert_eq!(trial.works, Some(true));
                 prop_assert!(trial.runs >= 3 && trial.passes == trial.runs);
                 prop_assert!(trial.replays.contains(&replay));
-                for (index, id) in trial.replays.iter().enumerate() {
+                let mut shared: Option<BTreeSet<Feature>> = None;
+                for id in &trial.replays {
                     let answered = log.answers.iter().find(|(request, _)| request.id() == *id);
                     let (request, outcome) = answered.expect("ids are of replays that were run");
                     prop_assert!(outcome.passed());
-                    prop_assert_eq!(request.policy.len() == 1, index == 0);
                     prop_assert_eq!(request.policy.get(&row.feature), Some(action));
+                    let members = request.policy.iter().map(|(feature, _)| feature.clone());
+                    let members: BTreeSet<Feature> = members.collect();
+                    shared = Some(match shared {
+                        None => members,
+                        Some(shared) => shared.intersection(&members).cloned().collect(),
+                    });
                 }
+                prop_assert_eq!(shared, Some(BTreeSet::from([row.feature.clone()])));
             }
         }
     }
 }
 
+/// Requests that stub something.
+fn stubs(simulator: &Simulator<'_>) -> usize {
+    let is_stub = |policy: &Policy| policy.iter().any(|(_, action)| action == Action::STUB);
+    let requests = simulator.requests();
+    requests
+        .iter()
+        .filter(|(policy, _)| is_stub(policy))
+        .count()
+}
+
+fn without_joint() -> ExploreOptions {
+    ExploreOptions {
+        joint: false,
+        ..options(2)
+    }
+}
+
 #[test]
-fn features_that_all_work_cost_one_replay_each_and_two_together() {
-    let analysis = analyze(&harmless_app(), false, false);
-    assert_eq!(analysis.replays, 3 + 2 * (HARMLESS.len() as u64 + 2));
+fn features_that_probably_work_share_their_replays() {
+    let app = harmless_app();
+    let simulator = Simulator::new(&app, 1);
+    let analysis = run(&simulator, &without_joint()).expect("measurable");
+    // Eight features, each in three of five groups.
+    assert_eq!(stubs(&simulator), 5);
     assert!(
         analysis
             .features
@@ -99,23 +130,41 @@ fn features_that_all_work_cost_one_replay_each_and_two_together() {
 }
 
 #[test]
-fn a_culprit_costs_its_confirmation_and_no_failing_group() {
+fn a_culprit_costs_its_groups_once_more_and_its_own_replays() {
     for culprit in HARMLESS {
         let mut app = harmless_app();
         let sim = SimFeature::always(Effect::Breaks, Effect::Works);
         app.features.insert(named(culprit), sim);
         let simulator = Simulator::new(&app, 1);
-        let options = ExploreOptions {
-            joint: false,
-            ..options(2)
-        };
-        let analysis = run(&simulator, &options).expect("measurable");
+        let analysis = run(&simulator, &without_joint()).expect("measurable");
         let found = row(&analysis, &named(culprit)).map(|row| row.verdict);
         assert_eq!(found, Some(Verdict::Fake));
-        let requests = simulator.requests();
-        let is_stub = |policy: &Policy| policy.iter().any(|(_, action)| action == Action::STUB);
-        let stubs = requests.iter().filter(|(policy, _)| is_stub(policy));
-        assert_eq!(stubs.count(), HARMLESS.len() + 1 + 2, "{culprit}");
+        assert_eq!(stubs(&simulator), 5 + 2 + 3, "{culprit}");
+    }
+}
+
+#[test]
+fn one_that_complains_is_told_from_those_beside_it() {
+    for complaining in HARMLESS {
+        let mut app = harmless_app();
+        let sim = SimFeature {
+            missed: true,
+            ..SimFeature::always(Effect::Works, Effect::Works)
+        };
+        app.features.insert(named(complaining), sim);
+        let simulator = Simulator::new(&app, 1);
+        let analysis = run(&simulator, &without_joint()).expect("measurable");
+        for row in &analysis.features {
+            let suspicious = row.feature == named(complaining);
+            assert_eq!(row.verdict, Verdict::Any);
+            assert_eq!(
+                !row.stub.suspicious.is_empty(),
+                suspicious,
+                "{}",
+                row.feature
+            );
+        }
+        assert_eq!(stubs(&simulator), 5 + 3, "{complaining}");
     }
 }
 

@@ -116,6 +116,7 @@ impl Session<'_> {
             usual: asks.then_some(usual),
             cpu_limit,
             injected: injected.map(|number| number as usize).collect(),
+            busy: tested && self.job.facts.tests_compute(),
             tested,
         })
     }
