@@ -36,6 +36,8 @@ pub(super) fn analysis(
     } else {
         (None, Vec::new())
     };
+    single::amend(asker, &baseline, &mut features);
+    features.sort_by(|a, b| (a.verdict, &a.feature).cmp(&(b.verdict, &b.feature)));
     let impact = match options.impact {
         Some(impact) => Some(impact::measure(asker, impact, &mut features)?),
         None => None,

@@ -12,7 +12,8 @@
 //! those whose absence explains which of them do and which do not. Suspects are replayed alone.
 //! Without those that fail then, the groups are tried again. What a group complains of is not
 //! held against its other members if one of them complains alone, too. Whoever lacks passes
-//! after that is replayed alone.
+//! after that is replayed alone. Where groups make calls that the baseline never makes, those
+//! whose absence explains them are replayed alone as well: that shows whose plan B they are.
 //!
 //! A feature that passes alone is confirmed together with others like it: all of them are left
 //! out at once, as often as a pass lacks replicas; where that does not pass, the set is halved.
@@ -25,6 +26,7 @@ use std::collections::BTreeSet;
 use loupe_common::feature::Feature;
 use loupe_common::policy::{Action, Policy};
 
+use super::baseline::Baseline;
 use super::ledger::{Asker, Ruling, Stop};
 use super::run::Run;
 use super::tally::{Decision, Rule, Vote};
@@ -45,6 +47,7 @@ pub(super) struct Settled<'a> {
 /// Features that are left out in the same way.
 pub(super) struct Grouping<'s, 'a> {
     pub asker: &'s mut Asker<'a>,
+    pub baseline: &'s Baseline<'a>,
     pub rule: Rule,
     pub action: Action,
     pub settled: Settled<'a>,
@@ -142,7 +145,9 @@ impl<'a> Grouping<'_, 'a> {
             in_group.map(|(_, feature)| feature.clone()).collect()
         };
         let mut groups = self.try_groups((0..design.groups).map(members).collect())?;
-        let culprits = self.question(suspects(&groups, &features))?;
+        let mut suspects = suspects(&groups, &features);
+        suspects.extend(self.with_fallbacks(&groups, &features));
+        let culprits = self.question(suspects)?;
         let failed = groups.iter().filter(|group| group.passed.is_none());
         let again = failed.filter(|group| !group.members.is_disjoint(&culprits.broken));
         let again = again.map(|group| group.members.difference(&culprits.broken).cloned());
@@ -162,10 +167,12 @@ impl<'a> Grouping<'_, 'a> {
         self.alone(short, |feature| passes(&groups, feature))
     }
 
-    fn try_groups(&mut self, groups: Vec<BTreeSet<Feature>>) -> Result<Vec<Group<'a>>, Stop> {
+    /// Replays groups once each; what is left of a group may be the same as another's, or too
+    /// little to be one.
+    fn try_groups(&mut self, groups: BTreeSet<BTreeSet<Feature>>) -> Result<Vec<Group<'a>>, Stop> {
         let mut tried = Vec::new();
         let mut waits = false;
-        for members in groups.into_iter().filter(|members| !members.is_empty()) {
+        for members in groups.into_iter().filter(|members| members.len() > 1) {
             match self.asker.glance_run(&self.policy(&members)) {
                 None => waits = true,
                 Some(run) => {
@@ -178,6 +185,17 @@ impl<'a> Grouping<'_, 'a> {
             true => Err(Stop::Pending),
             false => Ok(tried),
         }
+    }
+
+    /// Whoever explains calls that the baseline never makes.
+    fn with_fallbacks(&self, groups: &[Group<'_>], features: &[Feature]) -> BTreeSet<Feature> {
+        let passed = passed(groups);
+        let made = passed.iter().flat_map(|(_, run)| run.calls.keys());
+        let new = made.filter(|call| !self.baseline.features.contains_key(*call));
+        let new: BTreeSet<&Feature> = new.collect();
+        new.into_iter()
+            .flat_map(|call| explaining(&passed, features, |run| run.calls.contains_key(call)))
+            .collect()
     }
 
     /// Replays suspects alone once.
@@ -273,10 +291,7 @@ fn looks_right(run: &Run) -> bool {
 fn suspects(groups: &[Group<'_>], features: &[Feature]) -> BTreeSet<Feature> {
     let never = |feature: &&Feature| passes(groups, feature).is_empty();
     let mut suspects: BTreeSet<Feature> = features.iter().filter(never).cloned().collect();
-    let passed: Vec<(&BTreeSet<Feature>, &Run)> = groups
-        .iter()
-        .filter_map(|group| Some((&group.members, group.passed?)))
-        .collect();
+    let passed = passed(groups);
     let complaints: BTreeSet<&String> = passed
         .iter()
         .flat_map(|(_, run)| run.complaints.iter())
@@ -288,17 +303,31 @@ fn suspects(groups: &[Group<'_>], features: &[Feature]) -> BTreeSet<Feature> {
         own.clone().all(|(_, run)| !run.complaints.is_empty())
     };
     for complaint in complaints {
-        let explains = |feature: &&Feature| {
-            passed.iter().all(|(members, run)| {
-                members.contains(*feature) == run.complaints.contains(complaint)
-            })
-        };
-        suspects.extend(features.iter().filter(explains).cloned());
+        let shows = |run: &Run| run.complaints.contains(complaint);
+        suspects.extend(explaining(&passed, features, shows));
     }
     if suspects.is_empty() {
         suspects.extend(features.iter().filter(is_never_clean).cloned());
     }
     suspects
+}
+
+fn passed<'g, 'a>(groups: &'g [Group<'a>]) -> Vec<(&'g BTreeSet<Feature>, &'a Run)> {
+    let passed = |group: &'g Group<'a>| Some((&group.members, group.passed?));
+    groups.iter().filter_map(passed).collect()
+}
+
+/// Features that are in all the groups that show something, and in no others.
+fn explaining(
+    passed: &[(&BTreeSet<Feature>, &Run)],
+    features: &[Feature],
+    shows: impl Fn(&Run) -> bool,
+) -> Vec<Feature> {
+    let explains = |feature: &&Feature| {
+        let mut passed = passed.iter();
+        passed.all(|(members, run)| members.contains(*feature) == shows(run))
+    };
+    features.iter().filter(explains).cloned().collect()
 }
 
 impl Culprits {

@@ -8,7 +8,8 @@
 //!    application from using, is stubbed or faked too where that passes, and implemented where
 //!    it does not.
 //! 3. Where a rule brings a fallback that must be implemented, the same is done without that
-//!    rule; the better result stays.
+//!    rule; the better result stays. So it is with what the fallbacks themselves bring, of which
+//!    the single verdicts know nothing: another way to leave them out is tried, and none.
 
 mod choice;
 mod conflict;
@@ -66,6 +67,7 @@ pub(super) fn measure<'a>(
             best = other;
         }
     }
+    let best = solver.polish(best)?;
     let mut conflicts = solver.reported;
     conflicts.sort_by(|a, b| a.policy.cmp(&b.policy));
     Ok((best.joint(baseline), conflicts))
@@ -243,7 +245,7 @@ impl<'a> Solver<'_, 'a, '_> {
                 for action in [Action::STUB, Action::Fake] {
                     let mut policy = solved.policy.clone();
                     policy.insert(feature.clone(), action);
-                    self.asker.glance(&policy);
+                    self.asker.prefetch(&policy);
                 }
             }
             for feature in open {
@@ -262,6 +264,44 @@ impl<'a> Solver<'_, 'a, '_> {
                 }
             }
         }
+    }
+
+    /// Leaves fallbacks out in other ways, or not at all, as long as that leaves less to implement.
+    fn polish(&mut self, mut best: Solved<'a>) -> Result<Solved<'a>, Stop> {
+        while let Some(better) = self.neighbour(&best)? {
+            best = better;
+        }
+        Ok(best)
+    }
+
+    fn neighbour(&mut self, solved: &Solved<'a>) -> Result<Option<Solved<'a>>, Stop> {
+        if solved.new.is_disjoint(&solved.implement) {
+            return Ok(None);
+        }
+        let rules = solved.policy.iter();
+        let known = &self.baseline.features;
+        let of_fallbacks: Vec<(Feature, Action)> = rules
+            .filter(|(feature, _)| !known.contains_key(*feature))
+            .map(|(feature, action)| (feature.clone(), action))
+            .collect();
+        for (feature, action) in of_fallbacks {
+            for other in [Some(Action::STUB), Some(Action::Fake), None] {
+                let mut policy = solved.policy.clone();
+                match other {
+                    Some(same) if same == action => continue,
+                    Some(other) => policy.insert(feature.clone(), other),
+                    None => policy.remove(&feature),
+                };
+                if !self.asker.glance(&policy).ok_or(Stop::Pending)? || !self.works(&policy)? {
+                    continue;
+                }
+                let closed = self.close(policy, solved.banned.clone())?;
+                if closed.implement.len() < solved.implement.len() {
+                    return Ok(Some(closed));
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// The policy with further rules, if it works and leaves less to implement.

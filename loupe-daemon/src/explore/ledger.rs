@@ -143,7 +143,9 @@ pub(super) struct Asker<'a> {
     /// A guess at the replays that nothing has asked for yet.
     pub later: u64,
     pub phase: &'static str,
-    used: BTreeSet<Policy>,
+    /// The policies that this pass rested on so far, and on how many of their replicas. What
+    /// others asked for besides must not show.
+    used: BTreeMap<Policy, usize>,
 }
 
 impl<'a> Asker<'a> {
@@ -153,7 +155,7 @@ impl<'a> Asker<'a> {
             wants: Vec::new(),
             later: 0,
             phase: "",
-            used: BTreeSet::new(),
+            used: BTreeMap::new(),
         }
     }
 
@@ -165,7 +167,7 @@ impl<'a> Asker<'a> {
         let started = replicas.len();
         match decision {
             Some(decision) => {
-                self.used.insert(policy.clone());
+                self.rests_on(policy, runs.len());
                 Some(Ruling {
                     decision,
                     tally,
@@ -190,6 +192,15 @@ impl<'a> Asker<'a> {
         Some(run.is_some_and(|run| run.vote.passes()))
     }
 
+    /// Has this policy replayed once, because something will probably ask for it soon. Not more
+    /// than once, whatever comes of it: it may turn out that nothing asks, and whether it does
+    /// must not depend on the order of completion.
+    pub fn prefetch(&mut self, policy: &Policy) {
+        if self.ledger.replicas(policy).is_empty() {
+            self.want(policy, 1, 1, 0, false);
+        }
+    }
+
     /// The only replica of a feature alone waits instead of computing, so it will probably fail.
     /// What confirms that may as well wait beside it.
     fn will_need_a_second(&self, policy: &Policy, started: usize) -> u32 {
@@ -201,7 +212,7 @@ impl<'a> Asker<'a> {
     pub fn glance_run(&mut self, policy: &Policy) -> Option<Option<&'a Run>> {
         let replicas = self.ledger.replicas(policy);
         let mut unusable = 0;
-        for run in replicas {
+        for (index, run) in replicas.iter().enumerate() {
             let Some(run) = run else {
                 let second = self.will_need_a_second(policy, replicas.len());
                 self.want(policy, second, second, replicas.len(), false);
@@ -209,18 +220,23 @@ impl<'a> Asker<'a> {
             };
             match run.vote {
                 Vote::Pass | Vote::IdlePass | Vote::Failure => {
-                    self.used.insert(policy.clone());
+                    self.rests_on(policy, index + 1);
                     return Some(Some(run));
                 }
                 Vote::Stray | Vote::Invalid => unusable += 1,
             }
         }
         if unusable > UNUSABLE {
-            self.used.insert(policy.clone());
+            self.rests_on(policy, replicas.len());
             return Some(None);
         }
         self.want(policy, 1, 1, replicas.len(), false);
         None
+    }
+
+    fn rests_on(&mut self, policy: &Policy, replicas: usize) {
+        let most = self.used.entry(policy.clone()).or_default();
+        *most = replicas.max(*most);
     }
 
     /// What the replicas of this policy come to, if that is known anyway.
@@ -286,8 +302,10 @@ impl<'a> Asker<'a> {
 
     /// The policies that this pass rested on, in their order, each with its replays.
     pub fn used_policies(&self) -> impl Iterator<Item = (&Policy, Vec<&'a Run>)> {
-        let runs = |policy| self.ledger.replicas(policy).iter().flatten().collect();
-        self.used.iter().map(move |policy| (policy, runs(policy)))
+        self.used.iter().map(|(policy, count)| {
+            let replicas = self.ledger.replicas(policy).iter().take(*count);
+            (policy, replicas.flatten().collect())
+        })
     }
 
     /// Replicas that were to be measured and failed, by policy.

@@ -45,6 +45,47 @@ pub(super) fn measure<'a>(
     Ok(baseline.features.iter().filter_map(verdict).collect())
 }
 
+/// What later parts of the analysis happened to measure of a feature alone counts more than what
+/// groups implied. (Not before they are over: it would depend on the order of completion.)
+pub(super) fn amend(
+    asker: &mut Asker<'_>,
+    baseline: &Baseline<'_>,
+    verdicts: &mut [FeatureVerdict],
+) {
+    let implied = |basis: &Basis| matches!(basis, Basis::Implied { .. });
+    for row in verdicts {
+        let mut decisions = [&row.stub, &row.fake].map(decision_of);
+        let ways = [(Action::STUB, &mut row.stub), (Action::Fake, &mut row.fake)];
+        for ((action, known), decision) in ways.into_iter().zip(&mut decisions) {
+            let policy = Policy::single(row.feature.clone(), action);
+            if implied(&known.basis)
+                && let Some(ruling) = asker.peek(&policy, baseline.rule)
+            {
+                *known = trial(&row.feature, &ruling, Basis::Measured, baseline);
+                *decision = ruling.decision;
+            }
+        }
+        let [stub, fake] = decisions;
+        // Nothing is implied of what is undecided or was not exercised.
+        if works(stub).is_some() && works(fake).is_some() {
+            row.verdict = verdict_of(stub, fake);
+        }
+        let mut bases = [&row.stub.basis, &row.fake.basis].into_iter();
+        row.basis = bases
+            .find(|basis| implied(basis))
+            .cloned()
+            .unwrap_or_default();
+    }
+}
+
+fn decision_of(trial: &Trial) -> Decision {
+    match trial.works {
+        Some(true) => Decision::Works,
+        Some(false) => Decision::Fails,
+        None => Decision::Undecided,
+    }
+}
+
 /// What is found about one way to leave a feature out.
 struct Found {
     decision: Decision,
@@ -74,6 +115,7 @@ impl<'a> Ways<'_, 'a> {
             features.partition(|feature| together && self.is_steady(feature));
         let grouping = Grouping {
             asker: &mut *self.asker,
+            baseline: self.baseline,
             rule: self.rule,
             action,
             settled: Settled {
@@ -88,19 +130,11 @@ impl<'a> Ways<'_, 'a> {
             Err(refused) => return Err(refused),
         }
         for (feature, ruling) in settled.confirmed {
-            let policy = Policy::single(feature.clone(), action);
-            // What was measured alone after all counts more than what a group adds.
-            let confirmed = match self.asker.peek(&policy, self.rule) {
-                Some(measured) => self.found(&feature, &measured, Basis::Measured),
-                None => {
-                    let groups = ruling.runs.iter().filter(|run| run.policy.len() > 1);
-                    let replay = groups.map(|run| run.id).next().unwrap_or_default();
-                    let mut found = self.found(&feature, &ruling, Basis::Implied { replay });
-                    // What its groups complain of is another member's.
-                    found.trial.suspicious.clear();
-                    found
-                }
-            };
+            let groups = ruling.runs.iter().filter(|run| run.policy.len() > 1);
+            let replay = groups.map(|run| run.id).next().unwrap_or_default();
+            let mut confirmed = self.found(&feature, &ruling, Basis::Implied { replay });
+            // What its groups complain of is another member's.
+            confirmed.trial.suspicious.clear();
             found.insert(feature, confirmed);
         }
         let mut alone = settled.alone;

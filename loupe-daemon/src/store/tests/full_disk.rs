@@ -91,7 +91,7 @@ fn a_full_file_system_is_reported_as_full_and_loses_nothing() {
         let run = store
             .begin_analysis(&workload("nginx", "wrk"), "f", false)
             .expect("begun");
-        let (ids, error) = fill(&store, run.id, 0..);
+        let (mut ids, error) = fill(&store, run.id, 0..);
         assert_full(&error);
         let analysis = run.id;
         drop((store, run));
@@ -100,11 +100,12 @@ fn a_full_file_system_is_reported_as_full_and_loses_nothing() {
         let mut ballast = std::fs::File::create(directory.join("ballast")).expect("made");
         while ballast.write_all(&[0; 4096]).is_ok() {}
         match Store::open(&path) {
-            Ok(store) => assert_full(
-                &store
-                    .record_replay(analysis, 20_000, &replay(Policy::baseline(), true))
-                    .expect_err("no room"),
-            ),
+            // A log that could not be written back has room for a few more.
+            Ok(store) => {
+                let (more, error) = fill(&store, analysis, 20_000..);
+                assert_full(&error);
+                ids.extend(more);
+            }
             Err(error) => assert_full(&error),
         }
 
