@@ -69,8 +69,8 @@ pub enum Basis {
     /// Replays of this feature alone.
     #[default]
     Measured,
-    /// At least one way passed alone once, and its other passes are those of a group, all of
-    /// which was left out at once; this is the group's first replay.
+    /// Passes of at least one way are of groups, all of which were left out at once, no other
+    /// feature in each of these replays; this is the first replay of a group.
     Implied { replay: i64 },
 }
 

@@ -4,6 +4,7 @@
 
 mod analysis;
 mod command;
+mod crowd;
 mod error;
 mod fingerprint;
 mod parallel;

@@ -34,6 +34,7 @@ use loupe_common::policy::Policy;
 use loupe_common::progress::Progress;
 use loupe_common::replay::Replay;
 
+use ledger::Purpose;
 use scheduler::{Scheduler, Step};
 
 /// One replay that the analysis asks for.
@@ -65,6 +66,15 @@ pub trait Replayer: Sync {
         &self,
         request: &Request,
     ) -> impl Future<Output = Result<Recorded, ReplayError>> + Send;
+
+    /// Starts the application under a policy and ends it where its test would begin. A replay
+    /// comes back, which is the requested one, if it failed before that.
+    fn probe(
+        &self,
+        request: &Request,
+    ) -> impl Future<Output = Result<Option<Recorded>, ReplayError>> + Send {
+        async { self.replay(request).await.map(Some) }
+    }
 
     /// The policies of running replays that only wait for their end: as many more may run beside
     /// them.
@@ -100,6 +110,11 @@ pub struct ExploreOptions {
     pub confidence: Option<f64>,
     /// Every replica is of one feature alone; otherwise what passed alone is confirmed together.
     pub exhaustive: bool,
+    /// Each feature has a replay of its own, each way, before any is shared: quicker where many
+    /// run at a time, because what shares replays has to wait for what they say.
+    pub alone_first: bool,
+    /// What is to share its replays may be started alone before ([`Replayer::probe`]).
+    pub probes: bool,
     /// Where a feature cannot be stubbed with ENOSYS, try other errnos too.
     pub errnos: bool,
     /// A replay that passes but looks wrong (next to no calls, nothing sent, new complaints, a
@@ -128,6 +143,8 @@ impl Default for ExploreOptions {
             baseline_replicas: 3,
             confidence: None,
             exhaustive: false,
+            alone_first: false,
+            probes: false,
             errnos: false,
             strict: false,
             joint: true,
@@ -190,17 +207,21 @@ pub async fn analyze<R: Replayer>(
             progress(Progress::Phase { name });
         }
         match step {
-            Step::Run(request) => running.push(async move {
-                let answer = replayer.replay(&request).await;
+            Step::Run(request, purpose) => running.push(async move {
+                let answer = match purpose {
+                    Purpose::Probe => replayer.probe(&request).await,
+                    Purpose::Decide | Purpose::Measure => replayer.replay(&request).await.map(Some),
+                };
                 (request, answer)
             }),
             Step::Done(outcome) => return *outcome,
             Step::Wait => match (answer(replayer, &mut running).await, &broken) {
                 (Answer::MoreRoom, _) => {}
-                (Answer::Replay(Some((request, Ok(recorded)))), _) => {
+                (Answer::Replay(Some((request, Ok(Some(recorded))))), _) => {
                     scheduler.record(&request, &recorded);
                     progress(replayed(&recorded));
                 }
+                (Answer::Replay(Some((request, Ok(None)))), _) => scheduler.started(&request),
                 (Answer::Replay(Some((_, Err(error)))), None) => broken = Some(error),
                 // One reason is enough; those that follow are mostly its consequences.
                 (Answer::Replay(Some((_, Err(error)))), Some(_)) => {

@@ -23,5 +23,5 @@ pub use judge::injections;
 pub use metric::Metric;
 pub use prepared::{PrepareError, Prepared, find_program};
 pub use rights::with_rights_of;
-pub use runner::{Cancel, Job, Pace, ReplayFailure, Runner, Sabotage, clear, run_name};
+pub use runner::{Cancel, Job, Pace, Part, ReplayFailure, Runner, Sabotage, clear, run_name};
 pub use workload::*;

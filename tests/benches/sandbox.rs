@@ -8,7 +8,7 @@ use std::time::Instant;
 use loupe_common::policy::Policy;
 use loupe_daemon::engine::Identity;
 use loupe_daemon::launcher::{self, Launcher};
-use loupe_daemon::replay::{BaselineFacts, Cancel, Job, Pace, Prepared, Runner, Workload};
+use loupe_daemon::replay::{BaselineFacts, Cancel, Job, Pace, Part, Prepared, Runner, Workload};
 use loupe_daemon::tracer::Tracer;
 
 const REPLAYS: usize = 300;
@@ -49,7 +49,7 @@ fn main() {
                     facts: &BaselineFacts::default(),
                     cpu,
                     cancel: &cancel,
-                    sabotage: None,
+                    part: Part::Whole,
                     pace: Pace::Events,
                     sample: false,
                     on_waiting: &|| (),

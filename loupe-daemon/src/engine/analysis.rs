@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use loupe_common::analysis::Analysis;
+use loupe_common::progress::Progress;
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
 use tokio_util::sync::CancellationToken;
@@ -14,9 +15,12 @@ use super::{
     AnalyzeError, AnalyzeOptions, Engine, EngineError, Identity, ProgressSink, fingerprint,
     parallel, test_check,
 };
-use crate::explore::{self, ExploreOptions, ImpactOptions, Subject};
-use crate::replay::{Cancel, Pace, Prepared, Workload};
+use crate::explore::{self, ExploreError, ExploreOptions, ImpactOptions, Subject};
+use crate::replay::{Cancel, Mode, Pace, Prepared, Workload};
 use crate::store::Store;
+
+/// With more replays at a time on each CPU than this, time goes by in waiting, not in computing.
+const MANY_JOBS: usize = 2;
 
 /// Replays of each way whose impact is measured.
 const MOST_MEASURED: u32 = 1000;
@@ -25,6 +29,37 @@ impl Engine {
     /// Analyses a workload. When `cancel` fires, everything of the running replays is gone
     /// before this returns [`AnalyzeError::Cancelled`].
     pub async fn analyze(
+        &self,
+        store: &Arc<Store>,
+        workload: &Workload,
+        identity: &Identity,
+        options: &AnalyzeOptions,
+        progress: ProgressSink,
+        cancel: CancellationToken,
+    ) -> Result<Analysis, AnalyzeError> {
+        let attempt = |options: AnalyzeOptions| {
+            let (progress, cancel) = (Arc::clone(&progress), cancel.clone());
+            async move {
+                self.attempt(store, workload, identity, &options, progress, cancel)
+                    .await
+            }
+        };
+        match attempt(options.clone()).await {
+            Err(error @ AnalyzeError::Crowded { .. }) if options.jobs.is_none() => {
+                let text = format!("{error}: beginning anew with one for each CPU");
+                progress(Progress::Notice { text });
+                let jobs = Some(allowed_cpus().len());
+                attempt(AnalyzeOptions {
+                    jobs,
+                    ..options.clone()
+                })
+                .await
+            }
+            result => result,
+        }
+    }
+
+    async fn attempt(
         &self,
         store: &Arc<Store>,
         workload: &Workload,
@@ -56,7 +91,7 @@ impl Engine {
         let recording = Recording(Arc::new(shared));
         // Also when the caller drops this future: the replays' threads must not go on.
         let _stop_on_drop = StopOnDrop(stop.clone());
-        let measured = measure(&recording, workload, options, &cpus, &progress);
+        let measured = measure(&recording, workload, options, &cpus, &progress, &stop);
         tokio::pin!(measured);
         let result = tokio::select! {
             result = &mut measured => result,
@@ -86,6 +121,7 @@ async fn measure(
     options: &AnalyzeOptions,
     cpus: &[usize],
     progress: &ProgressSink,
+    stop: &Cancel,
 ) -> Result<Analysis, AnalyzeError> {
     let begin = Instant::now();
     let jobs = match (options.paper_mode, options.jobs) {
@@ -95,11 +131,10 @@ async fn measure(
     };
     let jobs = jobs.min(options.most_jobs.unwrap_or(jobs)).max(1);
     recording.0.set_slots(Slots::new(jobs, cpus));
+    recording.0.crowd.set(jobs, cpus.len());
+    let first = parallel::first(recording, cpus).await?;
     let test_check = match options.check_test {
-        true => {
-            let first = parallel::first(recording, cpus).await?;
-            test_check::run(recording, &first, progress).await?
-        }
+        true => test_check::run(recording, &first, progress).await?,
         false => Vec::new(),
     };
     let subject = Subject {
@@ -108,12 +143,35 @@ async fn measure(
     };
     let explore_options = explore_options(options, workload, jobs, cpus.len());
     let on_progress = |step| progress(step);
-    let mut analysis =
-        explore::analyze(recording, &subject, &explore_options, &on_progress).await?;
+    let explored = explore::analyze(recording, &subject, &explore_options, &on_progress);
+    let mut analysis = match options.paper_mode {
+        true => explored.await?,
+        false => beside(explored, recording.check_test(&first), stop).await?,
+    };
     analysis.wall_seconds = begin.elapsed().as_secs_f64();
     analysis.jobs = jobs as u64;
     analysis.test_check = test_check;
     Ok(analysis)
+}
+
+/// Explores, and checks the test meanwhile. If that finds the test to be none, what is running
+/// is ended first.
+async fn beside(
+    explored: impl Future<Output = Result<Analysis, ExploreError>>,
+    checked: impl Future<Output = Result<(), AnalyzeError>>,
+    stop: &Cancel,
+) -> Result<Analysis, AnalyzeError> {
+    let explored = async { explored.await.map_err(AnalyzeError::from) };
+    let checked = async {
+        let checked = checked.await;
+        if checked.is_err() {
+            stop.cancel();
+        }
+        checked
+    };
+    let (explored, checked) = tokio::join!(explored, checked);
+    checked?;
+    explored
 }
 
 fn explore_options(
@@ -129,6 +187,8 @@ fn explore_options(
         baseline_replicas: replicas.max(2),
         confidence: options.confidence,
         exhaustive: options.exhaustive,
+        alone_first: jobs > MANY_JOBS * cpus,
+        probes: workload.mode == Mode::Server,
         errnos: options.errnos,
         strict: options.strict,
         joint: !options.no_joint,

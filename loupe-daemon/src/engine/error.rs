@@ -54,6 +54,11 @@ pub enum AnalyzeError {
     Replay(#[from] ReplayFailure),
     #[error("the test passes although the application was never started, so it proves nothing")]
     TestIgnoresApplication { output: String },
+    #[error(
+        "with {jobs} replays at a time the workload fails even with nothing stubbed or faked, so \
+         what failed proves nothing"
+    )]
+    Crowded { jobs: usize, output: String },
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("cancelled; what is finished is kept, and the next analysis goes on from there")]
@@ -138,7 +143,9 @@ impl AnalyzeError {
             AnalyzeError::Prepare(PrepareError::NotExecutable { .. }) => NOT_EXECUTABLE,
             AnalyzeError::Prepare(_) => USAGE,
             AnalyzeError::Explore(ExploreError::Replay(_)) => LOUPE_FAILED,
-            AnalyzeError::Explore(_) | AnalyzeError::TestIgnoresApplication { .. } => INVALID,
+            AnalyzeError::Explore(_)
+            | AnalyzeError::TestIgnoresApplication { .. }
+            | AnalyzeError::Crowded { .. } => INVALID,
             AnalyzeError::Replay(ReplayFailure::Exec { source, .. }) => exec_code(source),
             AnalyzeError::Replay(ReplayFailure::TargetNeverStarted(_)) => INVALID,
             AnalyzeError::Replay(ReplayFailure::Compile(_)) => USAGE,
@@ -181,6 +188,9 @@ impl AnalyzeError {
                  what it answers"
                     .to_owned()
             }
+            AnalyzeError::Crowded { .. } => {
+                "ask for fewer with --jobs, and leave the host to itself meanwhile".to_owned()
+            }
             AnalyzeError::Replay(ReplayFailure::TargetNeverStarted(_)) => {
                 "`target` must be the path of a binary or script that the command executes"
                     .to_owned()
@@ -193,7 +203,7 @@ impl AnalyzeError {
     pub fn is_final(&self) -> bool {
         match self {
             AnalyzeError::Explore(error) => !matches!(error, ExploreError::Replay(_)),
-            AnalyzeError::TestIgnoresApplication { .. } => true,
+            AnalyzeError::TestIgnoresApplication { .. } | AnalyzeError::Crowded { .. } => true,
             _ => false,
         }
     }
@@ -221,7 +231,8 @@ impl AnalyzeError {
                     ) + &part("the test's last output", &replay.test_output.tail),
                 )
             }
-            AnalyzeError::TestIgnoresApplication { output } => Some(output.clone()),
+            AnalyzeError::TestIgnoresApplication { output }
+            | AnalyzeError::Crowded { output, .. } => Some(output.clone()),
             _ => None,
         }
     }

@@ -12,9 +12,13 @@ use super::recording::{Recording, blocking};
 use super::slots::Slots;
 use super::{AnalyzeError, ProgressSink};
 use crate::explore::Request;
+use crate::replay::Part;
 
 /// Replays for each CPU that are tried.
-const MOST: usize = 4;
+const MOST: usize = 8;
+
+/// So many times the replays that run at a time have been tried.
+const MARGIN: usize = 2;
 
 /// The median duration beside others may be so many times that alone.
 const SUFFERS: f64 = 1.15;
@@ -56,6 +60,8 @@ pub async fn find(
         keep(recording, &replays)?;
         jobs
     };
+    // What leaves the workload as it is beside twice as many has room for what else the host does.
+    let found = enough.max(found / MARGIN);
     if found > enough {
         let text = format!(
             "{found} replays at a time: the workload takes {:.2} s alone and no longer beside \
@@ -88,7 +94,7 @@ async fn side_by_side(
     let replays = (0..jobs).map(|_| async {
         let slot = slots.take().await;
         let shared = Arc::clone(&recording.0);
-        blocking(move || shared.try_out(&Policy::baseline(), None, &slot)).await
+        blocking(move || shared.try_out(&Policy::baseline(), Part::Whole, &slot)).await
     });
     try_join_all(replays).await
 }

@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex};
 use loupe_common::policy::Policy;
 use loupe_common::replay::Replay;
 
+use super::crowd::Crowd;
 use super::slots::{Slot, Slots};
 use super::{AnalyzeError, EngineError};
 use crate::explore::{Recorded, ReplayError, Replayer, Request};
 use crate::launcher::Launcher;
 use crate::lock;
 use crate::replay::{
-    BaselineFacts, Cancel, Job, Mode, Pace, Prepared, ReplayFailure, Runner, Sabotage,
+    BaselineFacts, Cancel, Job, Mode, Pace, Part, Prepared, ReplayFailure, Runner, Sabotage,
 };
 use crate::store::{AnalysisRun, Store};
 use crate::tracer::Tracer;
@@ -43,10 +44,9 @@ pub struct Shared {
     facts: Mutex<BaselineFacts>,
     /// Replays that this analysis has run itself.
     own: Mutex<BTreeSet<i64>>,
-    /// Whether the test was seen to fail without the application.
-    test_checked: Mutex<bool>,
     stop: Cancel,
     how: How,
+    pub crowd: Crowd,
 }
 
 impl Replayer for Recording {
@@ -55,6 +55,13 @@ impl Replayer for Recording {
         let request = request.clone();
         let slot = self.0.slots().take().await;
         Ok(blocking(move || shared.replay(&request, &slot)).await?)
+    }
+
+    async fn probe(&self, request: &Request) -> Result<Option<Recorded>, ReplayError> {
+        let shared = Arc::clone(&self.0);
+        let request = request.clone();
+        let slot = self.0.slots().take().await;
+        Ok(blocking(move || shared.probe(&request, &slot)).await?)
     }
 
     fn waiting(&self) -> Vec<Policy> {
@@ -88,9 +95,9 @@ impl Shared {
             waiting: Mutex::default(),
             facts: Mutex::default(),
             own: Mutex::default(),
-            test_checked: Mutex::new(false),
             stop,
             how,
+            crowd: Crowd::default(),
         }
     }
 
@@ -104,14 +111,46 @@ impl Shared {
     }
 
     pub fn replay(&self, request: &Request, slot: &Slot) -> Result<Recorded, AnalyzeError> {
-        if let Some((id, replay)) = self.find(&request.policy, request.replica)? {
+        if let Some(recorded) = self.remember(request)? {
+            return Ok(recorded);
+        }
+        if let Some(jobs) = self.crowd.is_due() {
+            let control = self.try_out(&Policy::baseline(), Part::Whole, slot)?;
+            if !control.outcome.passed() {
+                let output = control.test_output.tail;
+                return Err(AnalyzeError::Crowded { jobs, output });
+            }
+        }
+        let replay = self.try_out(&request.policy, Part::Whole, slot)?;
+        self.learn(&replay);
+        self.keep(request, replay)
+    }
+
+    /// Only starts the application; comes back with a replay if that fails.
+    fn probe(&self, request: &Request, slot: &Slot) -> Result<Option<Recorded>, AnalyzeError> {
+        if let Some(recorded) = self.remember(request)? {
+            return Ok((!recorded.replay.outcome.passed()).then_some(recorded));
+        }
+        let replay = self.try_out(&request.policy, Part::Start, slot)?;
+        match replay.outcome.passed() {
+            true => Ok(None),
+            false => self.keep(request, replay).map(Some),
+        }
+    }
+
+    /// What the database has.
+    fn remember(&self, request: &Request) -> Result<Option<Recorded>, AnalyzeError> {
+        let found = self.find(&request.policy, request.replica)?;
+        Ok(found.map(|(id, replay)| {
             let reused = !lock(&self.own).contains(&id);
             if reused {
                 self.learn(&replay);
             }
-            return Ok(Recorded { id, replay, reused });
-        }
-        let replay = self.with_runner(slot, |runner| self.run(runner, &request.policy, slot))?;
+            Recorded { id, replay, reused }
+        }))
+    }
+
+    fn keep(&self, request: &Request, replay: Replay) -> Result<Recorded, AnalyzeError> {
         let id = self.record(request.replica, &replay)?;
         Ok(Recorded {
             id,
@@ -136,16 +175,14 @@ impl Shared {
         Ok(id)
     }
 
-    /// Runs the workload once and keeps nothing of it.
+    /// Runs the workload, or a part of it, once and keeps nothing of it.
     pub fn try_out(
         &self,
         policy: &Policy,
-        sabotage: Option<Sabotage>,
+        part: Part,
         slot: &Slot,
     ) -> Result<Replay, AnalyzeError> {
-        self.with_runner(slot, |runner| {
-            Ok(self.run_job(runner, policy, slot, sabotage)?)
-        })
+        self.with_runner(slot, |runner| Ok(self.run_job(runner, policy, slot, part)?))
     }
 
     /// Lends a runner for the slot's CPU, and keeps it for the next.
@@ -170,21 +207,12 @@ impl Shared {
         }
     }
 
-    fn run(&self, runner: &Runner, policy: &Policy, slot: &Slot) -> Result<Replay, AnalyzeError> {
-        let replay = self.run_job(runner, policy, slot, None)?;
-        self.learn(&replay);
-        if policy.is_empty() && replay.outcome.passed() {
-            self.check_test(runner, slot)?;
-        }
-        Ok(replay)
-    }
-
     fn run_job(
         &self,
         runner: &Runner,
         policy: &Policy,
         slot: &Slot,
-        sabotage: Option<Sabotage>,
+        part: Part,
     ) -> Result<Replay, ReplayFailure> {
         let facts = lock(&self.facts).clone();
         let waits = AtomicBool::new(false);
@@ -194,7 +222,7 @@ impl Shared {
             facts: &facts,
             cpu: Some(slot.cpu),
             cancel: &self.stop,
-            sabotage,
+            part,
             pace: self.how.pace,
             sample: self.how.sample,
             on_waiting: &|| {
@@ -219,23 +247,26 @@ impl Shared {
             lock(&self.facts).add(replay);
         }
     }
+}
 
+impl Recording {
     /// A server's test that passes without the server would make every verdict "any". (A
-    /// batch application is also judged by its exit status.)
-    fn check_test(&self, runner: &Runner, slot: &Slot) -> Result<(), AnalyzeError> {
-        if self.prepared.workload.mode != Mode::Server {
+    /// batch application is also judged by its exit status.) Asks nothing of a workload that
+    /// fails as it is, in this replay.
+    pub async fn check_test(&self, first: &Replay) -> Result<(), AnalyzeError> {
+        if self.0.prepared.workload.mode != Mode::Server || !first.outcome.passed() {
             return Ok(());
         }
-        if std::mem::replace(&mut *lock(&self.test_checked), true) {
-            return Ok(());
-        }
-        let replay = self.run_job(runner, &Policy::baseline(), slot, Some(Sabotage::Absent))?;
-        if replay.outcome.passed() {
-            return Err(AnalyzeError::TestIgnoresApplication {
+        let shared = Arc::clone(&self.0);
+        let slot = self.0.slots().take().await;
+        let absent = Part::Sabotaged(Sabotage::Absent);
+        let replay = blocking(move || shared.try_out(&Policy::baseline(), absent, &slot)).await?;
+        match replay.outcome.passed() {
+            true => Err(AnalyzeError::TestIgnoresApplication {
                 output: replay.test_output.tail,
-            });
+            }),
+            false => Ok(()),
         }
-        Ok(())
     }
 }
 

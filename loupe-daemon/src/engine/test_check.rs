@@ -14,7 +14,7 @@ use loupe_common::trace::Trace;
 
 use super::recording::{Recording, blocking};
 use super::{AnalyzeError, ProgressSink};
-use crate::replay::{Mode, Sabotage};
+use crate::replay::{Mode, Part, Sabotage};
 
 /// By which data comes into an application from a peer. `read` is last: where nothing else is
 /// used, it must do, although an application may not even start without it.
@@ -24,7 +24,7 @@ const RECEIVING: [&str; 5] = ["recvfrom", "recvmsg", "recvmmsg", "readv", "read"
 struct Attempt {
     what: String,
     policy: Policy,
-    sabotage: Option<Sabotage>,
+    part: Part,
 }
 
 /// Tries all of them; the first baseline replay tells what there is to sabotage.
@@ -39,8 +39,8 @@ pub async fn run(
     for attempt in attempts(recording.0.prepared.workload.mode, first) {
         let slot = recording.0.slots().take().await;
         let shared = Arc::clone(&recording.0);
-        let (policy, sabotage) = (attempt.policy, attempt.sabotage);
-        let replay = blocking(move || shared.try_out(&policy, sabotage, &slot)).await?;
+        let (policy, part) = (attempt.policy, attempt.part);
+        let replay = blocking(move || shared.try_out(&policy, part, &slot)).await?;
         checks.push(TestCheck {
             what: attempt.what,
             noticed: match replay.outcome {
@@ -65,7 +65,7 @@ fn attempts(mode: Mode, first: &Replay) -> Vec<Attempt> {
         Attempt {
             what: "the application is never started".to_owned(),
             policy: Policy::baseline(),
-            sabotage: Some(Sabotage::Absent),
+            part: Part::Sabotaged(Sabotage::Absent),
         },
         Attempt {
             what: match mode {
@@ -73,7 +73,7 @@ fn attempts(mode: Mode, first: &Replay) -> Vec<Attempt> {
                 Mode::Batch => "the application is killed half-way".to_owned(),
             },
             policy: Policy::baseline(),
-            sabotage: Some(Sabotage::KilledAfter(killed)),
+            part: Part::Sabotaged(Sabotage::KilledAfter(killed)),
         },
     ];
     let reads = receiving(&first.trace);
@@ -85,7 +85,7 @@ fn attempts(mode: Mode, first: &Replay) -> Vec<Attempt> {
                 .into_iter()
                 .map(|feature| (feature, Action::Stub(Errno::EIO)))
                 .collect(),
-            sabotage: None,
+            part: Part::Whole,
         });
     }
     attempts

@@ -24,6 +24,18 @@ pub(super) struct Baseline<'a> {
     pub rule: Rule,
 }
 
+/// To start the application alone is worth it if its start takes at most one part in so many of
+/// a replay.
+const QUICK_START: u64 = 4;
+
+impl Baseline<'_> {
+    /// Whether the application's start takes little time, compared with its test.
+    pub fn starts_quickly(&self) -> bool {
+        let quick = |run: &&Run| run.start_us * QUICK_START <= run.wall_us;
+        2 * self.runs.iter().copied().filter(quick).count() > self.runs.len()
+    }
+}
+
 /// How a feature shows up in the baseline.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Seen {

@@ -8,12 +8,18 @@
 //! no other's absence can have made up for its own. (Two others' together could; `--exhaustive`
 //! measures every feature alone.)
 //!
-//! Where groups fail, features without any passing group are suspected; where groups complain,
-//! those whose absence explains which of them do and which do not. Suspects are replayed alone.
-//! Without those that fail then, the groups are tried again. What a group complains of is not
-//! held against its other members if one of them complains alone, too. Whoever lacks passes
-//! after that is replayed alone. Where groups make calls that the baseline never makes, those
-//! whose absence explains them are replayed alone as well: that shows whose plan B they are.
+//! Where groups fail, features without any passing group are suspected, the least likely to work
+//! first, and replayed alone. Without those that fail then, the groups are tried again. Where
+//! groups complain, those are suspected whose absence explains which of them do and which do not.
+//! What a group complains of is not held against its other members if one of them complains
+//! alone, too. Where groups make calls that the baseline never makes, those whose absence
+//! explains them are replayed alone as well: that shows whose plan B they are. Whoever lacks
+//! passes after all that is replayed alone.
+//!
+//! Where an application's start takes much less time than its test, it is first started once
+//! without each feature ([`Asker::probe`]): most of what fails does so before the test, and what
+//! does not may share its replays even if little spoke for it before. Groups are only started
+//! first, too: from those without which it does not start, members are taken until it does.
 //!
 //! A feature that passes alone is confirmed together with others like it: all of them are left
 //! out at once, as often as a pass lacks replicas; where that does not pass, the set is halved.
@@ -21,7 +27,7 @@
 
 mod design;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use loupe_common::feature::Feature;
 use loupe_common::policy::{Action, Policy};
@@ -34,6 +40,18 @@ use design::Design;
 
 /// A feature that works with at least this chance probably works.
 const PROBABLY: f64 = 0.65;
+/// The same where it is known that the application starts without it: what fails then may take
+/// its time.
+const PROBABLY_LATE: f64 = 0.7;
+
+/// Of the features that an application needs, about this part is not missed before its test:
+/// counted over the servers in `tests/workloads`.
+const MISSED_LATE: f64 = 0.25;
+
+/// Of the features without a passing group, one in so many is suspected at a time, and at least
+/// [`FEWEST_SUSPECTS`]: the least likely to work explain the most.
+const SUSPECTED_PART: usize = 3;
+const FEWEST_SUSPECTS: usize = 4;
 
 /// What came of a way, as far as it is known; a feature that is in neither waits.
 #[derive(Default)]
@@ -42,6 +60,19 @@ pub(super) struct Settled<'a> {
     pub confirmed: Vec<(Feature, Ruling<'a>)>,
     /// All replicas are to be of the feature alone.
     pub alone: Vec<Feature>,
+    /// Of these, those that have failed alone once.
+    pub failed: BTreeSet<Feature>,
+}
+
+impl Settled<'_> {
+    /// Whether a feature works, where replays of it alone or groups have said so.
+    pub fn works(&self, feature: &Feature) -> Option<bool> {
+        let confirmed = || self.confirmed.iter().any(|(other, _)| other == feature);
+        match self.failed.contains(feature) {
+            true => Some(false),
+            false => confirmed().then_some(true),
+        }
+    }
 }
 
 /// Features that are left out in the same way.
@@ -50,6 +81,10 @@ pub(super) struct Grouping<'s, 'a> {
     pub baseline: &'s Baseline<'a>,
     pub rule: Rule,
     pub action: Action,
+    /// Each feature is replayed alone before any shares a replay.
+    pub alone_first: bool,
+    /// The application is started without each feature first.
+    pub probes: bool,
     pub settled: Settled<'a>,
 }
 
@@ -65,9 +100,12 @@ struct Group<'a> {
 
 /// What replays of suspects alone say.
 #[derive(Default)]
-struct Culprits {
+struct Culprits<'a> {
+    /// All that were replayed.
+    known: BTreeSet<Feature>,
     broken: BTreeSet<Feature>,
-    complaining: BTreeSet<Feature>,
+    /// Passed and complained.
+    complaining: BTreeMap<Feature, &'a Run>,
 }
 
 impl<'a> Grouping<'_, 'a> {
@@ -78,12 +116,24 @@ impl<'a> Grouping<'_, 'a> {
         mut features: Vec<Feature>,
         prior: &dyn Fn(&Feature) -> f64,
     ) -> (Settled<'a>, Result<(), Stop>) {
+        if self.probes {
+            match self.probe(features) {
+                Ok(started) => features = started,
+                Err(stop) => return (self.settled, Err(stop)),
+            }
+        }
+        let missed = if self.probes { MISSED_LATE } else { 1.0 };
+        let chance = |feature: &Feature| {
+            let prior = prior(feature);
+            prior / (prior + (1.0 - prior) * missed)
+        };
         // Failures need another replay, and some of them time.
-        features.sort_by(|a, b| prior(a).total_cmp(&prior(b)).then(a.cmp(b)));
-        let split = features.partition_point(|feature| prior(feature) < PROBABLY);
+        features.sort_by(|a, b| chance(a).total_cmp(&chance(b)).then(a.cmp(b)));
+        let enough = if self.probes { PROBABLY_LATE } else { PROBABLY };
+        let split = features.partition_point(|feature| chance(feature) < enough);
         let mut likely = features.split_off(split);
         let replicas = self.rule.passes as usize;
-        let design = match self.rule.counts_replicas() {
+        let design = match self.rule.counts_replicas() && !self.alone_first {
             true => Design::new(likely.len(), replicas),
             false => None,
         };
@@ -117,14 +167,20 @@ impl<'a> Grouping<'_, 'a> {
         let mut passed = Vec::new();
         let mut waits = false;
         for feature in features {
-            match self.glance(&BTreeSet::from([feature.clone()])) {
+            let policy = Policy::single(feature.clone(), self.action);
+            match self.asker.glance_run(&policy) {
                 None => waits = true,
-                Some(Some(run)) => {
+                Some(Some(run)) if run.vote == Vote::Pass && looks_right(run) => {
                     let mut runs = vec![run];
                     runs.extend(before(&feature));
                     passed.push((feature, runs));
                 }
-                Some(None) => self.settled.alone.push(feature),
+                Some(run) => {
+                    if run.is_some_and(|run| run.vote == Vote::Failure) {
+                        self.settled.failed.insert(feature.clone());
+                    }
+                    self.settled.alone.push(feature);
+                }
             }
         }
         match waits {
@@ -144,23 +200,41 @@ impl<'a> Grouping<'_, 'a> {
             let in_group = in_group.filter(|(places, _)| places.contains(&group));
             in_group.map(|(_, feature)| feature.clone()).collect()
         };
-        let mut groups = self.try_groups((0..design.groups).map(members).collect())?;
-        let mut suspects = suspects(&groups, &features);
+        let mut groups = self.try_groups((0..design.groups).map(members).collect(), &features)?;
+        let mut culprits = Culprits::default();
+        loop {
+            let never = |feature: &&Feature| {
+                !culprits.known.contains(*feature) && passes(&groups, feature).is_empty()
+            };
+            let never: Vec<Feature> = features.iter().filter(never).cloned().collect();
+            if never.is_empty() {
+                break;
+            }
+            let some = (never.len() / SUSPECTED_PART).max(FEWEST_SUSPECTS);
+            self.question(never.into_iter().take(some).collect(), &mut culprits)?;
+            let failed = groups.iter().filter(|group| group.passed.is_none());
+            let again = failed.filter(|group| !group.members.is_disjoint(&culprits.broken));
+            let again = again.map(|group| group.members.difference(&culprits.broken).cloned());
+            let again = self.try_groups(again.map(Iterator::collect).collect(), &features)?;
+            groups.retain(|group| group.members.is_disjoint(&culprits.broken));
+            groups.extend(again);
+        }
+        let mut suspects = complaining(&groups, &features);
         suspects.extend(self.with_fallbacks(&groups, &features));
-        let culprits = self.question(suspects)?;
-        let failed = groups.iter().filter(|group| group.passed.is_none());
-        let again = failed.filter(|group| !group.members.is_disjoint(&culprits.broken));
-        let again = again.map(|group| group.members.difference(&culprits.broken).cloned());
-        let again = self.try_groups(again.map(Iterator::collect).collect())?;
-        groups.extend(again);
+        self.question(&suspects - &culprits.known, &mut culprits)?;
         groups.retain(|group| culprits.explain(group));
         let mut short = Vec::new();
         for feature in features {
-            let runs = passes(&groups, &feature);
-            if runs.len() >= self.rule.passes as usize {
+            let alone = culprits.complaining.get(&feature).copied();
+            let runs: Vec<&Run> = alone.into_iter().chain(passes(&groups, &feature)).collect();
+            if self.settled.alone.contains(&feature) {
+                continue;
+            } else if runs.len() >= self.rule.passes as usize {
                 let ruling = Ruling::of_passes(runs);
                 self.settled.confirmed.push((feature, ruling));
-            } else if !self.settled.alone.contains(&feature) {
+            } else if alone.is_some() {
+                self.settled.alone.push(feature);
+            } else {
                 short.push(feature);
             }
         }
@@ -168,11 +242,26 @@ impl<'a> Grouping<'_, 'a> {
     }
 
     /// Replays groups once each; what is left of a group may be the same as another's, or too
-    /// little to be one.
-    fn try_groups(&mut self, groups: BTreeSet<BTreeSet<Feature>>) -> Result<Vec<Group<'a>>, Stop> {
-        let mut tried = Vec::new();
+    /// little to be one. `features` are sorted, the least likely to work first.
+    fn try_groups(
+        &mut self,
+        groups: BTreeSet<BTreeSet<Feature>>,
+        features: &[Feature],
+    ) -> Result<Vec<Group<'a>>, Stop> {
+        let mut starting = BTreeSet::new();
         let mut waits = false;
-        for members in groups.into_iter().filter(|members| members.len() > 1) {
+        for members in groups {
+            let members = match self.probes {
+                true => self.that_start(members, features),
+                false => Some(members),
+            };
+            match members {
+                Some(members) => drop(starting.insert(members)),
+                None => waits = true,
+            }
+        }
+        let mut tried = Vec::new();
+        for members in starting.into_iter().filter(|members| members.len() > 1) {
             match self.asker.glance_run(&self.policy(&members)) {
                 None => waits = true,
                 Some(run) => {
@@ -187,6 +276,38 @@ impl<'a> Grouping<'_, 'a> {
         }
     }
 
+    /// Those of a group without which the application starts: as long as it does not, the last
+    /// member of the shortest list that keeps it from starting is taken away.
+    fn that_start(
+        &mut self,
+        members: BTreeSet<Feature>,
+        features: &[Feature],
+    ) -> Option<BTreeSet<Feature>> {
+        let likely_first = features
+            .iter()
+            .rev()
+            .filter(|feature| members.contains(*feature));
+        let mut list: Vec<Feature> = likely_first.cloned().collect();
+        while list.len() > 1 && !self.starts_without(&list)? {
+            // It starts without any single one.
+            let (mut starts, mut fails) = (1, list.len());
+            while fails - starts > 1 {
+                let middle = usize::midpoint(starts, fails);
+                match self.starts_without(&list[..middle])? {
+                    true => starts = middle,
+                    false => fails = middle,
+                }
+            }
+            list.remove(fails - 1);
+        }
+        Some(list.into_iter().collect())
+    }
+
+    fn starts_without(&mut self, list: &[Feature]) -> Option<bool> {
+        let policy = self.policy(&list.iter().cloned().collect());
+        self.asker.probe(&policy)
+    }
+
     /// Whoever explains calls that the baseline never makes.
     fn with_fallbacks(&self, groups: &[Group<'_>], features: &[Feature]) -> BTreeSet<Feature> {
         let passed = passed(groups);
@@ -198,9 +319,35 @@ impl<'a> Grouping<'_, 'a> {
             .collect()
     }
 
+    /// Starts the application without each feature. Those come back without which it starts.
+    fn probe(&mut self, features: Vec<Feature>) -> Result<Vec<Feature>, Stop> {
+        let mut started = Vec::new();
+        let mut waits = false;
+        for feature in features {
+            match self
+                .asker
+                .probe(&Policy::single(feature.clone(), self.action))
+            {
+                None => waits = true,
+                Some(true) => started.push(feature),
+                Some(false) => {
+                    self.settled.failed.insert(feature.clone());
+                    self.settled.alone.push(feature);
+                }
+            }
+        }
+        match waits {
+            true => Err(Stop::Pending),
+            false => Ok(started),
+        }
+    }
+
     /// Replays suspects alone once.
-    fn question(&mut self, suspects: BTreeSet<Feature>) -> Result<Culprits, Stop> {
-        let mut culprits = Culprits::default();
+    fn question(
+        &mut self,
+        suspects: BTreeSet<Feature>,
+        culprits: &mut Culprits<'a>,
+    ) -> Result<(), Stop> {
         let mut waits = false;
         for feature in suspects {
             let policy = self.policy(&BTreeSet::from([feature.clone()]));
@@ -208,20 +355,23 @@ impl<'a> Grouping<'_, 'a> {
                 waits = true;
                 continue;
             };
+            culprits.known.insert(feature.clone());
             match run {
-                Some(run) if run.vote == Vote::Pass && looks_right(run) => continue,
-                Some(run) if run.vote == Vote::Pass => {
-                    culprits.complaining.insert(feature.clone());
+                Some(run) if run.vote == Vote::Pass && looks_right(run) => {}
+                Some(run) if run.passes_but_for_complaints() => {
+                    culprits.complaining.insert(feature, run);
                 }
+                Some(run) if run.vote == Vote::Pass => self.settled.alone.push(feature),
                 _ => {
                     culprits.broken.insert(feature.clone());
+                    self.settled.failed.insert(feature.clone());
+                    self.settled.alone.push(feature);
                 }
             }
-            self.settled.alone.push(feature);
         }
         match waits {
             true => Err(Stop::Pending),
-            false => Ok(culprits),
+            false => Ok(()),
         }
     }
 
@@ -286,27 +436,25 @@ fn looks_right(run: &Run) -> bool {
     run.suspicions.is_empty()
 }
 
-/// Who may be to blame for what groups show: whoever has no passing group, and whoever is in
-/// just those passing groups that complain of something.
-fn suspects(groups: &[Group<'_>], features: &[Feature]) -> BTreeSet<Feature> {
-    let never = |feature: &&Feature| passes(groups, feature).is_empty();
-    let mut suspects: BTreeSet<Feature> = features.iter().filter(never).cloned().collect();
+/// Who may be to blame for what passing groups complain of: whoever is in just those that do.
+fn complaining(groups: &[Group<'_>], features: &[Feature]) -> BTreeSet<Feature> {
     let passed = passed(groups);
     let complaints: BTreeSet<&String> = passed
         .iter()
         .flat_map(|(_, run)| run.complaints.iter())
         .collect();
-    let is_never_clean = |feature: &&Feature| {
-        let own = passed
-            .iter()
-            .filter(|(members, _)| members.contains(*feature));
-        own.clone().all(|(_, run)| !run.complaints.is_empty())
-    };
-    for complaint in complaints {
-        let shows = |run: &Run| run.complaints.contains(complaint);
+    let mut suspects = BTreeSet::new();
+    for complaint in &complaints {
+        let shows = |run: &Run| run.complaints.contains(*complaint);
         suspects.extend(explaining(&passed, features, shows));
     }
-    if suspects.is_empty() {
+    if suspects.is_empty() && !complaints.is_empty() {
+        let is_never_clean = |feature: &&Feature| {
+            let mut own = passed
+                .iter()
+                .filter(|(members, _)| members.contains(*feature));
+            own.all(|(_, run)| !run.complaints.is_empty())
+        };
         suspects.extend(features.iter().filter(is_never_clean).cloned());
     }
     suspects
@@ -330,11 +478,11 @@ fn explaining(
     features.iter().filter(explains).cloned().collect()
 }
 
-impl Culprits {
+impl Culprits<'_> {
     /// Whether a group passed, and one of its members is known for complaints if there are any.
     fn explain(&self, group: &Group<'_>) -> bool {
         let explained = |run: &Run| {
-            let mut complaining = self.complaining.iter();
+            let mut complaining = self.complaining.keys();
             run.complaints.is_empty() || complaining.any(|feature| group.members.contains(feature))
         };
         group.passed.is_some_and(explained)

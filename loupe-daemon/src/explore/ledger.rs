@@ -24,8 +24,18 @@ pub(super) struct Ledger {
     measured_from: BTreeMap<Policy, usize>,
     /// Running replays of these policies only wait for their end.
     waiting: BTreeSet<Policy>,
+    /// Policies under which the application was only started; what came of it, if anything has.
+    probes: BTreeMap<Policy, Option<Probe>>,
     pub running: u64,
     pub done: u64,
+}
+
+/// What came of starting the application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Probe {
+    Started,
+    /// It failed, or could not be tried: that replay is the first replica of its policy.
+    Ended,
 }
 
 impl Ledger {
@@ -43,6 +53,9 @@ impl Ledger {
         if purpose == Purpose::Measure {
             let first = self.measured_from.entry(policy.clone());
             first.or_insert(replicas.len());
+        }
+        if purpose == Purpose::Probe {
+            self.probes.insert(policy.clone(), None);
         }
         let replica = count(replicas.len());
         replicas.push(None);
@@ -69,8 +82,19 @@ impl Ledger {
             .filter(|place| place.is_none())
             .expect("every answer belongs to one running request");
         *place = Some(run);
+        if let Some(probe @ None) = self.probes.get_mut(&request.policy) {
+            *probe = Some(Probe::Ended);
+        }
         self.running -= 1;
         self.done += 1;
+    }
+
+    /// Files that the application has started, which is no replica.
+    pub fn started(&mut self, request: &Request) {
+        self.probes
+            .insert(request.policy.clone(), Some(Probe::Started));
+        self.trials.remove(&request.policy);
+        self.running -= 1;
     }
 
     /// Those that decide.
@@ -92,6 +116,9 @@ pub(super) enum Purpose {
     Decide,
     /// To find out what its policy costs, which is known to work.
     Measure,
+    /// To find out whether the application starts under its policy, before anything else is
+    /// asked about that.
+    Probe,
 }
 
 /// Of replicas that are measured, so many are run again because they could not be used.
@@ -201,6 +228,39 @@ impl<'a> Asker<'a> {
         }
     }
 
+    /// Whether the application starts under this policy, which nothing has been asked about
+    /// before; `None` while that is not known.
+    pub fn probe(&mut self, policy: &Policy) -> Option<bool> {
+        match self.ledger.probes.get(policy) {
+            Some(Some(Probe::Started)) => Some(true),
+            Some(Some(Probe::Ended)) => {
+                let first = self
+                    .ledger
+                    .replicas(policy)
+                    .first()
+                    .and_then(Option::as_ref);
+                Some(first.is_none_or(|run| run.vote != Vote::Failure))
+            }
+            Some(None) => None,
+            // Whatever else asks about it will find that replay, or run its own after it.
+            None if !self.ledger.replicas(policy).is_empty() => Some(true),
+            None => {
+                if !self.wants.iter().any(|want| want.policy == *policy) {
+                    self.wants.push(Want {
+                        policy: policy.clone(),
+                        start: 1,
+                        left: 1,
+                        failing: false,
+                        started: 0,
+                        purpose: Purpose::Probe,
+                        share: 1,
+                    });
+                }
+                None
+            }
+        }
+    }
+
     /// The only replica of a feature alone waits instead of computing, so it will probably fail.
     /// What confirms that may as well wait beside it.
     fn will_need_a_second(&self, policy: &Policy, started: usize) -> u32 {
@@ -274,6 +334,10 @@ impl<'a> Asker<'a> {
 
     fn want(&mut self, policy: &Policy, start: u32, left: u32, started: usize, failing: bool) {
         if let Some(want) = self.wants.iter_mut().find(|want| want.policy == *policy) {
+            if want.purpose == Purpose::Probe {
+                // What it needs will be asked for when the probe is back.
+                return;
+            }
             want.start = want.start.max(start);
             want.left = want.left.max(left);
             return;

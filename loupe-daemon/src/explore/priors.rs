@@ -17,12 +17,14 @@ use std::sync::LazyLock;
 use loupe_common::feature::Feature;
 use loupe_common::syscalls::{Arch, Syscall};
 
-/// In how many data sets a syscall was used, and worked when left out.
+/// In how many data sets a syscall was used, and worked when left out: one way, the other, and
+/// (part of each) both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Counts {
     used: u32,
     stub: u32,
     fake: u32,
+    both: u32,
 }
 
 impl Counts {
@@ -30,6 +32,7 @@ impl Counts {
         self.used += other.used;
         self.stub += other.stub;
         self.fake += other.fake;
+        self.both += other.both;
     }
 }
 
@@ -55,6 +58,7 @@ fn parse(table: &str) -> BTreeMap<Syscall, Counts> {
             used: number()?,
             stub: number()?,
             fake: number()?,
+            both: number()?,
         };
         Some((syscall, counts))
     };
@@ -86,6 +90,20 @@ pub(super) fn fake(feature: &Feature) -> f64 {
     chance(own.fake, own.used, all.fake, all.used)
 }
 
+/// The chance that an application works when this feature is faked, if it is known whether it
+/// works when it is stubbed: the two mostly agree.
+pub(super) fn fake_if(stub_works: bool, feature: &Feature) -> f64 {
+    let (own, all) = (counts(feature), TABLE.all);
+    match stub_works {
+        true => chance(own.both, own.stub, all.both, all.stub),
+        false => {
+            let fake_only = |counts: Counts| (counts.fake - counts.both, counts.used - counts.stub);
+            let ((own, own_of), (all, all_of)) = (fake_only(own), fake_only(all));
+            chance(own, own_of, all, all_of)
+        }
+    }
+}
+
 /// Makes the table from the contents of the data set's `dyn.csv` files. Their columns are the
 /// x86-64 number, used, works faked, works stubbed, works both ways (`Y` or `N`); a feature
 /// that works both ways has the last one set, and the others not always.
@@ -110,17 +128,23 @@ pub fn derive(files: impl IntoIterator<Item = String>) -> String {
                 used: 1,
                 stub: u32::from(both || stub == "Y"),
                 fake: u32::from(both || fake == "Y"),
+                both: u32::from(both),
             });
         }
     }
     let mut text = String::from(
         "# Derived from https://github.com/unikraft/loupedb (CC BY 4.0, Lefeuvre et al.): data sets\n\
-         # in which a syscall was used, and of these, in which it worked stubbed, faked.\n\
-         syscall,used,stub,fake\n",
+         # in which a syscall was used, and of these, in which it worked stubbed, faked, both ways.\n\
+         syscall,used,stub,fake,both\n",
     );
     for (name, counts) in table {
-        let Counts { used, stub, fake } = counts;
-        text.push_str(&format!("{name},{used},{stub},{fake}\n"));
+        let Counts {
+            used,
+            stub,
+            fake,
+            both,
+        } = counts;
+        text.push_str(&format!("{name},{used},{stub},{fake},{both}\n"));
     }
     text
 }
@@ -141,7 +165,12 @@ mod tests {
         let rows: Vec<&str> = table.lines().skip(3).collect();
         assert_eq!(
             rows,
-            ["brk,1,1,1", "close,2,2,1", "read,1,0,0", "write,1,0,1"]
+            [
+                "brk,1,1,1,1",
+                "close,2,2,1,1",
+                "read,1,0,0,0",
+                "write,1,0,1,0"
+            ]
         );
     }
 
@@ -179,8 +208,17 @@ mod tests {
     fn the_table_is_consistent() {
         assert!(TABLE.by_syscall.len() > 200);
         for (syscall, counts) in &TABLE.by_syscall {
-            let Counts { used, stub, fake } = *counts;
+            let Counts {
+                used,
+                stub,
+                fake,
+                both,
+            } = *counts;
             assert!(stub.max(fake) <= used && used <= 125, "{syscall}");
+            assert!(
+                both <= stub.min(fake) && stub + fake - both <= used,
+                "{syscall}"
+            );
         }
     }
 
@@ -194,6 +232,15 @@ mod tests {
         }
         let close = feature("close");
         assert!(fake(&close) > 0.6 && stub(&close) < 0.1);
+    }
+
+    #[test]
+    fn what_works_stubbed_mostly_works_faked() {
+        for name in ["accept4", "getpid", "ioctl", "syscall_511"] {
+            let feature = feature(name);
+            assert!(fake_if(true, &feature) > 0.5, "{name}");
+            assert!(fake_if(false, &feature) < fake(&feature), "{name}");
+        }
     }
 
     #[test]

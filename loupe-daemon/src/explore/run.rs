@@ -29,6 +29,8 @@ pub(super) struct Run {
     pub foreign: Vec<ForeignCall>,
     pub lost: u64,
     pub wall_us: u64,
+    /// Until the application was ready for its test, its sandbox included.
+    pub start_us: u64,
     usage: Usage,
     metric: Option<f64>,
     profile: Profile,
@@ -76,6 +78,7 @@ impl Run {
             foreign: replay.trace.foreign.clone(),
             lost: replay.trace.lost.total(),
             wall_us: replay.timing.wall_us,
+            start_us: replay.timing.sandbox_us + replay.timing.ready_us,
             usage: replay.usage,
             metric: replay.metric,
             profile: Profile::new(replay),

@@ -13,8 +13,8 @@ use super::{ExploreError, ExploreOptions, Recorded, Request, Subject, analysis};
 /// What the driver is to do.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// Start this replay.
-    Run(Request),
+    /// Start this replay, or only the application.
+    Run(Request, Purpose),
     /// Wait for a running one.
     Wait,
     /// All is known, and nothing runs any more.
@@ -72,7 +72,7 @@ impl<'a> Scheduler<'a> {
         }
         if let Some((policy, purpose)) = self.queue.pop() {
             self.left = self.left.saturating_sub(1);
-            return Step::Run(self.ledger.start(&policy, purpose));
+            return Step::Run(self.ledger.start(&policy, purpose), purpose);
         }
         if self.ledger.running > 0 {
             return Step::Wait;
@@ -99,6 +99,12 @@ impl<'a> Scheduler<'a> {
     pub fn record(&mut self, request: &Request, recorded: &Recorded) {
         let strict = self.options.strict;
         self.ledger.finish(request, Run::new(recorded), strict);
+        self.news = true;
+    }
+
+    /// Takes the answer to a probe: the application has started.
+    pub fn started(&mut self, request: &Request) {
+        self.ledger.started(request);
         self.news = true;
     }
 
@@ -139,7 +145,7 @@ fn queue(wants: Vec<Want>) -> Vec<(Policy, Purpose)> {
         for replica in want.started..want.started + want.start {
             let round = replica / want.share;
             let place = match want.purpose {
-                Purpose::Decide => 0,
+                Purpose::Decide | Purpose::Probe => 0,
                 Purpose::Measure => shuffled(&want.policy, replica),
             };
             let entry = (want.policy.clone(), want.purpose);

@@ -229,6 +229,11 @@ impl App {
         order
     }
 
+    /// Half of what an application needs it needs to start.
+    pub fn needs_early(&self, feature: &Feature) -> bool {
+        hash(feature).is_multiple_of(2)
+    }
+
     fn is_stubbed(&self, feature: &Feature, policy: &Policy) -> bool {
         let silent = self.features.get(feature).is_none_or(|sim| sim.silent);
         !silent && matches!(policy.get(feature), Some(Action::Stub(_)))
@@ -310,6 +315,23 @@ impl Request {
 }
 
 impl Replayer for Simulator<'_> {
+    async fn probe(&self, request: &Request) -> Result<Option<Recorded>, ReplayError> {
+        // A group may fail for something that comes late although one of it is needed early.
+        let rules = request.policy.iter();
+        let early = rules.filter(|(feature, _)| self.app.needs_early(feature));
+        let early = Request {
+            policy: early
+                .map(|(feature, action)| (feature.clone(), action))
+                .collect(),
+            replica: request.replica,
+        };
+        let started = self.app.replay(&early);
+        match self.app.replay(request).outcome.passed() || started.outcome.passed() {
+            true => Ok(None),
+            false => self.replay(request).await.map(Some),
+        }
+    }
+
     async fn replay(&self, request: &Request) -> Result<Recorded, ReplayError> {
         let log = || self.log.lock().expect("no test thread has panicked");
         {

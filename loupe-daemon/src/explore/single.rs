@@ -27,10 +27,27 @@ pub(super) fn measure<'a>(
         rule: baseline.rule,
         // Impacts are measured of each feature alone, so a group would spare nothing.
         exhaustive: options.exhaustive || options.impact.is_some(),
+        alone_first: options.alone_first,
+        probes: options.probes && !options.alone_first && baseline.starts_quickly(),
     };
-    // Both are asked for before either is waited for.
-    let stub = ways.measure(Action::STUB, &priors::stub)?;
-    let fake = ways.measure(Action::Fake, &priors::fake)?;
+    let (stubbed, stubbing) = ways.settle(Action::STUB, &priors::stub);
+    let stub = ways.measure(&stubbed, Action::STUB, &priors::stub);
+    // What works stubbed mostly works faked, too: what is left out together is chosen by what the
+    // stubs say.
+    let stubbing = match ways.alone_first {
+        true => stubbing,
+        false => {
+            stubbing?;
+            Ok(())
+        }
+    };
+    let prior = |feature: &Feature| match stubbed.works(feature) {
+        Some(works) => priors::fake_if(works, feature),
+        None => priors::fake(feature),
+    };
+    let (faked, faking) = ways.settle(Action::Fake, &prior);
+    let fake = ways.measure(&faked, Action::Fake, &prior);
+    stubbing.and(faking)?;
     let (Some(stub), Some(fake)) = (stub, fake) else {
         return Err(Stop::Pending);
     };
@@ -98,17 +115,19 @@ struct Ways<'s, 'a> {
     rule: Rule,
     /// Nothing is tested in groups.
     exhaustive: bool,
+    /// Groups only confirm.
+    alone_first: bool,
+    /// What is tested in groups is started alone before.
+    probes: bool,
 }
 
 impl<'a> Ways<'_, 'a> {
-    /// Every feature left out this way; `None` while replays are missing, which are asked for.
-    fn measure(
+    /// Which features share replays with others, and which do not, as far as that is known.
+    fn settle(
         &mut self,
         action: Action,
         prior: &dyn Fn(&Feature) -> f64,
-    ) -> Result<Option<BTreeMap<Feature, Found>>, Stop> {
-        let mut found = BTreeMap::new();
-        let mut waits = false;
+    ) -> (Settled<'a>, Result<(), Stop>) {
         let features = self.baseline.features.keys().cloned();
         let together = !self.exhaustive && !self.rule.trusts_one_pass();
         let (grouped, alone): (Vec<Feature>, Vec<Feature>) =
@@ -118,26 +137,39 @@ impl<'a> Ways<'_, 'a> {
             baseline: self.baseline,
             rule: self.rule,
             action,
+            alone_first: self.alone_first,
+            probes: self.probes,
             settled: Settled {
                 alone,
                 ..Settled::default()
             },
         };
-        let (settled, outcome) = grouping.run(grouped, prior);
-        match outcome {
-            Ok(()) => (),
-            Err(Stop::Pending) => waits = true,
-            Err(refused) => return Err(refused),
-        }
-        for (feature, ruling) in settled.confirmed {
+        grouping.run(grouped, prior)
+    }
+
+    /// Every feature that is settled, left out this way; `None` while replays are missing, which
+    /// are asked for.
+    fn measure(
+        &mut self,
+        settled: &Settled<'a>,
+        action: Action,
+        prior: &dyn Fn(&Feature) -> f64,
+    ) -> Option<BTreeMap<Feature, Found>> {
+        let mut found = BTreeMap::new();
+        let mut waits = false;
+        for (feature, ruling) in &settled.confirmed {
             let groups = ruling.runs.iter().filter(|run| run.policy.len() > 1);
             let replay = groups.map(|run| run.id).next().unwrap_or_default();
-            let mut confirmed = self.found(&feature, &ruling, Basis::Implied { replay });
-            // What its groups complain of is another member's.
-            confirmed.trial.suspicious.clear();
-            found.insert(feature, confirmed);
+            let mut confirmed = self.found(feature, ruling, Basis::Implied { replay });
+            // What its groups complain of and it does not is another member's.
+            let own = |replay| {
+                let mut alone = ruling.runs.iter().filter(|run| run.policy.len() == 1);
+                alone.any(|run| run.id == replay)
+            };
+            confirmed.trial.suspicious.retain(|odd| own(odd.replay));
+            found.insert(feature.clone(), confirmed);
         }
-        let mut alone = settled.alone;
+        let mut alone = settled.alone.clone();
         // What probably fails may take long, so better not left to the end.
         alone.sort_by(|a, b| prior(a).total_cmp(&prior(b)).then(a.cmp(b)));
         for feature in alone {
@@ -151,7 +183,7 @@ impl<'a> Ways<'_, 'a> {
                 None => waits = true,
             }
         }
-        Ok((!waits).then_some(found))
+        (!waits).then_some(found)
     }
 
     fn found(&self, feature: &Feature, ruling: &Ruling<'_>, basis: Basis) -> Found {

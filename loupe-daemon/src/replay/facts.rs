@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use loupe_common::replay::{ExitStatus, Replay};
 
+use super::overdue::Idling;
 use super::workload::Limits;
 
 /// Before a baseline is known, and for what it does not tell.
@@ -26,11 +27,18 @@ const SLACK_WITHOUT_STALLS: Duration = Duration::from_secs(3);
 
 /// The limit of CPU time is so many times the most of the baseline. An application that spins
 /// where it used to wait takes a multiple of its usual time and may yet work (redis with `futex`
-/// faked: three times).
-const CPU_FACTOR: u32 = 4;
+/// faked: three to four times).
+const CPU_FACTOR: u32 = 8;
+/// A start is done in no time, or not at all.
+const START_CPU_FACTOR: u32 = 4;
 /// CPU time hardly depends on what else the host does, so its slack covers only what a replay
 /// costs at the least.
 const CPU_SLACK: Duration = Duration::from_millis(100);
+
+/// An application that uses less than one part in so many of its usual CPU time idles. Its test
+/// is then given so many times its own.
+const IDLING_PART: u32 = 10;
+const IDLING_TEST_FACTOR: u32 = 2;
 
 /// A phase that keeps a CPU busy for one part in so many of its time computes.
 const BUSY_PART: u32 = 6;
@@ -46,6 +54,9 @@ pub struct BaselineFacts {
     cpu: Vec<Duration>,
     /// The same until the test. Sorted.
     start_cpu: Vec<Duration>,
+    /// CPU time of the application, and of everything else. Sorted.
+    application_cpu: Vec<Duration>,
+    others_cpu: Vec<Duration>,
     /// How a batch application ends when all is well.
     pub exit: Option<ExitStatus>,
 }
@@ -56,6 +67,12 @@ impl BaselineFacts {
         insert(&mut self.ready, replay.timing.ready_us);
         insert(&mut self.test, replay.timing.test_us);
         insert(&mut self.cpu, replay.usage.total_cpu_us);
+        let others = replay
+            .usage
+            .total_cpu_us
+            .saturating_sub(replay.usage.cpu_us);
+        insert(&mut self.application_cpu, replay.usage.cpu_us);
+        insert(&mut self.others_cpu, others);
         // Unknown of a replay by an older Loupe.
         if replay.usage.start_cpu_us > 0 {
             insert(&mut self.start_cpu, replay.usage.start_cpu_us);
@@ -76,6 +93,14 @@ impl BaselineFacts {
     pub fn tests_compute(&self) -> bool {
         let cpu = median(&self.cpu).saturating_sub(median(&self.start_cpu));
         !self.start_cpu.is_empty() && cpu * BUSY_PART > median(&self.test)
+    }
+
+    /// When a test runs away from an application that does nothing.
+    pub fn idling(&self) -> Option<Idling> {
+        Some(Idling {
+            application: *self.application_cpu.first()? / IDLING_PART,
+            test: *self.others_cpu.last()? * IDLING_TEST_FACTOR + CPU_SLACK,
+        })
     }
 
     /// The slowest test so far.
@@ -150,8 +175,8 @@ impl TimeLimits {
         let or = |limit: Option<f64>, otherwise: Duration| {
             limit.map_or(otherwise, Duration::from_secs_f64)
         };
-        let cpu = |seen: &[Duration]| {
-            let derived = |slowest: &Duration| *slowest * CPU_FACTOR + CPU_SLACK;
+        let cpu = |seen: &[Duration], factor: u32| {
+            let derived = |slowest: &Duration| *slowest * factor + CPU_SLACK;
             let file = file.cpu.map(Duration::from_secs_f64);
             file.or_else(|| seen.last().map(derived))
         };
@@ -165,8 +190,9 @@ impl TimeLimits {
             } else {
                 FIRST_QUIET
             },
-            cpu: cpu(&facts.cpu),
-            start_cpu: cpu(&facts.start_cpu).or_else(|| cpu(&facts.cpu)),
+            cpu: cpu(&facts.cpu, CPU_FACTOR),
+            start_cpu: cpu(&facts.start_cpu, START_CPU_FACTOR)
+                .or_else(|| cpu(&facts.cpu, CPU_FACTOR)),
         }
     }
 }
@@ -181,6 +207,8 @@ mod tests {
             test: vec![Duration::from_millis(test_ms)],
             cpu: vec![Duration::from_millis(test_ms)],
             start_cpu: vec![Duration::from_millis(ready_ms)],
+            application_cpu: vec![Duration::from_millis(test_ms / 2)],
+            others_cpu: vec![Duration::from_millis(test_ms / 2)],
             exit: None,
         }
     }
@@ -190,8 +218,19 @@ mod tests {
         let limits = TimeLimits::new(&Limits::default(), &facts(10, 100), false);
         assert_eq!(limits.start, Duration::from_millis(3100));
         assert_eq!(limits.test, Duration::from_millis(4000));
-        assert_eq!(limits.cpu, Some(Duration::from_millis(500)));
+        assert_eq!(limits.cpu, Some(Duration::from_millis(900)));
         assert_eq!(limits.start_cpu, Some(Duration::from_millis(140)));
+    }
+
+    #[test]
+    fn an_application_idles_far_below_its_least_and_a_test_runs_away_far_above_its_most() {
+        let mut facts = facts(10, 100);
+        insert(&mut facts.application_cpu, 40_000);
+        insert(&mut facts.others_cpu, 80_000);
+        let idling = facts.idling().expect("a baseline is known");
+        assert_eq!(idling.application, Duration::from_millis(4));
+        assert_eq!(idling.test, Duration::from_millis(260));
+        assert_eq!(BaselineFacts::default().idling(), None);
     }
 
     #[test]

@@ -48,11 +48,14 @@ pub enum Look {
 /// A **livelock** repeats itself without anything getting anywhere; see [`super::circles`].
 ///
 /// A **runaway** takes over twice as long as the baseline's slowest replay and has used more CPU
-/// time than its limit. CPU time does not grow when the host is busy with other things.
+/// time than its limit. CPU time does not grow when the host is busy with other things. So does
+/// a test that computes far more than it ever does, while the application does next to nothing
+/// ([`Idling`]): it tries again and again to reach something that is not there.
 pub struct Overdue {
     begin: Instant,
     usual: Option<Duration>,
     cpu_limit: Option<Duration>,
+    idling: Option<Idling>,
     busy: bool,
     /// CPU time and moment of the last look before it was overdue.
     early: Option<(Duration, Instant)>,
@@ -68,6 +71,7 @@ pub struct Phase {
     pub usual: Option<Duration>,
     /// CPU time from the replay's start that is too much for it.
     pub cpu_limit: Option<Duration>,
+    pub idling: Option<Idling>,
     /// Syscall numbers that are injected.
     pub injected: Vec<usize>,
     /// The test runs.
@@ -76,11 +80,22 @@ pub struct Phase {
     pub busy: bool,
 }
 
+/// An application that does nothing for a test that does all the more. CPU times from the
+/// replay's start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Idling {
+    /// The application has used less than this …
+    pub application: Duration,
+    /// … and the test, with the sandbox around it, more than this.
+    pub test: Duration,
+}
+
 impl Overdue {
     pub fn new(phase: Phase) -> Overdue {
         let Phase {
             usual,
             cpu_limit,
+            idling,
             injected,
             tested,
             busy,
@@ -89,6 +104,7 @@ impl Overdue {
             begin: Instant::now(),
             usual,
             cpu_limit,
+            idling,
             busy,
             early: None,
             last: None,
@@ -146,7 +162,7 @@ impl Overdue {
             return Ok(Look::Failed(Failure::Hung { after_ms }));
         }
         let idle = before.is_some_and(|before| is_idle((before.cpu, before.at), (now.cpu, now.at)));
-        let cpu = now.cpu;
+        let (cpu, others_cpu) = (now.cpu, now.others_cpu);
         match self.circles.note(now) {
             Some(Standing::Livelock) => {
                 let after_ms = elapsed.as_millis() as u64;
@@ -165,6 +181,15 @@ impl Overdue {
             return Ok(Look::Failed(Failure::Runaway {
                 cpu_ms: cpu.as_millis() as u64,
                 limit_ms: limit.as_millis() as u64,
+            }));
+        }
+        if let Some(idling) = self.idling
+            && others_cpu > idling.test
+            && cpu.saturating_sub(others_cpu) < idling.application
+        {
+            return Ok(Look::Failed(Failure::Runaway {
+                cpu_ms: others_cpu.as_millis() as u64,
+                limit_ms: idling.test.as_millis() as u64,
             }));
         }
         Ok(self.waits(idle))

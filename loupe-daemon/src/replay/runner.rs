@@ -87,6 +87,17 @@ pub enum Sabotage {
     KilledAfter(Duration),
 }
 
+/// What of the workload is run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Part {
+    #[default]
+    Whole,
+    /// A server's start: it passes as soon as the test could begin.
+    Start,
+    /// All of it, with something done to the application so that the test should fail.
+    Sabotaged(Sabotage),
+}
+
 /// When a replay goes on and when it ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pace {
@@ -105,8 +116,7 @@ pub struct Job<'a> {
     /// The CPU that the replay is pinned to.
     pub cpu: Option<usize>,
     pub cancel: &'a Cancel,
-    /// What is done to the application so that the test should fail.
-    pub sabotage: Option<Sabotage>,
+    pub part: Part,
     pub pace: Pace,
     /// Look at what the application holds when its test is over: memory, descriptors.
     pub sample: bool,

@@ -164,7 +164,7 @@ fn passes(trial: &Trial) -> Cell {
 pub(super) fn basis(basis: &Basis) -> String {
     match basis {
         Basis::Measured => "measured".to_owned(),
-        Basis::Implied { replay } => format!("measured + #{replay}"),
+        Basis::Implied { replay } => format!("implied by #{replay}"),
     }
 }
 

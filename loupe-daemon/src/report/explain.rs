@@ -107,7 +107,7 @@ fn verdict(page: &mut Page, explanation: &Explanation) {
         match &explanation.basis {
             Basis::Measured => "measured".to_owned(),
             Basis::Implied { replay } =>
-                format!("measured alone once, confirmed with others by replay #{replay}"),
+                format!("implied by replays that left out others too, #{replay} the first of them"),
         },
         explanation.analysis
     );

@@ -54,11 +54,14 @@ proptest! {
         jobs in 1usize..6,
         replicas in 1u32..4,
         exhaustive: bool,
+        (alone_first, probes) in any::<(bool, bool)>(),
         strict: bool,
     ) {
         let options = ExploreOptions {
             replicas,
             exhaustive,
+            alone_first,
+            probes,
             strict,
             ..options(jobs)
         };
@@ -324,9 +327,17 @@ proptest! {
         orders: [u64; 3],
         replicas in 1u32..5,
         exhaustive: bool,
+        (alone_first, probes) in any::<(bool, bool)>(),
     ) {
         let with = |jobs, order| {
-            let options = ExploreOptions { jobs, replicas, exhaustive, ..ExploreOptions::default() };
+            let options = ExploreOptions {
+                jobs,
+                replicas,
+                exhaustive,
+                alone_first,
+                probes,
+                ..ExploreOptions::default()
+            };
             let simulator = Simulator::new(&app, order);
             let result = run(&simulator, &options).map_err(|error| error.to_string());
             if let Ok(analysis) = &result {

@@ -12,7 +12,7 @@ use crate::launcher::protocol::ToKeeper;
 use crate::replay::deadline::Deadline;
 use crate::replay::overdue::{Look, Overdue, Phase};
 use crate::replay::progress::{self, Tasks};
-use crate::replay::runner::{Pace, ReplayFailure, Sabotage};
+use crate::replay::runner::{Pace, Part, ReplayFailure, Sabotage};
 use crate::replay::silence::Silence;
 use crate::replay::workload::Mode;
 
@@ -115,6 +115,7 @@ impl Session<'_> {
         Overdue::new(Phase {
             usual: asks.then_some(usual),
             cpu_limit,
+            idling: self.job.facts.idling().filter(|_| asks && tested),
             injected: injected.map(|number| number as usize).collect(),
             busy: tested && self.job.facts.tests_compute(),
             tested,
@@ -150,11 +151,16 @@ impl Session<'_> {
         let pipe = self.test_pipe.take();
         let command = self.job.prepared.test.clone();
         self.send(&ToKeeper::Test { command }, pipe, None)?;
-        let mut deadline = Deadline::new(self.limits.test, self.cgroup);
         // Once the server is gone, a test that goes on waiting will not see it again; it gets
-        // the time that it would have needed.
+        // the time that it would have needed. So does one whose server never was there.
         let usual = self.job.facts.test_time();
         let grace = usual * 2 + Duration::from_millis(100);
+        let server = self.job.prepared.workload.mode == Mode::Server;
+        let limit = match self.starts() || !server || !self.job.facts.is_known() {
+            true => self.limits.test,
+            false => self.limits.test.min(grace),
+        };
+        let mut deadline = Deadline::new(limit, self.cgroup);
         let mut gone_since: Option<Instant> = None;
         let mut overdue = self.overdue(usual, self.limits.cpu, true);
         let serves = self.serves();
@@ -190,7 +196,7 @@ impl Session<'_> {
                 return Ok(Outcome::Failed(failure));
             }
             if deadline.is_over() {
-                let limit_ms = self.limits.test.as_millis() as u64;
+                let limit_ms = limit.as_millis() as u64;
                 return Ok(Outcome::Failed(Failure::TestTimeout { limit_ms }));
             }
         }
@@ -198,8 +204,10 @@ impl Session<'_> {
 
     /// When the application is to be killed, if its phase begins now.
     fn kill_at(&self, mode: Mode) -> Option<Instant> {
-        match self.job.sabotage {
-            Some(Sabotage::KilledAfter(time)) if self.job.prepared.workload.mode == mode => {
+        match self.job.part {
+            Part::Sabotaged(Sabotage::KilledAfter(time))
+                if self.job.prepared.workload.mode == mode =>
+            {
                 Some(Instant::now() + time)
             }
             _ => None,
