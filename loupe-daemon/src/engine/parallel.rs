@@ -1,4 +1,5 @@
-//! How many replays at a time: as many as leave the baseline's own duration as it is.
+//! How many replays at a time: as many as leave the baseline's own duration as it is, with a
+//! margin where they do not leave its speed as it is.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,9 @@ use crate::replay::Part;
 /// Replays for each CPU that are tried.
 const MOST: usize = 8;
 
-/// So many times the replays that run at a time have been tried.
+/// Where a metric falls below one part in so many, a test may fail for that when the host has
+/// less to spare: then so many times the replays that run at a time have been tried.
+const MUCH_SLOWER: f64 = 2.0;
 const MARGIN: usize = 2;
 
 /// The median duration beside others may be so many times that alone.
@@ -45,23 +48,17 @@ pub async fn find(
     if !alone.outcome.passed() || (short && busy) {
         return Ok(enough);
     }
-    let jobs = (MOST * enough).min(most.unwrap_or(usize::MAX));
-    if jobs <= enough {
-        return Ok(enough);
+    let most = most.unwrap_or(usize::MAX);
+    let mut jobs = (MOST * enough).min(most);
+    let mut found = enough;
+    while jobs > enough && found == enough {
+        let replays = side_by_side(recording, cpus, jobs).await?;
+        found = enough.max(room(&alone, &replays));
+        if found >= jobs {
+            keep(recording, &replays)?;
+        }
+        jobs /= 2;
     }
-    let replays = side_by_side(recording, cpus, jobs).await?;
-    let ratio = median(&replays) as f64 / wall.max(1) as f64;
-    let found = if replays.iter().any(|replay| !replay.outcome.passed()) {
-        enough
-    } else if ratio > SUFFERS {
-        // What it suffered tells how many would have been too many.
-        enough.max(((jobs as f64 / ratio) as usize).min(jobs - 1))
-    } else {
-        keep(recording, &replays)?;
-        jobs
-    };
-    // What leaves the workload as it is beside twice as many has room for what else the host does.
-    let found = enough.max(found / MARGIN);
     if found > enough {
         let text = format!(
             "{found} replays at a time: the workload takes {:.2} s alone and no longer beside \
@@ -71,6 +68,32 @@ pub async fn find(
         progress(Progress::Notice { text });
     }
     Ok(found)
+}
+
+/// How many replays have room at a time, if so many took so long; 0 if they are too many to tell.
+fn room(alone: &Replay, replays: &[Replay]) -> usize {
+    if replays.iter().any(|replay| !replay.outcome.passed()) {
+        return 0;
+    }
+    let jobs = replays.len();
+    let ratio = median(replays) as f64 / alone.timing.wall_us.max(1) as f64;
+    match ratio > SUFFERS {
+        // What it suffered tells how many would have been too many.
+        true => ((jobs as f64 / ratio) as usize).min(jobs - 1),
+        false if is_slower(alone, replays) => jobs / MARGIN,
+        false => jobs,
+    }
+}
+
+/// Whether the workload does much less in the same time, by its own metric. Its test may set a
+/// bound to that.
+fn is_slower(alone: &Replay, replays: &[Replay]) -> bool {
+    let mut metrics: Vec<f64> = replays.iter().filter_map(|replay| replay.metric).collect();
+    metrics.sort_by(f64::total_cmp);
+    match (alone.metric, metrics.get(metrics.len() / 2)) {
+        (Some(alone), Some(beside)) => beside * MUCH_SLOWER < alone,
+        _ => false,
+    }
 }
 
 /// The first replica of the baseline, which an earlier analysis may have run.
@@ -115,4 +138,54 @@ fn median(replays: &[Replay]) -> u64 {
     let mut walls: Vec<u64> = replays.iter().map(|replay| replay.timing.wall_us).collect();
     walls.sort_unstable();
     walls.get(walls.len() / 2).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use loupe_common::replay::{Outcome, OutputTail, Timing, Usage};
+    use loupe_common::trace::Trace;
+
+    use super::*;
+
+    fn replay(wall_ms: u64, metric: Option<f64>, passes: bool) -> Replay {
+        let failed = Outcome::Invalid { why: String::new() };
+        Replay {
+            policy: Policy::baseline(),
+            outcome: if passes { Outcome::Passed } else { failed },
+            application_exit: None,
+            test_exit: None,
+            application_output: OutputTail::default(),
+            test_output: OutputTail::default(),
+            trace: Trace::default(),
+            injections: BTreeMap::new(),
+            target_execs: 1,
+            timing: Timing {
+                wall_us: wall_ms * 1000,
+                ..Timing::default()
+            },
+            usage: Usage::default(),
+            metric,
+            listened: Some(true),
+        }
+    }
+
+    #[test]
+    fn there_is_room_for_as_many_as_take_no_longer() {
+        let alone = replay(1000, None, true);
+        let rooms = |wall_ms, passes| room(&alone, &vec![replay(wall_ms, None, passes); 16]);
+        assert_eq!(rooms(1050, true), 16);
+        assert_eq!(rooms(2000, true), 8);
+        assert_eq!(rooms(1050, false), 0);
+    }
+
+    #[test]
+    fn there_is_a_margin_where_they_do_much_less() {
+        let alone = replay(1000, Some(9000.0), true);
+        let rooms = |metric| room(&alone, &vec![replay(1010, metric, true); 16]);
+        assert_eq!(rooms(Some(8000.0)), 16);
+        assert_eq!(rooms(Some(2000.0)), 8);
+        assert_eq!(rooms(None), 16);
+    }
 }
