@@ -72,6 +72,17 @@ pub enum Basis {
     /// Passes of at least one way are of groups, all of which were left out at once, no other
     /// feature in each of these replays; this is the first replay of a group.
     Implied { replay: i64 },
+    /// Somebody else's measurement, read from a data set: there are no replays to show.
+    Imported,
+}
+
+/// Where an analysis comes from that was not made here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The format of the data set: `loupedb`.
+    pub format: String,
+    /// Which run of the workload it is, as the data set names it.
+    pub run: String,
 }
 
 /// One row of the verdict table.
@@ -224,6 +235,15 @@ pub struct Analysis {
     /// What the test makes of sabotage, where that was asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub test_check: Vec<TestCheck>,
+    /// Absent: it was made by replays, here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+    /// What a static analysis of the binary finds. Absent if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub static_binary: Option<Vec<Feature>>,
+    /// The same of its sources.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub static_sources: Option<Vec<Feature>>,
 }
 
 #[cfg(test)]

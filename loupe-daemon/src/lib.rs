@@ -2,7 +2,8 @@
 //!
 //! Data flows one way: `tracer`, `inject` and `launcher` know the kernel; `replay` runs one
 //! workload once; `explore` decides which replays to ask for; `store` keeps them; `engine`
-//! puts these together for the two front doors, `client` and `server`; `report` prints.
+//! puts these together for the two front doors, `client` and `server`; `plan` says what an OS is
+//! to do next; `report` prints.
 
 pub mod backend;
 pub mod cgroup;
@@ -13,6 +14,7 @@ pub mod explore;
 pub mod inject;
 pub mod launcher;
 pub mod link;
+pub mod plan;
 pub mod replay;
 pub mod report;
 pub mod server;

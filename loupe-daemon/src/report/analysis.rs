@@ -165,6 +165,7 @@ pub(super) fn basis(basis: &Basis) -> String {
     match basis {
         Basis::Measured => "measured".to_owned(),
         Basis::Implied { replay } => format!("implied by #{replay}"),
+        Basis::Imported => "imported".to_owned(),
     }
 }
 

@@ -108,6 +108,7 @@ fn verdict(page: &mut Page, explanation: &Explanation) {
             Basis::Measured => "measured".to_owned(),
             Basis::Implied { replay } =>
                 format!("implied by replays that left out others too, #{replay} the first of them"),
+            Basis::Imported => "imported, measured elsewhere".to_owned(),
         },
         explanation.analysis
     );

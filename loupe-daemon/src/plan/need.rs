@@ -1,0 +1,144 @@
+//! What one application needs of an OS, as the planner sees it. Made from an analysis; knows no
+//! OS.
+
+use std::collections::BTreeSet;
+
+use loupe_common::analysis::{Analysis, Joint};
+use loupe_common::feature::Feature;
+use loupe_common::verdict::Verdict;
+use serde::{Deserialize, Serialize};
+
+/// What a need was concluded from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NeedBasis {
+    /// Verdicts on each feature alone. That they hold together is an assumption.
+    Single,
+    /// The joint policy, which was seen to pass as a whole.
+    Joint,
+}
+
+/// What an application's workload uses, and what of it an OS may leave out. The four classes do
+/// not overlap and together are `used`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Need {
+    pub application: String,
+    pub workload: String,
+    pub basis: NeedBasis,
+    pub used: BTreeSet<Feature>,
+    /// To be implemented.
+    pub required: BTreeSet<Feature>,
+    /// To be implemented, or to fail with ENOSYS; a fake breaks the application.
+    pub stub_only: BTreeSet<Feature>,
+    /// To be implemented, or to be faked; a stub breaks the application.
+    pub fake_only: BTreeSet<Feature>,
+    /// It does not matter.
+    pub any: BTreeSet<Feature>,
+    /// Of the required ones, those that only count as such because there is no verdict on them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unsure: BTreeSet<Feature>,
+}
+
+/// How an OS answers a feature. What it does not know at all is [`Answer::Stub`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    Implement,
+    Fake,
+    Stub,
+}
+
+impl Need {
+    /// By the joint policy where there is one: that is what an OS does which implements the
+    /// rest only. Else by the single verdicts.
+    pub fn of(analysis: &Analysis) -> Need {
+        let single = Need::single(analysis);
+        match &analysis.joint {
+            Some(joint) if joint.runs > 0 && joint.passes == joint.runs => single.joined(joint),
+            _ => single,
+        }
+    }
+
+    /// By the verdicts on each feature alone. A feature without a verdict counts as required.
+    pub fn single(analysis: &Analysis) -> Need {
+        let mut need = Need {
+            application: analysis.application.clone(),
+            workload: analysis.workload.clone(),
+            basis: NeedBasis::Single,
+            used: BTreeSet::new(),
+            required: BTreeSet::new(),
+            stub_only: BTreeSet::new(),
+            fake_only: BTreeSet::new(),
+            any: BTreeSet::new(),
+            unsure: BTreeSet::new(),
+        };
+        for row in &analysis.features {
+            need.used.insert(row.feature.clone());
+            let class = match row.verdict {
+                Verdict::Required => &mut need.required,
+                Verdict::Stub => &mut need.stub_only,
+                Verdict::Fake => &mut need.fake_only,
+                Verdict::Any => &mut need.any,
+                Verdict::NotExercised | Verdict::Undecided => {
+                    need.unsure.insert(row.feature.clone());
+                    &mut need.required
+                }
+            };
+            class.insert(row.feature.clone());
+        }
+        need
+    }
+
+    /// What was seen to work together. Of a feature that the joint policy stubs, a fake is only
+    /// known to work too if it does alone.
+    fn joined(self, joint: &Joint) -> Need {
+        let (any, stub_only): (BTreeSet<_>, BTreeSet<_>) = joint
+            .stub
+            .iter()
+            .cloned()
+            .partition(|feature| self.any.contains(feature));
+        let required: BTreeSet<Feature> = joint.implement.iter().cloned().collect();
+        let fake_only: BTreeSet<Feature> = joint.fake.iter().cloned().collect();
+        let unsure = self.unsure.intersection(&required).cloned().collect();
+        let used = [&required, &stub_only, &fake_only, &any]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect();
+        Need {
+            basis: NeedBasis::Joint,
+            used,
+            required,
+            stub_only,
+            fake_only,
+            any,
+            unsure,
+            ..self
+        }
+    }
+
+    /// `nginx/wrk`.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.application, self.workload)
+    }
+
+    /// Does this answer to this feature do?
+    pub fn accepts(&self, feature: &Feature, answer: Answer) -> bool {
+        match answer {
+            Answer::Implement => true,
+            Answer::Fake => !self.required.contains(feature) && !self.stub_only.contains(feature),
+            Answer::Stub => !self.required.contains(feature) && !self.fake_only.contains(feature),
+        }
+    }
+
+    /// The used features whose answer does not do.
+    pub fn unmet<'a>(
+        &'a self,
+        answer: impl Fn(&Feature) -> Answer + 'a,
+    ) -> impl Iterator<Item = (&'a Feature, Answer)> {
+        self.used.iter().filter_map(move |feature| {
+            let answer = answer(feature);
+            (!self.accepts(feature, answer)).then_some((feature, answer))
+        })
+    }
+}
