@@ -11,5 +11,5 @@ pub mod os;
 pub mod steps;
 
 pub use need::{Need, NeedBasis};
-pub use os::{OsProfile, Remark};
+pub use os::{OsError, OsProfile, Remark};
 pub use steps::{Clash, Plan, Step};
