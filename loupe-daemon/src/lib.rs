@@ -14,6 +14,7 @@ pub mod explore;
 pub mod inject;
 pub mod launcher;
 pub mod link;
+pub mod loupedb;
 pub mod plan;
 pub mod replay;
 pub mod report;
@@ -27,3 +28,6 @@ pub(crate) fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, 
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod testing;
