@@ -6,10 +6,23 @@
 //! is sound: whoever does literally what its steps say has every application's need met at the
 //! step that promises it, and ever after ([`check`] replays a plan to see).
 
+mod build;
+pub mod check;
+mod instance;
+pub mod make;
 pub mod need;
 pub mod os;
+mod paper;
+pub mod schedule;
+pub mod select;
 pub mod steps;
 
+#[cfg(test)]
+mod tests;
+
+pub use check::{Check, CheckError, Checked, check};
+pub use make::{Strategy, make};
 pub use need::{Need, NeedBasis};
 pub use os::{OsError, OsProfile, Remark};
+pub use select::{Named, SelectError, Selection, WorkloadKind};
 pub use steps::{Clash, Plan, Step};

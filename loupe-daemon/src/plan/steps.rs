@@ -57,10 +57,15 @@ pub struct Plan {
     /// The name of the profile.
     pub os: String,
     pub strategy: String,
-    /// Sum over the applications of the number of features newly implemented when it runs.
+    /// The published measure: sum over the applications, in the order of the plan, of the
+    /// number of features that must newly be implemented for it and those before it. What is
+    /// implemented to settle a conflict is not in it.
     pub area: u64,
-    /// The same of the work done by then: 1 for an implementation, 0.2 for a fake, 0.1 for a
-    /// stub, and times the application's weight, where there are weights.
+    /// The same with what settles conflicts: the features in the steps, counted.
+    #[serde(default)]
+    pub area_total: u64,
+    /// Of the work done by then: 1 for an implementation, 0.2 for a fake, 0.1 for a stub; and
+    /// times the application's weight, where there are weights.
     pub area_weighted: f64,
     /// No plan has a smaller `area`.
     pub lower_bound: u64,

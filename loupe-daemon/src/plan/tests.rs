@@ -1,0 +1,317 @@
+//! Plans on small worlds of any shape, and on the paper's.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use loupe_common::feature::Feature;
+use loupe_common::syscalls::Arch;
+use proptest::prelude::{Just, prop_assert, prop_assert_eq, prop_oneof, proptest};
+use proptest::strategy::Strategy as Generator;
+
+use super::check::Checked;
+use super::make::Weights;
+use super::*;
+
+const STRATEGIES: [Strategy; 3] = [Strategy::Paper, Strategy::Area, Strategy::Work];
+
+fn feature(number: usize) -> Feature {
+    Arch::X86_64.table()[number].1.parse().expect("a syscall")
+}
+
+fn set(numbers: impl IntoIterator<Item = usize>) -> BTreeSet<Feature> {
+    numbers.into_iter().map(feature).collect()
+}
+
+/// An application by the class of each feature: 0 unused, 1 required, 2 stub, 3 fake, 4 any.
+fn named(name: &str, classes: &[u8]) -> Named {
+    let class = |wanted: u8| {
+        let of = classes.iter().enumerate();
+        set(of.filter(|(_, class)| **class == wanted).map(|(at, _)| at))
+    };
+    let of = classes.iter().enumerate();
+    let need = Need {
+        application: name.to_owned(),
+        workload: "w".to_owned(),
+        basis: NeedBasis::Single,
+        used: set(of.filter(|(_, class)| **class != 0).map(|(at, _)| at)),
+        required: class(1),
+        stub_only: class(2),
+        fake_only: class(3),
+        any: class(4),
+        unsure: BTreeSet::new(),
+    };
+    Named {
+        name: name.to_owned(),
+        need,
+    }
+}
+
+/// An OS by what it does with each feature: 0 nothing, 1 implement, 2 stub, 3 fake.
+fn profile(answers: &[u8]) -> OsProfile {
+    let class = |wanted: u8| {
+        let of = answers.iter().enumerate();
+        set(of
+            .filter(|(_, answer)| **answer == wanted)
+            .map(|(at, _)| at))
+    };
+    OsProfile {
+        name: "toy".to_owned(),
+        implement: class(1),
+        stub: class(2),
+        fake: class(3),
+    }
+}
+
+fn world(features: usize) -> impl Generator<Value = (OsProfile, Vec<Named>)> {
+    let class =
+        prop_oneof![4 => Just(0_u8), 3 => Just(1), 2 => Just(2), 2 => Just(3), 1 => Just(4)];
+    let app = proptest::collection::vec(class, features);
+    let os = proptest::collection::vec(prop_oneof![6 => Just(0_u8), 1 => 1..4_u8], features);
+    (os, proptest::collection::vec(app, 1..8)).prop_map(|(os, apps)| {
+        let needs = apps.iter().enumerate();
+        let needs = needs.map(|(at, classes)| named(&format!("app{at}"), classes));
+        (profile(&os), needs.collect())
+    })
+}
+
+/// What a reader of the steps would do, written once more and differently: for each step the
+/// applications that run.
+fn literally(profile: &OsProfile, plan: &Plan, needs: &[Named]) -> Vec<BTreeSet<String>> {
+    let mut answers: BTreeMap<Feature, &str> = BTreeMap::new();
+    for (list, answer) in [(&profile.implement, "implement"), (&profile.fake, "fake")] {
+        answers.extend(list.iter().map(|feature| (feature.clone(), answer)));
+    }
+    let mut running = Vec::new();
+    for step in &plan.steps {
+        for (list, answer) in [
+            (&step.stub, "stub"),
+            (&step.fake, "fake"),
+            (&step.implement, "implement"),
+        ] {
+            for feature in list {
+                if answers.get(feature) != Some(&"implement") {
+                    answers.insert(feature.clone(), answer);
+                }
+            }
+        }
+        let runs = needs.iter().filter(|named| {
+            let answer = |feature: &Feature| *answers.get(feature).unwrap_or(&"stub");
+            let need = &named.need;
+            need.required
+                .iter()
+                .all(|feature| answer(feature) == "implement")
+                && need
+                    .stub_only
+                    .iter()
+                    .all(|feature| answer(feature) != "fake")
+                && need
+                    .fake_only
+                    .iter()
+                    .all(|feature| answer(feature) != "stub")
+        });
+        running.push(runs.map(|named| named.name.clone()).collect());
+    }
+    running
+}
+
+fn assert_sound(profile: &OsProfile, plan: &Plan, needs: &[Named]) {
+    let running = literally(profile, plan, needs);
+    let mut promised = BTreeSet::new();
+    for (number, step) in plan.steps.iter().enumerate() {
+        for name in &step.unlocks {
+            assert!(promised.insert(name.clone()), "{name} twice");
+            for later in &running[number..] {
+                assert!(later.contains(name), "{name} from step {number}");
+            }
+            if let Some(before) = number.checked_sub(1) {
+                assert!(!running[before].contains(name), "{name} is late");
+            }
+        }
+    }
+    assert_eq!(promised.len(), needs.len(), "nobody is left out");
+    assert!(plan.steps[0].implement.is_empty());
+    let checks = check(plan, None, needs).expect("a plan");
+    assert!(checks.iter().all(|check| check.checked == Checked::Kept));
+}
+
+proptest! {
+    #[test]
+    fn every_plan_is_sound((profile, needs) in world(7)) {
+        for strategy in STRATEGIES {
+            let plan = make(&profile, &needs, strategy, &Weights::new());
+            assert_sound(&profile, &plan, &needs);
+        }
+    }
+
+    #[test]
+    fn no_plan_is_worse_than_the_papers((profile, needs) in world(12)) {
+        let paper = make(&profile, &needs, Strategy::Paper, &Weights::new());
+        let ours = make(&profile, &needs, Strategy::Area, &Weights::new());
+        prop_assert!(ours.area <= paper.area);
+        prop_assert!(ours.lower_bound <= ours.area);
+        prop_assert!(ours.area <= ours.area_total);
+    }
+
+    #[test]
+    fn the_areas_are_what_the_steps_say((profile, needs) in world(7)) {
+        for strategy in STRATEGIES {
+            let plan = make(&profile, &needs, strategy, &Weights::new());
+            let (mut implemented, mut total) = (0, 0);
+            for step in &plan.steps {
+                implemented += step.implement.len();
+                total += (implemented * step.unlocks.len()) as u64;
+            }
+            prop_assert_eq!(plan.area_total, total);
+        }
+    }
+
+    /// A feature taken out of a step that somebody waits for is noticed.
+    #[test]
+    fn a_plan_that_lacks_something_is_found_out((profile, needs) in world(7)) {
+        let plan = make(&profile, &needs, Strategy::Area, &Weights::new());
+        for number in 1..plan.steps.len() {
+            let mut broken = plan.clone();
+            let required = |feature: &Feature| {
+                needs.iter().any(|named| named.need.required.contains(feature))
+            };
+            let step = &mut broken.steps[number];
+            let Some(at) = step.implement.iter().position(required) else { continue };
+            step.implement.remove(at);
+            let checks = check(&broken, None, &needs).expect("a plan");
+            prop_assert!(checks.iter().any(|check| check.checked == Checked::Broken));
+        }
+    }
+}
+
+#[test]
+fn a_conflict_is_implemented_and_named() {
+    let needs = [named("a", &[1, 2, 0]), named("b", &[1, 3, 0])];
+    let plan = make(&profile(&[0; 3]), &needs, Strategy::Area, &Weights::new());
+    assert_sound(&profile(&[0; 3]), &plan, &needs);
+    let clash = &plan.conflicts[0];
+    assert_eq!((&clash.feature, clash.step), (&feature(1), Some(2)));
+    assert_eq!(clash.needs_stub, ["a"]);
+    assert_eq!(clash.needs_fake, ["b"]);
+    assert_eq!((plan.area, plan.area_total), (2, 3));
+}
+
+#[test]
+fn step_0_has_what_runs_already_with_what_it_needs_stubbed_and_faked() {
+    let os = profile(&[1, 0, 0, 0]);
+    let needs = [named("a", &[1, 2, 3, 4]), named("b", &[1, 1, 0, 0])];
+    let plan = make(&os, &needs, Strategy::Area, &Weights::new());
+    let first = &plan.steps[0];
+    assert_eq!(first.unlocks, ["a"]);
+    assert_eq!(
+        first.stub,
+        [feature(1), feature(3)]
+            .into_iter()
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect::<Vec<_>>()
+    );
+    assert_eq!(first.fake, [feature(2)]);
+    assert_eq!(plan.steps[1].implement, [feature(1)]);
+    assert_eq!(plan.area_weighted, 1.8, "0.4 for a, 1.4 for b");
+}
+
+#[test]
+fn what_the_os_fakes_is_implemented_for_those_whom_a_fake_breaks() {
+    let os = profile(&[3]);
+    let needs = [named("a", &[2])];
+    for strategy in STRATEGIES {
+        let plan = make(&os, &needs, strategy, &Weights::new());
+        assert_sound(&os, &plan, &needs);
+        assert!(plan.conflicts[0].faked_by_os);
+    }
+}
+
+#[test]
+fn weights_decide_who_comes_first() {
+    let needs = [named("a", &[1, 0, 0]), named("b", &[0, 1, 1])];
+    let first = |weights: &Weights| {
+        let plan = make(&profile(&[0; 3]), &needs, Strategy::Area, weights);
+        plan.steps[1].unlocks.clone()
+    };
+    assert_eq!(first(&Weights::new()), ["a"]);
+    assert_eq!(first(&Weights::from([("b".to_owned(), 5)])), ["b"]);
+}
+
+#[test]
+fn a_plan_for_other_verdicts_is_refused() {
+    let needs = [named("a", &[1, 0]), named("b", &[0, 1])];
+    let plan = make(&profile(&[0; 2]), &needs, Strategy::Area, &Weights::new());
+    let refused = |plan: &Plan, needs: &[Named]| {
+        let error = check(plan, None, needs).expect_err("another data set");
+        error.to_string()
+    };
+    let told = refused(&plan, &[named("a", &[1, 0]), named("b", &[1, 1])]);
+    assert!(told.ends_with("the verdicts differ"), "{told}");
+    let told = refused(&plan, &needs[..1]);
+    assert!(
+        told.ends_with("it promises b, which is not among them"),
+        "{told}"
+    );
+    let mut other = plan.clone();
+    other.schema = "loupe.analysis/1".to_owned();
+    assert!(refused(&other, &needs).starts_with("it is no plan"));
+    let mut twice = plan.clone();
+    twice.steps[2].unlocks.push("a".to_owned());
+    assert!(refused(&twice, &needs).starts_with("a is promised twice"));
+}
+
+#[test]
+fn promises_too_late_or_never_are_told() {
+    let needs = [named("a", &[1, 0]), named("b", &[0, 1])];
+    let mut plan = make(&profile(&[0; 2]), &needs, Strategy::Area, &Weights::new());
+    let unlocks = std::mem::take(&mut plan.steps[1].unlocks);
+    plan.steps[2].unlocks.extend(unlocks);
+    let of = |plan: &Plan| -> BTreeSet<String> {
+        let checks = check(plan, None, &needs).expect("a plan");
+        let told = checks.iter().map(|check| format!("{:?}", check.checked));
+        told.collect()
+    };
+    assert_eq!(of(&plan), ["Kept", "Late"].map(str::to_owned).into());
+    plan.steps[2].unlocks.clear();
+    assert_eq!(of(&plan), ["LeftOut".to_owned()].into());
+}
+
+/// The 111 applications of the paper's data set that have a benchmark.
+fn papers(test: &str) -> Option<(Vec<OsProfile>, Vec<Named>)> {
+    let directory = crate::testing::loupedb(test)?;
+    let set = crate::loupedb::read(&directory, &[]).expect("readable");
+    let needs = set.runs.iter().map(|run| Need::of(&run.analysis)).collect();
+    let selection = select::select(needs, &[], WorkloadKind::Bench).expect("some");
+    assert_eq!(selection.needs.len(), 111);
+    Some((set.profiles, selection.needs))
+}
+
+#[test]
+fn on_the_papers_data_every_plan_is_sound_and_the_areas_are_known() {
+    let Some((profiles, needs)) = papers("plans on the paper's data") else {
+        return;
+    };
+    let total = |strategy| -> (u64, u64, u64) {
+        let plans: Vec<Plan> = profiles
+            .iter()
+            .map(|profile| make(profile, &needs, strategy, &Weights::new()))
+            .collect();
+        for (profile, plan) in profiles.iter().zip(&plans) {
+            assert_sound(profile, plan, &needs);
+        }
+        (
+            plans.iter().map(|plan| plan.area).sum(),
+            plans.iter().map(|plan| plan.area_total).sum(),
+            plans.iter().map(|plan| plan.lower_bound).sum(),
+        )
+    };
+    let (area, paper_total, _) = total(Strategy::Paper);
+    assert_eq!(area, 17_406, "what is published of the greedy rule");
+    let (area, our_total, bound) = total(Strategy::Area);
+    assert_eq!(
+        (area, bound),
+        (16_880, 16_880),
+        "found, and nothing is better"
+    );
+    assert!(our_total <= paper_total, "{our_total} {paper_total}");
+    println!("total with conflicts: paper {paper_total}, ours {our_total}");
+}
