@@ -73,6 +73,13 @@ pub trait Backend: Send + Sync + 'static {
     /// Blocks, briefly, like the ones below.
     fn list(&self, viewer: Viewer) -> Result<Vec<Listed>, Failure>;
 
+    /// The newest results of every workload, or the one of this id.
+    fn results(
+        &self,
+        viewer: Viewer,
+        analysis: Option<i64>,
+    ) -> Result<Vec<StoredAnalysis>, Failure>;
+
     fn show(
         &self,
         viewer: Viewer,

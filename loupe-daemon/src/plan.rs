@@ -7,7 +7,9 @@
 //! step that promises it, and ever after ([`check`] replays a plan to see).
 
 mod build;
+pub mod change;
 pub mod check;
+pub mod gap;
 mod instance;
 pub mod make;
 pub mod need;
@@ -15,7 +17,9 @@ pub mod os;
 mod paper;
 pub mod schedule;
 pub mod select;
+pub mod statistics;
 pub mod steps;
+pub mod weights;
 
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,7 @@
 
 mod claim;
 mod error;
+mod import;
 mod open;
 mod query;
 mod schema;
@@ -38,6 +39,7 @@ use claim::{Claim, Claims};
 use schema::MIGRATIONS;
 
 pub use error::StoreError;
+pub use import::Import;
 pub use query::{Evidence, Listed, Progressing, StoredAnalysis, StoredReplay, VerdictCounts};
 
 /// An open database.

@@ -81,6 +81,11 @@ pub enum Request {
     Analyze(AnalyzeRequest),
     Run(RunOnce),
     List,
+    /// The newest finished analysis of every workload, or the one of this id.
+    Results {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        analysis: Option<i64>,
+    },
     Show {
         application: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -109,7 +114,8 @@ pub enum Request {
 }
 
 pub(super) const REQUESTS: &[&str] = &[
-    "hello", "analyze", "run", "list", "show", "explain", "jobs", "cancel", "watch", "signal",
+    "hello", "analyze", "run", "list", "results", "show", "explain", "jobs", "cancel", "watch",
+    "signal",
 ];
 
 /// Where a job is on its way.
@@ -218,6 +224,9 @@ pub enum Reply {
     Listed {
         entries: Value,
     },
+    Results {
+        entries: Value,
+    },
     Shown {
         analysis: Value,
     },
@@ -248,6 +257,7 @@ pub(super) const REPLIES: &[&str] = &[
     "calls",
     "ran",
     "listed",
+    "results",
     "shown",
     "explained",
     "jobs",

@@ -17,7 +17,7 @@ use crate::engine::{
 };
 use crate::replay::Workload;
 use crate::report::Explanation;
-use crate::store::{Listed, Store, StoreError, StoredAnalysis};
+use crate::store::{Import, Listed, Store, StoreError, StoredAnalysis};
 
 /// The database of the system, for root.
 const SYSTEM_DATABASE: &str = "/var/lib/loupe/loupe.db";
@@ -65,6 +65,23 @@ impl Library {
 
     pub fn list(&self, viewer: Viewer) -> Result<Vec<Listed>, Failure> {
         self.store.list_of(viewer.owner()).map_err(store_failure)
+    }
+
+    pub fn results(
+        &self,
+        viewer: Viewer,
+        analysis: Option<i64>,
+    ) -> Result<Vec<StoredAnalysis>, Failure> {
+        self.store
+            .results_of(viewer.owner(), analysis)
+            .map_err(store_failure)
+    }
+
+    /// Keeps results of this process's user that were measured elsewhere; see [`Store::import`].
+    pub fn import(&self, imports: &[Import<'_>]) -> Result<Vec<bool>, Failure> {
+        self.store
+            .import(own_identity().uid, imports)
+            .map_err(store_failure)
     }
 
     pub fn show(
@@ -162,6 +179,14 @@ impl Backend for Here {
 
     fn list(&self, viewer: Viewer) -> Result<Vec<Listed>, Failure> {
         self.library.list(viewer)
+    }
+
+    fn results(
+        &self,
+        viewer: Viewer,
+        analysis: Option<i64>,
+    ) -> Result<Vec<StoredAnalysis>, Failure> {
+        self.library.results(viewer, analysis)
     }
 
     fn show(

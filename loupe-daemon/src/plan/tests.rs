@@ -315,3 +315,100 @@ fn on_the_papers_data_every_plan_is_sound_and_the_areas_are_known() {
     assert!(our_total <= paper_total, "{our_total} {paper_total}");
     println!("total with conflicts: paper {paper_total}, ours {our_total}");
 }
+
+#[test]
+fn the_papers_figures_come_out_of_its_data() {
+    let Some((_, needs)) = papers("figures of the paper's data") else {
+        return;
+    };
+    let figures = statistics::statistics(&needs, &[]);
+    assert_eq!(figures.count, 111);
+    assert_eq!((figures.half_required, figures.half_used), (37, 98));
+}
+
+#[test]
+fn figures_of_a_set_are_counted() {
+    let needs = [named("a", &[1, 2, 3, 4]), named("b", &[0, 1, 0, 0])];
+    let mut analysis = loupe_common::analysis::Analysis {
+        application: "a".to_owned(),
+        workload: "w".to_owned(),
+        ..Default::default()
+    };
+    analysis.static_binary = Some((0..8).map(feature).collect());
+    let figures = statistics::statistics(&needs, &[&analysis]);
+    let a = &figures.applications[0];
+    assert_eq!((a.used, a.required, a.stub, a.fake, a.any), (4, 1, 1, 1, 1));
+    assert_eq!(
+        (a.required_of_used, a.required_of_static),
+        (0.25, Some(0.125))
+    );
+    assert_eq!((figures.used, figures.required), (4, 2));
+    assert_eq!(
+        (figures.static_binary, figures.static_sources),
+        (Some(8), None)
+    );
+    assert_eq!((figures.half_required, figures.half_used), (1, 1));
+}
+
+#[test]
+fn weights_that_contradict_each_other_are_refused() {
+    let needs = [named("a", &[1])];
+    let read = |text: &str| weights::read(text, &needs).map_err(|error| error.to_string());
+    assert_eq!(
+        read("[applications]\na = 3\n"),
+        Ok([("a".to_owned(), 3)].into())
+    );
+    for (text, wrong) in [
+        ("[applications]\na = 1\na = 2\n", "3: duplicate key"),
+        ("[applications]\na = 1\n\"a/w\" = 2\n", "a has two weights"),
+        ("[applications]\n\na = 0\n", "3: the weight of a must be"),
+        ("[applications]\nb = 1\n", "2: b is not in the plan"),
+        ("[apps]\n", "1: unknown field `apps`"),
+    ] {
+        let told = read(text).expect_err(text);
+        assert!(told.contains(wrong), "{told}");
+    }
+}
+
+#[test]
+fn a_change_that_makes_an_os_work_more_is_told_apart() {
+    use loupe_common::verdict::Verdict::{Any, Required, Stub};
+    let analysis = |rows: &[(usize, loupe_common::verdict::Verdict)]| {
+        let features: Vec<_> = rows
+            .iter()
+            .map(|(number, verdict)| {
+                serde_json::json!({
+                    "feature": feature(*number), "kind": "syscall", "verdict": verdict,
+                    "calls": 1, "stub": {"runs": 0, "passes": 0, "injections": 0},
+                    "fake": {"runs": 0, "passes": 0, "injections": 0}, "basis": "measured",
+                })
+            })
+            .collect();
+        let json = serde_json::json!({
+            "schema": "", "application": "a", "workload": "w", "replays": 0, "lost_events": 0,
+            "wall_seconds": 0, "baseline_ms": 0, "baseline_runs": 0, "features": features,
+        });
+        serde_json::from_value(json).expect("an analysis")
+    };
+    let old = analysis(&[(0, Required), (1, Stub), (2, Any), (3, Required)]);
+    let new = analysis(&[
+        (0, Required),
+        (1, Required),
+        (3, Any),
+        (4, Required),
+        (5, Any),
+    ]);
+    let difference = change::Difference::between(&old, &new, [None, None]);
+    let names = |changes: &[change::VerdictChange]| -> Vec<Feature> {
+        changes
+            .iter()
+            .map(|change| change.feature.clone())
+            .collect()
+    };
+    let wanted = |numbers: &[usize]| set(numbers.iter().copied()).into_iter().collect::<Vec<_>>();
+    assert_eq!(names(&difference.gained), wanted(&[4, 5]));
+    assert_eq!(names(&difference.lost), wanted(&[2]));
+    assert_eq!(names(&difference.changed), wanted(&[1, 3]));
+    assert_eq!(difference.newly_required, wanted(&[1, 4]));
+    assert!(change::Difference::between(&old, &old, [None, None]).is_empty());
+}

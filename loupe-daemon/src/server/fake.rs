@@ -225,6 +225,15 @@ impl Backend for Fake {
         Ok(Vec::new())
     }
 
+    fn results(
+        &self,
+        _viewer: Viewer,
+        analysis: Option<i64>,
+    ) -> Result<Vec<StoredAnalysis>, Failure> {
+        let wanted = |stored: &StoredAnalysis| analysis.is_none_or(|id| stored.id == id);
+        Ok(self.stored.clone().into_iter().filter(wanted).collect())
+    }
+
     fn show(
         &self,
         _viewer: Viewer,

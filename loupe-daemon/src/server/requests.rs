@@ -49,6 +49,14 @@ pub(super) async fn serve<B: Backend>(
             })
             .await
         }
+        Request::Results { analysis } => {
+            look_up(server, move |backend| {
+                Ok(Reply::Results {
+                    entries: json(&backend.results(viewer, analysis)?)?,
+                })
+            })
+            .await
+        }
         Request::Show {
             application,
             workload,

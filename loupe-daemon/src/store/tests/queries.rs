@@ -160,3 +160,38 @@ fn a_policy_has_one_key_however_it_was_put_together() {
     assert_eq!(query::policy_key(&one), query::policy_key(&other));
     assert_eq!(query::policy_key(&Policy::baseline()), "{}");
 }
+
+#[test]
+fn what_was_imported_is_there_like_any_result_and_only_once() {
+    let scratch = Scratch::new();
+    let store = scratch.open();
+    let own = finish(&store, "nginx", "wrk", &[("read", Verdict::Required)]);
+    let result = result_of("redis", "get", &[("brk", Verdict::Any)]);
+    let owner = nix::unistd::geteuid().as_raw();
+    let import = |fingerprint, analysis| {
+        let imports = [Import {
+            fingerprint,
+            analysis,
+        }];
+        store.import(owner, &imports).expect("imported")
+    };
+    assert_eq!(import("loupedb:a", &result), [true]);
+    assert_eq!(import("loupedb:a", &result), [false], "nothing new");
+    let results = store.results_of(None, None).expect("readable");
+    let names: Vec<&str> = results
+        .iter()
+        .map(|stored| stored.analysis.application.as_str())
+        .collect();
+    assert_eq!(names, ["nginx", "redis"]);
+    assert_eq!(results[1].analysis, result);
+    assert_eq!(store.list().expect("readable").len(), 2);
+    // Another run of the same workload is newer, and the first one stays.
+    assert_eq!(import("loupedb:b", &result), [true]);
+    let by_id = |id| store.results_of(Some(owner), Some(id)).expect("readable");
+    assert_eq!(by_id(own)[0].analysis.application, "nginx");
+    assert_eq!(by_id(results[1].id)[0].fingerprint, "loupedb:a");
+    assert_eq!(
+        store.results_of(Some(owner + 1), None).expect("readable"),
+        []
+    );
+}

@@ -1,0 +1,101 @@
+//! What changed between two analyses: of two versions, two kernels, two C libraries.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use loupe_common::analysis::Analysis;
+use loupe_common::feature::Feature;
+use loupe_common::verdict::Verdict;
+use serde::Serialize;
+
+/// A feature of which the verdict changed; `None`: it was not used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct VerdictChange {
+    pub feature: Feature,
+    pub from: Option<Verdict>,
+    pub to: Option<Verdict>,
+}
+
+/// One side of a comparison.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Side {
+    pub application: String,
+    pub workload: String,
+    /// In the database; `None`: it was read from a file.
+    pub analysis: Option<i64>,
+    pub used: usize,
+    pub required: usize,
+}
+
+/// From one analysis to another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    pub schema: &'static str,
+    pub from: Side,
+    pub to: Side,
+    /// Used now, and not before.
+    pub gained: Vec<VerdictChange>,
+    /// Used before, and not now.
+    pub lost: Vec<VerdictChange>,
+    /// Used in both, with another verdict.
+    pub changed: Vec<VerdictChange>,
+    /// What an OS must implement that did for the first one. A CI gate fails if there is any.
+    pub newly_required: Vec<Feature>,
+}
+
+impl Difference {
+    /// `ids` are those of the analyses in the database.
+    pub fn between(from: &Analysis, to: &Analysis, ids: [Option<i64>; 2]) -> Difference {
+        let (before, after) = (verdicts(from), verdicts(to));
+        let all: BTreeSet<&Feature> = before.keys().chain(after.keys()).copied().collect();
+        let mut difference = Difference {
+            schema: "loupe.diff/1",
+            from: side(from, ids[0]),
+            to: side(to, ids[1]),
+            gained: Vec::new(),
+            lost: Vec::new(),
+            changed: Vec::new(),
+            newly_required: Vec::new(),
+        };
+        for feature in all {
+            let (from, to) = (before.get(feature).copied(), after.get(feature).copied());
+            if to == Some(Verdict::Required) && from != to {
+                difference.newly_required.push(feature.clone());
+            }
+            let list = match (from, to) {
+                (None, _) => &mut difference.gained,
+                (_, None) => &mut difference.lost,
+                _ if from != to => &mut difference.changed,
+                _ => continue,
+            };
+            list.push(VerdictChange {
+                feature: feature.clone(),
+                from,
+                to,
+            });
+        }
+        difference
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.gained.is_empty() && self.lost.is_empty() && self.changed.is_empty()
+    }
+}
+
+fn verdicts(analysis: &Analysis) -> BTreeMap<&Feature, Verdict> {
+    let rows = analysis.features.iter();
+    rows.map(|row| (&row.feature, row.verdict)).collect()
+}
+
+fn side(analysis: &Analysis, id: Option<i64>) -> Side {
+    let required = analysis
+        .features
+        .iter()
+        .filter(|row| row.verdict == Verdict::Required);
+    Side {
+        application: analysis.application.clone(),
+        workload: analysis.workload.clone(),
+        analysis: id,
+        used: analysis.features.len(),
+        required: required.count(),
+    }
+}

@@ -1,0 +1,91 @@
+//! What an OS lacks for one application. One application, no order: plans have that.
+
+use loupe_common::analysis::Analysis;
+use loupe_common::feature::Feature;
+use serde::Serialize;
+
+use super::need::{Answer, Need, NeedBasis};
+use super::os::OsProfile;
+
+/// What an OS does otherwise than an application needs it, and what it may go on to leave out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Missing {
+    /// Required, and not implemented.
+    pub implement: Vec<Feature>,
+    /// To be faked at least.
+    pub fake: Vec<Feature>,
+    /// Faked, and must not be: to fail, or to be implemented.
+    pub unfake: Vec<Feature>,
+    /// Not implemented, and that is good enough.
+    pub spared: Vec<Feature>,
+}
+
+impl Missing {
+    fn between(profile: &OsProfile, need: &Need) -> Missing {
+        let mut missing = Missing {
+            implement: Vec::new(),
+            fake: Vec::new(),
+            unfake: Vec::new(),
+            spared: Vec::new(),
+        };
+        for feature in &need.used {
+            let answer = profile.answer(feature);
+            let list = match answer {
+                Answer::Implement => continue,
+                _ if need.accepts(feature, answer) => &mut missing.spared,
+                _ if need.required.contains(feature) => &mut missing.implement,
+                Answer::Fake => &mut missing.unfake,
+                Answer::Stub => &mut missing.fake,
+            };
+            list.push(feature.clone());
+        }
+        missing
+    }
+
+    /// Nothing is missing.
+    pub fn is_none(&self) -> bool {
+        self.implement.is_empty() && self.fake.is_empty() && self.unfake.is_empty()
+    }
+}
+
+/// The gap between an OS and an application.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Gap {
+    pub schema: &'static str,
+    pub os: String,
+    pub application: String,
+    pub workload: String,
+    pub used: usize,
+    /// Of these, implemented.
+    pub implemented: usize,
+    /// By the verdicts on each feature alone.
+    pub single: Missing,
+    /// By the joint policy, where there is one.
+    pub joint: Option<Missing>,
+    /// Features without a verdict, which count as required.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unsure: Vec<Feature>,
+}
+
+impl Gap {
+    pub fn between(profile: &OsProfile, analysis: &Analysis) -> Gap {
+        let (single, best) = (Need::single(analysis), Need::of(analysis));
+        let implemented = single.used.intersection(&profile.implement);
+        Gap {
+            schema: "loupe.gap/1",
+            os: profile.name.clone(),
+            application: single.application.clone(),
+            workload: single.workload.clone(),
+            used: single.used.len(),
+            implemented: implemented.count(),
+            single: Missing::between(profile, &single),
+            joint: (best.basis == NeedBasis::Joint).then(|| Missing::between(profile, &best)),
+            unsure: single.unsure.into_iter().collect(),
+        }
+    }
+
+    /// Does the application run on this OS, as far as anybody knows?
+    pub fn runs(&self) -> bool {
+        self.joint.as_ref().unwrap_or(&self.single).is_none()
+    }
+}

@@ -1,0 +1,65 @@
+//! Results that were measured elsewhere, kept as finished analyses without replays.
+
+use loupe_common::analysis::Analysis;
+use rusqlite::{OptionalExtension, params};
+
+use super::{Store, StoreError, encode, now_ms};
+
+/// A result to keep.
+#[derive(Clone, Copy, Debug)]
+pub struct Import<'a> {
+    /// Says what it is: another one of the same workload is another run.
+    pub fingerprint: &'a str,
+    pub analysis: &'a Analysis,
+}
+
+impl Store {
+    /// Keeps results, all or none of them, and says of each whether it is new: what is already
+    /// the newest of its workload, and equal, is left as it is.
+    pub fn import(&self, owner: u32, imports: &[Import<'_>]) -> Result<Vec<bool>, StoreError> {
+        let texts: Vec<String> = imports
+            .iter()
+            .map(|import| encode("an analysis", import.analysis))
+            .collect::<Result<_, _>>()?;
+        self.write(|transaction| {
+            let mut newest = self.sorted(transaction.prepare_cached(
+                "SELECT fingerprint, result FROM analyses
+                 WHERE application = ?1 AND workload = ?2 AND owner = ?3 AND state = 'finished'
+                 ORDER BY ended_ms DESC, id DESC LIMIT 1",
+            ))?;
+            let mut insert = self.sorted(transaction.prepare_cached(
+                // There is no workload file to define it.
+                "INSERT INTO analyses
+                     (application, workload, definition, fingerprint, state, started_ms,
+                      ended_ms, owner, result)
+                 VALUES (?1, ?2, 'null', ?3, 'finished', ?4, ?4, ?5, ?6)",
+            ))?;
+            let now = now_ms();
+            let mut new = Vec::with_capacity(imports.len());
+            for (import, text) in imports.iter().zip(&texts) {
+                let (application, workload) =
+                    (&import.analysis.application, &import.analysis.workload);
+                let there: Option<(String, String)> = self.sorted(
+                    newest
+                        .query_row(params![application, workload, owner], |row| row.try_into())
+                        .optional(),
+                )?;
+                let known = there.is_some_and(|(fingerprint, result)| {
+                    fingerprint == import.fingerprint && result == *text
+                });
+                if !known {
+                    self.sorted(insert.execute(params![
+                        application,
+                        workload,
+                        import.fingerprint,
+                        now,
+                        owner,
+                        text
+                    ]))?;
+                }
+                new.push(!known);
+            }
+            Ok(new)
+        })
+    }
+}
