@@ -7,6 +7,7 @@
 mod args;
 mod commands;
 mod door;
+mod measured;
 mod output;
 mod progress;
 mod signals;
@@ -85,6 +86,13 @@ async fn dispatch(cli: Cli) -> Result<Ending, Failure> {
         Command::List(args) => commands::list::run(&global, &args).await,
         Command::Show(args) => commands::show::run(&global, &args).await,
         Command::Explain(args) => commands::explain::run(&global, &args).await,
+        Command::Diff(args) => commands::diff::run(&global, &args).await,
+        Command::Stats(args) => commands::stats::run(&global, &args).await,
+        Command::Os(args) => commands::os::run(&global, &args.command),
+        Command::Gap(args) => commands::gap::run(&global, &args).await,
+        Command::Plan(args) => commands::plan::run(&global, &args).await,
+        Command::Import(args) => commands::import::run(&global, &args).await,
+        Command::Export(args) => commands::export::run(&global, &args).await,
         Command::Jobs(args) => commands::jobs::run(&global, &args).await,
         Command::Cancel(args) => commands::cancel::run(&global, &args).await,
         Command::Watch(args) => commands::watch::run(&global, &args).await,

@@ -5,13 +5,19 @@
 //! be. Whatever an application printed or is called is escaped before it is shown.
 
 mod analysis;
+mod change;
+pub(crate) mod csv;
 pub mod difference;
 mod explain;
 mod explanation;
+mod gap;
 mod impact;
 mod joint;
 pub(crate) mod layout;
 mod list;
+mod os;
+mod plan;
+mod statistics;
 pub(crate) mod text;
 mod trace;
 
@@ -19,9 +25,14 @@ mod trace;
 mod tests;
 
 pub use analysis::analysis_table;
+pub use change::{difference_csv, difference_table};
 pub use explain::explain;
 pub use explanation::{Explanation, ReplayStory, TrialStory, explain_json};
+pub use gap::{gap_csv, gap_table};
 pub use list::{list_json, list_table};
+pub use os::{os_difference, os_list};
+pub use plan::{check_csv, check_table, plan_csv, plan_table};
+pub use statistics::{statistics_csv, statistics_table};
 pub use text::printable;
 pub use trace::{trace_json, trace_table};
 

@@ -1,5 +1,7 @@
 //! The command line's definition: the one source of arguments, help, manual and completions.
 
+mod plans;
+
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -7,6 +9,11 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 use loupe_common::feature::{Feature, UnknownFeature};
 use loupe_common::policy::Action;
 use loupe_common::wire::{DEFAULT_SOCKET, JobId};
+
+pub use plans::{
+    Diff, Export, ExportFormat, ExportLoupedb, Gap, Import, ImportFormat, ImportLoupedb, Os,
+    OsCommand, OsDiff, OsImport, OsList, OsShow, Plan, Stats,
+};
 
 /// Measures which Linux features an application needs.
 ///
@@ -25,6 +32,7 @@ Examples:
   loupe run --stub futex --fake brk -- ls   a command without futex and brk
   loupe analyze nginx.toml                  which syscalls nginx needs, and why
   loupe explain nginx futex                 the evidence for one verdict
+  loupe plan --os myos.toml                 what an OS is to implement next
 
 Exit codes: 0 works, 1 a finding, 2 usage, 3 the measurement is invalid, 125 Loupe failed,
 126 and 127 the command cannot be executed or found. `run` and `trace` end as the command does."
@@ -67,6 +75,13 @@ pub enum Command {
     List(List),
     Show(Show),
     Explain(Explain),
+    Diff(Diff),
+    Stats(Stats),
+    Os(Os),
+    Gap(Gap),
+    Plan(Plan),
+    Import(Import),
+    Export(Export),
     Jobs(Jobs),
     Cancel(Cancel),
     Watch(Watch),

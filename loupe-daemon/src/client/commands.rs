@@ -2,12 +2,19 @@
 
 pub mod analyze;
 pub mod cancel;
+pub mod diff;
 pub mod doctor;
 pub mod explain;
+pub mod export;
+pub mod gap;
+pub mod import;
 pub mod jobs;
 pub mod list;
+pub mod os;
+pub mod plan;
 pub mod run;
 pub mod show;
+pub mod stats;
 pub mod trace;
 pub mod watch;
 

@@ -52,7 +52,13 @@ pub fn analysis_table(analysis: &Analysis, style: Style) -> String {
     text
 }
 
-fn push_paragraph(text: &mut String, paragraph: &str, hanging: usize, tone: Tone, style: Style) {
+pub(super) fn push_paragraph(
+    text: &mut String,
+    paragraph: &str,
+    hanging: usize,
+    tone: Tone,
+    style: Style,
+) {
     for line in wrap(paragraph, style.columns(), hanging) {
         text.push_str(&tone.paint(&line, style));
         text.push('\n');
@@ -79,6 +85,27 @@ fn in_words(verdict: Verdict) -> &'static str {
     }
 }
 
+/// Where the verdicts come from.
+fn provenance(analysis: &Analysis) -> String {
+    if let Some(origin) = &analysis.origin {
+        let (format, run) = (printable(&origin.format), printable(&origin.run));
+        return format!("imported from {format}, run {run}");
+    }
+    let reused = match analysis.replays_reused {
+        0 => String::new(),
+        reused => format!(" ({reused} of them before an interruption)"),
+    };
+    let at_a_time = match analysis.jobs {
+        0 | 1 => String::new(),
+        jobs => format!(", {jobs} at a time"),
+    };
+    format!(
+        "{}{reused} in {}{at_a_time}",
+        counted(analysis.replays, "replay"),
+        seconds(analysis.wall_seconds)
+    )
+}
+
 fn headline(analysis: &Analysis) -> String {
     let counts: Vec<String> = ORDER
         .iter()
@@ -90,21 +117,12 @@ fn headline(analysis: &Analysis) -> String {
         true => String::new(),
         false => format!(": {}", counts.join(", ")),
     };
-    let reused = match analysis.replays_reused {
-        0 => String::new(),
-        reused => format!(" ({reused} of them before an interruption)"),
-    };
-    let at_a_time = match analysis.jobs {
-        0 | 1 => String::new(),
-        jobs => format!(", {jobs} at a time"),
-    };
     format!(
-        "{}/{} uses {}{counts}; {}{reused} in {}{at_a_time}.",
+        "{}/{} uses {}{counts}; {}.",
         printable(&analysis.application),
         printable(&analysis.workload),
         counted(analysis.features.len() as u64, "syscall"),
-        counted(analysis.replays, "replay"),
-        seconds(analysis.wall_seconds),
+        provenance(analysis),
     )
 }
 
@@ -127,11 +145,11 @@ fn verdicts(analysis: &Analysis) -> Layout {
         for feature in group {
             layout.row([
                 (&feature.feature).into(),
-                feature.calls.into(),
+                calls(feature),
                 Cell::toned(verdict, tone(verdict)),
                 passes(&feature.stub),
                 passes(&feature.fake),
-                (feature.stub.injections + feature.fake.injections).into(),
+                injections(feature),
                 basis(&feature.basis).into(),
             ]);
         }
@@ -149,9 +167,28 @@ pub(super) fn tone(verdict: Verdict) -> Tone {
     }
 }
 
+/// Not known is not 0: whoever measured what was imported did not write it down.
+fn calls(feature: &FeatureVerdict) -> Cell {
+    match feature.basis {
+        Basis::Imported => Cell::toned("–", Tone::Faint),
+        _ => feature.calls.into(),
+    }
+}
+
+fn injections(feature: &FeatureVerdict) -> Cell {
+    match feature.basis {
+        Basis::Imported => Cell::toned("–", Tone::Faint),
+        _ => (feature.stub.injections + feature.fake.injections).into(),
+    }
+}
+
 fn passes(trial: &Trial) -> Cell {
     if trial.runs == 0 {
-        return Cell::toned("–", Tone::Faint);
+        return match (&trial.basis, trial.works) {
+            (Basis::Imported, Some(true)) => Cell::toned("yes", Tone::Good),
+            (Basis::Imported, Some(false)) => Cell::toned("no", Tone::Bad),
+            _ => Cell::toned("–", Tone::Faint),
+        };
     }
     let tone = match trial.works {
         Some(true) => Tone::Good,

@@ -1,0 +1,289 @@
+//! The arguments of the commands that measure nothing: data sets in and out, OS profiles, gaps,
+//! plans, figures, differences.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueHint};
+
+use super::Subject;
+use crate::loupedb::{Choice, LoupedbError};
+use crate::plan::{Strategy, WorkloadKind};
+
+/// Read a data set of somebody else's measurements into the database
+///
+/// The database is written directly, not by the daemon.
+#[derive(Debug, Args)]
+pub struct Import {
+    #[command(subcommand)]
+    pub format: ImportFormat,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ImportFormat {
+    Loupedb(ImportLoupedb),
+}
+
+/// Read the paper's data set: APP/WORKLOAD/RUN/data/*.csv and *.syscalls
+///
+/// Each run is imported whole or not at all; what is odd in its files is told. The OS profiles are
+/// kept for --os (see `loupe os list`). Exits with 1 when something could not be imported.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  loupe import loupedb ~/loupedb
+  loupe import loupedb ~/loupedb --run lua/benchmark-lua-test/5b48cb66be56e21425e0d1b0328c9cfc")]
+pub struct ImportLoupedb {
+    /// The data set
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub directory: PathBuf,
+
+    /// Of a workload that has several runs, take this one, not the last by name; may be repeated
+    #[arg(long, value_name = "APP/WORKLOAD/RUN", value_parser = choice)]
+    pub run: Vec<Choice>,
+
+    /// Print JSON (schema loupe.import/1)
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Write results for other programs
+#[derive(Debug, Args)]
+pub struct Export {
+    #[command(subcommand)]
+    pub format: ExportFormat,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ExportFormat {
+    Loupedb(ExportLoupedb),
+}
+
+/// Write the newest verdicts in the layout of the paper's data set
+///
+/// Nothing that is there is overwritten.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  loupe export loupedb out nginx redis
+  loupe export loupedb out                 everything in the database")]
+pub struct ExportLoupedb {
+    /// Where to
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub directory: PathBuf,
+
+    /// Applications, or APP/WORKLOAD [default: all]
+    #[arg(value_name = "APP")]
+    pub applications: Vec<String>,
+}
+
+/// Show, compare and keep OS profiles: what an OS implements, stubs and fakes
+///
+/// A profile is a file (a list of names, TOML or JSON with `implement`, `stub` and `fake`,
+/// Asterinas' SCML, or a directory of that) or the name of one that was kept. They are kept in the
+/// directory `os` beside the database, or in $LOUPE_OS_DIR.
+#[derive(Debug, Args)]
+pub struct Os {
+    #[command(subcommand)]
+    pub command: OsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum OsCommand {
+    List(OsList),
+    Show(OsShow),
+    Diff(OsDiff),
+    Import(OsImport),
+}
+
+/// List the profiles that are kept
+#[derive(Debug, Args)]
+pub struct OsList {
+    /// Print JSON (schema loupe.os-list/1)
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Print a profile as TOML
+#[derive(Debug, Args)]
+pub struct OsShow {
+    /// A file, or the name of a profile
+    #[arg(value_name = "OS")]
+    pub os: String,
+
+    /// Print JSON instead of TOML; both can be read again
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Tell what two profiles answer differently
+#[derive(Debug, Args)]
+pub struct OsDiff {
+    /// A file, or the name of a profile
+    #[arg(value_name = "OS")]
+    pub from: String,
+
+    /// Another one
+    #[arg(value_name = "OS")]
+    pub to: String,
+
+    /// Print JSON (schema loupe.os-diff/1)
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Keep profiles under their names
+#[derive(Debug, Args)]
+pub struct OsImport {
+    /// Files, or directories of SCML files
+    #[arg(value_name = "FILE", required = true, value_hint = ValueHint::AnyPath)]
+    pub files: Vec<PathBuf>,
+
+    /// Keep it under this name [default: what the file says, or its own name]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+
+    /// Replace one that is there and differs
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Tell what an OS lacks for an application
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  loupe gap --os Kerla nginx
+  loupe gap --os ./myos.toml redis/suite --json")]
+pub struct Gap {
+    /// The OS profile: a file, or a name from `loupe os list`
+    #[arg(long, value_name = "OS")]
+    pub os: String,
+
+    #[command(flatten)]
+    pub subject: Subject,
+
+    /// Print JSON (schema loupe.gap/1)
+    #[arg(long, conflicts_with = "csv")]
+    pub json: bool,
+
+    /// Print CSV
+    #[arg(long)]
+    pub csv: bool,
+}
+
+/// Which applications, and with which of their workloads.
+#[derive(Clone, Debug, Args)]
+pub struct Which {
+    /// Workloads that count: bench (all but suites), suite (named suite…), or any (a benchmark
+    /// where there is one, else a suite)
+    #[arg(long, value_name = "bench|suite|any", default_value = "any")]
+    pub workload: WorkloadKind,
+}
+
+/// Plan what an OS is to implement, stub and fake next, and which applications that unlocks
+///
+/// The plan is sound: whoever does exactly what its steps say, in their order, with everything
+/// else failing with ENOSYS, has each application's measured need met at its step and ever after.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  loupe plan --os Kerla --workload bench
+  loupe plan --os ./myos.toml --apps nginx,redis,sqlite --json > plan.json
+  loupe plan --check plan.json
+
+Strategies: area (default) implements in the order in which applications run soonest; work counts
+what settles conflicts too; paper is the published greedy rule. docs/plans.md says more.
+With --check: exits with 1 when an application does not run as promised.")]
+pub struct Plan {
+    /// The OS profile: a file, or a name from `loupe os list`
+    #[arg(long, value_name = "OS", required_unless_present = "check")]
+    pub os: Option<String>,
+
+    /// The applications, or APP/WORKLOAD, separated by commas [default: all in the database]
+    #[arg(
+        long,
+        value_name = "APP,…",
+        value_delimiter = ',',
+        conflicts_with = "check"
+    )]
+    pub apps: Vec<String>,
+
+    #[command(flatten)]
+    pub which: Which,
+
+    /// How much each application counts: a TOML file with `[applications]` and `nginx = 10`
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "check")]
+    pub weights: Option<PathBuf>,
+
+    /// How the order is found
+    #[arg(long, value_name = "area|work|paper", default_value = "area")]
+    pub strategy: Strategy,
+
+    /// Make no plan, but replay this one (JSON) literally and tell what runs when
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub check: Option<PathBuf>,
+
+    /// Print JSON (schema loupe.plan/1, with --check loupe.plan-check/1)
+    #[arg(long, conflicts_with = "csv")]
+    pub json: bool,
+
+    /// Print CSV
+    #[arg(long)]
+    pub csv: bool,
+}
+
+/// Print figures of a set of applications: used, required, ratios, unions, the half-way point
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  loupe stats --workload bench
+  loupe stats nginx redis --csv")]
+pub struct Stats {
+    /// Applications, or APP/WORKLOAD [default: all]
+    #[arg(value_name = "APP")]
+    pub applications: Vec<String>,
+
+    #[command(flatten)]
+    pub which: Which,
+
+    /// Print JSON (schema loupe.stats/1)
+    #[arg(long, conflicts_with = "csv")]
+    pub json: bool,
+
+    /// Print CSV
+    #[arg(long)]
+    pub csv: bool,
+}
+
+/// Tell what changed between two analyses: features gained, lost, verdicts changed
+///
+/// Exits with 1 when something is required that was not before: a gate for CI.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Each side is APP, APP/WORKLOAD, the number of an analysis (`loupe list --json` has it), or a file
+that `loupe show --json` wrote (FILE.json).
+
+Examples:
+  loupe diff nginx-1.22 nginx-1.24
+  loupe diff before.json nginx
+  loupe diff 12 17 --json")]
+pub struct Diff {
+    /// Before
+    #[arg(value_name = "A")]
+    pub from: String,
+
+    /// After
+    #[arg(value_name = "B")]
+    pub to: String,
+
+    /// Print JSON (schema loupe.diff/1)
+    #[arg(long, conflicts_with = "csv")]
+    pub json: bool,
+
+    /// Print CSV
+    #[arg(long)]
+    pub csv: bool,
+}
+
+fn choice(text: &str) -> Result<Choice, LoupedbError> {
+    text.parse()
+}

@@ -1,0 +1,128 @@
+//! `loupe import loupedb DIR`.
+
+use loupe_common::wire::{Failure, exit};
+use serde_json::json;
+
+use crate::backend::Library;
+use crate::client::args::{Global, Import, ImportFormat, ImportLoupedb};
+use crate::client::door::{self, Door, Need};
+use crate::client::{Ending, measured, output};
+use crate::loupedb::{self, DataSet};
+use crate::plan::os::OsError;
+use crate::report::printable;
+use crate::store;
+
+pub async fn run(global: &Global, args: &Import) -> Result<Ending, Failure> {
+    match &args.format {
+        ImportFormat::Loupedb(args) => import(global, args).await,
+    }
+}
+
+async fn import(global: &Global, args: &ImportLoupedb) -> Result<Ending, Failure> {
+    let root = nix::unistd::geteuid().is_root();
+    // What a user without rights imported would not be seen behind the daemon.
+    if !root && door::choose(global, Need::Results).await? == Door::Daemon {
+        return Err(Failure::usage(
+            "importing writes the database directly, and the daemon's is not yours",
+        )
+        .hint("do it as root, or choose another database with --db PATH (or --local)"));
+    }
+    let set = loupedb::read(&args.directory, &args.run)
+        .map_err(|error| Failure::from_error(exit::USAGE, &error).explained(error.hint(), None))?;
+    let fingerprints: Vec<String> = set
+        .runs
+        .iter()
+        .map(|run| format!("{}:{}", loupedb::FORMAT, run.name))
+        .collect();
+    let imports: Vec<store::Import<'_>> = set
+        .runs
+        .iter()
+        .zip(&fingerprints)
+        .map(|(run, fingerprint)| store::Import {
+            fingerprint,
+            analysis: &run.analysis,
+        })
+        .collect();
+    let new = Library::open(&door::database(global)?)?.import(&imports)?;
+    let refused = keep_profiles(global, &set)?;
+    measured::remark(&set.remarks);
+    for damage in &set.damaged {
+        let (of, remark) = (printable(&damage.of), damage.remark.to_string());
+        output::note(&format!("not imported: {of}: {}", printable(&remark)));
+    }
+    let told = Told {
+        set: &set,
+        new: new.iter().filter(|new| **new).count(),
+    };
+    match args.json {
+        true => output::print_json(&told.json())?,
+        false => output::print(&told.text())?,
+    }
+    Ok(match set.damaged.is_empty() && !refused {
+        true => Ending::OK,
+        false => Ending::Code(exit::FINDING),
+    })
+}
+
+/// `true`: one of them could not be kept.
+fn keep_profiles(global: &Global, set: &DataSet) -> Result<bool, Failure> {
+    let shelf = measured::shelf(global)?;
+    let mut refused = false;
+    for profile in &set.profiles {
+        match shelf.keep(profile, false) {
+            Ok(_) => {}
+            // Somebody may have gone on working on it.
+            Err(error @ (OsError::Taken { .. } | OsError::BadName { .. })) => {
+                output::note(&format!("not imported: {error}"));
+                refused = true;
+            }
+            Err(error) => return Err(measured::os_failure(&error)),
+        }
+    }
+    Ok(refused)
+}
+
+struct Told<'a> {
+    set: &'a DataSet,
+    new: usize,
+}
+
+impl Told<'_> {
+    fn text(&self) -> String {
+        let set = self.set;
+        let known = match set.runs.len() - self.new {
+            0 => String::new(),
+            known => format!(" ({known} of them were there already)"),
+        };
+        let damaged = match set.damaged.len() {
+            0 => String::new(),
+            damaged => format!("; {damaged} not imported"),
+        };
+        format!(
+            "Imported {} runs{known} of {} applications, and {} OS profiles{damaged}.\n",
+            set.runs.len(),
+            set.applications().len(),
+            set.profiles.len(),
+        )
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let set = self.set;
+        let runs: Vec<String> = set.runs.iter().map(|run| run.name.to_string()).collect();
+        let profiles: Vec<&str> = set.profiles.iter().map(|os| os.name.as_str()).collect();
+        let damaged: Vec<_> = set
+            .damaged
+            .iter()
+            .map(|damage| json!({ "of": damage.of, "why": damage.remark }))
+            .collect();
+        json!({
+            "schema": "loupe.import/1",
+            "applications": set.applications().len(),
+            "runs": runs,
+            "new": self.new,
+            "profiles": profiles,
+            "remarks": set.remarks,
+            "damaged": damaged,
+        })
+    }
+}

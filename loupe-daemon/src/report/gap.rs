@@ -1,0 +1,85 @@
+//! `loupe gap`: what an OS lacks for one application.
+
+use loupe_common::feature::Feature;
+
+use super::analysis::push_paragraph;
+use super::csv::csv;
+use super::text::{counted, printable};
+use super::{Style, Tone};
+use crate::plan::gap::{Gap, Missing};
+
+pub fn gap_table(gap: &Gap, style: Style) -> String {
+    let mut text = String::new();
+    let runs = match gap.runs() {
+        true => "nothing is missing",
+        false => "something is missing",
+    };
+    let headline = format!(
+        "{}/{} on {}: {runs}. It uses {}, of which {} are implemented.",
+        printable(&gap.application),
+        printable(&gap.workload),
+        printable(&gap.os),
+        counted(gap.used as u64, "syscall"),
+        gap.implemented,
+    );
+    push_paragraph(&mut text, &headline, 0, Tone::Title, style);
+    let mut section = |title: &str, missing: &Missing| {
+        text.push('\n');
+        push_paragraph(&mut text, title, 0, Tone::Title, style);
+        for (class, features, tone) in classes(missing) {
+            if !features.is_empty() {
+                let line = format!("  {class} ({}): {}", features.len(), list(features));
+                push_paragraph(&mut text, &line, 4, tone, style);
+            }
+        }
+        if missing.is_none() && missing.spared.is_empty() {
+            push_paragraph(&mut text, "  nothing", 4, Tone::Good, style);
+        }
+    };
+    match &gap.joint {
+        Some(joint) => {
+            section("All at once, by the joint policy:", joint);
+            section("By the verdicts on each syscall alone:", &gap.single);
+        }
+        None => section("By the verdicts on each syscall alone:", &gap.single),
+    }
+    if !gap.unsure.is_empty() {
+        let line = format!(
+            "counted as required for want of a verdict: {}",
+            list(&gap.unsure)
+        );
+        push_paragraph(&mut text, &line, 2, Tone::Middling, style);
+    }
+    text
+}
+
+fn classes(missing: &Missing) -> [(&'static str, &Vec<Feature>, Tone); 4] {
+    [
+        ("to implement", &missing.implement, Tone::Bad),
+        ("to fake, or to implement", &missing.fake, Tone::Middling),
+        ("not to fake any more", &missing.unfake, Tone::Middling),
+        ("may stay as they are", &missing.spared, Tone::Good),
+    ]
+}
+
+fn list(features: &[Feature]) -> String {
+    let names: Vec<String> = features.iter().map(Feature::to_string).collect();
+    names.join(", ")
+}
+
+pub fn gap_csv(gap: &Gap) -> String {
+    let by = |basis: &'static str, missing: &Missing| -> Vec<[String; 3]> {
+        let words = ["implement", "fake", "unfake", "spared"];
+        let classes = classes(missing).into_iter().zip(words);
+        classes
+            .flat_map(|((_, features, _), word)| {
+                features
+                    .iter()
+                    .map(move |feature| [feature.to_string(), word.to_owned(), basis.to_owned()])
+            })
+            .collect()
+    };
+    let mut rows = by("single", &gap.single);
+    rows.extend(gap.joint.iter().flat_map(|joint| by("joint", joint)));
+    csv(&["feature", "missing", "basis"], rows)
+}
