@@ -58,17 +58,6 @@ const TRIAL_EFFORT: usize = 16;
 pub fn make(profile: &OsProfile, needs: &[Named], strategy: Strategy, weights: &Weights) -> Plan {
     let instance = Instance::new(profile, needs, weights);
     let required = instance.required();
-    let (order, moves) = match strategy {
-        Strategy::Work => least_work(&instance, &required),
-        _ => {
-            let order = match strategy {
-                Strategy::Paper => paper::order(&required),
-                _ => schedule::solve(&required, EFFORT).order,
-            };
-            let moves = build::moves(&instance, &required, &order);
-            (order, moves)
-        }
-    };
     // The bound is one of the area, which knows no weights.
     let plain: Vec<Job> = required
         .iter()
@@ -77,6 +66,19 @@ pub fn make(profile: &OsProfile, needs: &[Named], strategy: Strategy, weights: &
             wants: job.wants.clone(),
         })
         .collect();
+    let best = schedule::solve(&plain, EFFORT);
+    let (order, moves) = match strategy {
+        Strategy::Work => least_work(&instance, &required),
+        _ => {
+            let order = match strategy {
+                Strategy::Paper => paper::order(&required),
+                _ if weights.is_empty() => best.order,
+                _ => schedule::solve(&required, EFFORT).order,
+            };
+            let moves = build::moves(&instance, &required, &order);
+            (order, moves)
+        }
+    };
     let mut plan = Plan {
         schema: SCHEMA.to_owned(),
         os: profile.name.clone(),
@@ -84,7 +86,7 @@ pub fn make(profile: &OsProfile, needs: &[Named], strategy: Strategy, weights: &
         area: schedule::area(&plain, &order),
         area_total: 0,
         area_weighted: 0.0,
-        lower_bound: schedule::solve(&plain, EFFORT).bound,
+        lower_bound: best.bound,
         conflicts: clashes(&instance, &moves),
         steps: steps(&instance, &moves),
         applications: needs

@@ -147,8 +147,12 @@ pub fn explain_json(explanation: &Explanation) -> Value {
     json!(explanation)
 }
 
-/// The paper's two actions, then whatever else was tried.
+/// The paper's two actions, then whatever else was tried. Nothing was tried here of what is
+/// imported.
 fn trials(verdict: &FeatureVerdict, evidence: &Evidence) -> Vec<TrialStory> {
+    if verdict.basis == Basis::Imported {
+        return Vec::new();
+    }
     let action_of = |stored: &StoredReplay| stored.replay.policy.get(&verdict.feature);
     let mut actions = vec![Action::STUB, Action::Fake];
     for action in evidence.alone.iter().filter_map(action_of) {
@@ -246,6 +250,9 @@ fn stories(
 fn why(verdict: &FeatureVerdict) -> String {
     let of = |trial: &Trial| format!("{} of {}", trial.passes, trial.runs);
     let (feature, stub, fake) = (&verdict.feature, of(&verdict.stub), of(&verdict.fake));
+    if verdict.basis == Basis::Imported {
+        return "That was measured elsewhere and imported, so there are no replays to show.".into();
+    }
     match verdict.verdict {
         Verdict::Required => format!(
             "The workload fails without it: {stub} replays passed with {feature} stubbed, \

@@ -2,6 +2,7 @@
 //! protocol against a daemon that the test plays. Needs no root and no kernel features.
 
 mod daemon;
+mod plans;
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::net::UnixListener;
