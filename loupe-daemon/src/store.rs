@@ -14,9 +14,9 @@
 
 mod claim;
 mod error;
-mod import;
 mod open;
 mod query;
+mod results;
 mod schema;
 
 #[cfg(test)]
@@ -39,8 +39,8 @@ use claim::{Claim, Claims};
 use schema::MIGRATIONS;
 
 pub use error::StoreError;
-pub use import::Import;
 pub use query::{Evidence, Listed, Progressing, StoredAnalysis, StoredReplay, VerdictCounts};
+pub use results::Import;
 
 /// An open database.
 #[derive(Debug)]

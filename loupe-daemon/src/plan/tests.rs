@@ -412,3 +412,51 @@ fn a_change_that_makes_an_os_work_more_is_told_apart() {
     assert_eq!(difference.newly_required, wanted(&[1, 4]));
     assert!(change::Difference::between(&old, &old, [None, None]).is_empty());
 }
+
+/// What was seen to work as a whole counts, not what was concluded from its parts.
+#[test]
+fn a_joint_policy_that_passed_is_the_need() {
+    let mut analysis = loupe_common::analysis::Analysis::default();
+    let names = |numbers: &[usize]| numbers.iter().map(|at| feature(*at)).collect::<Vec<_>>();
+    let row = |number: usize, verdict: &str| {
+        let json = serde_json::json!({
+            "feature": feature(number), "kind": "syscall", "verdict": verdict, "calls": 1,
+            "stub": {"runs": 0, "passes": 0, "injections": 0},
+            "fake": {"runs": 0, "passes": 0, "injections": 0}, "basis": "measured",
+        });
+        serde_json::from_value(json).expect("a row")
+    };
+    analysis.features = vec![
+        row(0, "required"),
+        row(1, "stub"),
+        row(2, "any"),
+        row(3, "any"),
+    ];
+    let single = Need::of(&analysis);
+    assert_eq!(
+        (single.basis, &single.required),
+        (NeedBasis::Single, &set([0]))
+    );
+    analysis.joint = Some(loupe_common::analysis::Joint {
+        implement: names(&[0, 1]),
+        stub: names(&[2, 5]),
+        fake: names(&[3]),
+        runs: 3,
+        passes: 3,
+        ..Default::default()
+    });
+    let need = Need::of(&analysis);
+    assert_eq!(need.basis, NeedBasis::Joint);
+    assert_eq!(need.required, set([0, 1]));
+    assert_eq!(need.any, set([2]), "alone it can be faked too");
+    assert_eq!(
+        need.stub_only,
+        set([5]),
+        "of a fallback only the stub was seen"
+    );
+    assert_eq!(need.fake_only, set([3]));
+    if let Some(joint) = &mut analysis.joint {
+        joint.passes = 2;
+    }
+    assert_eq!(Need::of(&analysis).basis, NeedBasis::Single);
+}

@@ -327,6 +327,24 @@ async fn a_result_longer_than_a_line_goes_through() {
 }
 
 #[tokio::test]
+async fn results_come_all_at_once_or_one_by_its_id() {
+    let stored = crate::store::StoredAnalysis {
+        id: 7,
+        fingerprint: "f".to_owned(),
+        started_ms: 1,
+        finished_ms: 2,
+        analysis: analysis("nginx"),
+    };
+    let daemon = Daemon::with(Limits::default(), |fake| fake.stored = Some(stored));
+    for (wanted, found) in [(json!(null), 1), (json!(7), 1), (json!(8), 0)] {
+        let results = json!({"loupe": 1, "request": "results", "analysis": wanted});
+        let reply = daemon.ask(results).await.hear_a("results").await;
+        let entries = reply["entries"].as_array().expect("a list");
+        assert_eq!(entries.len(), found, "{wanted}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_in_the_database_is_said_with_a_cure() {
     let daemon = Daemon::start();
     let show = json!({"loupe": 1, "request": "show", "application": "nginx"});

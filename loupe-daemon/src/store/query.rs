@@ -233,41 +233,6 @@ impl Store {
             .transpose()
     }
 
-    /// A user's (`None`: anybody's) finished analyses, by application and workload: the newest
-    /// of each, or the one of this id.
-    pub fn results_of(
-        &self,
-        owner: Option<u32>,
-        id: Option<i64>,
-    ) -> Result<Vec<StoredAnalysis>, StoreError> {
-        let rows: Vec<(i64, String, i64, i64, String)> = self.rows(
-            "SELECT id, fingerprint, started_ms, ended_ms, result FROM analyses AS analyses
-             WHERE state = 'finished' AND (?1 IS NULL OR owner = ?1) AND CASE
-                WHEN ?2 IS NOT NULL THEN id = ?2
-                ELSE id = (
-                    SELECT id FROM analyses AS other
-                    WHERE other.application = analyses.application
-                      AND other.workload = analyses.workload AND other.state = 'finished'
-                      AND (?1 IS NULL OR other.owner = ?1)
-                    ORDER BY ended_ms DESC, id DESC LIMIT 1)
-                END
-             ORDER BY application, workload",
-            params![owner, id],
-            |row| row.try_into(),
-        )?;
-        rows.into_iter()
-            .map(|(id, fingerprint, started_ms, finished_ms, result)| {
-                Ok(StoredAnalysis {
-                    id,
-                    fingerprint,
-                    started_ms,
-                    finished_ms,
-                    analysis: self.decode(|| format!("the result of analysis {id}"), &result)?,
-                })
-            })
-            .collect()
-    }
-
     /// One replay, by its id.
     pub fn replay(&self, id: i64) -> Result<Option<Replay>, StoreError> {
         let text: Option<String> = self.read(|connection| {
@@ -343,7 +308,7 @@ impl Store {
             .collect()
     }
 
-    fn rows<T>(
+    pub(super) fn rows<T>(
         &self,
         sql: &str,
         params: impl Params,

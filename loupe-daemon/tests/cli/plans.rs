@@ -301,7 +301,7 @@ fn figures_and_differences_are_for_people_and_programs() {
     );
     assert_eq!(
         (&figures["half_required"], &figures["half_used"]),
-        (&1.into(), &2.into())
+        (&1.into(), &3.into())
     );
     assert!(stdout(&world.works("stats")).contains("Half of them run with 1 syscall"));
     assert!(stdout(&world.works("stats a --csv")).ends_with("a,bench,2,2,0,0,0,1,,,\n"));

@@ -1,9 +1,10 @@
-//! Results that were measured elsewhere, kept as finished analyses without replays.
+//! Whole results: those that were measured elsewhere in, kept as finished analyses without
+//! replays; all of them out. What they rest on is `query`'s.
 
 use loupe_common::analysis::Analysis;
 use rusqlite::{OptionalExtension, params};
 
-use super::{Store, StoreError, encode, now_ms};
+use super::{Store, StoreError, StoredAnalysis, encode, now_ms};
 
 /// A result to keep.
 #[derive(Clone, Copy, Debug)]
@@ -61,5 +62,40 @@ impl Store {
             }
             Ok(new)
         })
+    }
+
+    /// A user's (`None`: anybody's) finished analyses, by application and workload: the newest
+    /// of each, or the one of this id.
+    pub fn results_of(
+        &self,
+        owner: Option<u32>,
+        id: Option<i64>,
+    ) -> Result<Vec<StoredAnalysis>, StoreError> {
+        let rows: Vec<(i64, String, i64, i64, String)> = self.rows(
+            "SELECT id, fingerprint, started_ms, ended_ms, result FROM analyses AS analyses
+             WHERE state = 'finished' AND (?1 IS NULL OR owner = ?1) AND CASE
+                WHEN ?2 IS NOT NULL THEN id = ?2
+                ELSE id = (
+                    SELECT id FROM analyses AS other
+                    WHERE other.application = analyses.application
+                      AND other.workload = analyses.workload AND other.state = 'finished'
+                      AND (?1 IS NULL OR other.owner = ?1)
+                    ORDER BY ended_ms DESC, id DESC LIMIT 1)
+                END
+             ORDER BY application, workload",
+            params![owner, id],
+            |row| row.try_into(),
+        )?;
+        rows.into_iter()
+            .map(|(id, fingerprint, started_ms, finished_ms, result)| {
+                Ok(StoredAnalysis {
+                    id,
+                    fingerprint,
+                    started_ms,
+                    finished_ms,
+                    analysis: self.decode(|| format!("the result of analysis {id}"), &result)?,
+                })
+            })
+            .collect()
     }
 }
