@@ -4,9 +4,10 @@
 use std::path::PathBuf;
 use std::process::Output;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{assert_fails, home, loupe, run, stderr, stdout};
+use super::daemon::Daemon;
+use super::{analysis, assert_fails, home, loupe, run, stderr, stdout};
 
 const HEADER: &str = "# syscall, used, works faked, works stubbed, works both\n";
 
@@ -235,7 +236,7 @@ fn a_plan_holds_and_one_that_does_not_is_found_out() {
 #[test]
 fn a_plan_made_elsewhere_is_checked_by_its_steps_alone() {
     let world = World::imported();
-    let plan = serde_json::json!({
+    let plan = json!({
         "schema": "loupe.plan/1", "os": "Tiny", "strategy": "by hand", "area": 1,
         "area_weighted": 1.0, "lower_bound": 1,
         "steps": [{"implement": ["read"], "stub": [], "fake": [], "unlocks": ["c", "d"]}],
@@ -254,7 +255,7 @@ fn a_plan_made_elsewhere_is_checked_by_its_steps_alone() {
          d,0,,broken,\"brk (fake only, but stubbed at step 0)\"\n"
     );
     let mut foreign = plan;
-    foreign["steps"][0]["unlocks"] = serde_json::json!(["nginx"]);
+    foreign["steps"][0]["unlocks"] = json!(["nginx"]);
     save(&world, &foreign);
     assert_fails(
         &world.run("plan --check plan.json --os Tiny"),
@@ -315,4 +316,26 @@ fn figures_and_differences_are_for_people_and_programs() {
     let shown = world.works("show c --json");
     std::fs::write(world.path("before.json"), &shown.stdout).expect("written");
     assert_eq!(world.run("diff before.json d").status.code(), Some(0));
+}
+
+#[test]
+fn the_daemon_is_asked_for_all_results_at_once() {
+    let home = home();
+    let _daemon = Daemon::start(home.path(), |mut talk| {
+        assert_eq!(talk.request()["request"], "results");
+        let entry = json!({
+            "id": 1, "fingerprint": "f", "started_ms": 1, "finished_ms": 2,
+            "analysis": analysis("required"),
+        });
+        talk.say(&json!({"loupe": 1, "reply": "results", "entries": [entry]}));
+    });
+    let output = run(loupe(home.path()).args(["stats", "--json"]));
+    let figures: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(figures["applications"][0]["application"], "cat");
+    assert_eq!(figures["required"], 1);
+    // Root may write the daemon's database; whoever else imported would not find it again.
+    if !nix::unistd::geteuid().is_root() {
+        let output = run(loupe(home.path()).args(["import", "loupedb", "."]));
+        assert_fails(&output, 2, "the daemon's is not yours");
+    }
 }
