@@ -49,15 +49,15 @@ fn among(there: &[String]) -> String {
 impl LoupedbError {
     /// The cure, where there is one.
     pub fn hint(&self) -> Option<String> {
-        Some(match self {
+        let cure = match self {
             LoupedbError::Empty { .. } => {
                 "a data set has runs at APPLICATION/WORKLOAD/RUN/data/dyn.csv"
             }
             LoupedbError::BadChoice(_) => "write it as APPLICATION/WORKLOAD/RUN",
             LoupedbError::Exists { .. } => "write to another directory",
             _ => return None,
-        })
-        .map(str::to_owned)
+        };
+        Some(cure.to_owned())
     }
 }
 

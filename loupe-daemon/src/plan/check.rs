@@ -61,15 +61,15 @@ pub enum CheckError {
 
 impl CheckError {
     pub fn hint(&self) -> Option<String> {
-        Some(match self {
+        let cure = match self {
             CheckError::OtherData(_) => {
                 "name the database that it was made from with --db PATH, or plan again"
             }
             CheckError::OtherOs { .. } => "leave --os away: the plan has its profile with it",
             CheckError::NoProfile { .. } => "name its profile with --os",
             CheckError::Schema(_) | CheckError::Twice { .. } => return None,
-        })
-        .map(str::to_owned)
+        };
+        Some(cure.to_owned())
     }
 }
 

@@ -123,7 +123,7 @@ fn among(known: &[String]) -> String {
 impl OsError {
     /// The cure, where there is one.
     pub fn hint(&self) -> Option<String> {
-        Some(match self {
+        let cure = match self {
             OsError::Unknown { .. } => {
                 "name a file (`--os ./Kerla.syscalls`), or keep one with `loupe os import FILE`"
             }
@@ -135,8 +135,8 @@ impl OsError {
                  `implement`, `stub` and `fake`, or SCML (`*.scml`)"
             }
             _ => return None,
-        })
-        .map(str::to_owned)
+        };
+        Some(cure.to_owned())
     }
 }
 

@@ -84,7 +84,7 @@ fn perhaps(names: &[String]) -> String {
 
 impl SelectError {
     pub fn hint(&self) -> Option<String> {
-        Some(match self {
+        let cure = match self {
             SelectError::NothingThere => {
                 "`loupe analyze WORKLOAD.toml` makes one, `loupe import loupedb DIR` reads the \
                  paper's"
@@ -93,8 +93,8 @@ impl SelectError {
             SelectError::Unknown { .. } => "`loupe list` shows what there is",
             SelectError::NoVerdicts { .. } => "leave it out, or give it a workload that does more",
             SelectError::Twice { .. } => "name it once",
-        })
-        .map(str::to_owned)
+        };
+        Some(cure.to_owned())
     }
 }
 
