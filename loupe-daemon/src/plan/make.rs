@@ -93,6 +93,7 @@ pub fn make(profile: &OsProfile, needs: &[Named], strategy: Strategy, weights: &
             .iter()
             .map(|named| (named.name.clone(), named.need.workload.clone()))
             .collect(),
+        weights: weights.clone(),
         profile: Some(profile.clone()),
         data: Some(fingerprint(needs)),
     };

@@ -75,6 +75,9 @@ pub struct Plan {
     pub applications: BTreeMap<String, String>,
     #[serde(default)]
     pub conflicts: Vec<Clash>,
+    /// How much each application counts; 1 where nothing is said.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub weights: BTreeMap<String, u64>,
     /// What the plan starts from. Absent in plans made elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<OsProfile>,

@@ -98,6 +98,9 @@ fn conflict(clash: &Clash) -> String {
 fn quality(plan: &Plan) -> String {
     let near = match plan.area.checked_sub(plan.lower_bound) {
         Some(0) => "no order has a smaller one".to_owned(),
+        _ if !plan.weights.is_empty() => {
+            format!("without weights not below {}", plan.lower_bound)
+        }
         _ => {
             let over = plan.area as f64 / plan.lower_bound.max(1) as f64 - 1.0;
             // Rounded up: it is a promise.
