@@ -99,6 +99,10 @@ pub struct FeatureVerdict {
     pub seen_in: u32,
     pub stub: Trial,
     pub fake: Trial,
+    /// Faked with what a success would return; absent where it was not asked for, or where no
+    /// such value is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plausible: Option<Trial>,
     /// Stubs with other errnos than ENOSYS, tried where ENOSYS does not work and on request.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub errnos: BTreeMap<Errno, Trial>,
@@ -114,6 +118,11 @@ impl FeatureVerdict {
         let errnos = self.errnos.iter();
         [(Action::STUB, &self.stub), (Action::Fake, &self.fake)]
             .into_iter()
+            .chain(
+                self.plausible
+                    .iter()
+                    .map(|trial| (Action::Plausible, trial)),
+            )
             .chain(errnos.map(|(errno, trial)| (Action::Stub(*errno), trial)))
     }
 
@@ -125,6 +134,11 @@ impl FeatureVerdict {
             (Action::Fake, &mut self.fake),
         ]
         .into_iter()
+        .chain(
+            self.plausible
+                .iter_mut()
+                .map(|trial| (Action::Plausible, trial)),
+        )
         .chain(errnos.map(|(errno, trial)| (Action::Stub(*errno), trial)))
     }
 }
@@ -283,6 +297,7 @@ mod tests {
                 seen_in: 3,
                 stub: trial(0),
                 fake: trial(3),
+                plausible: None,
                 errnos: BTreeMap::from([(Errno::ENOSYS, trial(0))]),
                 basis: Basis::Measured,
                 error_bound: Some(0.1),

@@ -1,15 +1,18 @@
-//! A feature: what is measured. Today every feature is a whole syscall.
+//! A feature: what is measured. A whole syscall, a pseudo-file, or an operation of io_uring.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::pseudo_file::PseudoFile;
 use crate::syscalls::{Syscall, UnknownSyscall};
 
-/// Something that an OS implements or not. Written as its name (`futex`).
+/// Something that an OS implements or not. Written as its name (`futex`) or path
+/// (`/proc/self/maps`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Feature {
     Syscall(Syscall),
+    PseudoFile(PseudoFile),
 }
 
 impl Feature {
@@ -17,14 +20,22 @@ impl Feature {
     pub fn kind(&self) -> &'static str {
         match self {
             Feature::Syscall(_) => "syscall",
+            Feature::PseudoFile(_) => "pseudo-file",
         }
     }
 
-    /// The syscall that the feature is, or is a part of.
-    pub fn syscall(&self) -> Syscall {
+    /// The syscall that the feature is, or is a part of; a pseudo-file belongs to none.
+    pub fn syscall(&self) -> Option<Syscall> {
         match self {
-            Feature::Syscall(syscall) => *syscall,
+            Feature::Syscall(syscall) => Some(*syscall),
+            Feature::PseudoFile(_) => None,
         }
+    }
+}
+
+impl From<PseudoFile> for Feature {
+    fn from(file: PseudoFile) -> Self {
+        Feature::PseudoFile(file)
     }
 }
 
@@ -38,6 +49,7 @@ impl fmt::Display for Feature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Feature::Syscall(syscall) => fmt::Display::fmt(syscall, f),
+            Feature::PseudoFile(file) => fmt::Display::fmt(file, f),
         }
     }
 }
@@ -47,7 +59,9 @@ impl fmt::Display for Feature {
 pub enum UnknownFeature {
     #[error(transparent)]
     Syscall(#[from] UnknownSyscall),
-    #[error("`{0}` is a pseudo-file; only whole syscalls can be injected so far")]
+    #[error(
+        "`{0}` is no pseudo-file: those are paths below /proc, /sys and /dev, without `.` and `..`"
+    )]
     PseudoFile(String),
     #[error("`{0}` is an operation of a syscall; only whole syscalls can be injected so far")]
     Operation(String),
@@ -58,7 +72,10 @@ impl std::str::FromStr for Feature {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.starts_with('/') {
-            return Err(UnknownFeature::PseudoFile(text.to_owned()));
+            let file = PseudoFile::new(text, None);
+            return file
+                .map(Feature::PseudoFile)
+                .ok_or_else(|| UnknownFeature::PseudoFile(text.to_owned()));
         }
         if text.contains(':') {
             return Err(UnknownFeature::Operation(text.to_owned()));
@@ -78,5 +95,27 @@ impl<'de> Deserialize<'de> for Feature {
         String::deserialize(deserializer)?
             .parse()
             .map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pseudo_file_is_written_as_its_path() {
+        let feature: Feature = "/proc/self/maps".parse().expect("a pseudo-file");
+        assert_eq!((feature.kind(), feature.syscall()), ("pseudo-file", None));
+        assert_eq!(feature.to_string(), "/proc/self/maps");
+        let json = serde_json::to_string(&feature).expect("serializable");
+        assert_eq!(json, r#""/proc/self/maps""#);
+        let back: Feature = serde_json::from_str(&json).expect("readable");
+        assert_eq!(back, feature);
+    }
+
+    #[test]
+    fn a_path_elsewhere_is_refused_with_the_reason() {
+        let error = "/etc/passwd".parse::<Feature>().expect_err("no feature");
+        assert!(error.to_string().contains("below /proc"), "{error}");
     }
 }

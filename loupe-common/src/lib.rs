@@ -24,6 +24,8 @@ pub mod policy;
 #[cfg(feature = "user")]
 pub mod progress;
 #[cfg(feature = "user")]
+pub mod pseudo_file;
+#[cfg(feature = "user")]
 pub mod replay;
 #[cfg(feature = "user")]
 pub mod syscalls;

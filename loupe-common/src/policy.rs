@@ -8,26 +8,21 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::errno::{Errno, UnknownErrno};
 use crate::feature::Feature;
 
-/// What happens instead of a feature. Written `stub`, `stub=EPERM` or `fake`.
+/// What happens instead of a feature. Written `stub`, `stub=EPERM`, `fake` or `fake=plausible`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Action {
-    /// The syscall fails with this errno (ENOSYS unless asked otherwise) and does nothing.
+    /// The syscall fails with this errno (ENOSYS unless asked otherwise) and does nothing. A
+    /// pseudo-file is not there: ENOSYS means ENOENT to it.
     Stub(Errno),
-    /// The syscall returns 0 and does nothing.
+    /// The syscall returns 0 and does nothing. A pseudo-file is there, and empty.
     Fake,
+    /// The syscall does nothing and returns what a success would: a count, an id, a descriptor.
+    Plausible,
 }
 
 impl Action {
     /// The paper's stub.
     pub const STUB: Action = Action::Stub(Errno::ENOSYS);
-
-    /// What the application sees as the syscall's result.
-    pub fn result(self) -> i64 {
-        match self {
-            Action::Stub(errno) => -i64::from(errno.number()),
-            Action::Fake => 0,
-        }
-    }
 }
 
 impl fmt::Display for Action {
@@ -36,6 +31,7 @@ impl fmt::Display for Action {
             Action::Stub(Errno::ENOSYS) => f.pad("stub"),
             Action::Stub(errno) => f.pad(&format!("stub={errno}")),
             Action::Fake => f.pad("fake"),
+            Action::Plausible => f.pad("fake=plausible"),
         }
     }
 }
@@ -43,7 +39,7 @@ impl fmt::Display for Action {
 /// Not an action.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum UnknownAction {
-    #[error("unknown action `{0}` (stub, stub=ERRNO or fake)")]
+    #[error("unknown action `{0}` (stub, stub=ERRNO, fake or fake=plausible)")]
     Word(String),
     #[error(transparent)]
     Errno(#[from] UnknownErrno),
@@ -56,6 +52,7 @@ impl std::str::FromStr for Action {
         match text.split_once('=') {
             None if text == "stub" => Ok(Action::STUB),
             None if text == "fake" => Ok(Action::Fake),
+            Some(("fake", "plausible")) => Ok(Action::Plausible),
             Some(("stub", errno)) => Ok(Action::Stub(errno.parse()?)),
             _ => Err(UnknownAction::Word(text.to_owned())),
         }
@@ -174,6 +171,13 @@ mod tests {
             serde_json::from_str::<Policy>(&json).expect("readable"),
             policy
         );
+    }
+
+    #[test]
+    fn a_plausible_fake_is_another_action_than_the_papers() {
+        let plausible: Action = "fake=plausible".parse().expect("an action");
+        assert_eq!(plausible.to_string(), "fake=plausible");
+        assert_ne!(plausible, Action::Fake);
     }
 
     #[test]

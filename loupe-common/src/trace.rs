@@ -90,6 +90,14 @@ pub struct Trace {
     pub execs: u64,
     #[serde(default)]
     pub exits: u64,
+    /// Pseudo-files were looked for: those that are not among the calls were not used. Else
+    /// nothing is known of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pseudo_files: bool,
+    /// The target was told where its vDSO is: `clock_gettime`, `gettimeofday`, `time` and
+    /// `getcpu` may be answered there, and are then no syscalls.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub vdso: bool,
     /// The target installed a seccomp filter of its own, which answers calls before ours does.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub own_filter: bool,
@@ -99,7 +107,11 @@ pub struct Trace {
 impl Trace {
     /// All native calls.
     pub fn total_calls(&self) -> u64 {
-        self.calls.values().map(|counts| counts.calls).sum()
+        let syscalls = self.calls.iter();
+        syscalls
+            .filter(|(feature, _)| matches!(feature, Feature::Syscall(_)))
+            .map(|(_, counts)| counts.calls)
+            .sum()
     }
 
     /// How often a syscall came back with exactly this errno.

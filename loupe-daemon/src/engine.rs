@@ -52,6 +52,12 @@ pub struct AnalyzeOptions {
     pub strict: bool,
     /// Leave out the joint policy.
     pub no_joint: bool,
+    /// Look for no pseudo-files, and leave none out.
+    pub no_pseudo_files: bool,
+    /// Measure plausible fakes too.
+    pub plausible: bool,
+    /// Hide the vDSO from the target.
+    pub no_vdso: bool,
     /// Try the test against sabotage first.
     pub check_test: bool,
     /// Work as the paper's prototype does, to compare with it.
@@ -75,6 +81,10 @@ pub struct RunRequest {
     pub policy: Policy,
     /// Measure the time in each call too.
     pub latency: bool,
+    /// Look out for pseudo-files too; those of the policy are in any case.
+    pub pseudo_files: bool,
+    /// Hide the vDSO from the target.
+    pub no_vdso: bool,
     pub identity: Identity,
     /// As in [`CommandSpec`](crate::launcher::protocol::CommandSpec).
     pub ignored_signals: u64,

@@ -4,14 +4,22 @@
 
 pub mod filter;
 pub mod install;
+pub mod listener;
+pub mod notify;
 
 use loupe_common::policy::Policy;
 
 pub use filter::{CompileError, compile};
+pub use notify::Notified;
 
-/// A policy as plain numbers for the launcher; empty for the empty policy, which needs no filter.
+/// A policy as plain numbers for the launcher; empty where nothing has a constant answer, which
+/// needs no filter.
 pub fn instructions(policy: &Policy) -> Result<Vec<(u16, u8, u8, u32)>, CompileError> {
-    if policy.is_empty() {
+    let mut constants = false;
+    for (feature, action) in policy.iter() {
+        constants |= feature.syscall().is_some() && notify::constant(feature, action)?.is_some();
+    }
+    if !constants {
         return Ok(Vec::new());
     }
     let program = compile(policy)?;

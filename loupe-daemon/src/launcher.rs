@@ -16,6 +16,7 @@ mod main_process;
 pub mod protocol;
 mod ptrace;
 mod sandbox;
+mod supervisor;
 mod target;
 mod wait;
 
@@ -30,6 +31,7 @@ use channel::Channel;
 pub use child::candidates as search_path;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use protocol::{FromKeeper, Preparation, ToKeeper};
+pub use supervisor::Supervised;
 
 /// First argument of the binary that is to be the launcher.
 const ARGUMENT: &str = "__launcher";

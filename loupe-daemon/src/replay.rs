@@ -19,7 +19,7 @@ mod silence;
 mod workload;
 
 pub use facts::{BaselineFacts, TimeLimits};
-pub use judge::injections;
+pub use judge::{add_files, injections};
 pub use metric::Metric;
 pub use prepared::{PrepareError, Prepared, find_program};
 pub use rights::with_rights_of;

@@ -51,6 +51,8 @@ fn main() {
                     cancel: &cancel,
                     part: Part::Whole,
                     pace: Pace::Events,
+                    watch: false,
+                    hide_vdso: false,
                     sample: false,
                     on_waiting: &|| (),
                 })

@@ -63,6 +63,12 @@ pub struct RunOnce {
     /// Measure the time in each call too.
     #[serde(default)]
     pub latency: bool,
+    /// Look out for pseudo-files too.
+    #[serde(default)]
+    pub pseudo_files: bool,
+    /// Hide the vDSO from the command.
+    #[serde(default)]
+    pub no_vdso: bool,
     /// Send every call as it ends.
     #[serde(default)]
     pub stream: bool,

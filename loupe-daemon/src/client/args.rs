@@ -114,6 +114,11 @@ pub struct Trace {
     #[arg(long)]
     pub stream: bool,
 
+    /// Look out for the pseudo-files that are used, too (each call that names a file takes some
+    /// microseconds longer)
+    #[arg(long)]
+    pub pseudo_files: bool,
+
     /// Print JSON (schema loupe.trace/1); with --stream, one object a line, the summary last
     #[arg(long)]
     pub json: bool,
@@ -126,7 +131,7 @@ pub struct Trace {
     pub what: What,
 }
 
-/// Run a command once with syscalls stubbed or faked
+/// Run a command once with syscalls or pseudo-files stubbed or faked
 ///
 /// When it has ended, standard error tells how often each injection fired. Loupe ends as the
 /// command does: with its exit status, or by the same signal.
@@ -135,15 +140,19 @@ pub struct Trace {
 Examples:
   loupe run --stub futex -- memcached -h
   loupe run --stub openat=EPERM --fake brk -- cat /etc/hostname
+  loupe run --stub /proc/cpuinfo --fake /dev/urandom -- nproc
+  loupe run --fake getpid=plausible -- sh -c 'echo $$'
   loupe run --stub sendfile --target /usr/sbin/nginx -- sh -c './start.sh; ./test.sh'")]
 pub struct Run {
-    /// Let a syscall fail, with ENOSYS or the errno given; may be repeated
-    #[arg(long, value_name = "SYSCALL[=ERRNO]", value_parser = stub)]
+    /// Let a syscall fail, with ENOSYS or the errno given, or a pseudo-file (a path in /proc,
+    /// /sys or /dev) be missing; may be repeated
+    #[arg(long, value_name = "FEATURE[=ERRNO]", value_parser = stub)]
     pub stub: Vec<(Feature, Action)>,
 
-    /// Let a syscall return 0 and do nothing; may be repeated
-    #[arg(long, value_name = "SYSCALL", value_parser = feature)]
-    pub fake: Vec<Feature>,
+    /// Let a syscall return 0 and do nothing, or what a success returns (=plausible), or a
+    /// pseudo-file be empty; may be repeated
+    #[arg(long, value_name = "FEATURE[=plausible]", value_parser = fake)]
+    pub fake: Vec<(Feature, Action)>,
 
     /// Write a report (schema loupe.run/1) to this file, or to standard output (-)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -160,6 +169,11 @@ pub struct What {
     /// [default: the command's own]
     #[arg(long, value_name = "BINARY", value_hint = ValueHint::ExecutablePath)]
     pub target: Option<PathBuf>,
+
+    /// Hide the vDSO from the binary that counts, so that the calls that it answers
+    /// (clock_gettime, gettimeofday, time, getcpu) become syscalls
+    #[arg(long)]
+    pub no_vdso: bool,
 
     /// The command and its arguments, after `--`
     #[arg(last = true, required = true, value_name = "COMMAND",
@@ -215,6 +229,20 @@ pub struct Analyze {
     /// Do not look for what can be left out all at once
     #[arg(long)]
     pub no_joint: bool,
+
+    /// Leave pseudo-files (in /proc, /sys and /dev) out of the analysis
+    #[arg(long)]
+    pub no_pseudo_files: bool,
+
+    /// Fake each syscall plausibly, too: it does nothing and returns what a success would (a
+    /// count, an id, a descriptor)
+    #[arg(long)]
+    pub plausible: bool,
+
+    /// Hide the vDSO from the application, so that the calls that it answers (clock_gettime,
+    /// gettimeofday, time, getcpu) are measured
+    #[arg(long)]
+    pub no_vdso: bool,
 
     /// Try the test against sabotage first (application absent, killed half-way, its reads
     /// fail), and tell what it does not notice
@@ -339,6 +367,19 @@ pub struct Watch {
 
 fn feature(text: &str) -> Result<Feature, UnknownFeature> {
     text.parse()
+}
+
+/// `futex`, or `getpid=plausible`.
+fn fake(text: &str) -> Result<(Feature, Action), String> {
+    let (feature, action) = match text.split_once('=') {
+        None => (text, Action::Fake),
+        Some((feature, "plausible")) => (feature, Action::Plausible),
+        Some((_, other)) => return Err(format!("a fake is none or `plausible`, not `{other}`")),
+    };
+    match feature.parse() {
+        Ok(feature) => Ok((feature, action)),
+        Err(error) => Err(UnknownFeature::to_string(&error)),
+    }
 }
 
 /// `futex`, or `futex=EPERM`.

@@ -22,6 +22,10 @@ use crate::store::Store;
 /// With more replays at a time on each CPU than this, time goes by in waiting, not in computing.
 const MANY_JOBS: usize = 2;
 
+/// Replicas of the baseline that are watched for pseudo-files: two, to tell what is always used
+/// from what is not, and the others are as fast as without.
+const WATCHED: u32 = 2;
+
 /// Replays of each way whose impact is measured.
 const MOST_MEASURED: u32 = 1000;
 
@@ -72,7 +76,7 @@ impl Engine {
         let tracer = tokio::task::block_in_place(|| self.tracer()).map_err(EngineError::from)?;
         let _attached = tracer.attach().map_err(EngineError::from)?;
         let cpus = allowed_cpus();
-        let fingerprint = fingerprint::of(&prepared, identity, options.paper_mode);
+        let fingerprint = fingerprint::of(&prepared, identity, options);
         let fresh = options.fresh;
         let run = store.begin_analysis_of(identity.uid, workload, &fingerprint, fresh)?;
         let stop = Cancel::new().map_err(|source| EngineError::Io {
@@ -85,6 +89,11 @@ impl Engine {
                 false => Pace::Events,
             },
             sample: options.impact.is_some(),
+            watched: match options.no_pseudo_files || options.paper_mode {
+                true => 0,
+                false => WATCHED,
+            },
+            hide_vdso: options.no_vdso,
         };
         let launcher = Arc::clone(&self.launcher);
         let shared = Shared::new(store, run, prepared, launcher, tracer, stop.clone(), how);

@@ -19,8 +19,8 @@ use super::{Engine, EngineError, RunControl, RunReport, RunRequest, StreamedCall
 use crate::cgroup::ReplayCgroup;
 use crate::inject;
 use crate::launcher::protocol::{CommandSpec, FromKeeper, Preparation, Role, ToKeeper};
-use crate::launcher::{Keeper, Launcher};
-use crate::replay::{clear, find_program, injections, run_name, with_rights_of};
+use crate::launcher::{Keeper, Launcher, Supervised};
+use crate::replay::{add_files, clear, find_program, injections, run_name, with_rights_of};
 use crate::tracer::{Event, OpenTrace, TraceOptions, Tracer, abi_name, syscall_feature};
 
 /// Between the SIGTERM and the SIGKILL of a cancelled command.
@@ -78,6 +78,7 @@ fn run(
     orders: &Orders,
 ) -> Result<RunReport, EngineError> {
     let filter = inject::instructions(&request.policy)?;
+    let notified = inject::Notified::of(&request.policy, request.pseudo_files)?;
     let command = CommandSpec {
         argv: request.command.clone(),
         environment: request.environment.clone(),
@@ -105,6 +106,8 @@ fn run(
             command,
             target,
             filter,
+            notified,
+            hide_vdso: request.no_vdso,
         };
         let begin = Instant::now();
         let [stdin, stdout, stderr] = &stdio;
@@ -118,16 +121,24 @@ fn run(
             calls,
             orders,
             target_execs: 0,
+            vdso: false,
             exit: None,
         };
         let exit = watch.until_exit(&request.command)?;
         let wall_us = begin.elapsed().as_micros() as u64;
-        watch.until_finished()?;
-        let target_execs = watch.target_execs;
-        let trace = trace.finish()?;
+        let supervised = watch.until_finished()?;
+        let (target_execs, vdso) = (watch.target_execs, watch.vdso);
+        let mut trace = trace.finish()?;
+        trace.vdso = vdso;
+        if let Some(supervised) = &supervised {
+            if let Some(why) = &supervised.failed {
+                return Err(EngineError::Refused(why.clone()));
+            }
+            add_files(&mut trace, &request.policy, supervised);
+        }
         Ok(RunReport {
             exit,
-            injections: injections(&request.policy, &trace),
+            injections: injections(&request.policy, &trace, supervised.as_ref()),
             trace,
             target_execs,
             wall_us,
@@ -158,6 +169,8 @@ struct Watch<'a> {
     calls: Option<mpsc::Sender<StreamedCall>>,
     orders: &'a Orders,
     target_execs: u64,
+    /// A target was told of its vDSO.
+    vdso: bool,
     exit: Option<ExitStatus>,
 }
 
@@ -192,20 +205,20 @@ impl Watch<'_> {
         Ok(self.keeper.send(&ToKeeper::Signal { role, signal }, &[])?)
     }
 
-    fn until_finished(&mut self) -> Result<(), EngineError> {
+    fn until_finished(&mut self) -> Result<Option<Supervised>, EngineError> {
         self.keeper.send(&ToKeeper::Finish, &[])?;
         let deadline = Instant::now() + END_LIMIT;
-        loop {
+        let supervised = loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.keeper.receive(left)? {
-                Some(FromKeeper::Finished { .. }) => break,
+                Some(FromKeeper::Finished { supervised, .. }) => break supervised,
                 Some(_) => {}
                 None => return Err(crate::launcher::LauncherError::KeeperGone.into()),
             }
-        }
+        };
         self.trace.flush();
         self.pass_on_calls();
-        Ok(())
+        Ok(supervised)
     }
 
     fn wait(&mut self, timeout: Option<Duration>) -> Result<(), EngineError> {
@@ -253,7 +266,10 @@ impl Watch<'_> {
 
     fn note(&mut self, message: FromKeeper, command: &[String]) -> Result<(), EngineError> {
         match message {
-            FromKeeper::TargetStarted { .. } => self.target_execs += 1,
+            FromKeeper::TargetStarted { vdso, .. } => {
+                self.target_execs += 1;
+                self.vdso |= vdso;
+            }
             FromKeeper::TargetRefused { why } => return Err(EngineError::Refused(why)),
             FromKeeper::ExecFailed { errno, .. } => {
                 return Err(EngineError::Exec {

@@ -4,12 +4,13 @@ use std::fmt::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use super::AnalyzeOptions;
 use crate::launcher::protocol::Identity;
 use crate::replay::Prepared;
 
 /// A text that changes when the workload, its files, the target, the caller, the kernel or
 /// Loupe itself changes.
-pub fn of(prepared: &Prepared, identity: &Identity, paper_mode: bool) -> String {
+pub fn of(prepared: &Prepared, identity: &Identity, options: &AnalyzeOptions) -> String {
     let workload = &prepared.workload;
     let mut text = format!(
         "loupe {}; kernel {}; uid {} gid {}; in {}\n",
@@ -22,8 +23,14 @@ pub fn of(prepared: &Prepared, identity: &Identity, paper_mode: bool) -> String 
         identity.gid,
         workload.base.display(),
     );
-    if paper_mode {
-        text.push_str("as the paper's prototype\n");
+    for (chosen, what) in [
+        (options.paper_mode, "as the paper's prototype\n"),
+        (options.no_pseudo_files, "without pseudo-files\n"),
+        (options.no_vdso, "without vDSO\n"),
+    ] {
+        if chosen {
+            text.push_str(what);
+        }
     }
     // Serializing plain strings and numbers to a string cannot fail.
     text += &serde_json::to_string(workload).unwrap_or_default();

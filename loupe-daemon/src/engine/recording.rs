@@ -25,6 +25,10 @@ pub struct How {
     pub pace: Pace,
     /// Memory and descriptors are wanted.
     pub sample: bool,
+    /// The first so many replicas of the baseline are watched for pseudo-files.
+    pub watched: u32,
+    /// The vDSO is hidden from the target.
+    pub hide_vdso: bool,
 }
 
 /// A replayer that remembers: what the database has is not run again.
@@ -121,7 +125,10 @@ impl Shared {
                 return Err(AnalyzeError::Crowded { jobs, output });
             }
         }
-        let replay = self.try_out(&request.policy, Part::Whole, slot)?;
+        let watch = request.policy.is_empty() && request.replica < self.how.watched;
+        let replay = self.with_runner(slot, |runner| {
+            Ok(self.run_job(runner, &request.policy, slot, Part::Whole, watch)?)
+        })?;
         self.learn(&replay);
         self.keep(request, replay)
     }
@@ -182,7 +189,7 @@ impl Shared {
         part: Part,
         slot: &Slot,
     ) -> Result<Replay, AnalyzeError> {
-        self.with_runner(slot, |runner| Ok(self.run_job(runner, policy, slot, part)?))
+        self.with_runner(slot, |runner| Ok(self.run_job(runner, policy, slot, part, false)?))
     }
 
     /// Lends a runner for the slot's CPU, and keeps it for the next.
@@ -213,6 +220,7 @@ impl Shared {
         policy: &Policy,
         slot: &Slot,
         part: Part,
+        watch: bool,
     ) -> Result<Replay, ReplayFailure> {
         let facts = lock(&self.facts).clone();
         let waits = AtomicBool::new(false);
@@ -225,6 +233,8 @@ impl Shared {
             part,
             pace: self.how.pace,
             sample: self.how.sample,
+            watch,
+            hide_vdso: self.how.hide_vdso,
             on_waiting: &|| {
                 if !waits.swap(true, Ordering::Relaxed) {
                     lock(&self.waiting).push(policy.clone());

@@ -120,7 +120,7 @@ fn warnings(
             confidence * 100.0
         ));
     }
-    let io_uring = |feature: &Feature| feature.syscall().to_string() == "io_uring_setup";
+    let io_uring = |feature: &Feature| feature.to_string() == "io_uring_setup";
     if all.iter().any(|run| run.calls.keys().any(io_uring)) {
         warnings.push(
             "the application uses io_uring (it called io_uring_setup): operations that it \

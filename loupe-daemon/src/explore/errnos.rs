@@ -9,12 +9,18 @@ use super::baseline::Baseline;
 use super::ledger::{Asker, Stop};
 use super::single;
 
-/// The errnos to try: what a kernel says that knows the syscall but refuses what is asked.
+/// The errnos to try: what a kernel says that knows the syscall but refuses what is asked; of a
+/// pseudo-file, that it may not be looked at.
 fn candidates(feature: &Feature) -> impl Iterator<Item = Errno> {
-    let ioctl = feature.syscall().to_string() == "ioctl";
-    let refusals = [libc::EPERM, libc::EINVAL, libc::EOPNOTSUPP];
-    let numbers = refusals.into_iter().chain(ioctl.then_some(libc::ENOTTY));
-    numbers.filter_map(|number| Errno::new(i64::from(number)))
+    let refusals: &[i32] = match feature.syscall() {
+        None => &[libc::EACCES, libc::EPERM],
+        Some(syscall) if syscall.to_string() == "ioctl" => {
+            &[libc::EPERM, libc::EINVAL, libc::EOPNOTSUPP, libc::ENOTTY]
+        }
+        Some(_) => &[libc::EPERM, libc::EINVAL, libc::EOPNOTSUPP],
+    };
+    let numbers = refusals.iter();
+    numbers.filter_map(|number| Errno::new(i64::from(*number)))
 }
 
 /// Stubs each feature that cannot be stubbed with ENOSYS with every candidate, alone.

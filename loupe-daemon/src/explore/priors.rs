@@ -74,7 +74,9 @@ fn chance(works: u32, of: u32, works_on_average: u32, of_average: u32) -> f64 {
 }
 
 fn counts(feature: &Feature) -> Counts {
-    let counts = TABLE.by_syscall.get(&feature.syscall());
+    let counts = feature
+        .syscall()
+        .and_then(|syscall| TABLE.by_syscall.get(&syscall));
     counts.copied().unwrap_or_default()
 }
 

@@ -78,7 +78,7 @@ impl SimFeature {
         match action {
             Action::Stub(errno) if Some(errno) == self.tolerates => Effect::Works,
             Action::Stub(_) => self.stub,
-            Action::Fake => self.fake,
+            Action::Fake | Action::Plausible => self.fake,
         }
     }
 }

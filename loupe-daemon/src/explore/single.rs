@@ -251,6 +251,7 @@ fn verdict(feature: &Feature, seen: Seen, stub: &Found, fake: &Found) -> Feature
         },
         stub: stub.trial.clone(),
         fake: fake.trial.clone(),
+        plausible: None,
         errnos: BTreeMap::new(),
     }
 }

@@ -36,8 +36,8 @@ const SENDING: [&str; 14] = [
 
 /// Whether the feature is one by which bytes leave the application.
 fn sends(feature: &Feature) -> bool {
-    let name = feature.syscall().to_string();
-    SENDING.binary_search(&name.as_str()).is_ok()
+    let name = feature.syscall().map(|syscall| syscall.to_string());
+    name.is_some_and(|name| SENDING.binary_search(&name.as_str()).is_ok())
 }
 
 /// Words of lines that complain.
@@ -81,8 +81,8 @@ impl Profile {
             metric: replay.metric,
             ..Profile::default()
         };
+        profile.calls = replay.trace.total_calls();
         for (feature, counts) in &replay.trace.calls {
-            profile.calls += counts.calls;
             if !sends(feature) {
                 continue;
             }

@@ -11,6 +11,8 @@ use libc::sock_filter;
 use loupe_common::feature::Feature;
 use loupe_common::policy::{Action, Policy};
 
+use super::notify;
+
 /// `AUDIT_ARCH_X86_64` (`include/uapi/linux/audit.h`).
 const NATIVE_AUDIT_ARCH: u32 = 0xC000_003E;
 /// Offsets in `struct seccomp_data` (`include/uapi/linux/seccomp.h`).
@@ -24,6 +26,10 @@ const MAX_INSTRUCTIONS: usize = 4096;
 pub enum CompileError {
     #[error("`{0}` does not exist on this architecture, so it cannot be injected")]
     NotOnThisArchitecture(Feature),
+    #[error("`{feature}` has no plausible fake: {why}")]
+    NotPlausible { feature: Feature, why: String },
+    #[error("`{0}` has no plausible fake: a fake of a pseudo-file is an empty file already")]
+    PlausibleFile(String),
     #[error("the filter would have {0} instructions; the kernel takes {MAX_INSTRUCTIONS}")]
     TooLong(usize),
 }
@@ -33,27 +39,37 @@ fn answer(action: Action) -> u32 {
     match action {
         Action::Stub(errno) => libc::SECCOMP_RET_ERRNO | u32::from(errno.number()),
         // An errno of 0 makes the call return 0 without doing anything.
-        Action::Fake => libc::SECCOMP_RET_ERRNO,
+        // A plausible value is notified, unless it is 0.
+        Action::Fake | Action::Plausible => libc::SECCOMP_RET_ERRNO,
     }
 }
 
-/// Compiles a policy. The empty policy gives a filter that allows everything.
+/// Compiles the constant answers of a policy. Without any, the filter allows everything.
 pub fn compile(policy: &Policy) -> Result<Vec<sock_filter>, CompileError> {
     let mut answers = BTreeMap::new();
     for (feature, action) in policy.iter() {
-        let number = feature
-            .syscall()
+        let Some(syscall) = feature.syscall() else {
+            continue;
+        };
+        let number = syscall
             .number()
             .ok_or_else(|| CompileError::NotOnThisArchitecture(feature.clone()))?;
-        answers.insert(number, answer(action));
+        if let Some(action) = notify::constant(feature, action)? {
+            answers.insert(number, answer(action));
+        }
     }
+    program(&answers)
+}
+
+/// The program that answers these numbers so, and allows all others.
+pub fn program(answers: &BTreeMap<u32, u32>) -> Result<Vec<sock_filter>, CompileError> {
     let mut program = vec![
         load(OFFSET_ARCH),
         jump(libc::BPF_JEQ, NATIVE_AUDIT_ARCH, 1, 0),
         give(libc::SECCOMP_RET_ALLOW),
         load(OFFSET_NUMBER),
     ];
-    program.extend(search(&runs(&answers)));
+    program.extend(search(&runs(answers)));
     if program.len() > MAX_INSTRUCTIONS {
         return Err(CompileError::TooLong(program.len()));
     }

@@ -15,12 +15,22 @@ use nix::sys::uio::{RemoteIoVec, process_vm_writev};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
+use super::listener::Listener;
+
 /// `mov eax, number; syscall; int3`: executes one syscall and stops. The number is in the
 /// code, because the end of the execve that the target is still in overwrites `rax`.
 fn trampoline(number: c_long) -> c_long {
     let [a, b, c, d] = (number as u32).to_le_bytes();
     c_long::from_le_bytes([0xb8, a, b, c, d, 0x0f, 0x05, 0xcc])
 }
+
+/// Kinds of entries of the auxiliary vector (`include/uapi/linux/auxvec.h`).
+const AT_NULL: c_long = 0;
+const AT_IGNORE: c_long = 1;
+const AT_SYSINFO_EHDR: c_long = 33;
+
+/// First argument of `seccomp()` (`include/uapi/linux/seccomp.h`).
+const SET_MODE_FILTER: u64 = 1;
 
 /// Bytes below the stack pointer that belong to the current function (System V ABI, 3.2.2).
 const RED_ZONE: u64 = 128;
@@ -32,6 +42,8 @@ pub enum InstallError {
     Ptrace { step: &'static str, source: Errno },
     #[error("the target stopped in an unexpected way while the filter was installed: {0}")]
     UnexpectedStop(String),
+    #[error("the listener for notified calls cannot be taken out of the target: {0}")]
+    Listener(#[source] io::Error),
     #[error("the kernel refused the filter: {0}")]
     Refused(#[source] io::Error),
 }
@@ -40,25 +52,29 @@ fn step(step: &'static str) -> impl FnOnce(Errno) -> InstallError {
     move |source| InstallError::Ptrace { step, source }
 }
 
-/// Installs `filter` on the process `pid`, which stands in its exec event stop under this
-/// thread's ptrace; leaves it stopped there, as it was found.
-pub fn install(pid: Pid, filter: &[sock_filter]) -> Result<(), InstallError> {
+/// Installs the filters on the process `pid`, which stands in its exec event stop under this
+/// thread's ptrace; leaves it stopped there, as it was found. An empty filter is none.
+///
+/// The one that notifies goes first: the process closes its copy of the listener with a syscall
+/// of its own, which the other may answer.
+pub fn install(
+    pid: Pid,
+    filter: &[sock_filter],
+    notifying: &[sock_filter],
+) -> Result<Option<Listener>, InstallError> {
     let target = Stopped::new(pid)?;
-    let program = target.place_filter(filter)?;
-    let mut result = target.call(libc::SYS_seccomp, [1, 0, program, 0, 0, 0])?;
-    if result == -c_long::from(libc::EACCES) {
-        // Without CAP_SYS_ADMIN the kernel wants no_new_privs first.
-        let set = [libc::PR_SET_NO_NEW_PRIVS as u64, 1, 0, 0, 0, 0];
-        target.call(libc::SYS_prctl, set)?;
-        result = target.call(libc::SYS_seccomp, [1, 0, program, 0, 0, 0])?;
-    }
+    let installed = (|| {
+        let listener = match notifying {
+            [] => None,
+            _ => Some(target.listen(notifying)?),
+        };
+        if !filter.is_empty() {
+            target.seccomp(filter, 0)?;
+        }
+        Ok(listener)
+    })();
     target.restore()?;
-    if result != 0 {
-        return Err(InstallError::Refused(io::Error::from_raw_os_error(
-            -result as i32,
-        )));
-    }
-    Ok(())
+    installed
 }
 
 /// Lets the process return from its `execve` without running an instruction of its own, so that
@@ -67,6 +83,35 @@ pub fn leave_exec(pid: Pid) -> Result<(), InstallError> {
     let target = Stopped::new(pid)?;
     target.call(libc::SYS_getpid, [0; 6])?;
     target.restore()
+}
+
+/// Tells whether a process at its exec stop is told where its vDSO is; if `hide`, it is so no
+/// more: its C library will then make syscalls instead.
+pub fn vdso(pid: Pid, hide: bool) -> Result<bool, InstallError> {
+    let registers = ptrace::getregs(pid).map_err(step("read registers"))?;
+    let stack = registers.rsp;
+    let word = |index: u64| {
+        let address = (stack + 8 * index) as ptrace::AddressType;
+        ptrace::read(pid, address).map_err(step("read the auxiliary vector"))
+    };
+    // Above the arguments' number: the arguments, the environment, both ended by a null.
+    let mut index = 1 + word(0)? as u64 + 1;
+    while word(index)? != 0 {
+        index += 1;
+    }
+    index += 1;
+    loop {
+        match word(index)? {
+            AT_NULL => return Ok(false),
+            AT_SYSINFO_EHDR if hide => {
+                let address = (stack + 8 * index) as ptrace::AddressType;
+                ptrace::write(pid, address, AT_IGNORE).map_err(step("hide the vDSO"))?;
+                return Ok(false);
+            }
+            AT_SYSINFO_EHDR => return Ok(true),
+            _ => index += 2,
+        }
+    }
 }
 
 /// A target at its exec stop, with what must be put back.
@@ -116,6 +161,42 @@ impl Stopped {
             )));
         }
         Ok(header_at)
+    }
+
+    /// Has the target put a filter on itself; returns what the kernel said to it.
+    fn seccomp(&self, filter: &[sock_filter], flags: u64) -> Result<c_long, InstallError> {
+        let program = self.place_filter(filter)?;
+        let set = [SET_MODE_FILTER, flags, program, 0, 0, 0];
+        let mut result = self.call(libc::SYS_seccomp, set)?;
+        if result == -c_long::from(libc::EACCES) {
+            // Without CAP_SYS_ADMIN the kernel wants no_new_privs first.
+            let own = [libc::PR_SET_NO_NEW_PRIVS as u64, 1, 0, 0, 0, 0];
+            self.call(libc::SYS_prctl, own)?;
+            result = self.call(libc::SYS_seccomp, set)?;
+        }
+        if result < 0 {
+            let error = io::Error::from_raw_os_error(-result as i32);
+            return Err(InstallError::Refused(error));
+        }
+        Ok(result)
+    }
+
+    /// Puts on a filter that notifies, and takes its listener away from the target.
+    fn listen(&self, filter: &[sock_filter]) -> Result<Listener, InstallError> {
+        let flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
+        // A signal does not take back a call that is being answered; older kernels (before
+        // 5.19) do not know this, and start the call again after the signal.
+        let killable = flags | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+        let descriptor = match self.seccomp(filter, killable) {
+            Err(InstallError::Refused(error)) if error.raw_os_error() == Some(libc::EINVAL) => {
+                self.seccomp(filter, flags)?
+            }
+            other => other?,
+        };
+        let listener =
+            Listener::fetch(self.pid, descriptor as i32).map_err(InstallError::Listener)?;
+        self.call(libc::SYS_close, [descriptor as u64, 0, 0, 0, 0, 0])?;
+        Ok(listener)
     }
 
     /// Lets the target execute one syscall; returns its raw result.

@@ -4,7 +4,7 @@
 //! target, reports every end, and finally ends and reaps everything. It judges nothing.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use libc::sock_filter;
 use loupe_common::replay::{ExitStatus, Usage};
@@ -23,8 +23,9 @@ use super::child::{self, Report};
 use super::protocol::{
     CommandSpec, FromKeeper, Instruction, Preparation, Role, SandboxSpec, ToKeeper,
 };
-use super::ptrace::{Stop, Tree};
+use super::ptrace::{Filters, Stop, Tree};
 use super::sandbox::{self, SetupError};
+use super::supervisor::Supervisor;
 use super::target::Target;
 use super::{init, wait};
 use crate::cgroup;
@@ -58,6 +59,8 @@ struct Keeper {
     /// `cgroup.kill` of the run, for a run without a process namespace of its own.
     init: Option<Pid>,
     tree: Option<Tree>,
+    /// Where calls are notified.
+    supervisor: Option<Supervisor>,
     children: Vec<Child>,
     usage: Usage,
     finished: bool,
@@ -83,6 +86,7 @@ impl Keeper {
                     },
                     init,
                     tree: None,
+                    supervisor: None,
                     children: Vec::new(),
                     usage: Usage::default(),
                     finished: false,
@@ -139,13 +143,29 @@ impl Keeper {
     /// Acts on orders and ends until told to finish.
     fn serve(&mut self) -> io::Result<()> {
         while !self.finished {
-            let mut descriptors = [
+            let mut descriptors = vec![
                 PollFd::new(self.engine.as_fd(), PollFlags::POLLIN),
                 PollFd::new(self.children_signal.as_fd(), PollFlags::POLLIN),
             ];
+            if let Some(supervisor) = &self.supervisor {
+                let notified = supervisor.listeners();
+                descriptors.extend(notified.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+            }
             match poll(&mut descriptors, PollTimeout::NONE) {
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(error) => return Err(error.into()),
+            }
+            let notified: Vec<(i32, PollFlags)> = descriptors[2..]
+                .iter()
+                .filter_map(|fd| Some((fd.as_fd().as_raw_fd(), fd.revents()?)))
+                .filter(|(_, events)| !events.is_empty())
+                .collect();
+            let others = descriptors[..2].iter().any(|fd| fd.any().unwrap_or(true));
+            drop(descriptors);
+            self.answer(&notified);
+            // A call that waits costs its caller time: nothing else is asked in vain.
+            if !others && !notified.is_empty() {
+                continue;
             }
             while let Ok(Some(_)) = self.children_signal.read_signal() {}
             self.reap()?;
@@ -160,20 +180,46 @@ impl Keeper {
         Ok(())
     }
 
+    /// Answers the calls that wait.
+    fn answer(&mut self, notified: &[(i32, PollFlags)]) {
+        let Some(supervisor) = &mut self.supervisor else {
+            return;
+        };
+        for (descriptor, events) in notified {
+            if events.contains(PollFlags::POLLIN) {
+                supervisor.serve(*descriptor);
+            } else {
+                supervisor.remove(*descriptor);
+            }
+        }
+    }
+
     fn obey(&mut self, message: ToKeeper, descriptors: Vec<OwnedFd>) -> io::Result<()> {
         match message {
             ToKeeper::Start {
                 command,
                 target,
                 filter,
+                notified,
+                hide_vdso,
             } => {
                 let [stdin, stdout, stderr, target_cgroup] = take(descriptors)?;
                 let stdio = [stdin, stdout, stderr];
                 let held = child::fork_held(&command, &stdio)?;
                 let pid = held.pid;
                 let target = Target::new(&target, self.proc.try_clone()?)?;
-                let filter = filter.into_iter().map(instruction).collect();
-                self.tree = Some(Tree::seize(pid, target, filter, target_cgroup)?);
+                let mut filters = Filters {
+                    constant: filter.into_iter().map(instruction).collect(),
+                    notifying: Vec::new(),
+                };
+                if let Some(notified) = notified {
+                    let program = notified.filter();
+                    filters.notifying = program.map_err(io::Error::other)?;
+                    self.supervisor = Some(Supervisor::new(notified, self.proc.try_clone()?));
+                }
+                let mut tree = Tree::seize(pid, target, filters, target_cgroup)?;
+                tree.hide_vdso = hide_vdso;
+                self.tree = Some(tree);
                 self.children.push(Child {
                     role: Role::Application,
                     pid,
@@ -227,8 +273,16 @@ impl Keeper {
             };
             return match tree.handle(status) {
                 Stop::Passed => Ok(()),
-                Stop::TargetStarted(pid) => {
-                    self.tell(&FromKeeper::TargetStarted { pid: pid.as_raw() })
+                Stop::TargetStarted {
+                    pid,
+                    listener,
+                    vdso,
+                } => {
+                    if let (Some(listener), Some(supervisor)) = (listener, &mut self.supervisor) {
+                        supervisor.add(listener);
+                    }
+                    let pid = pid.as_raw();
+                    self.tell(&FromKeeper::TargetStarted { pid, vdso })
                 }
                 Stop::TargetRefused(why) => self.tell(&FromKeeper::TargetRefused { why }),
             };
@@ -262,7 +316,11 @@ impl Keeper {
         while let Ok(Some((status, usage))) = wait::next(true) {
             let _ = self.note(status, usage);
         }
-        let _ = self.tell(&FromKeeper::Finished { usage: self.usage });
+        let supervised = self.supervisor.as_mut().map(Supervisor::finish);
+        let _ = self.tell(&FromKeeper::Finished {
+            usage: self.usage,
+            supervised,
+        });
     }
 
     /// A command that ran right here may have left processes on purpose (a daemon): they go on
@@ -272,6 +330,15 @@ impl Keeper {
             let _ = kill(child.pid, Signal::SIGKILL);
         }
         if !self.finished {
+            return;
+        }
+        if self
+            .supervisor
+            .as_ref()
+            .is_some_and(Supervisor::has_listeners)
+        {
+            // Nobody would answer what they call: better no process than a crippled one.
+            let _ = self.cgroup.kill_target();
             return;
         }
         let Ok(root) = cgroup::mount_point() else {

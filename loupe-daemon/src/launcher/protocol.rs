@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use loupe_common::replay::{ExitStatus, Usage};
 use serde::{Deserialize, Serialize};
 
+use super::supervisor::Supervised;
+use crate::inject::Notified;
+
 /// Whose rights a process gets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
@@ -75,6 +78,12 @@ pub enum ToKeeper {
         target: PathBuf,
         /// The filter for the target; empty: none.
         filter: Vec<Instruction>,
+        /// What the keeper answers itself; `None`: nothing.
+        #[serde(default)]
+        notified: Option<Notified>,
+        /// The target finds no vDSO in its auxiliary vector.
+        #[serde(default)]
+        hide_vdso: bool,
     },
     /// Run the test. Descriptors: stdin, stdout, stderr.
     Test {
@@ -100,6 +109,8 @@ pub enum FromKeeper {
     /// The target was executed, is in its cgroup and under its filter.
     TargetStarted {
         pid: i32,
+        /// The kernel has told it where the vDSO is.
+        vdso: bool,
     },
     /// The target was executed, but the filter is not on it: it was killed.
     TargetRefused {
@@ -117,5 +128,8 @@ pub enum FromKeeper {
     /// Nothing is left of the run.
     Finished {
         usage: Usage,
+        /// Absent where nothing was notified.
+        #[serde(default)]
+        supervised: Option<Supervised>,
     },
 }

@@ -16,23 +16,38 @@ use nix::unistd::{Pid, write};
 
 use super::target::Target;
 use crate::inject::install;
+use crate::inject::listener::Listener;
 
 /// What a stop meant to the caller.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Stop {
     /// Handled; nothing to tell.
     Passed,
-    TargetStarted(Pid),
+    TargetStarted {
+        pid: Pid,
+        /// Of its notified calls, if there can be any.
+        listener: Option<Listener>,
+        /// It knows where the vDSO is.
+        vdso: bool,
+    },
     /// The filter could not be installed; the process was killed.
     TargetRefused(String),
+}
+
+/// What goes on the target; empty: nothing.
+pub struct Filters {
+    pub constant: Vec<sock_filter>,
+    pub notifying: Vec<sock_filter>,
 }
 
 /// The traced tree and what awaits the target in it.
 pub struct Tree {
     pub target: Target,
-    pub filter: Vec<sock_filter>,
+    pub filters: Filters,
     /// `cgroup.procs` of the target's cgroup, opened for writing.
     pub cgroup: OwnedFd,
+    /// Tell the target of no vDSO.
+    pub hide_vdso: bool,
     /// Tasks that have shown their first stop.
     known: HashSet<Pid>,
 }
@@ -42,7 +57,7 @@ impl Tree {
     pub fn seize(
         root: Pid,
         target: Target,
-        filter: Vec<sock_filter>,
+        filters: Filters,
         cgroup: OwnedFd,
     ) -> nix::Result<Tree> {
         ptrace::seize(
@@ -55,8 +70,9 @@ impl Tree {
         )?;
         Ok(Tree {
             target,
-            filter,
+            filters,
             cgroup,
+            hide_vdso: false,
             known: HashSet::from([root]),
         })
     }
@@ -96,7 +112,11 @@ impl Tree {
             return Stop::Passed;
         }
         match self.take_over(pid) {
-            Ok(()) => Stop::TargetStarted(pid),
+            Ok((listener, vdso)) => Stop::TargetStarted {
+                pid,
+                listener,
+                vdso,
+            },
             // Killed meanwhile: there is nothing left that could run unfiltered.
             Err(_) if kill(pid, None) == Err(Errno::ESRCH) => Stop::Passed,
             Err(why) => {
@@ -106,17 +126,23 @@ impl Tree {
         }
     }
 
-    fn take_over(&mut self, pid: Pid) -> Result<(), String> {
-        if self.filter.is_empty() {
-            install::leave_exec(pid)
+    fn take_over(&mut self, pid: Pid) -> Result<(Option<Listener>, bool), String> {
+        let vdso = install::vdso(pid, self.hide_vdso).map_err(|error| error.to_string())?;
+        let Filters {
+            constant,
+            notifying,
+        } = &self.filters;
+        let listener = if constant.is_empty() && notifying.is_empty() {
+            install::leave_exec(pid).map(|()| None)
         } else {
-            install::install(pid, &self.filter)
+            install::install(pid, constant, notifying)
         }
         .map_err(|error| error.to_string())?;
         write(&self.cgroup, pid.to_string().as_bytes())
             .map_err(|errno| format!("the target could not be moved to its cgroup: {errno}"))?;
         self.known.remove(&pid);
-        ptrace::detach(pid, None).map_err(|errno| format!("detaching failed: {errno}"))
+        ptrace::detach(pid, None).map_err(|errno| format!("detaching failed: {errno}"))?;
+        Ok((listener, vdso))
     }
 }
 

@@ -3,22 +3,32 @@
 
 use std::collections::BTreeMap;
 
+use loupe_common::errno::Errno;
 use loupe_common::feature::Feature;
 use loupe_common::policy::{Action, Policy};
 use loupe_common::replay::{Outcome, Replay};
 use loupe_common::trace::{CallCounts, Trace};
 
+use crate::inject::notify;
+use crate::launcher::Supervised;
+
 /// Completes a replay by its trace: how often each rule fired, and whether the measurement
 /// holds at all.
-pub fn judge_trace(mut replay: Replay) -> Replay {
-    replay.injections = injections(&replay.policy, &replay.trace);
-    let why = if replay.trace.lost.total() > 0 {
+pub fn judge_trace(mut replay: Replay, supervised: Option<&Supervised>) -> Replay {
+    if let Some(supervised) = supervised {
+        add_files(&mut replay.trace, &replay.policy, supervised);
+    }
+    replay.injections = injections(&replay.policy, &replay.trace, supervised);
+    let failed = supervised.and_then(|supervised| supervised.failed.clone());
+    let why = if failed.is_some() {
+        failed
+    } else if replay.trace.lost.total() > 0 {
         Some(format!(
             "the trace lost {} events",
             replay.trace.lost.total()
         ))
     } else {
-        unanswered(&replay.policy, &replay.trace)
+        unanswered(&replay.policy, &replay.trace, &replay.injections)
     };
     if let Some(why) = why {
         replay.outcome = Outcome::Invalid { why };
@@ -26,11 +36,46 @@ pub fn judge_trace(mut replay: Replay) -> Replay {
     replay
 }
 
-/// How often each rule of the policy answered a call: calls that came back with its result.
-pub fn injections(policy: &Policy, trace: &Trace) -> BTreeMap<Feature, u64> {
+/// Notes the pseudo-files that a supervisor saw.
+pub fn add_files(trace: &mut Trace, policy: &Policy, supervised: &Supervised) {
+    trace.pseudo_files |= supervised.watched;
+    trace.lost.events += supervised.lost;
+    for (feature, calls) in &supervised.files {
+        let mut counts = CallCounts {
+            calls: *calls,
+            ..CallCounts::default()
+        };
+        // What the kernel said to the others is not known.
+        if let Some(Action::Stub(errno)) = policy.get(feature) {
+            let answered = supervised.answered.get(feature).copied().unwrap_or(0);
+            let errno = Errno::new(i64::from(notify::file_errno(errno)));
+            counts.errors.extend(errno.map(|errno| (errno, answered)));
+        }
+        trace.calls.insert(feature.clone(), counts);
+        trace.first_seen.push(feature.clone());
+    }
+}
+
+/// Whether a supervisor answers by this rule.
+fn is_notified(feature: &Feature, action: Action) -> bool {
+    // A rule that cannot be compiled is no rule of a replay.
+    matches!(notify::constant(feature, action), Ok(None))
+}
+
+/// How often each rule of the policy answered a call: calls that came back with its result, or
+/// that a supervisor answered.
+pub fn injections(
+    policy: &Policy,
+    trace: &Trace,
+    supervised: Option<&Supervised>,
+) -> BTreeMap<Feature, u64> {
     policy
         .iter()
         .map(|(feature, action)| {
+            if is_notified(feature, action) {
+                let answered = supervised.and_then(|known| known.answered.get(feature));
+                return (feature.clone(), answered.copied().unwrap_or(0));
+            }
             let counts = trace.calls.get(feature);
             let answered = counts.map_or(0, |counts| answered(feature, action, counts));
             (feature.clone(), answered)
@@ -50,22 +95,30 @@ fn answered(feature: &Feature, action: Action, counts: &CallCounts) -> u64 {
     }
     match action {
         Action::Stub(errno) => counts.errors.get(&errno).copied().unwrap_or(0),
-        Action::Fake => counts.calls.saturating_sub(counts.error_total()),
+        Action::Fake | Action::Plausible => counts.calls.saturating_sub(counts.error_total()),
     }
 }
 
 /// A call that came back with anything else than the injected result: the filter was not there.
 /// But where the target has a filter of its own, that one may have answered: it does so in the
 /// baseline, too.
-fn unanswered(policy: &Policy, trace: &Trace) -> Option<String> {
+fn unanswered(
+    policy: &Policy,
+    trace: &Trace,
+    injections: &BTreeMap<Feature, u64>,
+) -> Option<String> {
     if trace.own_filter {
         return None;
     }
     policy.iter().find_map(|(feature, action)| {
+        // Whether a call names a pseudo-file only the supervisor knows.
+        feature.syscall()?;
         let counts = trace.calls.get(feature)?;
-        let others = counts
-            .calls
-            .saturating_sub(answered(feature, action, counts));
+        let answered = match is_notified(feature, action) {
+            true => injections.get(feature).copied().unwrap_or(0),
+            false => answered(feature, action, counts),
+        };
+        let others = counts.calls.saturating_sub(answered);
         (others > 0).then(|| {
             format!(
                 "{others} of {} calls of {feature} were not answered by the filter",
@@ -77,8 +130,6 @@ fn unanswered(policy: &Policy, trace: &Trace) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use loupe_common::errno::Errno;
-
     use super::*;
 
     fn trace(name: &str, calls: u64, enosys: u64) -> Trace {
@@ -97,7 +148,8 @@ mod tests {
 
     fn verdict(name: &str, action: Action, calls: u64, enosys: u64) -> Option<String> {
         let policy = Policy::single(name.parse().expect("a syscall"), action);
-        unanswered(&policy, &trace(name, calls, enosys))
+        let trace = trace(name, calls, enosys);
+        unanswered(&policy, &trace, &injections(&policy, &trace, None))
     }
 
     #[test]
@@ -113,8 +165,38 @@ mod tests {
         let mut trace = trace("futex", 5, 3);
         trace.own_filter = true;
         let policy = Policy::single("futex".parse().expect("a syscall"), Action::STUB);
-        assert_eq!(unanswered(&policy, &trace), None);
-        assert_eq!(injections(&policy, &trace).into_values().sum::<u64>(), 3);
+        let injections = injections(&policy, &trace, None);
+        assert_eq!(unanswered(&policy, &trace, &injections), None);
+        assert_eq!(injections.into_values().sum::<u64>(), 3);
+    }
+
+    #[test]
+    fn what_a_supervisor_saw_and_answered_is_part_of_the_replay() {
+        let file: Feature = "/proc/cpuinfo".parse().expect("a pseudo-file");
+        let policy = Policy::single(file.clone(), Action::STUB);
+        let supervised = Supervised {
+            watched: true,
+            files: vec![(file.clone(), 3)],
+            answered: [(file.clone(), 2)].into(),
+            ..Supervised::default()
+        };
+        let mut trace = trace("openat", 9, 0);
+        add_files(&mut trace, &policy, &supervised);
+        assert_eq!(trace.calls[&file].calls, 3);
+        assert_eq!(trace.total_calls(), 9);
+        let enoent = Errno::new(2).expect("ENOENT");
+        assert_eq!(trace.calls[&file].errors, BTreeMap::from([(enoent, 2)]));
+        let injections = injections(&policy, &trace, Some(&supervised));
+        assert_eq!(injections, BTreeMap::from([(file, 2)]));
+        assert_eq!(unanswered(&policy, &trace, &injections), None);
+    }
+
+    #[test]
+    fn a_plausible_fake_that_nobody_answered_is_noticed() {
+        let policy = Policy::single("getpid".parse().expect("a syscall"), Action::Plausible);
+        let trace = trace("getpid", 3, 0);
+        let injections = injections(&policy, &trace, None);
+        assert!(unanswered(&policy, &trace, &injections).is_some());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::facts::{BaselineFacts, TimeLimits};
 use super::prepared::Prepared;
-use super::session::Session;
+use super::session::{Finished, Session};
 use crate::cgroup::{CgroupError, ReplayCgroup};
 use crate::inject::CompileError;
 use crate::launcher::protocol::{Preparation, Role};
@@ -120,6 +120,10 @@ pub struct Job<'a> {
     pub pace: Pace,
     /// Look at what the application holds when its test is over: memory, descriptors.
     pub sample: bool,
+    /// Look out for every pseudo-file that is used.
+    pub watch: bool,
+    /// Hide the vDSO from the target.
+    pub hide_vdso: bool,
     /// Called, once or more, when the replay is overdue and waits without computing.
     pub on_waiting: &'a (dyn Fn() + Sync),
 }
@@ -223,11 +227,17 @@ impl Runner {
                 Session::new(job, limits, &cgroup, &trace, &keeper)?.run(sandbox_time)
             });
         drop(keeper);
-        let result = result.and_then(|mut replay| {
+        let result = result.and_then(|finished| {
+            let Finished {
+                mut replay,
+                supervised,
+                vdso,
+            } = finished;
             replay.usage.cpu_us = cgroup.target_cpu_us()?;
             replay.usage.total_cpu_us = cgroup.cpu_us()?;
             replay.trace = trace.finish()?;
-            Ok(super::judge::judge_trace(replay))
+            replay.trace.vdso = vdso;
+            Ok(super::judge::judge_trace(replay, supervised.as_ref()))
         });
         clear(&cgroup);
         result.map(|mut replay| {

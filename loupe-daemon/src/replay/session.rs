@@ -22,8 +22,8 @@ use super::runner::{Job, Pace, Part, ReplayFailure, Sabotage};
 use super::workload::{Mode, StopWith};
 use crate::cgroup::ReplayCgroup;
 use crate::inject;
-use crate::launcher::Keeper;
 use crate::launcher::protocol::{FromKeeper, Role, ToKeeper};
+use crate::launcher::{Keeper, Supervised};
 use crate::tracer::{Event, OpenTrace};
 
 /// How often `/proc` is asked about a server that is silent, or a tree that should be empty.
@@ -58,12 +58,22 @@ struct State {
     application_exit: Option<ExitStatus>,
     test_exit: Option<ExitStatus>,
     usage: Option<Usage>,
+    supervised: Option<Supervised>,
+    /// A target was told of its vDSO.
+    vdso: bool,
     /// CPU time before the test.
     start_cpu_us: u64,
     /// Once the test is over.
     holdings: Option<Holdings>,
     /// Everything was told to end.
     ending: bool,
+}
+
+/// A replay that is over, without its trace.
+pub struct Finished {
+    pub replay: Replay,
+    pub supervised: Option<Supervised>,
+    pub vdso: bool,
 }
 
 impl<'a> Session<'a> {
@@ -92,7 +102,7 @@ impl<'a> Session<'a> {
     }
 
     /// Runs it all. The trace is still open when this returns; see `judge`.
-    pub fn run(mut self, sandbox_time: Duration) -> Result<Replay, ReplayFailure> {
+    pub fn run(mut self, sandbox_time: Duration) -> Result<Finished, ReplayFailure> {
         let mut timing = Timing {
             sandbox_us: micros(sandbox_time),
             ..Timing::default()
@@ -121,7 +131,7 @@ impl<'a> Session<'a> {
         if let Some(holdings) = self.state.holdings {
             holdings.note(&mut usage, workload.mode);
         }
-        Ok(Replay {
+        let replay = Replay {
             policy: self.job.policy.clone(),
             outcome,
             application_exit: self.state.application_exit,
@@ -135,6 +145,11 @@ impl<'a> Session<'a> {
             usage,
             metric,
             listened: serves.then_some(self.state.listened),
+        };
+        Ok(Finished {
+            replay,
+            supervised: self.state.supervised,
+            vdso: self.state.vdso,
         })
     }
 
@@ -191,6 +206,8 @@ impl<'a> Session<'a> {
             command: self.job.prepared.command.clone(),
             target: self.job.prepared.target.clone(),
             filter,
+            notified: inject::Notified::of(self.job.policy, self.job.watch)?,
+            hide_vdso: self.job.hide_vdso,
         };
         self.send(&message, pipe, Some(procs.as_fd()))
     }
@@ -285,7 +302,10 @@ impl<'a> Session<'a> {
 
     fn note(&mut self, message: FromKeeper) -> Result<(), ReplayFailure> {
         match message {
-            FromKeeper::TargetStarted { .. } => self.state.target_execs += 1,
+            FromKeeper::TargetStarted { vdso, .. } => {
+                self.state.target_execs += 1;
+                self.state.vdso |= vdso;
+            }
             FromKeeper::TargetRefused { why } => self.state.refused = Some(why),
             // Ended by us, which says nothing.
             FromKeeper::Exited { .. } if self.state.ending => {}
@@ -304,7 +324,10 @@ impl<'a> Session<'a> {
                     source: io::Error::from_raw_os_error(errno),
                 });
             }
-            FromKeeper::Finished { usage } => self.state.usage = Some(usage),
+            FromKeeper::Finished { usage, supervised } => {
+                self.state.usage = Some(usage);
+                self.state.supervised = supervised;
+            }
             FromKeeper::Ready | FromKeeper::Failed { .. } => {}
         }
         Ok(())

@@ -119,6 +119,7 @@ fn heading(page: &mut Page, trial: &TrialStory) {
     let action = match trial.action {
         Action::Stub(errno) => format!("stubbed (fails with {errno})"),
         Action::Fake => "faked (returns 0)".to_owned(),
+        Action::Plausible => "faked plausibly (returns what a success would)".to_owned(),
     };
     let result = match trial.runs {
         0 => "no usable replay".to_owned(),

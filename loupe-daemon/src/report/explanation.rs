@@ -170,6 +170,7 @@ fn trials(verdict: &FeatureVerdict, evidence: &Evidence) -> Vec<TrialStory> {
         let trial = match action {
             Action::STUB => verdict.stub.clone(),
             Action::Fake => verdict.fake.clone(),
+            Action::Plausible => verdict.plausible.clone().unwrap_or_default(),
             Action::Stub(errno) => Trial {
                 impact: verdict
                     .errnos

@@ -96,6 +96,7 @@ fn table(effects: &[Of<'_>]) -> Layout {
 fn way(action: Action) -> String {
     match action {
         Action::Fake => "faked".to_owned(),
+        Action::Plausible => "faked plausibly".to_owned(),
         Action::Stub(_) if action == Action::STUB => "stubbed".to_owned(),
         Action::Stub(errno) => format!("stubbed {errno}"),
     }

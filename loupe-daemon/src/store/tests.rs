@@ -117,6 +117,7 @@ fn result_of(application: &str, name: &str, verdicts: &[(&str, Verdict)]) -> Ana
                 seen_in: 0,
                 stub: Trial::default(),
                 fake: Trial::default(),
+                plausible: None,
                 errnos: Default::default(),
                 error_bound: None,
                 basis: Basis::Measured,

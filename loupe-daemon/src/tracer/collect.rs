@@ -53,7 +53,7 @@ pub fn trace(maps: &mut Maps, slot: u32, seen: &Seen, latency: bool) -> Result<T
     }
     if latency {
         for (feature, counts) in &mut trace.calls {
-            if let Some(number) = feature.syscall().number() {
+            if let Some(number) = feature.syscall().and_then(Syscall::number) {
                 counts.latency = summary(&maps.take_latency(slot, number)?);
             }
         }

@@ -29,12 +29,19 @@ const BATCH: usize = 512;
 /// Signals that wait to be passed on.
 const SIGNALS: usize = 16;
 
+/// What is looked at beyond the calls themselves.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Measure {
+    pub latency: bool,
+    pub pseudo_files: bool,
+}
+
 /// Runs the command to its end.
 pub async fn run(
     global: &Global,
     what: What,
     policy: Policy,
-    latency: bool,
+    measure: Measure,
     stream: Option<CallWriter>,
 ) -> Result<RunReport, Failure> {
     let request = RunRequest {
@@ -45,7 +52,9 @@ pub async fn run(
         })?,
         target: what.target,
         policy,
-        latency,
+        latency: measure.latency,
+        pseudo_files: measure.pseudo_files,
+        no_vdso: what.no_vdso,
         identity: own_identity(),
         ignored_signals: signals::ignored()?,
     };
@@ -168,6 +177,8 @@ async fn by_daemon(
         target: request.target.as_deref().map(text).transpose()?,
         policy: request.policy,
         latency: request.latency,
+        pseudo_files: request.pseudo_files,
+        no_vdso: request.no_vdso,
         stream: stream.is_some(),
         ignored_signals: request.ignored_signals,
     });
@@ -247,6 +258,8 @@ mod tests {
             target: None,
             policy: Policy::baseline(),
             latency: true,
+            pseudo_files: false,
+            no_vdso: false,
             identity: own_identity(),
             ignored_signals: 0,
         }

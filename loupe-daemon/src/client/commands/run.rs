@@ -8,6 +8,7 @@ use loupe_common::policy::{Action, Policy};
 use loupe_common::wire::Failure;
 use serde_json::{Value, json};
 
+use super::command_run::Measure;
 use super::{command_run, trace};
 use crate::client::args::{Global, Run};
 use crate::client::{Ending, output};
@@ -26,7 +27,8 @@ pub async fn run(global: &Global, args: Run) -> Result<Ending, Failure> {
         Some(path) => Some(Some(trace::create(path)?)),
     };
     let command = args.what.command.clone();
-    let report = command_run::run(global, args.what, policy.clone(), false, None).await?;
+    let report =
+        command_run::run(global, args.what, policy.clone(), Measure::default(), None).await?;
     let json = || output::json_text(&summary(&command, &policy, &report));
     match file {
         None => {}
@@ -40,8 +42,7 @@ pub async fn run(global: &Global, args: Run) -> Result<Ending, Failure> {
     Ok(command_run::ending(report.exit))
 }
 
-fn policy(stubs: Vec<(Feature, Action)>, fakes: Vec<Feature>) -> Result<Policy, Failure> {
-    let fakes = fakes.into_iter().map(|feature| (feature, Action::Fake));
+fn policy(stubs: Vec<(Feature, Action)>, fakes: Vec<(Feature, Action)>) -> Result<Policy, Failure> {
     let mut policy = Policy::baseline();
     for (feature, action) in stubs.into_iter().chain(fakes) {
         let name = feature.to_string();
@@ -70,8 +71,10 @@ fn injected(policy: &Policy, report: &RunReport) -> String {
         .iter()
         .map(|(feature, action)| {
             let how = match action {
+                Action::STUB if feature.syscall().is_none() => "stubbed (ENOENT)".to_owned(),
                 Action::Stub(errno) => format!("stubbed ({errno})"),
                 Action::Fake => "faked".to_owned(),
+                Action::Plausible => "faked plausibly".to_owned(),
             };
             match times(report, feature) {
                 0 => format!("{feature} {how}: never called"),
@@ -118,7 +121,7 @@ mod tests {
             (feature("futex"), Action::STUB),
             (feature("openat"), "stub=EPERM".parse().expect("an action")),
         ];
-        let policy = policy(stubs, vec![feature("brk")]).expect("no contradiction");
+        let policy = policy(stubs, vec![(feature("brk"), Action::Fake)]).expect("no contradiction");
         let report = RunReport {
             exit: ExitStatus::Code(0),
             trace: Default::default(),
@@ -148,7 +151,7 @@ mod tests {
     #[test]
     fn a_contradiction_is_refused_and_a_repetition_is_not() {
         let futex = || feature("futex");
-        let refused = policy(vec![(futex(), Action::STUB)], vec![futex()]);
+        let refused = policy(vec![(futex(), Action::STUB)], vec![(futex(), Action::Fake)]);
         assert_eq!(refused.expect_err("contradiction").exit_code, 2);
         let twice = vec![(futex(), Action::STUB), (futex(), Action::STUB)];
         assert_eq!(policy(twice, Vec::new()).map(|policy| policy.len()), Ok(1));

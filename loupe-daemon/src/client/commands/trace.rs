@@ -24,7 +24,11 @@ pub async fn run(global: &Global, args: Trace) -> Result<Ending, Failure> {
         false => None,
     };
     let command = args.what.command.clone();
-    let report = command_run::run(global, args.what, Policy::baseline(), true, stream).await?;
+    let measure = command_run::Measure {
+        latency: true,
+        pseudo_files: args.pseudo_files,
+    };
+    let report = command_run::run(global, args.what, Policy::baseline(), measure, stream).await?;
     let text = match (args.json, args.stream) {
         // The last line of many.
         (true, true) => format!("{}\n", summary(&command, &report)),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use loupe_common::feature::Feature;
 use loupe_common::policy::Action;
 use loupe_common::replay::{Failure, Outcome};
+use loupe_common::syscalls::Syscall;
 
 use super::{QUIET_PROBE, Session, left};
 use crate::launcher::protocol::ToKeeper;
@@ -110,7 +111,7 @@ impl Session<'_> {
     /// the paper's prototype does not ask.
     fn overdue(&self, usual: Duration, cpu_limit: Option<Duration>, tested: bool) -> Overdue {
         let asks = self.job.facts.is_known() && self.job.pace == Pace::Events;
-        let number = |(feature, _): (&Feature, Action)| feature.syscall().number();
+        let number = |(feature, _): (&Feature, Action)| feature.syscall().and_then(Syscall::number);
         let injected = self.job.policy.iter().filter_map(number);
         Overdue::new(Phase {
             usual: asks.then_some(usual),

@@ -235,6 +235,7 @@ pub fn verdict(
         seen_in: 3,
         stub,
         fake,
+        plausible: None,
         errnos: Default::default(),
         error_bound: None,
         basis: Basis::Measured,

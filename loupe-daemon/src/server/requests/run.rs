@@ -159,6 +159,8 @@ fn prepare(client: &Client, request: RunOnce) -> Result<RunRequest, Failure> {
         target: request.target.map(PathBuf::from),
         policy: request.policy,
         latency: request.latency,
+        pseudo_files: request.pseudo_files,
+        no_vdso: request.no_vdso,
         identity: client.identity.clone(),
         ignored_signals: request.ignored_signals,
     })
