@@ -245,6 +245,10 @@ pub struct Analysis {
     /// What a reader of the table must know (io_uring bypasses injection, …).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// The application was told of a vDSO, which may answer `clock_gettime`, `getcpu`,
+    /// `gettimeofday` and `time` without a syscall.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub vdso: bool,
     pub lost_events: u64,
     /// What the test makes of sabotage, where that was asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

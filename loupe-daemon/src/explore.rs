@@ -12,6 +12,7 @@ mod group;
 mod impact;
 mod joint;
 mod ledger;
+mod plausible;
 pub mod priors;
 #[cfg(test)]
 mod properties;
@@ -117,6 +118,8 @@ pub struct ExploreOptions {
     pub probes: bool,
     /// Where a feature cannot be stubbed with ENOSYS, try other errnos too.
     pub errnos: bool,
+    /// Measure plausible fakes, too.
+    pub plausible: bool,
     /// A replay that passes but looks wrong (next to no calls, nothing sent, new complaints, a
     /// metric far off) counts as failed.
     pub strict: bool,
@@ -146,6 +149,7 @@ impl Default for ExploreOptions {
             alone_first: false,
             probes: false,
             errnos: false,
+            plausible: false,
             strict: false,
             joint: true,
             impact: None,

@@ -199,6 +199,7 @@ fn explore_options(
         alone_first: jobs > MANY_JOBS * cpus,
         probes: workload.mode == Mode::Server,
         errnos: options.errnos,
+        plausible: options.plausible,
         strict: options.strict,
         joint: !options.no_joint,
         impact: options.impact.map(|replays| ImpactOptions {

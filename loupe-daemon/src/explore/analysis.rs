@@ -13,7 +13,9 @@ use super::baseline::{self, Baseline};
 use super::ledger::{Asker, Stop};
 use super::run::Run;
 use super::tally::Vote;
-use super::{ExploreOptions, Subject, confidence, errnos, fallbacks, impact, joint, single};
+use super::{
+    ExploreOptions, Subject, confidence, errnos, fallbacks, impact, joint, plausible, single,
+};
 
 /// The whole analysis, or what it waits for. The wall time is left 0: it is not the business
 /// of a pure function.
@@ -26,6 +28,9 @@ pub(super) fn analysis(
     let mut features = single::measure(asker, options, &baseline)?;
     if options.errnos {
         errnos::measure(asker, &baseline, &mut features)?;
+    }
+    if options.plausible {
+        plausible::measure(asker, &baseline, &mut features)?;
     }
     features.sort_by(|a, b| (a.verdict, &a.feature).cmp(&(b.verdict, &b.feature)));
 
@@ -66,6 +71,7 @@ pub(super) fn analysis(
         impact,
         fallbacks,
         foreign,
+        vdso: all.iter().any(|run| run.vdso),
         lost_events: all.iter().map(|run| run.lost).sum(),
         ..Analysis::default()
     })

@@ -90,9 +90,17 @@ pub(super) fn measure<'a>(
         for (feature, calls) in &run.calls {
             let seen = features.entry(feature.clone()).or_default();
             seen.replays += 1;
-            if index == 0 {
+            if index == 0 || seen.calls == 0 && feature.syscall().is_none() {
                 seen.calls = *calls;
             }
+        }
+    }
+    // Nothing is known of the pseudo-files of replays that were not watched: what all others use
+    // is taken to be used always.
+    let watched = runs.iter().filter(|run| run.watched).count();
+    for (feature, seen) in &mut features {
+        if feature.syscall().is_none() && seen.replays as usize == watched {
+            seen.replays = runs.len() as u32;
         }
     }
     if features.is_empty() {

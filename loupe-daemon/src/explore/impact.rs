@@ -8,7 +8,7 @@
 
 use loupe_common::analysis::{FeatureVerdict, Trial};
 use loupe_common::impact::{Comparison, Effect, Impact, Quantity};
-use loupe_common::policy::Policy;
+use loupe_common::policy::{Action, Policy};
 
 use super::ImpactOptions;
 use super::ledger::{Asker, Stop};
@@ -43,7 +43,9 @@ pub(super) fn measure(
     for row in features {
         let feature = row.feature.clone();
         for (action, trial) in row.trials_mut() {
-            if trial.works != Some(true) {
+            // What is answered by a supervisor costs the application time that no OS would take.
+            let supervised = feature.syscall().is_none() || action == Action::Plausible;
+            if trial.works != Some(true) || supervised {
                 continue;
             }
             match asker.measure(&Policy::single(feature.clone(), action), runs, 1) {

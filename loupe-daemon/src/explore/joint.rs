@@ -361,6 +361,7 @@ impl<'a> Solver<'_, 'a, '_> {
     /// the policy.
     fn open(&self, solved: &Solved<'a>) -> BTreeSet<Feature> {
         let always = self.baseline.runs.len();
+        let watched = solved.ruling.runs.iter().all(|run| run.watched);
         let used: BTreeSet<&Feature> = solved
             .ruling
             .runs
@@ -372,6 +373,8 @@ impl<'a> Solver<'_, 'a, '_> {
             .features
             .iter()
             .filter(|(feature, seen)| seen.replays as usize == always && !used.contains(feature))
+            // What was not looked for has not vanished.
+            .filter(|(feature, _)| watched || feature.syscall().is_some())
             .map(|(feature, _)| feature);
         solved
             .new

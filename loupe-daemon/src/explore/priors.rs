@@ -80,14 +80,24 @@ fn counts(feature: &Feature) -> Counts {
     counts.copied().unwrap_or_default()
 }
 
+/// Of pseudo-files the data set says nothing; most are looked at for information that there is
+/// a default for.
+const PSEUDO_FILE: f64 = 0.75;
+
 /// The chance that an application works when this feature is stubbed.
 pub(super) fn stub(feature: &Feature) -> f64 {
+    if feature.syscall().is_none() {
+        return PSEUDO_FILE;
+    }
     let (own, all) = (counts(feature), TABLE.all);
     chance(own.stub, own.used, all.stub, all.used)
 }
 
 /// The chance that an application works when this feature is faked.
 pub(super) fn fake(feature: &Feature) -> f64 {
+    if feature.syscall().is_none() {
+        return PSEUDO_FILE;
+    }
     let (own, all) = (counts(feature), TABLE.all);
     chance(own.fake, own.used, all.fake, all.used)
 }

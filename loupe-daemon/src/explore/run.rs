@@ -24,6 +24,10 @@ pub(super) struct Run {
     pub why_invalid: Option<String>,
     /// Calls by feature; what was not seen is absent.
     pub calls: BTreeMap<Feature, u64>,
+    /// Pseudo-files were looked for: what is not among the calls was not used.
+    pub watched: bool,
+    /// The target was told where its vDSO is.
+    pub vdso: bool,
     /// Times that the injection answered, by feature; what never fired is absent.
     pub fired: BTreeMap<Feature, u64>,
     pub foreign: Vec<ForeignCall>,
@@ -74,6 +78,8 @@ impl Run {
                 .filter(|(_, counts)| counts.calls > 0)
                 .map(|(feature, counts)| (feature.clone(), counts.calls))
                 .collect(),
+            watched: replay.trace.pseudo_files,
+            vdso: replay.trace.vdso,
             fired,
             foreign: replay.trace.foreign.clone(),
             lost: replay.trace.lost.total(),

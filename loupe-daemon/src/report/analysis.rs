@@ -23,6 +23,17 @@ const LEGEND: [&str; 2] = [
     "it may return 0 and do nothing instead; any: either; p/n: p of n replays passed.",
 ];
 
+const VDSO_REMARK: &str = "vDSO: clock_gettime, getcpu, gettimeofday and time may be answered without a syscall, and \
+     are then not seen (--no-vdso measures them)";
+const FILE_LEGEND: &str =
+    "A stubbed pseudo-file is not there (ENOENT), a faked one is empty (a device: /dev/null).";
+const PLAUSIBLE_LEGEND: &str =
+    "plausible: it does nothing and returns what a success would; no part of the verdict.";
+
+fn has(analysis: &Analysis, what: fn(&FeatureVerdict) -> bool) -> bool {
+    analysis.features.iter().any(what)
+}
+
 /// A sentence, the verdicts by group, what to know about them, and a legend.
 pub fn analysis_table(analysis: &Analysis, style: Style) -> String {
     let mut text = String::new();
@@ -48,6 +59,20 @@ pub fn analysis_table(analysis: &Analysis, style: Style) -> String {
     }
     for line in LEGEND {
         push_paragraph(&mut text, line, 0, Tone::Faint, style);
+    }
+    for (is_there, line) in [
+        (
+            has(analysis, |row| row.feature.kind() == "pseudo-file"),
+            FILE_LEGEND,
+        ),
+        (
+            has(analysis, |row| row.plausible.is_some()),
+            PLAUSIBLE_LEGEND,
+        ),
+    ] {
+        if is_there {
+            push_paragraph(&mut text, line, 0, Tone::Faint, style);
+        }
     }
     text
 }
@@ -121,21 +146,34 @@ fn headline(analysis: &Analysis) -> String {
         "{}/{} uses {}{counts}; {}.",
         printable(&analysis.application),
         printable(&analysis.workload),
-        counted(analysis.features.len() as u64, "syscall"),
+        joint::counted_features(analysis.features.iter().map(|row| &row.feature)),
         provenance(analysis),
     )
 }
 
 fn verdicts(analysis: &Analysis) -> Layout {
-    let mut layout = Layout::new(&[
+    let plausible = analysis.features.iter().any(|row| row.plausible.is_some());
+    let mut columns = vec![
         ("syscall", Align::Left),
         ("calls", Align::Right),
         ("verdict", Align::Left),
         ("stub", Align::Right),
         ("fake", Align::Right),
+        ("plausible", Align::Right),
         ("injections", Align::Right),
         ("basis", Align::Left),
-    ]);
+    ];
+    if !plausible {
+        columns.retain(|(name, _)| *name != "plausible");
+    }
+    if analysis
+        .features
+        .iter()
+        .any(|row| row.feature.syscall().is_none())
+    {
+        columns[0].0 = "feature";
+    }
+    let mut layout = Layout::new(&columns);
     for verdict in ORDER {
         let group = of(analysis, verdict);
         if group.is_empty() {
@@ -143,15 +181,22 @@ fn verdicts(analysis: &Analysis) -> Layout {
         }
         layout.section(format!("── {} ({})", in_words(verdict), group.len()));
         for feature in group {
-            layout.row([
+            let mut cells = vec![
                 (&feature.feature).into(),
                 calls(feature),
                 Cell::toned(verdict, tone(verdict)),
                 passes(&feature.stub),
                 passes(&feature.fake),
+            ];
+            if plausible {
+                let none = Trial::default();
+                cells.push(passes(feature.plausible.as_ref().unwrap_or(&none)));
+            }
+            cells.extend([
                 injections(feature),
                 basis(&feature.basis).into(),
             ]);
+            layout.row_of(cells);
         }
     }
     layout
@@ -212,6 +257,9 @@ fn remarks(analysis: &Analysis) -> Vec<String> {
         .iter()
         .map(|warning| format!("warning: {}", printable(warning)))
         .collect();
+    if analysis.vdso {
+        remarks.push(VDSO_REMARK.to_owned());
+    }
     remarks.extend(analysis.test_check.iter().map(test_check));
     remarks.extend(analysis.features.iter().flat_map(suspicions));
     remarks.extend(analysis.features.iter().filter_map(accepted_errnos));

@@ -33,6 +33,25 @@ pub struct Difference {
     pub errors: Vec<NewError>,
 }
 
+/// The traces without what was looked for in only one of them: pseudo-files.
+fn comparable(baseline: &[&Trace], trace: &Trace) -> (Vec<Trace>, Trace) {
+    let watched = baseline.iter().filter(|model| model.pseudo_files);
+    if trace.pseudo_files && watched.clone().next().is_some() {
+        return (watched.copied().cloned().collect(), trace.clone());
+    }
+    let without = |trace: &Trace| {
+        let mut trace = trace.clone();
+        let looked_for = |feature: &Feature| feature.kind() != "pseudo-file";
+        trace.calls.retain(|feature, _| looked_for(feature));
+        trace.first_seen.retain(looked_for);
+        trace
+    };
+    (
+        baseline.iter().map(|model| without(model)).collect(),
+        without(trace),
+    )
+}
+
 /// The first place in the order of first use where a replay and the baseline part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parting {
@@ -73,6 +92,8 @@ pub struct NewError {
 impl Difference {
     /// Compares a replay's trace with the baseline's; `None` without a baseline.
     pub fn between(baseline: &[&Trace], trace: &Trace, policy: &Policy) -> Option<Difference> {
+        let (baseline, trace) = comparable(baseline, trace);
+        let (baseline, trace) = (&baseline.iter().collect::<Vec<_>>()[..], &trace);
         let model = *baseline
             .iter()
             .max_by_key(|model| common_order(model, trace))?;

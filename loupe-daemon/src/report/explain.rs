@@ -25,7 +25,7 @@ pub fn explain(explanation: &Explanation, style: Style) -> String {
     verdict(&mut page, explanation);
     for trial in &explanation.trials {
         page.text.push('\n');
-        heading(&mut page, trial);
+        heading(&mut page, trial, explanation.feature.syscall().is_none());
         // What was measured passed, and is told as a whole.
         let measured = |id| {
             trial
@@ -115,8 +115,10 @@ fn verdict(page: &mut Page, explanation: &Explanation) {
     page.prose(Tone::Faint, &origin);
 }
 
-fn heading(page: &mut Page, trial: &TrialStory) {
+fn heading(page: &mut Page, trial: &TrialStory, is_file: bool) {
     let action = match trial.action {
+        Action::STUB if is_file => "stubbed (is not there: ENOENT)".to_owned(),
+        Action::Fake if is_file => "faked (is empty)".to_owned(),
         Action::Stub(errno) => format!("stubbed (fails with {errno})"),
         Action::Fake => "faked (returns 0)".to_owned(),
         Action::Plausible => "faked plausibly (returns what a success would)".to_owned(),

@@ -67,8 +67,13 @@ impl Layout {
 
     /// One cell for each column.
     pub(crate) fn row<const N: usize>(&mut self, cells: [Cell; N]) {
-        assert_eq!(N, self.columns.len(), "a cell for each column");
-        self.rows.push(Row::Cells(cells.into()));
+        self.row_of(cells.into());
+    }
+
+    /// The same, where the columns are not always the same.
+    pub(crate) fn row_of(&mut self, cells: Vec<Cell>) {
+        assert_eq!(cells.len(), self.columns.len(), "a cell for each column");
+        self.rows.push(Row::Cells(cells));
     }
 
     /// The lines, each with its line break.

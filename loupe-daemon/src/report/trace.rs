@@ -13,23 +13,34 @@ use super::{Style, Tone};
 /// The value of `schema` in the JSON of a trace.
 const SCHEMA: &str = "loupe.trace/1";
 
-/// One row: a native syscall, or a call of another ABI, of which only the number is known.
+/// One row: a native syscall, a call of another ABI, of which only the number is known, or a
+/// pseudo-file.
 struct Row {
     name: String,
-    foreign: bool,
+    kind: Kind,
     counts: CallCounts,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Native,
+    Foreign,
+    File,
 }
 
 /// Sorted by time where that was measured, else by calls.
 fn rows(trace: &Trace) -> Vec<Row> {
     let native = trace.calls.iter().map(|(feature, counts)| Row {
         name: feature.to_string(),
-        foreign: false,
+        kind: match feature.syscall() {
+            Some(_) => Kind::Native,
+            None => Kind::File,
+        },
         counts: counts.clone(),
     });
     let foreign = trace.foreign.iter().map(|call| Row {
         name: format!("{}:{}", printable(&call.abi), call.number),
-        foreign: true,
+        kind: Kind::Foreign,
         counts: CallCounts {
             calls: call.calls,
             ..CallCounts::default()
@@ -42,7 +53,7 @@ fn rows(trace: &Trace) -> Vec<Row> {
             .latency
             .as_ref()
             .map_or(0, |latency| latency.total_ns);
-        (time, row.counts.calls)
+        (row.kind != Kind::File, time, row.counts.calls)
     };
     // Stable: equal ones stay in the order of their names.
     rows.sort_by_key(|row| std::cmp::Reverse(weight(row)));
@@ -69,7 +80,15 @@ pub fn trace_table(trace: &Trace, wall: Duration, style: Style) -> String {
             text.push('\n');
         }
     };
-    push(&summary(trace, rows.len(), wall), Tone::Title);
+    let kinds = rows.iter().filter(|row| row.kind != Kind::File).count();
+    push(&summary(trace, kinds, wall), Tone::Title);
+    if trace.vdso {
+        push(
+            "The vDSO may have answered clock_gettime, getcpu, gettimeofday and time without a \
+             syscall (--no-vdso shows them).",
+            Tone::Faint,
+        );
+    }
     if trace.lost.total() > 0 {
         push(&losses(trace), Tone::Bad);
     }
@@ -211,9 +230,9 @@ fn losses(trace: &Trace) -> String {
 
 /// As `loupe trace --json` prints it, in the order of the table.
 pub fn trace_json(trace: &Trace, wall: Duration) -> Value {
-    let calls: Vec<Value> = rows(trace)
-        .iter()
-        .filter(|row| !row.foreign)
+    let rows = rows(trace);
+    let of_kind = |kind: Kind| rows.iter().filter(move |row| row.kind == kind);
+    let calls: Vec<Value> = of_kind(Kind::Native)
         .map(|row| {
             let latency = row.counts.latency.as_ref().map(|latency| {
                 json!({
@@ -234,16 +253,29 @@ pub fn trace_json(trace: &Trace, wall: Duration) -> Value {
             })
         })
         .collect();
-    json!({
+    let files: Vec<Value> = of_kind(Kind::File)
+        .map(|row| json!({ "path": row.name, "calls": row.counts.calls }))
+        .collect();
+    let mut json = json!({
         "schema": SCHEMA,
         "wall_seconds": wall.as_secs_f64(),
         "total_calls": trace.total_calls(),
         "calls": calls,
-        "first_seen": trace.first_seen,
+        "first_seen": trace
+            .first_seen
+            .iter()
+            .filter(|feature| feature.syscall().is_some())
+            .collect::<Vec<_>>(),
         "foreign": trace.foreign,
         "forks": trace.forks,
         "execs": trace.execs,
         "exits": trace.exits,
         "lost": trace.lost,
-    })
+        "vdso": trace.vdso,
+    });
+    // Not looked for is not the same as none.
+    if trace.pseudo_files {
+        json["pseudo_files"] = files.into();
+    }
+    json
 }

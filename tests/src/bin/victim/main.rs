@@ -11,6 +11,8 @@ mod calls;
 mod costs;
 mod effects;
 mod loads;
+mod plausible;
+mod pseudo;
 mod reactions;
 mod servers;
 mod threads;
@@ -65,6 +67,8 @@ fn behaviour(name: &CStr) -> Option<Behaviour> {
         costs::BEHAVIOURS,
         effects::BEHAVIOURS,
         loads::BEHAVIOURS,
+        plausible::BEHAVIOURS,
+        pseudo::BEHAVIOURS,
         reactions::BEHAVIOURS,
         servers::BEHAVIOURS,
         threads::BEHAVIOURS,

@@ -1,0 +1,249 @@
+//! Pseudo-files: seen whatever name they go by, stubbed and faked, counted.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use loupe_tests::analysis::Analysis;
+use loupe_tests::command;
+use loupe_tests::ground_truth::Truth::{self, Any, Fake, Required, Stub};
+use loupe_tests::require;
+use loupe_tests::requirement::Requirement::{Program, Replays};
+use loupe_tests::scene::{RESULT, Scene};
+
+/// What the victim `pseudo-files` does with each; it follows from its source.
+const FILES: [(&str, Truth); 16] = [
+    ("/dev/full", Fake),
+    ("/dev/no-such-device", Stub),
+    ("/dev/urandom", Required),
+    ("/proc/<pid>/comm", Required),
+    ("/proc/cpuinfo", Required),
+    ("/proc/loadavg", Any),
+    ("/proc/meminfo", Fake),
+    ("/proc/self/comm", Required),
+    ("/proc/self/exe", Required),
+    ("/proc/sys", Required),
+    ("/proc/sys/kernel/ostype", Required),
+    ("/proc/sys/kernel/pid_max", Required),
+    ("/proc/uptime", Required),
+    ("/proc/version", Stub),
+    ("/sys/devices/system/cpu/online", Fake),
+    ("/sys/kernel/mm/transparent_hugepage/enabled", Required),
+];
+
+fn workload(scene: &Scene) -> String {
+    let path = scene.write(
+        "files.toml",
+        &format!(
+            "application = \"files\"\nworkload = \"truth\"\nmode = \"batch\"\n\
+             command = [\"./victim\", \"pseudo-files\", {RESULT:?}]\n\
+             test = [\"./probe\", \"works\", {RESULT:?}]\n"
+        ),
+    );
+    path.to_str().expect("a plain path").to_owned()
+}
+
+#[test]
+fn verdicts_on_files_are_those_of_the_source() {
+    require!(Replays);
+    let scene = Scene::new();
+    let path = workload(&scene);
+    let words = ["analyze", &path, "--json"];
+    let analysis = Analysis::new(scene.run(&words).expect_code(0).json());
+    for (file, truth) in FILES {
+        let verdict = analysis.verdict(file);
+        assert!(truth.admits(verdict), "{file}: {verdict:?}, not {truth:?}");
+    }
+    let rows = analysis.0["features"].as_array().expect("a table");
+    let files = rows.iter().filter(|row| row["kind"] == "pseudo-file");
+    assert_eq!(files.count(), FILES.len(), "{:#}", analysis.0);
+    // The joint policy goes as far.
+    let joint = &analysis.0["joint"];
+    let has = |part: &str, file: &str| {
+        let list = joint[part].as_array().expect("a list");
+        list.iter().any(|feature| feature == file)
+    };
+    assert!(has("implement", "/proc/cpuinfo"), "{joint:#}");
+    assert!(has("stub", "/proc/version") && has("fake", "/proc/meminfo"));
+    scene
+        .run(&["explain", "files", "/proc/version"])
+        .expect_code(0);
+    let words = ["analyze", &path, "--json", "--no-pseudo-files"];
+    let without = Analysis::new(scene.run(&words).expect_code(0).json());
+    assert_eq!(without.verdict("/proc/cpuinfo"), None);
+    scene.assert_nothing_left();
+}
+
+#[test]
+fn each_rule_fires_as_often_as_its_file_is_named() {
+    require!(Replays);
+    let scene = Scene::new();
+    for (file, truth) in FILES {
+        let (stub, fake) = truth.works();
+        for (way, works) in [("--stub", stub), ("--fake", fake)] {
+            let report = scene.path("report.json");
+            let report = report.to_str().expect("a plain path");
+            let words = [
+                "run",
+                way,
+                file,
+                "--json",
+                report,
+                "--",
+                "./victim",
+                "pseudo-files",
+                "/dev/null",
+            ];
+            // The link is made beside the result file: elsewhere than in /dev.
+            let result = scene.path("result");
+            let mut words = words.to_vec();
+            words[8] = result.to_str().expect("a plain path");
+            scene.run(&words).expect_code(i32::from(!works));
+            let json = std::fs::read_to_string(report).expect("a report");
+            let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+            let injections = &json["injections"][0];
+            assert_eq!(injections["times"], 1, "{way} {file}: {json:#}");
+            for left in ["report.json", "result", "result.link"] {
+                let _ = std::fs::remove_file(scene.path(left));
+            }
+        }
+    }
+    scene.assert_nothing_left();
+}
+
+#[test]
+fn the_errno_can_be_chosen_and_a_link_is_known_by_its_own_name() {
+    require!(Replays);
+    let scene = Scene::new();
+    for rule in ["/proc/cpuinfo=EACCES", "/proc/mounts", "/proc/self/mounts"] {
+        let path = rule.split('=').next().expect("a path");
+        let path = path.replace("self/", "");
+        let words = ["run", "--stub", rule, "--", "cat", &path];
+        let wanted = match rule.ends_with("EACCES") {
+            true => "Permission denied",
+            false => "No such file",
+        };
+        scene.run(&words).expect_code(1).expect_message(&[wanted]);
+    }
+}
+
+#[test]
+fn every_call_of_every_thread_and_child_is_answered_and_counted() {
+    require!(Replays);
+    let scene = Scene::new();
+    let script = "for i in 1 2 3 4; do ./victim reads-file /dev/null /proc/uptime 500 & done; wait";
+    let finished = scene.run(&[
+        "run",
+        "--fake",
+        "/proc/uptime",
+        "--",
+        "/bin/sh",
+        "-c",
+        script,
+    ]);
+    finished
+        .expect_code(0)
+        .expect_message(&["/proc/uptime faked 2000 times"]);
+    scene.assert_nothing_left();
+}
+
+#[test]
+fn a_target_that_is_started_again_and_again_is_supervised_each_time() {
+    require!(Replays);
+    let scene = Scene::new();
+    let victim = scene.victim();
+    let victim = victim.to_str().expect("a plain path");
+    let script = format!(
+        "for i in 1 2 3 4 5; do {victim} reads-file /dev/null /proc/uptime; cat /proc/uptime; done"
+    );
+    let words = [
+        "run",
+        "--fake",
+        "/proc/uptime",
+        "--target",
+        victim,
+        "--",
+        "/bin/sh",
+        "-c",
+        &script,
+    ];
+    let finished = scene.run(&words).expect_code(0);
+    let finished = finished.expect_message(&["/proc/uptime faked 5 times"]);
+    // The others of the tree see the real file.
+    assert_eq!(finished.stdout.lines().count(), 5, "{finished:?}");
+    scene.assert_nothing_left();
+}
+
+/// The paths of the victim, as another program sees them.
+#[test]
+fn strace_sees_the_same_files() {
+    require!(Replays, Program("strace"));
+    let scene = Scene::new();
+    let result = scene.path("result");
+    let result = result.to_str().expect("a plain path");
+    let words = [
+        "trace",
+        "--pseudo-files",
+        "--json",
+        "-o",
+        "trace.json",
+        "--",
+        "./victim",
+        "pseudo-files",
+        result,
+    ];
+    scene.run(&words).expect_code(0);
+    let json = std::fs::read_to_string(scene.path("trace.json")).expect("a trace");
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let seen: BTreeSet<String> = json["pseudo_files"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|file| file["path"].as_str().expect("a path").to_owned())
+        .collect();
+    let mut strace = Command::new("strace");
+    strace.current_dir(scene.directory()).args([
+        "-f",
+        "-y",
+        "-e",
+        "trace=%file",
+        "./victim",
+        "pseudo-files",
+        result,
+    ]);
+    let told = command::run(strace).stderr;
+    // Of calls that name a file in full; `-y` shows where the relative ones start.
+    let told: BTreeSet<String> = told
+        .lines()
+        .filter(|line| !line.starts_with("execve") && !line.contains("symlink"))
+        .filter_map(|line| line.split('"').nth(1))
+        .filter(|path| {
+            ["/proc", "/sys", "/dev"]
+                .iter()
+                .any(|top| path.starts_with(top))
+        })
+        .map(|path| {
+            let part = path.split('/').nth(2).unwrap_or_default();
+            match part.parse::<u32>() {
+                Ok(1) => path.replace("/1/", "/<pid>/"),
+                Ok(_) => path.replace(part, "self"),
+                Err(_) => path.to_owned(),
+            }
+        })
+        .collect();
+    // Named by a link or relatively: strace does not say what they are.
+    let resolved = [
+        "/proc/uptime",
+        "/proc/sys/kernel/ostype",
+        "/proc/sys/kernel/pid_max",
+    ];
+    let expected: BTreeSet<String> = resolved
+        .map(str::to_owned)
+        .into_iter()
+        .chain(told)
+        .collect();
+    assert_eq!(seen, expected);
+    for left in ["trace.json", "result"] {
+        let _ = std::fs::remove_file(scene.path(left));
+    }
+    scene.assert_nothing_left();
+}
