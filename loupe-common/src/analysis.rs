@@ -143,6 +143,16 @@ impl FeatureVerdict {
     }
 }
 
+/// Something that the application uses and that cannot be left out on its own: an operation of
+/// io_uring. Without `io_uring_setup` it is left out with all others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotInjected {
+    pub feature: Feature,
+    pub kind: String,
+    /// The most in one replay of the baseline.
+    pub calls: u64,
+}
+
 /// The application's plan B: without one feature it uses another, which it did not use before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fallback {
@@ -228,6 +238,9 @@ pub struct Analysis {
     pub confidence: Option<f64>,
     /// Sorted by verdict, then by name.
     pub features: Vec<FeatureVerdict>,
+    /// Used, and not injected one by one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_injected: Vec<NotInjected>,
     /// Absent if it was not asked for.
     #[serde(default)]
     pub joint: Option<Joint>,

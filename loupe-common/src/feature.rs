@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::io_uring::{self, IoUringOp};
 use crate::pseudo_file::PseudoFile;
 use crate::syscalls::{Syscall, UnknownSyscall};
 
@@ -13,6 +14,7 @@ use crate::syscalls::{Syscall, UnknownSyscall};
 pub enum Feature {
     Syscall(Syscall),
     PseudoFile(PseudoFile),
+    IoUring(IoUringOp),
 }
 
 impl Feature {
@@ -21,14 +23,16 @@ impl Feature {
         match self {
             Feature::Syscall(_) => "syscall",
             Feature::PseudoFile(_) => "pseudo-file",
+            Feature::IoUring(_) => "io_uring",
         }
     }
 
-    /// The syscall that the feature is, or is a part of; a pseudo-file belongs to none.
+    /// The syscall that the feature is, or is a part of; a pseudo-file belongs to none, and what
+    /// is submitted to a ring is no part of the syscall that submits it.
     pub fn syscall(&self) -> Option<Syscall> {
         match self {
             Feature::Syscall(syscall) => Some(*syscall),
-            Feature::PseudoFile(_) => None,
+            Feature::PseudoFile(_) | Feature::IoUring(_) => None,
         }
     }
 }
@@ -50,6 +54,7 @@ impl fmt::Display for Feature {
         match self {
             Feature::Syscall(syscall) => fmt::Display::fmt(syscall, f),
             Feature::PseudoFile(file) => fmt::Display::fmt(file, f),
+            Feature::IoUring(operation) => fmt::Display::fmt(operation, f),
         }
     }
 }
@@ -63,6 +68,8 @@ pub enum UnknownFeature {
         "`{0}` is no pseudo-file: those are paths below /proc, /sys and /dev, without `.` and `..`"
     )]
     PseudoFile(String),
+    #[error("`{0}` is no operation of io_uring (as `io_uring:IORING_OP_READV`)")]
+    IoUring(String),
     #[error("`{0}` is an operation of a syscall; only whole syscalls can be injected so far")]
     Operation(String),
 }
@@ -76,6 +83,11 @@ impl std::str::FromStr for Feature {
             return file
                 .map(Feature::PseudoFile)
                 .ok_or_else(|| UnknownFeature::PseudoFile(text.to_owned()));
+        }
+        if let Some(name) = text.strip_prefix(io_uring::PREFIX) {
+            return IoUringOp::from_name(name)
+                .map(Feature::IoUring)
+                .ok_or_else(|| UnknownFeature::IoUring(text.to_owned()));
         }
         if text.contains(':') {
             return Err(UnknownFeature::Operation(text.to_owned()));
@@ -111,6 +123,14 @@ mod tests {
         assert_eq!(json, r#""/proc/self/maps""#);
         let back: Feature = serde_json::from_str(&json).expect("readable");
         assert_eq!(back, feature);
+    }
+
+    #[test]
+    fn an_operation_of_io_uring_is_written_with_its_name() {
+        let feature: Feature = "io_uring:IORING_OP_READV".parse().expect("known");
+        assert_eq!((feature.kind(), feature.syscall()), ("io_uring", None));
+        assert_eq!(feature.to_string(), "io_uring:IORING_OP_READV");
+        assert!("io_uring:READV".parse::<Feature>().is_err());
     }
 
     #[test]

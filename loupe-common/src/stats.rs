@@ -61,6 +61,14 @@ pub struct ForeignKey {
     pub pad: u32,
 }
 
+/// Operations of io_uring below this are counted; Linux 6.17 has 63.
+pub const MAX_IO_URING_OP: u32 = 127;
+
+/// Where a slot's count of one operation is; that of all together is behind the last.
+pub const fn io_uring_index(slot: u32, opcode: u32) -> u32 {
+    slot * (MAX_IO_URING_OP + 1) + opcode
+}
+
 /// Buckets of a latency histogram: bucket `i` holds calls of `[2^i, 2^(i+1))` nanoseconds,
 /// the last one everything longer (over two seconds).
 pub const LATENCY_BUCKETS: usize = 32;

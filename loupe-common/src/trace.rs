@@ -94,6 +94,9 @@ pub struct Trace {
     /// nothing is known of them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pseudo_files: bool,
+    /// Operations of io_uring were counted; else nothing is known of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub io_uring: bool,
     /// The target was told where its vDSO is: `clock_gettime`, `gettimeofday`, `time` and
     /// `getcpu` may be answered there, and are then no syscalls.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -88,6 +88,8 @@ struct Shared {
 struct Kernel {
     ebpf: Ebpf,
     maps: maps::Maps,
+    /// The kernel has the tracepoint.
+    traces_io_uring: bool,
     /// Slots in use.
     slots: [bool; SLOTS as usize],
     exit_programs: Attached,
@@ -102,6 +104,15 @@ struct Attached {
 }
 
 const EXIT_PROGRAMS: &[&str] = &["sys_exit", "process_exec", "process_fork", "process_exit"];
+/// The program for io_uring and its tracepoint, which not every kernel has.
+const IO_URING_PROGRAM: (&str, &str) = ("io_uring_submit", "io_uring_submit_req");
+const EXIT_AND_IO_URING_PROGRAMS: &[&str] = &[
+    "sys_exit",
+    "process_exec",
+    "process_fork",
+    "process_exit",
+    IO_URING_PROGRAM.0,
+];
 const ENTER_PROGRAMS: &[&str] = &["sys_enter"];
 
 /// The tracepoint that each program belongs to.
@@ -122,6 +133,7 @@ impl Tracer {
         let offsets = btf::TaskOffsets::of_running_kernel()?;
         let kernel_btf = Btf::from_sys_fs().map_err(TracerError::Btf)?;
         let log_level = kernel_log::level();
+        let io_uring_opcode = offsets.io_uring_opcode.unwrap_or(0);
         let mut ebpf = EbpfLoader::new()
             .btf(Some(&kernel_btf))
             .override_global(aya_log::LEVEL, &log_level, true)
@@ -129,12 +141,20 @@ impl Tracer {
             .override_global("TASK_STATUS_OFFSET", &offsets.status, true)
             .override_global("TASK_EXIT_CODE_OFFSET", &offsets.exit_code, true)
             .override_global("TASK_PID_OFFSET", &offsets.pid, true)
+            .override_global("IO_KIOCB_OPCODE_OFFSET", &io_uring_opcode, true)
             .map_max_entries("EVENTS", RING_BYTES)
             .load(EMBEDDED)
             .map_err(|error| TracerError::Load(Box::new(error)))?;
         for &(name, tracepoint) in TRACEPOINTS {
             let program = btf_program(&mut ebpf, name)?;
             program
+                .load(tracepoint, &kernel_btf)
+                .map_err(program_error(name))?;
+        }
+        let traces_io_uring = offsets.io_uring_opcode.is_some();
+        if traces_io_uring {
+            let (name, tracepoint) = IO_URING_PROGRAM;
+            btf_program(&mut ebpf, name)?
                 .load(tracepoint, &kernel_btf)
                 .map_err(program_error(name))?;
         }
@@ -146,8 +166,12 @@ impl Tracer {
                 kernel: Mutex::new(Kernel {
                     ebpf,
                     maps,
+                    traces_io_uring,
                     slots: [false; SLOTS as usize],
-                    exit_programs: Attached::new(EXIT_PROGRAMS),
+                    exit_programs: Attached::new(match traces_io_uring {
+                        true => EXIT_AND_IO_URING_PROGRAMS,
+                        false => EXIT_PROGRAMS,
+                    }),
                     enter_program: Attached::new(ENTER_PROGRAMS),
                 }),
                 events,
@@ -385,7 +409,9 @@ impl OpenTrace {
         kernel.maps.close_scope(self.cgroup_id)?;
         shared.events.drain();
         let seen = self.queue.seen();
-        collect::trace(&mut kernel.maps, self.slot, &seen, self.latency)
+        let mut trace = collect::trace(&mut kernel.maps, self.slot, &seen, self.latency)?;
+        trace.io_uring = kernel.traces_io_uring;
+        Ok(trace)
     }
 }
 

@@ -11,6 +11,7 @@
 #![no_main]
 
 mod empty;
+mod io_uring;
 mod maps;
 mod process;
 mod scope;

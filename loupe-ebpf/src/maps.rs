@@ -7,7 +7,7 @@ use aya_ebpf::{
 };
 use loupe_common::{
     scope::{SCOPE_ENTRIES, SLOTS, Scope},
-    stats::{ErrorKey, ForeignKey, LATENCY_SLOTS, Latency, MAX_SYSCALL, SlotStats},
+    stats::{ErrorKey, ForeignKey, LATENCY_SLOTS, Latency, MAX_SYSCALL, SlotStats, io_uring_index},
 };
 
 /// Direct-mapped by the low bits of the cgroup id; written by user space only.
@@ -31,6 +31,9 @@ pub static FOREIGN: PerCpuHashMap<ForeignKey, u64> =
 #[map]
 pub static LATENCIES: PerCpuArray<Latency> =
     PerCpuArray::with_max_entries(LATENCY_SLOTS * MAX_SYSCALL as u32, 0);
+
+#[map]
+pub static IO_URING: PerCpuArray<u64> = PerCpuArray::with_max_entries(io_uring_index(SLOTS, 0), 0);
 
 /// One megabyte holds nine thousand calls, a hundred milliseconds at ninety thousand a second;
 /// user space may enlarge it.

@@ -5,6 +5,7 @@
 //! a table that was edited by hand or left behind.
 
 mod headers;
+mod io_uring;
 mod syscalls;
 
 use std::fs;
@@ -32,6 +33,7 @@ pub struct Table {
 fn tables(headers: &Headers) -> Result<Vec<Table>> {
     let mut tables = Vec::new();
     tables.extend(syscalls::tables(headers)?);
+    tables.extend(io_uring::tables(headers)?);
     Ok(tables)
 }
 

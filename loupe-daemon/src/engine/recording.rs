@@ -189,7 +189,9 @@ impl Shared {
         part: Part,
         slot: &Slot,
     ) -> Result<Replay, AnalyzeError> {
-        self.with_runner(slot, |runner| Ok(self.run_job(runner, policy, slot, part, false)?))
+        self.with_runner(slot, |runner| {
+            Ok(self.run_job(runner, policy, slot, part, false)?)
+        })
     }
 
     /// Lends a runner for the slot's CPU, and keeps it for the next.

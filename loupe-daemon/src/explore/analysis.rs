@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use loupe_common::analysis::{Analysis, FeatureVerdict, SCHEMA};
+use loupe_common::analysis::{Analysis, FeatureVerdict, NotInjected, SCHEMA};
 use loupe_common::feature::Feature;
 use loupe_common::policy::Policy;
 use loupe_common::trace::ForeignCall;
@@ -65,6 +65,7 @@ pub(super) fn analysis(
         flake_rate: confidence::rate(baseline.test.baseline_failures, baseline.test.baseline_runs),
         confidence: options.confidence,
         warnings,
+        not_injected: not_injected(&baseline),
         features,
         joint,
         conflicts,
@@ -88,6 +89,21 @@ fn median_ms(baseline: &Baseline<'_>) -> f64 {
         (walls[middle - 1] + walls[middle]) as f64 / 2.0
     };
     median_us / 1000.0
+}
+
+/// What the baseline submits to rings of io_uring.
+fn not_injected(baseline: &Baseline<'_>) -> Vec<NotInjected> {
+    let mut most: BTreeMap<&Feature, u64> = BTreeMap::new();
+    for (feature, calls) in baseline.runs.iter().flat_map(|run| &run.io_uring) {
+        let known = most.entry(feature).or_default();
+        *known = (*known).max(*calls);
+    }
+    let row = |(feature, calls): (&Feature, u64)| NotInjected {
+        feature: feature.clone(),
+        kind: feature.kind().to_owned(),
+        calls,
+    };
+    most.into_iter().map(row).collect()
 }
 
 /// Calls of other ABIs, in any replay; of each the most that one replay made.
@@ -128,12 +144,15 @@ fn warnings(
     }
     let io_uring = |feature: &Feature| feature.to_string() == "io_uring_setup";
     if all.iter().any(|run| run.calls.keys().any(io_uring)) {
-        warnings.push(
+        let seen = match all.iter().all(|run| run.sees_io_uring) {
+            true => "not injected one by one",
+            false => "neither traced nor injected",
+        };
+        warnings.push(format!(
             "the application uses io_uring (it called io_uring_setup): operations that it \
-             submits to a ring are neither traced nor injected, so the verdicts hold only for \
-             what it does by syscalls"
-                .to_owned(),
-        );
+             submits to a ring are {seen}, so the verdicts hold only for what it does by \
+             syscalls; io_uring_setup stubbed tells whether it has another way"
+        ));
     }
     if !foreign.is_empty() {
         let names: Vec<String> = foreign

@@ -24,6 +24,10 @@ pub(super) struct Run {
     pub why_invalid: Option<String>,
     /// Calls by feature; what was not seen is absent.
     pub calls: BTreeMap<Feature, u64>,
+    /// Operations of io_uring, which cannot be injected one by one.
+    pub io_uring: BTreeMap<Feature, u64>,
+    /// Operations of io_uring were counted.
+    pub sees_io_uring: bool,
     /// Pseudo-files were looked for: what is not among the calls was not used.
     pub watched: bool,
     /// The target was told where its vDSO is.
@@ -65,19 +69,19 @@ impl Run {
             (Outcome::Failed(_), None) if counts => Vote::Failure,
             (Outcome::Failed(_), None) => Vote::Stray,
         };
+        let used = replay.trace.calls.iter();
+        let used = used.filter(|(_, counts)| counts.calls > 0);
+        let used = used.map(|(feature, counts)| (feature.clone(), counts.calls));
+        let (io_uring, calls) = used.partition(|(feature, _)| feature.kind() == "io_uring");
         Run {
             id: recorded.id,
             policy: replay.policy.clone(),
             reused: recorded.reused,
             vote,
             why_invalid,
-            calls: replay
-                .trace
-                .calls
-                .iter()
-                .filter(|(_, counts)| counts.calls > 0)
-                .map(|(feature, counts)| (feature.clone(), counts.calls))
-                .collect(),
+            calls,
+            io_uring,
+            sees_io_uring: replay.trace.io_uring,
             watched: replay.trace.pseudo_files,
             vdso: replay.trace.vdso,
             fired,

@@ -26,6 +26,11 @@ const MAX_INSTRUCTIONS: usize = 4096;
 pub enum CompileError {
     #[error("`{0}` does not exist on this architecture, so it cannot be injected")]
     NotOnThisArchitecture(Feature),
+    #[error(
+        "`{0}` cannot be injected: operations of io_uring are no syscalls; io_uring_setup can be \
+         stubbed as a whole"
+    )]
+    IoUring(Feature),
     #[error("`{feature}` has no plausible fake: {why}")]
     NotPlausible { feature: Feature, why: String },
     #[error("`{0}` has no plausible fake: a fake of a pseudo-file is an empty file already")]

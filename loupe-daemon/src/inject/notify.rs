@@ -73,6 +73,7 @@ impl Notified {
 fn is_notified(feature: &Feature, action: Action) -> Result<bool, CompileError> {
     let plausible = action == Action::Plausible;
     match feature {
+        Feature::IoUring(_) => Err(CompileError::IoUring(feature.clone())),
         Feature::PseudoFile(file) if plausible => {
             Err(CompileError::PlausibleFile(file.as_str().to_owned()))
         }
@@ -155,6 +156,7 @@ mod tests {
             ("mmap", "memory"),
             ("futex", "no row"),
             ("/proc/cpuinfo", "/proc/cpuinfo"),
+            ("io_uring:IORING_OP_READV", "io_uring_setup"),
         ] {
             let error = Notified::of(&policy(&[(feature, "fake=plausible")]), false);
             let error = error.expect_err("refused").to_string();

@@ -166,11 +166,7 @@ fn verdicts(analysis: &Analysis) -> Layout {
     if !plausible {
         columns.retain(|(name, _)| *name != "plausible");
     }
-    if analysis
-        .features
-        .iter()
-        .any(|row| row.feature.syscall().is_none())
-    {
+    if !analysis.not_injected.is_empty() || has(analysis, |row| row.feature.syscall().is_none()) {
         columns[0].0 = "feature";
     }
     let mut layout = Layout::new(&columns);
@@ -196,6 +192,15 @@ fn verdicts(analysis: &Analysis) -> Layout {
                 injections(feature),
                 basis(&feature.basis).into(),
             ]);
+            layout.row_of(cells);
+        }
+    }
+    if !analysis.not_injected.is_empty() {
+        let count = analysis.not_injected.len();
+        layout.section(format!("── not injected one by one ({count})"));
+        for used in &analysis.not_injected {
+            let mut cells: Vec<Cell> = vec![(&used.feature).into(), used.calls.into()];
+            cells.resize_with(columns.len(), || Cell::toned("–", Tone::Faint));
             layout.row_of(cells);
         }
     }

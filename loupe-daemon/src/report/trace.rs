@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use loupe_common::feature::Feature;
 use loupe_common::stats::LATENCY_BUCKETS;
 use loupe_common::trace::{CallCounts, LatencySummary, Trace};
 use serde_json::{Value, json};
@@ -25,6 +26,7 @@ struct Row {
 enum Kind {
     Native,
     Foreign,
+    Ring,
     File,
 }
 
@@ -32,9 +34,10 @@ enum Kind {
 fn rows(trace: &Trace) -> Vec<Row> {
     let native = trace.calls.iter().map(|(feature, counts)| Row {
         name: feature.to_string(),
-        kind: match feature.syscall() {
-            Some(_) => Kind::Native,
-            None => Kind::File,
+        kind: match feature {
+            Feature::PseudoFile(_) => Kind::File,
+            Feature::IoUring(_) => Kind::Ring,
+            _ => Kind::Native,
         },
         counts: counts.clone(),
     });
@@ -47,13 +50,19 @@ fn rows(trace: &Trace) -> Vec<Row> {
         },
     });
     let mut rows: Vec<Row> = native.chain(foreign).collect();
+    // Syscalls, then what is submitted to rings, then files.
+    let part = |row: &Row| match row.kind {
+        Kind::Native | Kind::Foreign => 0,
+        Kind::Ring => 1,
+        Kind::File => 2,
+    };
     let weight = |row: &Row| {
         let time = row
             .counts
             .latency
             .as_ref()
             .map_or(0, |latency| latency.total_ns);
-        (row.kind != Kind::File, time, row.counts.calls)
+        (std::cmp::Reverse(part(row)), time, row.counts.calls)
     };
     // Stable: equal ones stay in the order of their names.
     rows.sort_by_key(|row| std::cmp::Reverse(weight(row)));
@@ -80,7 +89,8 @@ pub fn trace_table(trace: &Trace, wall: Duration, style: Style) -> String {
             text.push('\n');
         }
     };
-    let kinds = rows.iter().filter(|row| row.kind != Kind::File).count();
+    let is_call = |row: &&Row| matches!(row.kind, Kind::Native | Kind::Foreign);
+    let kinds = rows.iter().filter(is_call).count();
     push(&summary(trace, kinds, wall), Tone::Title);
     if trace.vdso {
         push(
@@ -273,6 +283,12 @@ pub fn trace_json(trace: &Trace, wall: Duration) -> Value {
         "lost": trace.lost,
         "vdso": trace.vdso,
     });
+    if trace.io_uring {
+        json["io_uring"] = of_kind(Kind::Ring)
+            .map(|row| json!({ "operation": row.name, "submitted": row.counts.calls }))
+            .collect::<Vec<Value>>()
+            .into();
+    }
     // Not looked for is not the same as none.
     if trace.pseudo_files {
         json["pseudo_files"] = files.into();

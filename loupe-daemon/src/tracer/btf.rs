@@ -16,7 +16,13 @@ pub struct TaskOffsets {
     pub status: u32,
     pub exit_code: u32,
     pub pid: u32,
+    /// Of `io_kiocb.opcode`; `None`: a kernel without io_uring, or without its tracepoint.
+    pub io_uring_opcode: Option<u32>,
 }
+
+/// The name by which the kernel's type information shows the tracepoint, with the request as its
+/// argument (since Linux 6.4).
+const IO_URING_TRACEPOINT: &[u8] = b"\0btf_trace_io_uring_submit_req\0";
 
 impl TaskOffsets {
     pub fn of_running_kernel() -> Result<TaskOffsets, TracerError> {
@@ -36,6 +42,10 @@ impl TaskOffsets {
             )?,
             exit_code: find(&["task_struct", "exit_code"], "task_struct.exit_code")?,
             pid: find(&["task_struct", "pid"], "task_struct.pid")?,
+            io_uring_opcode: types
+                .has_name(IO_URING_TRACEPOINT)
+                .then(|| types.offset(&["io_kiocb", "opcode"]))
+                .flatten(),
         })
     }
 }
@@ -66,6 +76,13 @@ impl<'a> Types<'a> {
             types: section(field(1)?, field(2)?)?,
             strings: section(field(3)?, field(4)?)?,
         })
+    }
+
+    /// Whether anything has this name, which is given between NULs.
+    fn has_name(&self, name: &[u8]) -> bool {
+        self.strings
+            .windows(name.len())
+            .any(|window| window == name)
     }
 
     fn name(&self, offset: u32) -> &'a [u8] {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use loupe_common::errno::Errno;
 use loupe_common::feature::Feature;
+use loupe_common::io_uring::IoUringOp;
 use loupe_common::stats::{ABI_COMPAT, ABI_X32, Latency, MAX_SYSCALL, SlotStats};
 use loupe_common::syscalls::Syscall;
 use loupe_common::trace::{CallCounts, ForeignCall, LatencySummary, Lost, Trace};
@@ -50,6 +51,14 @@ pub fn trace(maps: &mut Maps, slot: u32, seen: &Seen, latency: bool) -> Result<T
             // is faked there is no child: every return is a call.
             None => entry.calls -= count.min(entry.calls).min(seen.forks),
         }
+    }
+    for (opcode, calls) in maps.take_io_uring(slot)? {
+        let counts = CallCounts {
+            calls,
+            ..CallCounts::default()
+        };
+        let operation = Feature::IoUring(IoUringOp::from_number(opcode));
+        trace.calls.insert(operation, counts);
     }
     if latency {
         for (feature, counts) in &mut trace.calls {

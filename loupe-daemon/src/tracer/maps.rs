@@ -4,8 +4,8 @@ use aya::maps::{Array, MapData, PerCpuArray, PerCpuHashMap, PerCpuValues, RingBu
 use aya::{Ebpf, Pod};
 use loupe_common::scope::{Scope, scope_index};
 use loupe_common::stats::{
-    ErrorKey, ForeignKey, LATENCY_BUCKETS, LATENCY_SLOTS, Latency, LostCounts, MAX_SYSCALL,
-    SlotStats, latency_index,
+    ErrorKey, ForeignKey, LATENCY_BUCKETS, LATENCY_SLOTS, Latency, LostCounts, MAX_IO_URING_OP,
+    MAX_SYSCALL, SlotStats, io_uring_index, latency_index,
 };
 
 use super::TracerError;
@@ -33,6 +33,7 @@ pub struct Maps {
     errors: PerCpuHashMap<MapData, Plain<ErrorKey>, u64>,
     foreign: PerCpuHashMap<MapData, Plain<ForeignKey>, u64>,
     latencies: PerCpuArray<MapData, Plain<Latency>>,
+    io_uring: PerCpuArray<MapData, u64>,
     cpus: usize,
 }
 
@@ -66,6 +67,7 @@ impl Maps {
             errors: take(ebpf, "ERRORS")?,
             foreign: take(ebpf, "FOREIGN")?,
             latencies: take(ebpf, "LATENCIES")?,
+            io_uring: take(ebpf, "IO_URING")?,
             cpus,
         })
     }
@@ -106,6 +108,7 @@ impl Maps {
         self.stats.set(slot, zeros, 0).map_err(map_error("STATS"))?;
         self.take_errors(slot)?;
         self.take_foreign(slot)?;
+        self.take_io_uring(slot)?;
         Ok(())
     }
 
@@ -131,6 +134,36 @@ impl Maps {
             .into_iter()
             .map(|(key, values)| (key.0, values.iter().sum()))
             .collect())
+    }
+
+    /// Removes and returns the slot's operations of io_uring, by number.
+    pub fn take_io_uring(&mut self, slot: u32) -> Result<Vec<(u8, u64)>, TracerError> {
+        let mut found = Vec::new();
+        // Mostly there are none, which one look tells.
+        let all = io_uring_index(slot, MAX_IO_URING_OP);
+        let all = self.io_uring.get(&all, 0).map_err(map_error("IO_URING"))?;
+        if all.iter().sum::<u64>() == 0 {
+            return Ok(found);
+        }
+        for opcode in 0..=MAX_IO_URING_OP {
+            let index = io_uring_index(slot, opcode);
+            let counts = self
+                .io_uring
+                .get(&index, 0)
+                .map_err(map_error("IO_URING"))?;
+            let count: u64 = counts.iter().sum();
+            if count > 0 {
+                if opcode < MAX_IO_URING_OP {
+                    found.push((opcode as u8, count));
+                }
+                let zeros = PerCpuValues::try_from(vec![0; self.cpus]);
+                let zeros = zeros.map_err(TracerError::Thread)?;
+                self.io_uring
+                    .set(index, zeros, 0)
+                    .map_err(map_error("IO_URING"))?;
+            }
+        }
+        Ok(found)
     }
 
     /// Removes and returns the latencies of one syscall, one record per CPU.

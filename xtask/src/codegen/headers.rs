@@ -72,14 +72,17 @@ impl Headers {
 
     /// All integer constants of one module of the crate, for example `general`.
     pub fn constants(&self, arch: &str, module: &str) -> Result<Constants> {
-        let path = self.directory.join(arch).join(module).with_extension("rs");
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let constants = Constants::parse(&text);
+        let constants = Constants::parse(&self.text(arch, module)?);
         if constants.0.is_empty() {
-            bail!("{} holds no constants", path.display());
+            bail!("the module {module} of {CRATE} holds no constants for {arch}");
         }
         Ok(constants)
+    }
+
+    /// One module of the crate, as it is written.
+    pub fn text(&self, arch: &str, module: &str) -> Result<String> {
+        let path = self.directory.join(arch).join(module).with_extension("rs");
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
     }
 }
 

@@ -14,6 +14,7 @@ mod loads;
 mod plausible;
 mod pseudo;
 mod reactions;
+mod rings;
 mod servers;
 mod threads;
 mod trees;
@@ -70,6 +71,7 @@ fn behaviour(name: &CStr) -> Option<Behaviour> {
         plausible::BEHAVIOURS,
         pseudo::BEHAVIOURS,
         reactions::BEHAVIOURS,
+        rings::BEHAVIOURS,
         servers::BEHAVIOURS,
         threads::BEHAVIOURS,
         trees::BEHAVIOURS,

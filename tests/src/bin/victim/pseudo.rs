@@ -8,7 +8,9 @@ use crate::{Arguments, Behaviour, Ended};
 pub const BEHAVIOURS: &[(&str, Behaviour)] = &[
     ("pseudo-files", pseudo_files),
     ("reads-file", reads_file),
-    ("opens-often", opens_often),
+    ("opens-blindly", opens_blindly),
+    ("opens-forever", opens_forever),
+    ("asks-blindly", asks_blindly),
 ];
 
 const CWD: usize = libc::AT_FDCWD as isize as usize;
@@ -145,8 +147,26 @@ fn reads_file(arguments: &Arguments) -> Result<Ended, &'static str> {
     Ok(Ended::Works)
 }
 
+/// Opens the file of its second argument so often, whatever comes of it.
+fn opens_blindly(arguments: &Arguments) -> Result<Ended, &'static str> {
+    for _ in 0..arguments.number(2, 0) {
+        if let Ok(file) = open(arguments.word(1), libc::O_RDONLY) {
+            close(file);
+        }
+    }
+    Ok(Ended::Works)
+}
+
+/// Makes one of the cheapest calls so often, whatever comes of it.
+fn asks_blindly(arguments: &Arguments) -> Result<Ended, &'static str> {
+    for _ in 0..arguments.number(1, 0) {
+        let _ = call(libc::SYS_umask, &[0o22]);
+    }
+    Ok(Ended::Works)
+}
+
 /// Opens `/proc/uptime` until it cannot, telling when it has begun.
-fn opens_often(_: &Arguments) -> Result<Ended, &'static str> {
+fn opens_forever(_: &Arguments) -> Result<Ended, &'static str> {
     let line = "opening\n";
     let _ = call(libc::SYS_write, &[1, address(line), line.len()]);
     while let Ok(file) = open(c"/proc/uptime", libc::O_RDONLY) {

@@ -1,0 +1,47 @@
+//! Operations that are submitted to a ring of io_uring: they are no syscalls, and seccomp never
+//! sees them. Counted as they are submitted, in a thread of the target or in the kernel's own
+//! thread for its ring, which is in the same cgroup.
+
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use loupe_common::{
+    scope::SCOPE_COUNT,
+    stats::{MAX_IO_URING_OP, io_uring_index},
+};
+
+use crate::{
+    maps::{IO_URING, Loss, count_loss},
+    scope,
+};
+
+/// Offset of `io_kiocb.opcode`, set by user space at load.
+#[unsafe(no_mangle)]
+static IO_KIOCB_OPCODE_OFFSET: u32 = 0;
+
+#[btf_tracepoint(function = "io_uring_submit_req")]
+pub fn io_uring_submit(ctx: BtfTracePointContext) -> i32 {
+    let Some(scope) = scope::current() else {
+        return 0;
+    };
+    if scope.flags & SCOPE_COUNT == 0 {
+        return 0;
+    }
+    let request: *const u8 = ctx.arg(0);
+    // SAFETY: the tracepoint's argument is a valid `io_kiocb`; the offset is read-only data set
+    // by user space from the kernel's own type information, which the verifier checks against.
+    let opcode = unsafe {
+        let offset = core::ptr::read_volatile(&raw const IO_KIOCB_OPCODE_OFFSET) as usize;
+        core::ptr::read_volatile(request.add(offset))
+    };
+    if u32::from(opcode) >= MAX_IO_URING_OP {
+        count_loss(scope.slot, Loss::Foreign);
+        return 0;
+    }
+    for opcode in [u32::from(opcode), MAX_IO_URING_OP] {
+        if let Some(count) = IO_URING.get_ptr_mut(io_uring_index(scope.slot, opcode)) {
+            // SAFETY: non-null and in bounds by the verifier's proof; the value is this CPU's
+            // own.
+            unsafe { *count += 1 };
+        }
+    }
+    0
+}
