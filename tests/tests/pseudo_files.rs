@@ -247,3 +247,49 @@ fn strace_sees_the_same_files() {
     }
     scene.assert_nothing_left();
 }
+
+/// The processes whose parent is this one.
+fn children(parent: u32) -> Vec<u32> {
+    let entries = std::fs::read_dir("/proc").expect("/proc");
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // Behind the name, which may hold anything: state, parent.
+        let rest = stat.rsplit(')').next().unwrap_or_default();
+        rest.split_whitespace().nth(1) == Some(&parent.to_string())
+    })
+    .collect()
+}
+
+/// The keeper, which answers, is the launcher's child; the target is the keeper's.
+#[test]
+fn a_supervisor_that_dies_ends_the_run_and_lets_no_call_hang() {
+    require!(Replays);
+    let scene = Scene::new();
+    let words = ["run", "--fake", "/proc/uptime"];
+    let target = ["--", "./victim", "opens-forever", "/dev/null"];
+    let words: Vec<&str> = words.into_iter().chain(target).collect();
+    let running = command::start(scene.loupe(&words));
+    let (keeper, target) = loop {
+        let launchers = children(running.pid());
+        let keepers = launchers.into_iter().flat_map(children);
+        let pairs = keepers.flat_map(|keeper| {
+            let targets = children(keeper).into_iter();
+            targets.map(move |target| (keeper, target))
+        });
+        let is_victim = |(_, target): &(u32, u32)| {
+            let name = std::fs::read_to_string(format!("/proc/{target}/comm"));
+            name.is_ok_and(|name| name.trim() == "victim")
+        };
+        if let Some(pair) = pairs.into_iter().find(is_victim) {
+            break pair;
+        }
+        std::thread::yield_now();
+    };
+    // SAFETY: a signal to a process that this test has started, by its id.
+    unsafe { libc::kill(keeper as i32, libc::SIGKILL) };
+    let finished = running.wait();
+    assert_eq!(finished.code(), Some(125), "{finished:?}");
+    assert!(!std::path::Path::new(&format!("/proc/{target}/exe")).exists());
+    scene.assert_nothing_left();
+}

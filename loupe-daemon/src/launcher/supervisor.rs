@@ -146,7 +146,9 @@ impl Supervisor {
         let Some(call) = self.listeners[index].receive()? else {
             return Ok(());
         };
-        let answer = self.decide(index, &call);
+        let mut lost = 0;
+        let answer = self.decide(&mut lost, index, &call);
+        self.supervised.lost += lost;
         if !self.listeners[index].answer(call.id, &answer.response)? {
             // Killed, or interrupted by a signal: then it comes again.
             return Ok(());
@@ -172,10 +174,14 @@ impl Supervisor {
         }
     }
 
-    fn decide(&mut self, index: usize, call: &Notification) -> Answer {
+    fn decide(&self, lost: &mut u64, index: usize, call: &Notification) -> Answer {
         let memory = Memory(Pid::from_raw(call.tid));
+        let listener = &self.listeners[index];
+        let write = |address: u64, bytes: &[u8]| {
+            memory.write(&self.proc, || listener.waits(call.id), address, bytes)
+        };
         if let Some((feature, value)) = self.values.get(&call.number) {
-            let response = self.plausible(*value, call, &memory);
+            let response = self.plausible(*value, call, &memory, write);
             return Answer {
                 response: response.unwrap_or_else(|errno| Response::Errno(errno as i32)),
                 rule: Some(feature.clone()),
@@ -186,7 +192,7 @@ impl Supervisor {
             return Answer::go_on();
         };
         let path = memory.path(call.args[path_call.path]);
-        if !self.listeners[index].waits(call.id) {
+        if !listener.waits(call.id) {
             return Answer::go_on();
         }
         let path = match path {
@@ -194,7 +200,7 @@ impl Supervisor {
             // The kernel will say the same to the call.
             Err(Errno::EFAULT | Errno::ENAMETOOLONG) => return Answer::go_on(),
             Err(_) => {
-                self.supervised.lost += 1;
+                *lost += 1;
                 return Answer::go_on();
             }
         };
@@ -224,7 +230,7 @@ impl Supervisor {
         let response = match action {
             Action::Stub(errno) => Ok(Response::Errno(file_errno(errno))),
             Action::Fake | Action::Plausible => {
-                self.empty_file(path_call.want, flags, is_device, call, &memory)
+                self.empty_file(path_call.want, flags, is_device, call, write)
             }
         };
         Answer {
@@ -241,7 +247,7 @@ impl Supervisor {
         flags: i32,
         is_device: bool,
         call: &Notification,
-        memory: &Memory,
+        write: impl Fn(u64, &[u8]) -> nix::Result<()>,
     ) -> nix::Result<Response> {
         // As `/dev/null` has it (Documentation/admin-guide/devices.txt).
         let (mode, device) = match is_device {
@@ -253,11 +259,11 @@ impl Supervisor {
             // A link without content.
             Want::Link => Ok(Response::Value(0)),
             Want::Stat { buffer } => {
-                memory.write(call.args[buffer], &content::stat(mode, device))?;
+                write(call.args[buffer], &content::stat(mode, device))?;
                 Ok(Response::Value(0))
             }
             Want::Statx { buffer } => {
-                memory.write(call.args[buffer], &content::statx(mode, device))?;
+                write(call.args[buffer], &content::statx(mode, device))?;
                 Ok(Response::Value(0))
             }
             Want::Open { .. } | Want::OpenHow { .. } | Want::Create => {
@@ -290,6 +296,7 @@ impl Supervisor {
         value: Plausible,
         call: &Notification,
         memory: &Memory,
+        write: impl Fn(u64, &[u8]) -> nix::Result<()>,
     ) -> nix::Result<Response> {
         let own = || {
             let view = View {
@@ -312,14 +319,14 @@ impl Supervisor {
             Plausible::OwnTid => i64::from(own()?.tid),
             Plausible::Structure { at, content } => {
                 if args[at] != 0 {
-                    memory.write(args[at], &content::structure(content, args))?;
+                    write(args[at], &content::structure(content, args))?;
                 }
                 0
             }
             Plausible::Bytes { at, length } => {
                 // Constant on purpose: nothing random was done. At most what one read gives.
                 let length = args[length].min(256);
-                memory.write(args[at], &vec![0x5a; length as usize])?;
+                write(args[at], &vec![0x5a; length as usize])?;
                 length as i64
             }
             Plausible::Descriptor {

@@ -1,10 +1,15 @@
 //! The memory of a thread whose call waits for its answer. The caller checks, after reading, that
 //! it still waits: else what was read may be another's.
 
-use std::io::{IoSlice, IoSliceMut};
+use std::fs::File;
+use std::io::IoSliceMut;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 
 use nix::errno::Errno;
-use nix::sys::uio::{RemoteIoVec, process_vm_readv, process_vm_writev};
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::Mode;
+use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::Pid;
 
 /// The longest path that the kernel takes (`PATH_MAX`), its NUL included.
@@ -32,14 +37,29 @@ impl Memory {
         process_vm_readv(self.0, &mut [IoSliceMut::new(buffer)], &remote)
     }
 
-    pub fn write(&self, address: u64, bytes: &[u8]) -> nix::Result<()> {
-        let remote = [RemoteIoVec {
-            base: address as usize,
-            len: bytes.len(),
-        }];
-        match process_vm_writev(self.0, &[IoSlice::new(bytes)], &remote)? {
-            length if length == bytes.len() => Ok(()),
-            _ => Err(Errno::EFAULT),
+    /// Writes into the memory of a thread that, by `still_waits`, is the same when its memory
+    /// has been opened: from then on no other's can be meant.
+    pub fn write(
+        &self,
+        proc: &OwnedFd,
+        still_waits: impl FnOnce() -> bool,
+        address: u64,
+        bytes: &[u8],
+    ) -> nix::Result<()> {
+        let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;
+        let memory = openat(
+            proc,
+            format!("{}/mem", self.0).as_str(),
+            flags,
+            Mode::empty(),
+        )?;
+        if !still_waits() {
+            return Err(Errno::ESRCH);
+        }
+        match File::from(memory).write_all_at(bytes, address) {
+            Ok(()) => Ok(()),
+            // Whatever `/proc` calls it.
+            Err(_) => Err(Errno::EFAULT),
         }
     }
 
@@ -85,6 +105,11 @@ mod tests {
         Memory(Pid::this())
     }
 
+    fn proc() -> OwnedFd {
+        let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
+        nix::fcntl::open("/proc", flags, Mode::empty()).expect("/proc")
+    }
+
     #[test]
     fn paths_of_every_length_are_read_up_to_their_nul() {
         for length in [0, 1, 255, 256, 257, 4095] {
@@ -100,14 +125,17 @@ mod tests {
     #[test]
     fn what_is_not_there_is_a_fault() {
         assert_eq!(own().path(8), Err(Errno::EFAULT));
-        assert_eq!(own().write(8, b"x"), Err(Errno::EFAULT));
+        assert_eq!(own().write(&proc(), || true, 8, b"x"), Err(Errno::EFAULT));
     }
 
     #[test]
     fn what_was_written_is_read() {
         let mut buffer = [0u8; 8];
         let address = buffer.as_mut_ptr() as u64;
-        own().write(address, &7u64.to_ne_bytes()).expect("written");
-        assert_eq!(own().word(address), Ok(7));
+        let seven = 7u64.to_ne_bytes();
+        let written = own().write(&proc(), || true, address, &seven);
+        assert_eq!((written, own().word(address)), (Ok(()), Ok(7)));
+        let written = own().write(&proc(), || false, address, &[0; 8]);
+        assert_eq!((written, own().word(address)), (Err(Errno::ESRCH), Ok(7)));
     }
 }

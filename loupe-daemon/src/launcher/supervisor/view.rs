@@ -5,7 +5,7 @@
 //! What `/proc` shows of processes is not walked (whoever looks sees himself there): its few
 //! links are known, and where one leads out of `/proc`, the way ends at the link.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use loupe_common::pseudo_file::{Own, PseudoFile};
 use nix::errno::Errno;
@@ -139,13 +139,8 @@ impl View<'_> {
 
     /// The path as it is before each link, and at its end.
     fn walk(&self, path: &str, follow: bool) -> Vec<String> {
-        let Ok(root) = self.root() else {
-            return Vec::new();
-        };
-        walk(path, follow, |path| {
-            let link = readlinkat(root.as_fd(), path.trim_start_matches('/'));
-            link.ok().and_then(|link| link.into_string().ok())
-        })
+        // What is before the last component is no link any more, so each look stays below its root.
+        walk(path, follow, |path| self.link(&format!("root{path}")))
     }
 }
 
@@ -169,6 +164,10 @@ fn walk(path: &str, follow: bool, link: impl Fn(&str) -> Option<String>) -> Vec<
             continue;
         }
         if rest.is_empty() && !follow {
+            continue;
+        }
+        // These are no links anywhere, and the first on most ways that matter.
+        if matches!(at.as_str(), "/proc" | "/sys" | "/dev") {
             continue;
         }
         let Some(content) = link(&at) else {
