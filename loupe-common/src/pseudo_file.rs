@@ -26,7 +26,7 @@ impl PseudoFile {
         let top = TOPS.into_iter().find(|top| is_below(path, top))?;
         let rest: Vec<&str> = path[top.len()..].split('/').skip(1).collect();
         let odd = |part: &&str| matches!(*part, "" | "." | "..");
-        if rest.iter().any(|part| odd(part)) || path.contains('\0') {
+        if rest.iter().any(odd) || path.contains('\0') {
             return None;
         }
         let rest: Vec<&str> = match top {
@@ -69,7 +69,7 @@ fn number(part: &str) -> Option<u32> {
 }
 
 /// Numbers of processes, threads and descriptors, and addresses, are written alike.
-fn process_part<'a>(mut rest: Vec<&'a str>, own: Option<Own>) -> Vec<&'a str> {
+fn process_part(mut rest: Vec<&str>, own: Option<Own>) -> Vec<&str> {
     let Some(first) = rest.first_mut() else {
         return rest;
     };

@@ -188,10 +188,7 @@ fn verdicts(analysis: &Analysis) -> Layout {
                 let none = Trial::default();
                 cells.push(passes(feature.plausible.as_ref().unwrap_or(&none)));
             }
-            cells.extend([
-                injections(feature),
-                basis(&feature.basis).into(),
-            ]);
+            cells.extend([injections(feature), basis(&feature.basis).into()]);
             layout.row_of(cells);
         }
     }
