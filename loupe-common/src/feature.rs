@@ -1,15 +1,18 @@
-//! A feature: what is measured. Today every feature is a whole syscall.
+//! A feature: what is measured: a syscall, an operation of one, or a flag of one.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::operations::{Operation, UnknownOperation};
 use crate::syscalls::{Syscall, UnknownSyscall};
 
-/// Something that an OS implements or not. Written as its name (`futex`).
+/// Something that an OS implements or not. Written as its name (`futex`, `fcntl:F_SETFD`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Feature {
     Syscall(Syscall),
+    /// A part of a vectored syscall: one of its operations, or a flag.
+    Operation(Operation),
 }
 
 impl Feature {
@@ -17,6 +20,8 @@ impl Feature {
     pub fn kind(&self) -> &'static str {
         match self {
             Feature::Syscall(_) => "syscall",
+            Feature::Operation(operation) if operation.is_flag() => "flag",
+            Feature::Operation(_) => "operation",
         }
     }
 
@@ -24,7 +29,22 @@ impl Feature {
     pub fn syscall(&self) -> Syscall {
         match self {
             Feature::Syscall(syscall) => *syscall,
+            Feature::Operation(operation) => operation.syscall(),
         }
+    }
+
+    /// What the feature is a part of.
+    pub fn parent(&self) -> Option<Feature> {
+        match self {
+            Feature::Syscall(_) => None,
+            Feature::Operation(operation) => Some(Feature::Syscall(operation.syscall())),
+        }
+    }
+}
+
+impl From<Operation> for Feature {
+    fn from(operation: Operation) -> Self {
+        Feature::Operation(operation)
     }
 }
 
@@ -38,6 +58,7 @@ impl fmt::Display for Feature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Feature::Syscall(syscall) => fmt::Display::fmt(syscall, f),
+            Feature::Operation(operation) => fmt::Display::fmt(operation, f),
         }
     }
 }
@@ -47,10 +68,10 @@ impl fmt::Display for Feature {
 pub enum UnknownFeature {
     #[error(transparent)]
     Syscall(#[from] UnknownSyscall),
-    #[error("`{0}` is a pseudo-file; only whole syscalls can be injected so far")]
+    #[error("`{0}` is a pseudo-file; only syscalls and their parts can be injected so far")]
     PseudoFile(String),
-    #[error("`{0}` is an operation of a syscall; only whole syscalls can be injected so far")]
-    Operation(String),
+    #[error(transparent)]
+    Operation(#[from] UnknownOperation),
 }
 
 impl std::str::FromStr for Feature {
@@ -61,7 +82,7 @@ impl std::str::FromStr for Feature {
             return Err(UnknownFeature::PseudoFile(text.to_owned()));
         }
         if text.contains(':') {
-            return Err(UnknownFeature::Operation(text.to_owned()));
+            return Ok(Feature::Operation(text.parse()?));
         }
         Ok(Feature::Syscall(text.parse()?))
     }

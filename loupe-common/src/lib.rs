@@ -20,6 +20,8 @@ pub mod feature;
 #[cfg(feature = "user")]
 pub mod impact;
 #[cfg(feature = "user")]
+pub mod operations;
+#[cfg(feature = "user")]
 pub mod policy;
 #[cfg(feature = "user")]
 pub mod progress;

@@ -12,6 +12,7 @@
 
 mod empty;
 mod maps;
+mod operation;
 mod process;
 mod scope;
 mod sys_enter;

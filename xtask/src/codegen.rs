@@ -4,7 +4,9 @@
 //! depends on nothing but the pinned headers, so that two runs are identical and `--check` can tell
 //! a table that was edited by hand or left behind.
 
+mod extra;
 mod headers;
+mod operations;
 mod syscalls;
 
 use std::fs;
@@ -32,6 +34,7 @@ pub struct Table {
 fn tables(headers: &Headers) -> Result<Vec<Table>> {
     let mut tables = Vec::new();
     tables.extend(syscalls::tables(headers)?);
+    tables.extend(operations::tables(headers)?);
     Ok(tables)
 }
 

@@ -140,7 +140,7 @@ fn why_invalid(recorded: &Recorded) -> Option<String> {
         return Some(why.clone());
     }
     let lost = recorded.replay.trace.lost;
-    let matters = lost.events + lost.errors + lost.foreign;
+    let matters = lost.events + lost.errors + lost.foreign + lost.operations;
     (matters > 0).then(|| format!("the tracer lost {matters} records"))
 }
 

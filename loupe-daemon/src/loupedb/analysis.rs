@@ -109,7 +109,9 @@ pub(super) fn named(number: u16) -> Option<Feature> {
 
 /// The number of a feature in the data set's tables, and whether the format knows it.
 pub(super) fn numbered(feature: &Feature) -> Option<(u16, bool)> {
-    let Feature::Syscall(syscall) = feature;
+    let Feature::Syscall(syscall) = feature else {
+        return None;
+    };
     let number = u16::try_from(syscall.number_on(Arch::X86_64)?).ok()?;
     Some((number, number <= LAST))
 }

@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 
 use loupe_common::feature::Feature;
+use loupe_common::operations::Operation;
 use loupe_common::policy::{Action, Policy};
 use loupe_common::replay::{Outcome, Replay};
+use loupe_common::syscalls::Syscall;
 use loupe_common::trace::{CallCounts, Trace};
 
 /// Completes a replay by its trace: how often each rule fired, and whether the measurement
@@ -31,11 +33,50 @@ pub fn injections(policy: &Policy, trace: &Trace) -> BTreeMap<Feature, u64> {
     policy
         .iter()
         .map(|(feature, action)| {
-            let counts = trace.calls.get(feature);
-            let answered = counts.map_or(0, |counts| answered(feature, action, counts));
+            let counts = reached(policy, trace, feature);
+            let answered = counts.map_or(0, |counts| answered(feature, action, &counts));
             (feature.clone(), answered)
         })
         .collect()
+}
+
+/// The calls that a rule has to answer: those of its feature that no rule before it answers.
+/// Operations go before the rest and exclude each other; flags do not, so where rules of several
+/// flags meet in one call, both count it.
+fn reached(policy: &Policy, trace: &Trace, feature: &Feature) -> Option<CallCounts> {
+    let mut counts = trace.counts(feature)?.clone();
+    if let Feature::Syscall(syscall) = feature {
+        let parts = parts(policy, *syscall).filter(|(_, operation)| !operation.is_flag());
+        for answered in parts.filter_map(|(part, _)| trace.counts(part)) {
+            counts.calls = counts.calls.saturating_sub(answered.calls);
+            for (errno, calls) in &answered.errors {
+                let left = counts.errors.entry(*errno).or_default();
+                *left = left.saturating_sub(*calls);
+            }
+        }
+    }
+    Some(counts)
+}
+
+/// The rules of operations and flags of a syscall.
+fn parts(policy: &Policy, syscall: Syscall) -> impl Iterator<Item = (&Feature, &Operation)> {
+    policy.iter().filter_map(move |(feature, _)| match feature {
+        Feature::Operation(operation) if operation.syscall() == syscall => {
+            Some((feature, operation))
+        }
+        _ => None,
+    })
+}
+
+/// Whether rules of flags leave it open which rule answered a call of this feature.
+fn is_ambiguous(policy: &Policy, feature: &Feature) -> bool {
+    let is_flag = |operation: &Operation| operation.is_flag();
+    let mut others = parts(policy, feature.syscall()).filter(|(part, _)| *part != feature);
+    match feature {
+        Feature::Operation(own) if is_flag(own) => others.next().is_some(),
+        Feature::Operation(_) => false,
+        _ => others.any(|(_, other)| is_flag(other)),
+    }
 }
 
 /// Calls that end their task unless the filter answers them.
@@ -62,10 +103,13 @@ fn unanswered(policy: &Policy, trace: &Trace) -> Option<String> {
         return None;
     }
     policy.iter().find_map(|(feature, action)| {
-        let counts = trace.calls.get(feature)?;
+        if is_ambiguous(policy, feature) {
+            return None;
+        }
+        let counts = reached(policy, trace, feature)?;
         let others = counts
             .calls
-            .saturating_sub(answered(feature, action, counts));
+            .saturating_sub(answered(feature, action, &counts));
         (others > 0).then(|| {
             format!(
                 "{others} of {} calls of {feature} were not answered by the filter",
@@ -120,5 +164,62 @@ mod tests {
     #[test]
     fn a_task_that_ends_after_an_answered_exit_is_no_unanswered_call() {
         assert_eq!(verdict("exit", Action::STUB, 9, 1), None);
+    }
+
+    /// Calls and ENOSYS by feature.
+    fn detailed(counts: &[(&str, u64, u64)]) -> Trace {
+        let mut all = Trace::default();
+        for (name, calls, enosys) in counts {
+            let feature: Feature = name.parse().expect("a feature");
+            let counts = CallCounts {
+                calls: *calls,
+                errors: BTreeMap::from([(Errno::ENOSYS, *enosys)]),
+                latency: None,
+            };
+            match feature {
+                Feature::Syscall(_) => all.calls.insert(feature, counts),
+                _ => all.operations.insert(feature, counts),
+            };
+        }
+        all
+    }
+
+    fn policy(rules: &[(&str, Action)]) -> Policy {
+        let rule = |(name, action): &(&str, Action)| (name.parse().expect("a feature"), *action);
+        rules.iter().map(rule).collect()
+    }
+
+    #[test]
+    fn an_operations_rule_is_judged_by_the_calls_of_that_operation() {
+        let trace = detailed(&[
+            ("fcntl", 10, 3),
+            ("fcntl:F_SETFD", 3, 3),
+            ("fcntl:F_GETFL", 7, 0),
+        ]);
+        let stub = policy(&[("fcntl:F_SETFD", Action::STUB)]);
+        assert_eq!(unanswered(&stub, &trace), None);
+        assert_eq!(injections(&stub, &trace).into_values().sum::<u64>(), 3);
+        let wrong = policy(&[("fcntl:F_GETFL", Action::STUB)]);
+        assert!(unanswered(&wrong, &trace).is_some());
+        let both = policy(&[("fcntl", Action::Fake), ("fcntl:F_SETFD", Action::STUB)]);
+        assert_eq!(unanswered(&both, &trace), None);
+        let times: Vec<u64> = injections(&both, &trace).into_values().collect();
+        assert_eq!(times, [7, 3]);
+    }
+
+    #[test]
+    fn rules_of_flags_that_meet_in_one_call_are_no_unanswered_call() {
+        let trace = detailed(&[
+            ("mmap", 9, 2),
+            ("mmap:MAP_PRIVATE", 9, 2),
+            ("mmap:MAP_POPULATE", 2, 2),
+        ]);
+        let alone = policy(&[("mmap:MAP_PRIVATE", Action::Fake)]);
+        assert!(unanswered(&alone, &trace).is_some());
+        let both = policy(&[
+            ("mmap:MAP_PRIVATE", Action::Fake),
+            ("mmap:MAP_POPULATE", Action::STUB),
+        ]);
+        assert_eq!(unanswered(&both, &trace), None);
     }
 }

@@ -5,7 +5,7 @@ use aya::{Ebpf, Pod};
 use loupe_common::scope::{Scope, scope_index};
 use loupe_common::stats::{
     ErrorKey, ForeignKey, LATENCY_BUCKETS, LATENCY_SLOTS, Latency, LostCounts, MAX_SYSCALL,
-    SlotStats, latency_index,
+    OperationKey, Selector, SlotStats, latency_index,
 };
 
 use super::TracerError;
@@ -25,13 +25,22 @@ macro_rules! plain {
     };
 }
 
-plain!(Scope, SlotStats, ErrorKey, ForeignKey, Latency);
+plain!(
+    Scope,
+    SlotStats,
+    ErrorKey,
+    ForeignKey,
+    Latency,
+    OperationKey,
+    Selector
+);
 
 pub struct Maps {
     scopes: Array<MapData, Plain<Scope>>,
     stats: PerCpuArray<MapData, Plain<SlotStats>>,
     errors: PerCpuHashMap<MapData, Plain<ErrorKey>, u64>,
     foreign: PerCpuHashMap<MapData, Plain<ForeignKey>, u64>,
+    operations: PerCpuHashMap<MapData, Plain<OperationKey>, u64>,
     latencies: PerCpuArray<MapData, Plain<Latency>>,
     cpus: usize,
 }
@@ -65,6 +74,7 @@ impl Maps {
             stats: take(ebpf, "STATS")?,
             errors: take(ebpf, "ERRORS")?,
             foreign: take(ebpf, "FOREIGN")?,
+            operations: take(ebpf, "OPERATIONS")?,
             latencies: take(ebpf, "LATENCIES")?,
             cpus,
         })
@@ -98,6 +108,7 @@ impl Maps {
                 errors: 0,
                 foreign: 0,
                 latency: 0,
+                operations: 0,
             },
         };
         // One value for each possible CPU is what the kernel wants and `cpus` says.
@@ -106,6 +117,7 @@ impl Maps {
         self.stats.set(slot, zeros, 0).map_err(map_error("STATS"))?;
         self.take_errors(slot)?;
         self.take_foreign(slot)?;
+        self.take_operations(slot)?;
         Ok(())
     }
 
@@ -127,6 +139,15 @@ impl Maps {
 
     pub fn take_foreign(&mut self, slot: u32) -> Result<Vec<(ForeignKey, u64)>, TracerError> {
         let found = take_entries(&mut self.foreign, "FOREIGN", |key| key.0.slot == slot)?;
+        Ok(found
+            .into_iter()
+            .map(|(key, values)| (key.0, values.iter().sum()))
+            .collect())
+    }
+
+    pub fn take_operations(&mut self, slot: u32) -> Result<Vec<(OperationKey, u64)>, TracerError> {
+        let mine = |key: &Plain<OperationKey>| u32::from(key.0.slot) == slot;
+        let found = take_entries(&mut self.operations, "OPERATIONS", mine)?;
         Ok(found
             .into_iter()
             .map(|(key, values)| (key.0, values.iter().sum()))
@@ -155,6 +176,20 @@ impl Maps {
             .map_err(map_error("LATENCIES"))?;
         Ok(found.iter().map(|plain| plain.0).collect())
     }
+}
+
+/// Tells the in-kernel programs what selects the operations of each syscall, by its number.
+pub fn set_selectors(
+    ebpf: &mut Ebpf,
+    selectors: impl Iterator<Item = (u32, Selector)>,
+) -> Result<(), TracerError> {
+    let name = "SELECTORS";
+    let mut map: Array<MapData, Plain<Selector>> = take(ebpf, name)?;
+    for (number, selector) in selectors {
+        map.set(number, Plain(selector), 0)
+            .map_err(map_error(name))?;
+    }
+    Ok(())
 }
 
 /// Removes and returns the entries whose key belongs to the caller. Entries of other slots may
