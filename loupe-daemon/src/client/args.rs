@@ -114,6 +114,10 @@ pub struct Trace {
     #[arg(long)]
     pub stream: bool,
 
+    /// Below each vectored syscall, its operations (fcntl: F_SETFD) and flags (mmap: + MAP_FIXED)
+    #[arg(long, conflicts_with = "stream")]
+    pub operations: bool,
+
     /// Print JSON (schema loupe.trace/1); with --stream, one object a line, the summary last
     #[arg(long)]
     pub json: bool,
@@ -135,14 +139,16 @@ pub struct Trace {
 Examples:
   loupe run --stub futex -- memcached -h
   loupe run --stub openat=EPERM --fake brk -- cat /etc/hostname
+  loupe run --stub fcntl:F_SETFD --fake ioctl:TCGETS -- bash -c true
   loupe run --stub sendfile --target /usr/sbin/nginx -- sh -c './start.sh; ./test.sh'")]
 pub struct Run {
-    /// Let a syscall fail, with ENOSYS or the errno given; may be repeated
-    #[arg(long, value_name = "SYSCALL[=ERRNO]", value_parser = stub)]
+    /// Let a syscall, or an operation or flag of one, fail with ENOSYS or the errno given; may be
+    /// repeated
+    #[arg(long, value_name = "FEATURE[=ERRNO]", value_parser = stub)]
     pub stub: Vec<(Feature, Action)>,
 
-    /// Let a syscall return 0 and do nothing; may be repeated
-    #[arg(long, value_name = "SYSCALL", value_parser = feature)]
+    /// Let a syscall, or an operation or flag of one, return 0 and do nothing; may be repeated
+    #[arg(long, value_name = "FEATURE", value_parser = feature)]
     pub fake: Vec<Feature>,
 
     /// Write a report (schema loupe.run/1) to this file, or to standard output (-)
