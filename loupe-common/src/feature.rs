@@ -63,6 +63,52 @@ impl fmt::Display for Feature {
     }
 }
 
+/// How deep an analysis goes.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Depth {
+    /// Whole syscalls.
+    Syscall,
+    /// The operations of required ones, too.
+    #[default]
+    Operation,
+    /// And the flags.
+    Flag,
+}
+
+impl Depth {
+    pub const NAMES: [&str; 3] = ["syscall", "operation", "flag"];
+
+    /// Whether features of this kind are looked at.
+    pub fn reaches(self, feature: &Feature) -> bool {
+        match feature {
+            Feature::Operation(part) if part.is_flag() => self >= Depth::Flag,
+            Feature::Operation(_) => self >= Depth::Operation,
+            _ => true,
+        }
+    }
+}
+
+/// Not a depth.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("unknown depth `{0}` (syscall, operation or flag)")]
+pub struct UnknownDepth(String);
+
+impl std::str::FromStr for Depth {
+    type Err = UnknownDepth;
+
+    fn from_str(text: &str) -> Result<Depth, UnknownDepth> {
+        match text {
+            "syscall" => Ok(Depth::Syscall),
+            "operation" => Ok(Depth::Operation),
+            "flag" => Ok(Depth::Flag),
+            _ => Err(UnknownDepth(text.to_owned())),
+        }
+    }
+}
+
 /// Not the name of a feature.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum UnknownFeature {

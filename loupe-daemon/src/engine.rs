@@ -15,6 +15,7 @@ mod test_check;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use loupe_common::feature::Depth;
 use loupe_common::policy::Policy;
 use loupe_common::progress::Progress;
 use loupe_common::replay::ExitStatus;
@@ -50,6 +51,8 @@ pub struct AnalyzeOptions {
     pub errnos: bool,
     /// A pass that looks wrong counts as a failure.
     pub strict: bool,
+    /// How far required syscalls are opened.
+    pub depth: Depth,
     /// Leave out the joint policy.
     pub no_joint: bool,
     /// Try the test against sabotage first.

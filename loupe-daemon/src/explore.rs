@@ -6,6 +6,7 @@
 mod analysis;
 mod baseline;
 mod confidence;
+mod drill;
 mod errnos;
 mod fallbacks;
 mod group;
@@ -30,6 +31,7 @@ use std::pin::pin;
 use futures::future::{Either, select};
 use futures::stream::{FuturesUnordered, Stream, StreamExt};
 use loupe_common::analysis::Analysis;
+use loupe_common::feature::Depth;
 use loupe_common::policy::Policy;
 use loupe_common::progress::Progress;
 use loupe_common::replay::Replay;
@@ -122,6 +124,8 @@ pub struct ExploreOptions {
     pub strict: bool,
     /// Find out, too, what can be left out all at once.
     pub joint: bool,
+    /// How far required syscalls are opened.
+    pub depth: Depth,
     /// Find out, too, what each way that works costs in speed and resources.
     pub impact: Option<ImpactOptions>,
 }
@@ -148,6 +152,7 @@ impl Default for ExploreOptions {
             errnos: false,
             strict: false,
             joint: true,
+            depth: Depth::default(),
             impact: None,
         }
     }

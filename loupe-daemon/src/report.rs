@@ -15,6 +15,7 @@ mod impact;
 mod joint;
 pub(crate) mod layout;
 mod list;
+mod operations;
 mod os;
 mod plan;
 mod statistics;

@@ -5,8 +5,9 @@ mod plans;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueHint};
-use loupe_common::feature::{Feature, UnknownFeature};
+use loupe_common::feature::{Depth, Feature, UnknownFeature};
 use loupe_common::policy::Action;
 use loupe_common::wire::{DEFAULT_SOCKET, JobId};
 
@@ -218,6 +219,11 @@ pub struct Analyze {
     #[arg(long)]
     pub strict: bool,
 
+    /// How far to open required syscalls: not at all; each operation of a vectored one (fcntl:
+    /// F_SETFD); and each flag (mmap: MAP_POPULATE)
+    #[arg(long, value_name = "LEVEL", default_value = "operation", value_parser = depth())]
+    pub depth: Depth,
+
     /// Do not look for what can be left out all at once
     #[arg(long)]
     pub no_joint: bool,
@@ -279,12 +285,13 @@ pub struct Show {
 #[command(after_help = "\
 Examples:
   loupe explain nginx futex
+  loupe explain nginx epoll_ctl:EPOLL_CTL_MOD
   loupe explain nginx futex --workload wrk --json")]
 pub struct Explain {
     #[command(flatten)]
     pub subject: Subject,
 
-    /// The syscall
+    /// The syscall, or an operation or flag of one (fcntl:F_SETFD)
     #[arg(value_name = "FEATURE", value_parser = feature)]
     pub feature: Feature,
 
@@ -341,6 +348,10 @@ pub struct Watch {
     /// Print the result as JSON (schema loupe.analysis/1)
     #[arg(long)]
     pub json: bool,
+}
+
+fn depth() -> impl TypedValueParser<Value = Depth> {
+    PossibleValuesParser::new(Depth::NAMES).try_map(|name| name.parse::<Depth>())
 }
 
 fn feature(text: &str) -> Result<Feature, UnknownFeature> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use loupe_common::analysis::Analysis;
+use loupe_common::feature::Depth;
 use loupe_common::progress::Progress;
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
@@ -192,6 +193,7 @@ fn explore_options(
         errnos: options.errnos,
         strict: options.strict,
         joint: !options.no_joint,
+        depth: options.depth,
         impact: options.impact.map(|replays| ImpactOptions {
             replays: replays.clamp(2, MOST_MEASURED),
             jobs: jobs.min(cpus),
@@ -204,6 +206,7 @@ fn explore_options(
             baseline_replicas: 1,
             exhaustive: true,
             joint: false,
+            depth: Depth::Syscall,
             ..usual
         },
     }

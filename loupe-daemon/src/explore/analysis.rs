@@ -13,7 +13,7 @@ use super::baseline::{self, Baseline};
 use super::ledger::{Asker, Stop};
 use super::run::Run;
 use super::tally::Vote;
-use super::{ExploreOptions, Subject, confidence, errnos, fallbacks, impact, joint, single};
+use super::{ExploreOptions, Subject, confidence, drill, errnos, fallbacks, impact, joint, single};
 
 /// The whole analysis, or what it waits for. The wall time is left 0: it is not the business
 /// of a pure function.
@@ -23,13 +23,14 @@ pub(super) fn analysis(
     options: &ExploreOptions,
 ) -> Result<Analysis, Stop> {
     let baseline = baseline::measure(asker, options)?;
+    asker.phase = "single features";
     let mut features = single::measure(asker, options, &baseline)?;
     if options.errnos {
         errnos::measure(asker, &baseline, &mut features)?;
     }
     features.sort_by(|a, b| (a.verdict, &a.feature).cmp(&(b.verdict, &b.feature)));
 
-    let fallbacks = fallbacks::edges(asker, &baseline);
+    let mut fallbacks = fallbacks::edges(asker, &baseline);
     let (joint, conflicts) = if options.joint {
         let (joint, conflicts) = joint::measure(asker, &baseline, &features, &fallbacks)?;
         (Some(joint), conflicts)
@@ -38,6 +39,15 @@ pub(super) fn analysis(
     };
     single::amend(asker, &baseline, &mut features);
     features.sort_by(|a, b| (a.verdict, &a.feature).cmp(&(b.verdict, &b.feature)));
+    let opened = drill::open(options.depth, &baseline, &features);
+    let parts = drill::measure(asker, options, &opened)?;
+    let joint = match joint {
+        Some(joint) => Some(drill::joint::refine(
+            asker, &baseline, &opened, &parts, joint,
+        )?),
+        None => None,
+    };
+    fallbacks.extend(drill::fallbacks(asker, &baseline, &opened));
     let impact = match options.impact {
         Some(impact) => Some(impact::measure(asker, impact, &mut features)?),
         None => None,
@@ -47,6 +57,8 @@ pub(super) fn analysis(
     let failed = asker.failed_measuring();
     let mut warnings = warnings(&features, options, &foreign, &all, &failed);
     warnings.extend(impact.as_ref().and_then(impact::too_few));
+    warnings.extend(in_memory(&opened.in_memory));
+    let features = drill::insert(features, parts);
     Ok(Analysis {
         schema: SCHEMA.to_owned(),
         application: subject.application.clone(),
@@ -60,6 +72,7 @@ pub(super) fn analysis(
         flake_rate: confidence::rate(baseline.test.baseline_failures, baseline.test.baseline_runs),
         confidence: options.confidence,
         warnings,
+        depth: Some(options.depth),
         features,
         joint,
         conflicts,
@@ -68,6 +81,17 @@ pub(super) fn analysis(
         foreign,
         lost_events: all.iter().map(|run| run.lost).sum(),
         ..Analysis::default()
+    })
+}
+
+/// Parts that were seen and say nothing.
+fn in_memory(parts: &[Feature]) -> Option<String> {
+    let names: Vec<String> = parts.iter().map(Feature::to_string).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "not measured, because a call has them in memory, which seccomp does not read: {}",
+            names.join(", ")
+        )
     })
 }
 

@@ -7,7 +7,7 @@ use loupe_common::feature::Feature;
 use loupe_common::impact::Quantity;
 use loupe_common::policy::Policy;
 use loupe_common::replay::{Outcome, Replay, Usage};
-use loupe_common::trace::ForeignCall;
+use loupe_common::trace::{CallCounts, ForeignCall};
 
 use super::Recorded;
 use super::suspicion::Profile;
@@ -24,6 +24,8 @@ pub(super) struct Run {
     pub why_invalid: Option<String>,
     /// Calls by feature; what was not seen is absent.
     pub calls: BTreeMap<Feature, u64>,
+    /// Calls by operation and by flag.
+    pub operations: BTreeMap<Feature, u64>,
     /// Times that the injection answered, by feature; what never fired is absent.
     pub fired: BTreeMap<Feature, u64>,
     pub foreign: Vec<ForeignCall>,
@@ -67,13 +69,8 @@ impl Run {
             reused: recorded.reused,
             vote,
             why_invalid,
-            calls: replay
-                .trace
-                .calls
-                .iter()
-                .filter(|(_, counts)| counts.calls > 0)
-                .map(|(feature, counts)| (feature.clone(), counts.calls))
-                .collect(),
+            calls: calls(&replay.trace.calls),
+            operations: calls(&replay.trace.operations),
             fired,
             foreign: replay.trace.foreign.clone(),
             lost: replay.trace.lost.total(),
@@ -131,6 +128,13 @@ impl Run {
         let replay = self.replay.as_deref();
         Box::new(replay.expect("runs of the baseline are kept whole").clone())
     }
+}
+
+/// What was seen.
+fn calls(counts: &BTreeMap<Feature, CallCounts>) -> BTreeMap<Feature, u64> {
+    let seen = counts.iter().filter(|(_, counts)| counts.calls > 0);
+    seen.map(|(feature, counts)| (feature.clone(), counts.calls))
+        .collect()
 }
 
 /// A trace that lost calls or errors is no evidence, whatever the outcome says. Lost latencies

@@ -6,7 +6,7 @@ use loupe_common::verdict::Verdict;
 use super::layout::{Align, Cell, Layout};
 use super::text::{counted, printable, seconds, wrap};
 use super::{Style, Tone};
-use super::{impact, joint};
+use super::{impact, joint, operations};
 
 /// The order of the groups: what must be implemented first.
 pub(super) const ORDER: [Verdict; 6] = [
@@ -40,6 +40,9 @@ pub fn analysis_table(analysis: &Analysis, style: Style) -> String {
         }
         text.push('\n');
     }
+    for sentence in operations::sentences(analysis) {
+        push_paragraph(&mut text, &sentence, 2, Tone::Plain, style);
+    }
     for paragraph in joint::paragraphs(analysis) {
         push_paragraph(&mut text, &paragraph, 4, Tone::Plain, style);
     }
@@ -65,12 +68,11 @@ pub(super) fn push_paragraph(
     }
 }
 
+/// Features of this verdict, without what is only a part of one.
 fn of(analysis: &Analysis, verdict: Verdict) -> Vec<&FeatureVerdict> {
-    analysis
-        .features
-        .iter()
-        .filter(|feature| feature.verdict == verdict)
-        .collect()
+    let whole = |row: &&FeatureVerdict| row.feature.parent().is_none();
+    let rows = analysis.features.iter().filter(whole);
+    rows.filter(|feature| feature.verdict == verdict).collect()
 }
 
 /// How a headline counts a verdict.
@@ -117,11 +119,13 @@ fn headline(analysis: &Analysis) -> String {
         true => String::new(),
         false => format!(": {}", counts.join(", ")),
     };
+    let whole = analysis.features.iter();
+    let whole = whole.filter(|row| row.feature.parent().is_none()).count();
     format!(
         "{}/{} uses {}{counts}; {}.",
         printable(&analysis.application),
         printable(&analysis.workload),
-        counted(analysis.features.len() as u64, "syscall"),
+        counted(whole as u64, "syscall"),
         provenance(analysis),
     )
 }
@@ -143,18 +147,25 @@ fn verdicts(analysis: &Analysis) -> Layout {
         }
         layout.section(format!("── {} ({})", in_words(verdict), group.len()));
         for feature in group {
-            layout.row([
-                (&feature.feature).into(),
-                calls(feature),
-                Cell::toned(verdict, tone(verdict)),
-                passes(&feature.stub),
-                passes(&feature.fake),
-                injections(feature),
-                basis(&feature.basis).into(),
-            ]);
+            layout.row(cells(feature, feature.feature.to_string()));
+            for (name, part) in operations::below(analysis, &feature.feature) {
+                layout.row(cells(part, name));
+            }
         }
     }
     layout
+}
+
+fn cells(row: &FeatureVerdict, name: String) -> [Cell; 7] {
+    [
+        name.into(),
+        calls(row),
+        Cell::toned(row.verdict, tone(row.verdict)),
+        passes(&row.stub),
+        passes(&row.fake),
+        injections(row),
+        basis(&row.basis).into(),
+    ]
 }
 
 /// The colour of a verdict: how much an OS is spared.

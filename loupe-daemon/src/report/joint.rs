@@ -1,9 +1,12 @@
 //! What holds as a whole: the joint policy, the conflicts that keep it small, the fallbacks.
 //! Sentences for the end of the verdict table.
 
+use std::collections::BTreeSet;
+
 use loupe_common::analysis::{Analysis, Conflict, Fallback, Joint};
 use loupe_common::feature::Feature;
 use loupe_common::policy::{Action, Policy};
+use loupe_common::syscalls::Syscall;
 
 use super::text::counted;
 
@@ -19,10 +22,16 @@ pub(super) fn paragraphs(analysis: &Analysis) -> Vec<String> {
 }
 
 fn policy(joint: &Joint) -> Vec<String> {
+    let syscalls: BTreeSet<Syscall> = joint.implement.iter().map(Feature::syscall).collect();
+    let opened: BTreeSet<Syscall> = joint.implement.iter().filter_map(opened).collect();
+    let only = match opened.len() {
+        0 => String::new(),
+        some => format!(" (of {some} only the operations named)"),
+    };
     let mut paragraphs = vec![format!(
-        "All at once: an OS that implements these {} runs this workload; seen to pass {} of {} \
-         times with everything else stubbed or faked.",
-        counted(joint.implement.len() as u64, "syscall"),
+        "All at once: an OS that implements these {}{only} runs this workload; seen to pass {} of \
+         {} times with everything else stubbed or faked.",
+        counted(syscalls.len() as u64, "syscall"),
         joint.passes,
         joint.runs
     )];
@@ -38,6 +47,14 @@ fn policy(joint: &Joint) -> Vec<String> {
         }
     }
     paragraphs
+}
+
+/// The syscall that an operation stands for.
+fn opened(feature: &Feature) -> Option<Syscall> {
+    match feature {
+        Feature::Operation(part) if !part.is_flag() => Some(part.syscall()),
+        _ => None,
+    }
 }
 
 fn list(features: &[Feature], separator: &str) -> String {
