@@ -101,8 +101,8 @@ const SOURCES: &[Source] = &[
         &[
             // Where a value has two names, that of the more common device.
             "TC",
-            "TIOC",
             "FIO",
+            "TIOC",
             "SIOC",
             "RND",
             "BLK",

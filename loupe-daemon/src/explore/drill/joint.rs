@@ -50,6 +50,7 @@ pub(in crate::explore) fn refine<'a>(
     let ways = own.iter().map(|part| ways(part));
     let ways: Vec<Vec<(Feature, Action)>> = ways.filter(|ways| !ways.is_empty()).collect();
     let solved = solver.extend(solved, &ways)?;
+    let solved = solver.close(solved)?;
     Ok(solver.result(solved))
 }
 
@@ -105,6 +106,25 @@ impl<'a> Solver<'_, 'a> {
                 let solved = self.extend(solved, left)?;
                 self.extend(solved, right)
             }
+        }
+    }
+
+    /// With what only the policy makes the application use left out too, as far as that passes.
+    fn close(&mut self, mut solved: Solved<'a>) -> Result<Solved<'a>, Stop> {
+        let mut tried: BTreeSet<Feature> = self.parts().cloned().collect();
+        loop {
+            let is_new = |part: &&Feature| part.parent().is_some() && !tried.contains(*part);
+            let new: Vec<Feature> = solved.implement.iter().filter(is_new).cloned().collect();
+            if new.is_empty() {
+                return Ok(solved);
+            }
+            let ways: Vec<Vec<(Feature, Action)>> = new
+                .iter()
+                .map(|part| [Action::STUB, Action::Fake].map(|action| (part.clone(), action)))
+                .map(Vec::from)
+                .collect();
+            tried.extend(new);
+            solved = self.extend(solved, &ways)?;
         }
     }
 

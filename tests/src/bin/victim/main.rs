@@ -11,6 +11,7 @@ mod calls;
 mod costs;
 mod effects;
 mod loads;
+mod operations;
 mod reactions;
 mod servers;
 mod threads;
@@ -65,6 +66,7 @@ fn behaviour(name: &CStr) -> Option<Behaviour> {
         costs::BEHAVIOURS,
         effects::BEHAVIOURS,
         loads::BEHAVIOURS,
+        operations::BEHAVIOURS,
         reactions::BEHAVIOURS,
         servers::BEHAVIOURS,
         threads::BEHAVIOURS,
