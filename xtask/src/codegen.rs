@@ -7,6 +7,7 @@
 mod extra;
 mod headers;
 mod operations;
+mod sources;
 mod syscalls;
 
 use std::fs;
