@@ -42,6 +42,13 @@ impl Feature {
     }
 }
 
+impl Feature {
+    /// Itself, or what it is a part of.
+    pub fn whole(&self) -> Feature {
+        self.parent().unwrap_or_else(|| self.clone())
+    }
+}
+
 impl From<Operation> for Feature {
     fn from(operation: Operation) -> Self {
         Feature::Operation(operation)

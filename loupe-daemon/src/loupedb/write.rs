@@ -84,7 +84,9 @@ fn dynamic(stored: &StoredAnalysis, remarks: &mut Vec<String>) -> String {
     let mut rows: Vec<&str> = vec!["N,N,N,N"; usize::from(LAST) + 1];
     let mut more: Vec<(u16, &str)> = Vec::new();
     let (mut unnamed, mut undecided) = (Vec::new(), Vec::new());
-    for row in &stored.analysis.features {
+    // The format has no place for what is below a syscall; its row says that it is needed.
+    let rows_of_syscalls = stored.analysis.features.iter();
+    for row in rows_of_syscalls.filter(|row| row.feature.parent().is_none()) {
         let cells = match row.verdict {
             Verdict::Required => "Y,N,N,N",
             Verdict::Stub => "Y,N,Y,N",

@@ -72,7 +72,9 @@ impl Need {
             any: BTreeSet::new(),
             unsure: BTreeSet::new(),
         };
-        for row in &analysis.features {
+        // An OS profile speaks of whole features: what is needed of one in part is needed.
+        let whole = analysis.features.iter();
+        for row in whole.filter(|row| row.feature.parent().is_none()) {
             need.used.insert(row.feature.clone());
             let class = match row.verdict {
                 Verdict::Required => &mut need.required,
@@ -95,10 +97,15 @@ impl Need {
         let (any, stub_only): (BTreeSet<_>, BTreeSet<_>) = joint
             .stub
             .iter()
+            .filter(|feature| feature.parent().is_none())
             .cloned()
             .partition(|feature| self.any.contains(feature));
-        let required: BTreeSet<Feature> = joint.implement.iter().cloned().collect();
-        let fake_only: BTreeSet<Feature> = joint.fake.iter().cloned().collect();
+        let required: BTreeSet<Feature> = joint.implement.iter().map(Feature::whole).collect();
+        let fake_only = joint.fake.iter();
+        let fake_only: BTreeSet<Feature> = fake_only
+            .filter(|feature| feature.parent().is_none())
+            .cloned()
+            .collect();
         let unsure = self.unsure.intersection(&required).cloned().collect();
         let used = [&required, &stub_only, &fake_only, &any]
             .into_iter()
