@@ -26,6 +26,8 @@ pub(super) struct Run {
     pub calls: BTreeMap<Feature, u64>,
     /// Times that the injection answered, by feature; what never fired is absent.
     pub fired: BTreeMap<Feature, u64>,
+    /// Features in the order of their first call.
+    pub first_seen: Vec<Feature>,
     pub foreign: Vec<ForeignCall>,
     pub lost: u64,
     pub wall_us: u64,
@@ -75,6 +77,7 @@ impl Run {
                 .map(|(feature, counts)| (feature.clone(), counts.calls))
                 .collect(),
             fired,
+            first_seen: replay.trace.first_seen.clone(),
             foreign: replay.trace.foreign.clone(),
             lost: replay.trace.lost.total(),
             wall_us: replay.timing.wall_us,
