@@ -47,7 +47,17 @@ pub struct ImportLoupedb {
 }
 
 /// Write results for other programs
+///
+/// Several applications are put together: a syscall that any of them needs is let through, or
+/// has to be implemented.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  loupe export seccomp nginx > nginx.json            docker run --security-opt seccomp=nginx.json
+  loupe export seccomp --reduced nginx > nginx.json
+  loupe export systemd nginx > /etc/systemd/system/nginx.service.d/syscalls.conf
+  loupe export c nginx redis > loupe_syscalls.h
+  loupe emulate --profile nginx.json nginx.toml      tries a profile")]
 pub struct Export {
     #[command(subcommand)]
     pub format: ExportFormat,
@@ -56,6 +66,14 @@ pub struct Export {
 #[derive(Debug, Subcommand)]
 pub enum ExportFormat {
     Loupedb(ExportLoupedb),
+    /// Write a seccomp profile for containers (OCI runtime specification, Docker, Podman)
+    Seccomp(super::Filter),
+    /// Write a drop-in with SystemCallFilter= for a systemd service
+    Systemd(super::Filter),
+    /// Write a C header with one line per syscall, the start of a dispatch table
+    C(super::Applications),
+    /// Write a Rust module with one line per syscall, the start of a dispatch table
+    Rust(super::Applications),
 }
 
 /// Write the newest verdicts in the layout of the paper's data set
