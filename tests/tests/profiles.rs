@@ -104,3 +104,42 @@ fn a_profile_that_cannot_be_used_is_refused_with_the_reason() {
         .expect_message(&["no database"]);
     scene.assert_nothing_left();
 }
+
+#[test]
+fn a_plan_from_an_os_without_anything_holds_when_it_is_tried() {
+    require!(Replays, Program("sqlite3"));
+    let scene = Scene::new();
+    let sqlite = workloads().join("sqlite.toml");
+    let sqlite = sqlite.to_str().expect("a plain path");
+    scene.run(&["analyze", sqlite, "--json"]).expect_code(0);
+    let victim = scene.workload(victim("needs-result"));
+    let victim = victim.to_str().expect("a plain path");
+    scene.run(&["analyze", victim, "--json"]).expect_code(0);
+    let os = scene.write("tiny.syscalls", "read\nwrite\n");
+    let os = os.to_str().expect("a plain path");
+    let result = scene
+        .run(&["plan", "--os", os, "--json", "--verify", sqlite, victim])
+        .expect_code(0)
+        .json();
+    assert_eq!(result["schema"], "loupe.plan-verify/1");
+    assert_eq!(result["kept"], true, "{result:#}");
+    assert_eq!(result["applications"].as_array().map(Vec::len), Some(2));
+
+    let plan = scene.run(&["plan", "--os", os, "--json"]).expect_code(0);
+    let file = scene.write("plan.json", &plan.stdout);
+    let file = file.to_str().expect("a plain path");
+    // After all steps everything runs; before any, neither does.
+    scene
+        .run(&["emulate", "--plan", file, sqlite])
+        .expect_code(0);
+    let lacking = scene
+        .run(&["emulate", "--os", os, "--all", "--json", sqlite])
+        .expect_code(1)
+        .json();
+    assert_eq!(lacking["complete"], true, "{lacking:#}");
+    scene
+        .run(&["emulate", "--plan", file, "--step", "99", sqlite])
+        .expect_code(2)
+        .expect_message(&["no step 99"]);
+    scene.assert_nothing_left();
+}

@@ -25,3 +25,4 @@ mod follow;
 mod plan_file;
 mod profiles;
 mod stream;
+mod verify;

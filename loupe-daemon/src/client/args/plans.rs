@@ -240,6 +240,12 @@ pub struct Plan {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub check: Option<PathBuf>,
 
+    /// Run these workloads, each as the OS would run it after the step that promises it, and tell
+    /// whether the promises hold (needs root)
+    #[arg(long, value_name = "WORKLOAD.toml", num_args = 1..,
+          conflicts_with_all = ["csv", "check"], value_hint = ValueHint::FilePath)]
+    pub verify: Vec<PathBuf>,
+
     /// Print JSON (schema loupe.plan/1, with --check loupe.plan-check/1)
     #[arg(long, conflicts_with = "csv")]
     pub json: bool,
