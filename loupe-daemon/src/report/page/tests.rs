@@ -163,7 +163,6 @@ fn the_page_of_the_whole_data_set_is_small() {
     };
     let html = page.html().expect("serializable");
     assert!(html.len() < 3_000_000, "{}", html.len());
-    std::fs::write("/tmp/r116.html", &html).expect("TEMPORARY");
     assert!(html.contains("No order has an area below"));
 }
 
