@@ -14,6 +14,8 @@ pub mod stats;
 #[cfg(feature = "user")]
 pub mod analysis;
 #[cfg(feature = "user")]
+pub mod emulation;
+#[cfg(feature = "user")]
 pub mod errno;
 #[cfg(feature = "user")]
 pub mod feature;

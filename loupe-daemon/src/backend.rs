@@ -20,7 +20,7 @@ use crate::replay::Workload;
 use crate::report::Explanation;
 use crate::store::{Listed, StoredAnalysis};
 
-pub use here::{Here, Library, default_database, own_identity, run_here};
+pub use here::{Here, Library, default_database, emulate_here, own_identity, run_here};
 
 /// Whose results and jobs somebody may see: root everybody's, others their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 mod analysis;
 mod command;
 mod crowd;
+mod emulate;
 mod error;
 mod fingerprint;
 mod parallel;
@@ -27,6 +28,7 @@ use crate::launcher::Launcher;
 pub use crate::launcher::protocol::Identity;
 use crate::tracer::{Tracer, TracerError};
 use crate::{cgroup, lock};
+pub use emulate::EmulateOptions;
 pub use error::{AnalyzeError, EngineError};
 
 /// How an analysis is done.

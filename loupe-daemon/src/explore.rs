@@ -6,7 +6,9 @@
 mod analysis;
 mod baseline;
 mod confidence;
+mod conflict;
 mod drill;
+mod emulate;
 mod errnos;
 mod fallbacks;
 mod group;
@@ -37,7 +39,9 @@ use loupe_common::progress::Progress;
 use loupe_common::replay::Replay;
 
 use ledger::Purpose;
-use scheduler::{Scheduler, Step};
+use scheduler::{Question, Scheduler, Step};
+
+pub use emulate::{Emulated, emulate};
 
 /// One replay that the analysis asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -197,7 +201,17 @@ pub async fn analyze<R: Replayer>(
     options: &ExploreOptions,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Analysis, ExploreError> {
-    let mut scheduler = Scheduler::new(subject, options);
+    find_out(replayer, subject, options, progress).await
+}
+
+/// Has the replays run that a question needs, until it is answered.
+async fn find_out<R: Replayer, Q: Question>(
+    replayer: &R,
+    question: &Q,
+    options: &ExploreOptions,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Q::Answer, ExploreError> {
+    let mut scheduler = Scheduler::new(question, options);
     let mut running = FuturesUnordered::new();
     let mut phase = "";
     let mut broken: Option<ReplayError> = None;

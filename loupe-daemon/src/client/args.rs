@@ -1,6 +1,9 @@
 //! The command line's definition: the one source of arguments, help, manual and completions.
 
+mod emulate;
+mod export;
 mod plans;
+mod report;
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -11,10 +14,13 @@ use loupe_common::feature::{Depth, Feature, UnknownFeature};
 use loupe_common::policy::Action;
 use loupe_common::wire::{DEFAULT_SOCKET, JobId};
 
+pub use emulate::Emulate;
+pub use export::{Applications, Filter};
 pub use plans::{
     Diff, Export, ExportFormat, ExportLoupedb, Gap, Import, ImportFormat, ImportLoupedb, Os,
     OsCommand, OsDiff, OsImport, OsList, OsShow, Plan, Stats,
 };
+pub use report::Report;
 
 /// Measures which Linux features an application needs.
 ///
@@ -76,6 +82,8 @@ pub enum Command {
     List(List),
     Show(Show),
     Explain(Explain),
+    Emulate(Emulate),
+    Report(Report),
     Diff(Diff),
     Stats(Stats),
     Os(Os),

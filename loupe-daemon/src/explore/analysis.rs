@@ -12,12 +12,21 @@ use loupe_common::verdict::Verdict;
 use super::baseline::{self, Baseline};
 use super::ledger::{Asker, Stop};
 use super::run::Run;
+use super::scheduler::Question;
 use super::tally::Vote;
 use super::{ExploreOptions, Subject, confidence, drill, errnos, fallbacks, impact, joint, single};
 
+impl Question for Subject {
+    type Answer = Analysis;
+
+    fn answer(&self, asker: &mut Asker<'_>, options: &ExploreOptions) -> Result<Analysis, Stop> {
+        analysis(asker, self, options)
+    }
+}
+
 /// The whole analysis, or what it waits for. The wall time is left 0: it is not the business
 /// of a pure function.
-pub(super) fn analysis(
+fn analysis(
     asker: &mut Asker<'_>,
     subject: &Subject,
     options: &ExploreOptions,

@@ -28,6 +28,8 @@ pub(super) struct Run {
     pub operations: BTreeMap<Feature, u64>,
     /// Times that the injection answered, by feature; what never fired is absent.
     pub fired: BTreeMap<Feature, u64>,
+    /// Features in the order of their first call.
+    pub first_seen: Vec<Feature>,
     pub foreign: Vec<ForeignCall>,
     pub lost: u64,
     pub wall_us: u64,
@@ -72,6 +74,7 @@ impl Run {
             calls: calls(&replay.trace.calls),
             operations: calls(&replay.trace.operations),
             fired,
+            first_seen: replay.trace.first_seen.clone(),
             foreign: replay.trace.foreign.clone(),
             lost: replay.trace.lost.total(),
             wall_us: replay.timing.wall_us,

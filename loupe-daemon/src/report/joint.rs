@@ -110,7 +110,7 @@ fn join(words: &[String]) -> String {
 
 /// By what was left out: what the application does instead. Only where it went on to pass;
 /// what a failing application does last is its end, not its plan B.
-fn fallbacks(edges: &[Fallback]) -> Vec<String> {
+pub(super) fn fallbacks(edges: &[Fallback]) -> Vec<String> {
     let mut lines: Vec<(String, Vec<String>)> = Vec::new();
     for edge in edges.iter().filter(|edge| edge.passed) {
         let cause = format!("{} {}", edge.action, edge.feature);

@@ -5,7 +5,7 @@
 
 mod comparison;
 mod impact;
-mod samples;
+pub(super) mod samples;
 
 use std::time::Duration;
 
