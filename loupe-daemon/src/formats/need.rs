@@ -74,10 +74,10 @@ impl Needs {
         let edges = analyses.iter().flat_map(|analysis| &analysis.fallbacks);
         Needs {
             rows,
-            used: baselines.map(|row| row.feature.clone()).collect(),
+            used: baselines.map(|row| row.feature.whole()).collect(),
             fallbacks: edges
                 .filter(|edge| edge.passed)
-                .map(|edge| edge.appears.clone())
+                .map(|edge| edge.appears.whole())
                 .collect(),
             not_joint: each
                 .iter()
