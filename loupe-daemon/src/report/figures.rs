@@ -34,8 +34,11 @@ pub struct Summary {
 
 impl Summary {
     pub fn of(analysis: &Analysis) -> Summary {
+        // What is only a part of a feature is counted with it.
+        let rows = analysis.features.iter();
+        let whole = rows.filter(|row| row.feature.parent().is_none());
         let count = |wanted: &[Verdict]| {
-            let rows = analysis.features.iter();
+            let rows = whole.clone();
             rows.filter(|row| wanted.contains(&row.verdict)).count()
         };
         Summary {
@@ -43,13 +46,16 @@ impl Summary {
             workload: analysis.workload.clone(),
             static_binary: analysis.static_binary.as_ref().map(Vec::len),
             static_sources: analysis.static_sources.as_ref().map(Vec::len),
-            used: analysis.features.len(),
+            used: whole.clone().count(),
             required: count(&[Verdict::Required]),
             stub: count(&[Verdict::Stub]),
             fake: count(&[Verdict::Fake]),
             any: count(&[Verdict::Any]),
             other: count(&[Verdict::NotExercised, Verdict::Undecided]),
-            joint: analysis.joint.as_ref().map(|joint| joint.implement.len()),
+            joint: analysis.joint.as_ref().map(|joint| {
+                let whole: BTreeSet<Feature> = joint.implement.iter().map(Feature::whole).collect();
+                whole.len()
+            }),
         }
     }
 
@@ -152,7 +158,7 @@ impl Figures {
             .iter()
             .map(|analysis| {
                 let rows = analysis.features.iter();
-                rows.map(|row| row.feature.clone()).collect()
+                rows.map(|row| row.feature.whole()).collect()
             })
             .collect();
         let found: Vec<BTreeSet<Feature>> = analyses
