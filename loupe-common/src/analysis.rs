@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::errno::Errno;
-use crate::feature::Feature;
+use crate::feature::{Depth, Feature};
 use crate::impact::{Comparison, Impact};
 use crate::policy::{Action, Policy};
 use crate::verdict::Verdict;
@@ -175,7 +175,7 @@ pub struct Fallback {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Joint {
     /// What is left to implement. Features that only this policy makes the application use
-    /// are among them.
+    /// are among them. Instead of a syscall that was opened, its operations are.
     pub implement: Vec<Feature>,
     /// What is stubbed (ENOSYS) in the replays that were seen to pass.
     pub stub: Vec<Feature>,
@@ -236,7 +236,11 @@ pub struct Analysis {
     /// What was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<f64>,
-    /// Sorted by verdict, then by name.
+    /// How deep it went. Absent: whole syscalls only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depth: Option<Depth>,
+    /// Sorted by verdict, then by name; the operations and flags of a syscall follow it, sorted
+    /// in the same way.
     pub features: Vec<FeatureVerdict>,
     /// Used, and not injected one by one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -1,18 +1,22 @@
-//! A feature: what is measured. A whole syscall, a pseudo-file, or an operation of io_uring.
+//! A feature: what is measured: a syscall, an operation or a flag of one, a pseudo-file, or an
+//! operation of io_uring.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::io_uring::{self, IoUringOp};
+use crate::operations::{Operation, UnknownOperation};
 use crate::pseudo_file::PseudoFile;
 use crate::syscalls::{Syscall, UnknownSyscall};
 
-/// Something that an OS implements or not. Written as its name (`futex`) or path
-/// (`/proc/self/maps`).
+/// Something that an OS implements or not. Written as its name (`futex`, `fcntl:F_SETFD`) or
+/// path (`/proc/self/maps`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Feature {
     Syscall(Syscall),
+    /// A part of a vectored syscall: one of its operations, or a flag.
+    Operation(Operation),
     PseudoFile(PseudoFile),
     IoUring(IoUringOp),
 }
@@ -22,6 +26,8 @@ impl Feature {
     pub fn kind(&self) -> &'static str {
         match self {
             Feature::Syscall(_) => "syscall",
+            Feature::Operation(operation) if operation.is_flag() => "flag",
+            Feature::Operation(_) => "operation",
             Feature::PseudoFile(_) => "pseudo-file",
             Feature::IoUring(_) => "io_uring",
         }
@@ -32,8 +38,35 @@ impl Feature {
     pub fn syscall(&self) -> Option<Syscall> {
         match self {
             Feature::Syscall(syscall) => Some(*syscall),
+            Feature::Operation(operation) => Some(operation.syscall()),
             Feature::PseudoFile(_) | Feature::IoUring(_) => None,
         }
+    }
+
+    /// Whether it is a syscall as a whole.
+    pub fn is_syscall(&self) -> bool {
+        matches!(self, Feature::Syscall(_))
+    }
+
+    /// What the feature is a part of.
+    pub fn parent(&self) -> Option<Feature> {
+        match self {
+            Feature::Syscall(_) | Feature::PseudoFile(_) | Feature::IoUring(_) => None,
+            Feature::Operation(operation) => Some(Feature::Syscall(operation.syscall())),
+        }
+    }
+}
+
+impl Feature {
+    /// Itself, or what it is a part of.
+    pub fn whole(&self) -> Feature {
+        self.parent().unwrap_or_else(|| self.clone())
+    }
+}
+
+impl From<Operation> for Feature {
+    fn from(operation: Operation) -> Self {
+        Feature::Operation(operation)
     }
 }
 
@@ -53,8 +86,55 @@ impl fmt::Display for Feature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Feature::Syscall(syscall) => fmt::Display::fmt(syscall, f),
+            Feature::Operation(operation) => fmt::Display::fmt(operation, f),
             Feature::PseudoFile(file) => fmt::Display::fmt(file, f),
             Feature::IoUring(operation) => fmt::Display::fmt(operation, f),
+        }
+    }
+}
+
+/// How deep an analysis goes.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Depth {
+    /// Whole syscalls.
+    Syscall,
+    /// The operations of required ones, too.
+    #[default]
+    Operation,
+    /// And the flags.
+    Flag,
+}
+
+impl Depth {
+    pub const NAMES: [&str; 3] = ["syscall", "operation", "flag"];
+
+    /// Whether features of this kind are looked at.
+    pub fn reaches(self, feature: &Feature) -> bool {
+        match feature {
+            Feature::Operation(part) if part.is_flag() => self >= Depth::Flag,
+            Feature::Operation(_) => self >= Depth::Operation,
+            _ => true,
+        }
+    }
+}
+
+/// Not a depth.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("unknown depth `{0}` (syscall, operation or flag)")]
+pub struct UnknownDepth(String);
+
+impl std::str::FromStr for Depth {
+    type Err = UnknownDepth;
+
+    fn from_str(text: &str) -> Result<Depth, UnknownDepth> {
+        match text {
+            "syscall" => Ok(Depth::Syscall),
+            "operation" => Ok(Depth::Operation),
+            "flag" => Ok(Depth::Flag),
+            _ => Err(UnknownDepth(text.to_owned())),
         }
     }
 }
@@ -70,8 +150,8 @@ pub enum UnknownFeature {
     PseudoFile(String),
     #[error("`{0}` is no operation of io_uring (as `io_uring:IORING_OP_READV`)")]
     IoUring(String),
-    #[error("`{0}` is an operation of a syscall; only whole syscalls can be injected so far")]
-    Operation(String),
+    #[error(transparent)]
+    Operation(#[from] UnknownOperation),
 }
 
 impl std::str::FromStr for Feature {
@@ -90,7 +170,7 @@ impl std::str::FromStr for Feature {
                 .ok_or_else(|| UnknownFeature::IoUring(text.to_owned()));
         }
         if text.contains(':') {
-            return Err(UnknownFeature::Operation(text.to_owned()));
+            return Ok(Feature::Operation(text.parse()?));
         }
         Ok(Feature::Syscall(text.parse()?))
     }

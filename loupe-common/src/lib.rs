@@ -14,6 +14,8 @@ pub mod stats;
 #[cfg(feature = "user")]
 pub mod analysis;
 #[cfg(feature = "user")]
+pub mod emulation;
+#[cfg(feature = "user")]
 pub mod errno;
 #[cfg(feature = "user")]
 pub mod feature;
@@ -21,6 +23,8 @@ pub mod feature;
 pub mod impact;
 #[cfg(feature = "user")]
 pub mod io_uring;
+#[cfg(feature = "user")]
+pub mod operations;
 #[cfg(feature = "user")]
 pub mod policy;
 #[cfg(feature = "user")]

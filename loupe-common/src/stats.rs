@@ -28,9 +28,11 @@ pub struct LostCounts {
     pub foreign: u64,
     /// Latencies that found one of their maps full, or whose enter was not seen.
     pub latency: u64,
+    /// Operations that found their map full, or whose selector could not be read.
+    pub operations: u64,
 }
 
-const _: () = assert!(size_of::<SlotStats>() == MAX_SYSCALL * 8 + 32);
+const _: () = assert!(size_of::<SlotStats>() == MAX_SYSCALL * 8 + 40);
 
 /// Key of the error counts.
 #[repr(C)]
@@ -42,6 +44,51 @@ pub struct ErrorKey {
     pub errno: u16,
     pub pad: u16,
 }
+
+/// What of a syscall's arguments tells its operations and flags apart; all zero for a syscall
+/// that is counted as a whole. One for each number below [`MAX_SYSCALL`], written by user space.
+///
+/// The counted value is `first argument & first_mask | (second argument & second_mask) << 32`; of
+/// a selector in memory, the 64-bit word at `first argument + offset`, and `first_mask`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Selector {
+    pub kind: u8,
+    /// From 0.
+    pub first: u8,
+    pub second: u8,
+    pub offset: u8,
+    pub pad: u32,
+    pub first_mask: u64,
+    /// 0: there is no second argument.
+    pub second_mask: u64,
+}
+
+impl Selector {
+    pub const NONE: u8 = 0;
+    pub const REGISTERS: u8 = 1;
+    pub const MEMORY: u8 = 2;
+}
+
+const _: () = assert!(size_of::<Selector>() == 24);
+
+/// Key of the counts by operation.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct OperationKey {
+    pub slot: u16,
+    pub number: u16,
+    /// Positive errno; 0: no error; [`RETURNED_ZERO`].
+    pub errno: u16,
+    pub pad: u16,
+    /// See [`Selector`].
+    pub value: u64,
+}
+
+const _: () = assert!(size_of::<OperationKey>() == 16);
+
+/// Instead of an errno: a call that returns twice returned 0, as in the child or when faked.
+pub const RETURNED_ZERO: u16 = u16::MAX;
 
 /// Native ABI of the kernel.
 pub const ABI_NATIVE: u32 = 0;

@@ -121,7 +121,7 @@ impl Syscall {
 }
 
 /// Levenshtein distance; the names are short, so the plain table is enough.
-fn edit_distance(a: &str, b: &str) -> usize {
+pub(crate) fn edit_distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, ca) in a.chars().enumerate() {

@@ -56,11 +56,13 @@ pub struct Lost {
     pub errors: u64,
     pub foreign: u64,
     pub latency: u64,
+    #[serde(default)]
+    pub operations: u64,
 }
 
 impl Lost {
     pub fn total(&self) -> u64 {
-        self.events + self.errors + self.foreign + self.latency
+        self.events + self.errors + self.foreign + self.latency + self.operations
     }
 }
 
@@ -71,6 +73,7 @@ impl From<LostCounts> for Lost {
             errors: counts.errors,
             foreign: counts.foreign,
             latency: counts.latency,
+            operations: counts.operations,
         }
     }
 }
@@ -79,6 +82,9 @@ impl From<LostCounts> for Lost {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trace {
     pub calls: BTreeMap<Feature, CallCounts>,
+    /// The same calls by their operations and flags; of syscalls that have none, nothing.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub operations: BTreeMap<Feature, CallCounts>,
     /// Features in the order of their first return.
     pub first_seen: Vec<Feature>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -108,6 +114,14 @@ pub struct Trace {
 }
 
 impl Trace {
+    /// The counts of a syscall, an operation or a flag.
+    pub fn counts(&self, feature: &Feature) -> Option<&CallCounts> {
+        match feature {
+            Feature::Operation(_) => self.operations.get(feature),
+            _ => self.calls.get(feature),
+        }
+    }
+
     /// All native calls.
     pub fn total_calls(&self) -> u64 {
         let syscalls = self.calls.iter();

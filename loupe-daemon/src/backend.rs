@@ -8,7 +8,8 @@ use std::future::Future;
 use std::os::fd::OwnedFd;
 
 use loupe_common::analysis::Analysis;
-use loupe_common::feature::Feature;
+use loupe_common::feature::{Depth, Feature};
+use loupe_common::verdict::Verdict;
 use loupe_common::wire::{Failure, code, exit};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +20,7 @@ use crate::replay::Workload;
 use crate::report::Explanation;
 use crate::store::{Listed, StoredAnalysis};
 
-pub use here::{Here, Library, default_database, own_identity, run_here};
+pub use here::{Here, Library, default_database, emulate_here, own_identity, run_here};
 
 /// Whose results and jobs somebody may see: root everybody's, others their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,9 +111,32 @@ pub fn not_analyzed(application: &str, workload: Option<&str>) -> Failure {
     .hint("`loupe list` shows what there is; `loupe analyze WORKLOAD.toml` makes one")
 }
 
+/// It is a part of a syscall that was not opened, or not so far.
+fn not_opened(analysis: &Analysis, feature: &Feature) -> Option<Failure> {
+    let parent = feature.parent()?;
+    let row = analysis.features.iter().find(|row| row.feature == parent)?;
+    let not_found = |message: String| Failure::new(code::NOT_FOUND, exit::USAGE, message);
+    if row.verdict != Verdict::Required {
+        let message = format!(
+            "{parent} is not required as a whole (verdict: {}), so {feature} was not measured",
+            row.verdict
+        );
+        let application = &analysis.application;
+        return Some(not_found(message).hint(format!("`loupe explain {application} {parent}`")));
+    }
+    let depth = analysis.depth.unwrap_or(Depth::Syscall);
+    (!depth.reaches(feature)).then(|| {
+        not_found(format!("the analysis did not go as far as {feature}"))
+            .hint(format!("`loupe analyze --depth {}` does", feature.kind()))
+    })
+}
+
 /// The analysis is there, the feature is not in it.
 pub fn not_used(analysis: &Analysis, feature: &Feature) -> Failure {
     let (application, workload) = (&analysis.application, &analysis.workload);
+    if let Some(failure) = not_opened(analysis, feature) {
+        return failure;
+    }
     Failure::new(
         code::NOT_FOUND,
         exit::USAGE,

@@ -86,6 +86,8 @@ async fn dispatch(cli: Cli) -> Result<Ending, Failure> {
         Command::List(args) => commands::list::run(&global, &args).await,
         Command::Show(args) => commands::show::run(&global, &args).await,
         Command::Explain(args) => commands::explain::run(&global, &args).await,
+        Command::Emulate(args) => commands::emulate::run(&global, &args).await,
+        Command::Report(args) => commands::report::run(&global, &args).await,
         Command::Diff(args) => commands::diff::run(&global, &args).await,
         Command::Stats(args) => commands::stats::run(&global, &args).await,
         Command::Os(args) => commands::os::run(&global, &args.command),

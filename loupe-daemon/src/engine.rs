@@ -5,6 +5,7 @@
 mod analysis;
 mod command;
 mod crowd;
+mod emulate;
 mod error;
 mod fingerprint;
 mod parallel;
@@ -15,6 +16,7 @@ mod test_check;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use loupe_common::feature::Depth;
 use loupe_common::policy::Policy;
 use loupe_common::progress::Progress;
 use loupe_common::replay::ExitStatus;
@@ -26,6 +28,7 @@ use crate::launcher::Launcher;
 pub use crate::launcher::protocol::Identity;
 use crate::tracer::{Tracer, TracerError};
 use crate::{cgroup, lock};
+pub use emulate::EmulateOptions;
 pub use error::{AnalyzeError, EngineError};
 
 /// How an analysis is done.
@@ -50,6 +53,8 @@ pub struct AnalyzeOptions {
     pub errnos: bool,
     /// A pass that looks wrong counts as a failure.
     pub strict: bool,
+    /// How far required syscalls are opened.
+    pub depth: Depth,
     /// Leave out the joint policy.
     pub no_joint: bool,
     /// Look for no pseudo-files, and leave none out.

@@ -6,6 +6,9 @@
 mod analysis;
 mod baseline;
 mod confidence;
+mod conflict;
+mod drill;
+mod emulate;
 mod errnos;
 mod fallbacks;
 mod group;
@@ -31,12 +34,15 @@ use std::pin::pin;
 use futures::future::{Either, select};
 use futures::stream::{FuturesUnordered, Stream, StreamExt};
 use loupe_common::analysis::Analysis;
+use loupe_common::feature::Depth;
 use loupe_common::policy::Policy;
 use loupe_common::progress::Progress;
 use loupe_common::replay::Replay;
 
 use ledger::Purpose;
-use scheduler::{Scheduler, Step};
+use scheduler::{Question, Scheduler, Step};
+
+pub use emulate::{Emulated, emulate};
 
 /// One replay that the analysis asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -125,6 +131,8 @@ pub struct ExploreOptions {
     pub strict: bool,
     /// Find out, too, what can be left out all at once.
     pub joint: bool,
+    /// How far required syscalls are opened.
+    pub depth: Depth,
     /// Find out, too, what each way that works costs in speed and resources.
     pub impact: Option<ImpactOptions>,
 }
@@ -152,6 +160,7 @@ impl Default for ExploreOptions {
             plausible: false,
             strict: false,
             joint: true,
+            depth: Depth::default(),
             impact: None,
         }
     }
@@ -196,7 +205,17 @@ pub async fn analyze<R: Replayer>(
     options: &ExploreOptions,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Analysis, ExploreError> {
-    let mut scheduler = Scheduler::new(subject, options);
+    find_out(replayer, subject, options, progress).await
+}
+
+/// Has the replays run that a question needs, until it is answered.
+async fn find_out<R: Replayer, Q: Question>(
+    replayer: &R,
+    question: &Q,
+    options: &ExploreOptions,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Q::Answer, ExploreError> {
+    let mut scheduler = Scheduler::new(question, options);
     let mut running = FuturesUnordered::new();
     let mut phase = "";
     let mut broken: Option<ReplayError> = None;

@@ -2,8 +2,11 @@
 //!
 //! [`compile`] is pure. Installing is in `install`; it knows processes, not workloads.
 
+mod arguments;
 pub mod filter;
 pub mod install;
+#[cfg(test)]
+mod interpreter;
 pub mod listener;
 pub mod notify;
 

@@ -11,6 +11,7 @@ pub mod client;
 pub mod doctor;
 pub mod engine;
 pub mod explore;
+pub mod formats;
 pub mod inject;
 pub mod launcher;
 pub mod link;

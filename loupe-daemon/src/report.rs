@@ -8,16 +8,23 @@ mod analysis;
 mod change;
 pub(crate) mod csv;
 pub mod difference;
+mod drawings;
+mod emulation;
 mod explain;
 mod explanation;
+mod figures;
 mod gap;
 mod impact;
 mod joint;
 pub(crate) mod layout;
 mod list;
+mod operations;
 mod os;
+mod page;
 mod plan;
+mod plot;
 mod statistics;
+mod summary;
 pub(crate) mod text;
 mod trace;
 
@@ -26,14 +33,20 @@ mod tests;
 
 pub use analysis::analysis_table;
 pub use change::{difference_csv, difference_table};
+pub use drawings::{Drawing, drawings};
+pub use emulation::emulation;
 pub use explain::explain;
 pub use explanation::{Explanation, ReplayStory, TrialStory, explain_json};
+pub use figures::Figures;
 pub use gap::{gap_csv, gap_table};
 pub use list::{list_json, list_table};
 pub use os::{os_difference, os_list};
+pub use page::{Entry, Page, Shown, last_words};
 pub use plan::{check_csv, check_table, plan_csv, plan_table};
 pub use statistics::{statistics_csv, statistics_table};
+pub use summary::{summary_json, summary_table, verdicts_csv};
 pub use text::printable;
+pub(crate) use text::{bytes, counted};
 pub use trace::{trace_json, trace_table};
 
 /// How text is to look.

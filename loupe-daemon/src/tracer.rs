@@ -9,6 +9,7 @@ mod collect;
 mod events;
 mod kernel_log;
 mod maps;
+mod operations;
 
 use std::sync::{Arc, Mutex};
 
@@ -158,6 +159,7 @@ impl Tracer {
                 .load(tracepoint, &kernel_btf)
                 .map_err(program_error(name))?;
         }
+        maps::set_selectors(&mut ebpf, operations::selectors())?;
         let maps = maps::Maps::take(&mut ebpf)?;
         let log = kernel_log::KernelLog::take(&mut ebpf)?;
         let events = events::Consumer::start(maps::take_ring(&mut ebpf)?, log)?;

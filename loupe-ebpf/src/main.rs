@@ -13,6 +13,7 @@
 mod empty;
 mod io_uring;
 mod maps;
+mod operation;
 mod process;
 mod scope;
 mod sys_enter;

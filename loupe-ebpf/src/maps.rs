@@ -7,7 +7,10 @@ use aya_ebpf::{
 };
 use loupe_common::{
     scope::{SCOPE_ENTRIES, SLOTS, Scope},
-    stats::{ErrorKey, ForeignKey, LATENCY_SLOTS, Latency, MAX_SYSCALL, SlotStats, io_uring_index},
+    stats::{
+        ErrorKey, ForeignKey, LATENCY_SLOTS, Latency, MAX_SYSCALL, OperationKey, Selector,
+        SlotStats, io_uring_index,
+    },
 };
 
 /// Direct-mapped by the low bits of the cgroup id; written by user space only.
@@ -23,6 +26,14 @@ pub static STATS: PerCpuArray<SlotStats> = PerCpuArray::with_max_entries(SLOTS, 
 #[map]
 pub static ERRORS: PerCpuHashMap<ErrorKey, u64> =
     PerCpuHashMap::with_max_entries(16384, BPF_F_NO_PREALLOC);
+
+/// By syscall number; written by user space only, before anything is attached.
+#[map]
+pub static SELECTORS: Array<Selector> = Array::with_max_entries(MAX_SYSCALL as u32, 0);
+
+#[map]
+pub static OPERATIONS: PerCpuHashMap<OperationKey, u64> =
+    PerCpuHashMap::with_max_entries(32768, BPF_F_NO_PREALLOC);
 
 #[map]
 pub static FOREIGN: PerCpuHashMap<ForeignKey, u64> =
@@ -64,6 +75,7 @@ pub enum Loss {
     Error,
     Foreign,
     Latency,
+    Operation,
 }
 
 /// Counts a loss of this slot.
@@ -80,6 +92,7 @@ pub fn count_loss(slot: u32, loss: Loss) {
         Loss::Error => lost.errors += 1,
         Loss::Foreign => lost.foreign += 1,
         Loss::Latency => lost.latency += 1,
+        Loss::Operation => lost.operations += 1,
     }
 }
 

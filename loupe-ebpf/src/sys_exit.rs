@@ -20,7 +20,7 @@ use crate::{
         ENTERED, ENTERED_ENTRIES, ERRORS, EVENTS, FOREIGN, LATENCIES, Loss, STATS, count_loss,
         increment,
     },
-    process, scope,
+    operation, process, scope,
     task::{self, PtRegs},
 };
 
@@ -41,10 +41,27 @@ const X32_BIT: u64 = 0x4000_0000;
 const MAX_ERRNO: i64 = 4095;
 
 /// One finished call.
-struct Call {
-    abi: u32,
-    number: u64,
-    result: i64,
+pub struct Call {
+    pub abi: u32,
+    pub number: u64,
+    pub result: i64,
+}
+
+impl Call {
+    /// The errno that it failed with.
+    #[inline(always)]
+    pub fn errno(&self) -> Option<u16> {
+        (-MAX_ERRNO..0)
+            .contains(&self.result)
+            .then_some(-self.result as u16)
+    }
+
+    /// A clone that returns 0: it returns twice, to the child so.
+    #[inline(always)]
+    pub fn is_in_child(&self) -> bool {
+        let twice = (self.number >= CLONE && self.number <= VFORK) || self.number == CLONE3;
+        twice && self.result == 0
+    }
 }
 
 #[btf_tracepoint(function = "sys_exit")]
@@ -64,7 +81,7 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
         number: number_of(regs.orig_rax, abi),
         result: ctx.arg(1),
     };
-    count(scope, &call);
+    count(scope, &call, regs);
     if call.abi == ABI_NATIVE {
         if call.number == LISTEN && call.result == 0 {
             process::tell(scope, EVENT_LISTEN, regs.rdi as u32);
@@ -112,7 +129,7 @@ fn number_of(orig_rax: u64, abi: u32) -> u64 {
 }
 
 #[inline(always)]
-fn count(scope: &Scope, call: &Call) {
+fn count(scope: &Scope, call: &Call, regs: &PtRegs) {
     if call.abi != ABI_NATIVE || call.number >= MAX_SYSCALL as u64 {
         let key = ForeignKey {
             slot: scope.slot,
@@ -139,13 +156,17 @@ fn count(scope: &Scope, call: &Call) {
     if before == 0 {
         tell_first_use(scope, call);
     }
-    // A clone returns twice; the child's 0 is noted, so that user space can take it off.
-    let returns_twice = (call.number >= CLONE && call.number <= VFORK) || call.number == CLONE3;
-    if (-MAX_ERRNO..0).contains(&call.result) || (returns_twice && call.result == 0) {
+    operation::count(scope, call, regs);
+    // The child's 0 is noted, so that user space can take it off.
+    let errno = match call.errno() {
+        None if call.is_in_child() => Some(0),
+        errno => errno,
+    };
+    if let Some(errno) = errno {
         let key = ErrorKey {
             slot: scope.slot as u16,
             number: call.number as u16,
-            errno: -call.result as u16,
+            errno,
             pad: 0,
         };
         if !increment(&ERRORS, &key) {

@@ -7,6 +7,7 @@ pub mod binaries;
 pub mod command;
 pub mod ground_truth;
 pub mod leftovers;
+pub mod operations;
 pub mod requirement;
 pub mod scene;
 pub mod trace;

@@ -39,6 +39,51 @@ pub fn errors(trace: &Value, syscall: &str) -> Counts {
         .collect()
 }
 
+/// Calls by operation, without flags: `fcntl:F_SETFD`.
+#[track_caller]
+pub fn operations(trace: &Value) -> Counts {
+    parts(trace, "operation")
+}
+
+/// Calls by flag: `mmap:MAP_FIXED`.
+#[track_caller]
+pub fn flags(trace: &Value) -> Counts {
+    parts(trace, "flag")
+}
+
+fn parts(trace: &Value, kind: &str) -> Counts {
+    let parts = rows(trace).flat_map(|row| row["operations"].as_array().into_iter().flatten());
+    parts
+        .filter(|part| part["kind"] == kind)
+        .map(|part| (text(part, "feature"), number(part, "calls")))
+        .collect()
+}
+
+/// What `strace -f -e trace=SYSCALLS` prints of a command and all that it starts.
+///
+/// # Panics
+/// If strace cannot be run.
+pub fn strace_calls(syscalls: &str, words: &[&str], directory: &Path) -> Vec<String> {
+    let strace = find_program("strace").expect("strace is required by the test");
+    let log = directory.join("strace");
+    let mut strace = Command::new(strace);
+    strace
+        .args(["-f", "-qq", "-e", "signal=none", "-e"])
+        .arg(format!("trace={syscalls}"))
+        .arg("-o")
+        .arg(&log)
+        .args(words)
+        .current_dir(directory);
+    command::run(strace).expect_code(0);
+    let text = std::fs::read(&log).expect("strace writes its log");
+    std::fs::remove_file(&log).expect("the log can be removed");
+    let text = String::from_utf8_lossy(&text);
+    // Each line starts with the process; the second half of an interrupted line has no arguments.
+    let calls = text.lines().filter_map(|line| line.split_once(' '));
+    let calls = calls.map(|(_, call)| call.trim_start().to_owned());
+    calls.filter(|call| !call.starts_with('<')).collect()
+}
+
 fn rows(trace: &Value) -> impl Iterator<Item = &Value> {
     trace["calls"].as_array().into_iter().flatten()
 }

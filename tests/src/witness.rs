@@ -29,8 +29,21 @@ const AUDIT_ARCH: u32 = 0xc000_003e;
 #[cfg(target_arch = "aarch64")]
 const AUDIT_ARCH: u32 = 0xc000_00b7;
 
-/// Allows everything but native calls of this number.
-fn filter(number: c_long, injection: Injection) -> Vec<libc::sock_filter> {
+/// Bits of an argument and the value that they must have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Argument {
+    /// From 0.
+    pub index: u32,
+    pub mask: u32,
+    pub value: u32,
+}
+
+/// Allows everything but native calls of this number, and with this argument if one is given.
+fn filter(
+    number: c_long,
+    argument: Option<Argument>,
+    injection: Injection,
+) -> Vec<libc::sock_filter> {
     let errno = match injection {
         Injection::Errno(errno) => errno as u32,
         Injection::Zero => 0,
@@ -39,19 +52,44 @@ fn filter(number: c_long, injection: Injection) -> Vec<libc::sock_filter> {
     let equals = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
     let answer = (libc::BPF_RET | libc::BPF_K) as u16;
     let step = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
-    vec![
+    let and = (libc::BPF_ALU | libc::BPF_AND | libc::BPF_K) as u16;
+    let tests = match argument {
+        None => Vec::new(),
+        Some(Argument { index, mask, value }) => vec![
+            step(load, 0, 0, 16 + 8 * index), // seccomp_data.args
+            step(and, 0, 0, mask),
+            step(equals, 0, 1, value),
+        ],
+    };
+    let to_the_end = tests.len() as u8 + 1;
+    let mut program = vec![
         step(load, 0, 0, 4), // seccomp_data.arch
-        step(equals, 0, 3, AUDIT_ARCH),
+        step(equals, 0, to_the_end + 2, AUDIT_ARCH),
         step(load, 0, 0, 0), // seccomp_data.nr
-        step(equals, 0, 1, number as u32),
-        step(answer, 0, 0, libc::SECCOMP_RET_ERRNO | errno),
-        step(answer, 0, 0, libc::SECCOMP_RET_ALLOW),
-    ]
+        step(equals, 0, to_the_end, number as u32),
+    ];
+    program.extend(tests);
+    program.push(step(answer, 0, 0, libc::SECCOMP_RET_ERRNO | errno));
+    program.push(step(answer, 0, 0, libc::SECCOMP_RET_ALLOW));
+    program
 }
 
 /// Makes `command` start under the filter.
 pub fn inject(command: &mut Command, number: c_long, injection: Injection) {
-    let program = filter(number, injection);
+    install(command, filter(number, None, injection));
+}
+
+/// As [`inject`], of calls with this argument only.
+pub fn inject_part(
+    command: &mut Command,
+    number: c_long,
+    argument: Argument,
+    injection: Injection,
+) {
+    install(command, filter(number, Some(argument), injection));
+}
+
+fn install(command: &mut Command, program: Vec<libc::sock_filter>) {
     let install = move || {
         let header = libc::sock_fprog {
             len: program.len() as u16,

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use loupe_tests::ground_truth::{Mode, Need, Row, VICTIMS, Victim};
+use loupe_tests::ground_truth::{Mode, Need, Row, Truth, VICTIMS, Victim};
+use loupe_tests::operations;
 use loupe_tests::witness::{self, Course, Injection, Tree};
 
 const VICTIM: &str = env!("CARGO_BIN_EXE_victim");
@@ -43,6 +44,34 @@ fn every_verdict_of_the_table_comes_out_with_a_plain_filter() {
 }
 
 #[test]
+fn every_verdict_on_an_operation_comes_out_with_a_plain_filter() {
+    let mut wrong = Vec::new();
+    for parts in operations::VICTIMS {
+        let name = parts.victim.name;
+        let mut check = |what: &str, truth: Truth, inject: &dyn Fn(&mut Command, Injection)| {
+            let (stub, fake) = truth.works();
+            for (injection, expected) in [(witness::STUB, stub), (Injection::Zero, fake)] {
+                if works_under(&parts.victim, |command| inject(command, injection)) != expected {
+                    wrong.push(format!("{name}, {what} {injection:?}: not {expected}"));
+                }
+            }
+        };
+        // Without any mmap, the exec itself fails.
+        if parts.syscall != "mmap" {
+            check(parts.syscall, Truth::Required, &|command, injection| {
+                witness::inject(command, parts.number, injection);
+            });
+        }
+        for row in parts.rows {
+            check(row.feature, row.truth, &|command, injection| {
+                witness::inject_part(command, parts.number, row.argument, injection);
+            });
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
 fn a_victim_that_accepts_eperm_works_with_eperm() {
     for name in ["accepts-eperm", "accepts-eperm-or-zero"] {
         let victim = loupe_tests::ground_truth::victim(name);
@@ -60,12 +89,18 @@ fn has_i386() -> bool {
 
 /// Runs a victim under a filter, and its test without one.
 fn works(victim: &Victim, injection: Option<(&Row, Injection)>) -> bool {
+    works_under(victim, |command| {
+        if let Some((row, injection)) = injection {
+            witness::inject(command, row.number, injection);
+        }
+    })
+}
+
+fn works_under(victim: &Victim, inject: impl FnOnce(&mut Command)) -> bool {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let mut command = Command::new(VICTIM);
     command.arg(victim.name).current_dir(directory.path());
-    if let Some((row, injection)) = injection {
-        witness::inject(&mut command, row.number, injection);
-    }
+    inject(&mut command);
     match victim.mode {
         Mode::Batch => batch_works(victim, command, &directory.path().join("result")),
         Mode::Server => server_works(victim, command),

@@ -4,8 +4,11 @@
 //! depends on nothing but the pinned headers, so that two runs are identical and `--check` can tell
 //! a table that was edited by hand or left behind.
 
+mod extra;
 mod headers;
 mod io_uring;
+mod operations;
+mod sources;
 mod syscalls;
 
 use std::fs;
@@ -34,6 +37,7 @@ fn tables(headers: &Headers) -> Result<Vec<Table>> {
     let mut tables = Vec::new();
     tables.extend(syscalls::tables(headers)?);
     tables.extend(io_uring::tables(headers)?);
+    tables.extend(operations::tables(headers)?);
     Ok(tables)
 }
 

@@ -5,15 +5,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use loupe_common::analysis::Analysis;
+use loupe_common::emulation::Emulation;
 use loupe_common::feature::Feature;
+use loupe_common::replay::Replay;
 use loupe_common::wire::{Failure, code, exit};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{Backend, RunControl, Viewer, not_analyzed, not_used};
 use crate::engine::{
-    AnalyzeError, AnalyzeOptions, Engine, EngineError, Identity, ProgressSink, RunReport,
-    RunRequest, StreamedCall,
+    AnalyzeError, AnalyzeOptions, EmulateOptions, Engine, EngineError, Identity, ProgressSink,
+    RunReport, RunRequest, StreamedCall,
 };
 use crate::replay::Workload;
 use crate::report::Explanation;
@@ -96,6 +98,11 @@ impl Library {
             .ok_or_else(|| not_analyzed(application, workload))
     }
 
+    /// A replay that an analysis names.
+    pub fn replay(&self, id: i64) -> Result<Option<Replay>, Failure> {
+        self.store.replay(id).map_err(store_failure)
+    }
+
     pub fn explain(
         &self,
         viewer: Viewer,
@@ -140,6 +147,22 @@ pub async fn run_here(
         .run(request, stdio, calls, control)
         .await
         .map_err(engine_failure)
+}
+
+/// Runs a workload in this process as another OS would treat it.
+pub async fn emulate_here(
+    database: &Path,
+    workload: &Workload,
+    options: &EmulateOptions,
+    progress: ProgressSink,
+    cancel: CancellationToken,
+) -> Result<Emulation, Failure> {
+    let here = Here::start(database)?;
+    let (store, identity) = (&here.library.store, own_identity());
+    here.engine
+        .emulate(store, workload, &identity, options, progress, cancel)
+        .await
+        .map_err(analyze_failure)
 }
 
 impl Backend for Here {

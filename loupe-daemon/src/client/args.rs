@@ -1,19 +1,26 @@
 //! The command line's definition: the one source of arguments, help, manual and completions.
 
+mod emulate;
+mod export;
 mod plans;
+mod report;
 
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueHint};
-use loupe_common::feature::{Feature, UnknownFeature};
+use loupe_common::feature::{Depth, Feature, UnknownFeature};
 use loupe_common::policy::Action;
 use loupe_common::wire::{DEFAULT_SOCKET, JobId};
 
+pub use emulate::Emulate;
+pub use export::{Applications, Filter};
 pub use plans::{
     Diff, Export, ExportFormat, ExportLoupedb, Gap, Import, ImportFormat, ImportLoupedb, Os,
     OsCommand, OsDiff, OsImport, OsList, OsShow, Plan, Stats,
 };
+pub use report::Report;
 
 /// Measures which Linux features an application needs.
 ///
@@ -75,6 +82,8 @@ pub enum Command {
     List(List),
     Show(Show),
     Explain(Explain),
+    Emulate(Emulate),
+    Report(Report),
     Diff(Diff),
     Stats(Stats),
     Os(Os),
@@ -114,6 +123,9 @@ pub struct Trace {
     #[arg(long)]
     pub stream: bool,
 
+    /// Below each vectored syscall, its operations (fcntl: F_SETFD) and flags (mmap: + MAP_FIXED)
+    #[arg(long, conflicts_with = "stream")]
+    pub operations: bool,
     /// Look out for the pseudo-files that are used, too (each call that names a file takes some
     /// microseconds longer)
     #[arg(long)]
@@ -140,17 +152,18 @@ pub struct Trace {
 Examples:
   loupe run --stub futex -- memcached -h
   loupe run --stub openat=EPERM --fake brk -- cat /etc/hostname
+  loupe run --stub fcntl:F_SETFD --fake ioctl:TCGETS -- bash -c true
   loupe run --stub /proc/cpuinfo --fake /dev/urandom -- nproc
   loupe run --fake getpid=plausible -- sh -c 'echo $$'
   loupe run --stub sendfile --target /usr/sbin/nginx -- sh -c './start.sh; ./test.sh'")]
 pub struct Run {
-    /// Let a syscall fail, with ENOSYS or the errno given, or a pseudo-file (a path in /proc,
-    /// /sys or /dev) be missing; may be repeated
+    /// Let a syscall, or an operation or flag of one, fail with ENOSYS or the errno given, or a
+    /// pseudo-file (a path in /proc, /sys or /dev) be missing; may be repeated
     #[arg(long, value_name = "FEATURE[=ERRNO]", value_parser = stub)]
     pub stub: Vec<(Feature, Action)>,
 
-    /// Let a syscall return 0 and do nothing, or what a success returns (=plausible), or a
-    /// pseudo-file be empty; may be repeated
+    /// Let a syscall, or an operation or flag of one, return 0 and do nothing, or a syscall return
+    /// what a success returns (=plausible), or a pseudo-file be empty; may be repeated
     #[arg(long, value_name = "FEATURE[=plausible]", value_parser = fake)]
     pub fake: Vec<(Feature, Action)>,
 
@@ -225,6 +238,11 @@ pub struct Analyze {
     /// Count a pass that looks wrong (nothing sent, a tenth of the calls) as a failure
     #[arg(long)]
     pub strict: bool,
+
+    /// How far to open required syscalls: not at all; each operation of a vectored one (fcntl:
+    /// F_SETFD); and each flag (mmap: MAP_POPULATE)
+    #[arg(long, value_name = "LEVEL", default_value = "operation", value_parser = depth())]
+    pub depth: Depth,
 
     /// Do not look for what can be left out all at once
     #[arg(long)]
@@ -301,12 +319,13 @@ pub struct Show {
 #[command(after_help = "\
 Examples:
   loupe explain nginx futex
+  loupe explain nginx epoll_ctl:EPOLL_CTL_MOD
   loupe explain nginx futex --workload wrk --json")]
 pub struct Explain {
     #[command(flatten)]
     pub subject: Subject,
 
-    /// The syscall
+    /// The syscall, or an operation or flag of one (fcntl:F_SETFD)
     #[arg(value_name = "FEATURE", value_parser = feature)]
     pub feature: Feature,
 
@@ -363,6 +382,10 @@ pub struct Watch {
     /// Print the result as JSON (schema loupe.analysis/1)
     #[arg(long)]
     pub json: bool,
+}
+
+fn depth() -> impl TypedValueParser<Value = Depth> {
+    PossibleValuesParser::new(Depth::NAMES).try_map(|name| name.parse::<Depth>())
 }
 
 fn feature(text: &str) -> Result<Feature, UnknownFeature> {

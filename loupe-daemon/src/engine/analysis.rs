@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use loupe_common::analysis::Analysis;
+use loupe_common::feature::Depth;
 use loupe_common::progress::Progress;
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
@@ -18,6 +19,7 @@ use super::{
 use crate::explore::{self, ExploreError, ExploreOptions, ImpactOptions, Subject};
 use crate::replay::{Cancel, Mode, Pace, Prepared, Workload};
 use crate::store::Store;
+use crate::tracer::Attachment;
 
 /// With more replays at a time on each CPU than this, time goes by in waiting, not in computing.
 const MANY_JOBS: usize = 2;
@@ -72,17 +74,7 @@ impl Engine {
         progress: ProgressSink,
         cancel: CancellationToken,
     ) -> Result<Analysis, AnalyzeError> {
-        let prepared = Prepared::new(workload, identity)?;
-        let tracer = tokio::task::block_in_place(|| self.tracer()).map_err(EngineError::from)?;
-        let _attached = tracer.attach().map_err(EngineError::from)?;
-        let cpus = allowed_cpus();
-        let fingerprint = fingerprint::of(&prepared, identity, options);
-        let fresh = options.fresh;
-        let run = store.begin_analysis_of(identity.uid, workload, &fingerprint, fresh)?;
-        let stop = Cancel::new().map_err(|source| EngineError::Io {
-            what: "eventfd",
-            source,
-        })?;
+        let fingerprint = |prepared: &Prepared| fingerprint::of(prepared, identity, options);
         let how = How {
             pace: match options.paper_mode {
                 true => Pace::Paper,
@@ -95,21 +87,24 @@ impl Engine {
             },
             hide_vdso: options.no_vdso,
         };
-        let launcher = Arc::clone(&self.launcher);
-        let shared = Shared::new(store, run, prepared, launcher, tracer, stop.clone(), how);
-        let recording = Recording(Arc::new(shared));
-        // Also when the caller drops this future: the replays' threads must not go on.
-        let _stop_on_drop = StopOnDrop(stop.clone());
-        let measured = measure(&recording, workload, options, &cpus, &progress, &stop);
-        tokio::pin!(measured);
-        let result = tokio::select! {
-            result = &mut measured => result,
-            () = cancel.cancelled() => {
-                stop.cancel();
-                measured.await
-            }
+        let order = Order {
+            store,
+            workload,
+            identity,
+            fresh: options.fresh,
+            how,
         };
-        let analysis = match result {
+        let session = self.open(&order, fingerprint)?;
+        let recording = &session.recording;
+        let measured = measure(
+            recording,
+            workload,
+            options,
+            &session.cpus,
+            &progress,
+            &session.stop.0,
+        );
+        let analysis = match session.until(&cancel, measured).await {
             Ok(analysis) => analysis,
             Err(error) => {
                 if error.is_final() {
@@ -120,6 +115,80 @@ impl Engine {
         };
         store.finish_analysis(recording.0.run.id, &analysis)?;
         Ok(analysis)
+    }
+
+    /// Everything that replays of a workload take.
+    pub(super) fn open(
+        &self,
+        order: &Order<'_>,
+        fingerprint: impl FnOnce(&Prepared) -> String,
+    ) -> Result<Session, AnalyzeError> {
+        let prepared = Prepared::new(order.workload, order.identity)?;
+        let tracer = tokio::task::block_in_place(|| self.tracer()).map_err(EngineError::from)?;
+        let attached = tracer.attach().map_err(EngineError::from)?;
+        let fingerprint = fingerprint(&prepared);
+        let owner = order.identity.uid;
+        let run =
+            order
+                .store
+                .begin_analysis_of(owner, order.workload, &fingerprint, order.fresh)?;
+        let stop = Cancel::new().map_err(|source| EngineError::Io {
+            what: "eventfd",
+            source,
+        })?;
+        let launcher = Arc::clone(&self.launcher);
+        let shared = Shared::new(
+            order.store,
+            run,
+            prepared,
+            launcher,
+            tracer,
+            stop.clone(),
+            order.how,
+        );
+        Ok(Session {
+            recording: Recording(Arc::new(shared)),
+            cpus: allowed_cpus(),
+            stop: StopOnDrop(stop),
+            _attached: attached,
+        })
+    }
+}
+
+/// What is to be replayed.
+pub(super) struct Order<'a> {
+    pub store: &'a Arc<Store>,
+    pub workload: &'a Workload,
+    pub identity: &'a Identity,
+    /// Finished replays of an interrupted one like it do not count.
+    pub fresh: bool,
+    pub how: How,
+}
+
+/// Replays of one workload can be run.
+pub(super) struct Session {
+    pub recording: Recording,
+    pub cpus: Vec<usize>,
+    /// Also when the caller drops this: the replays' threads must not go on.
+    stop: StopOnDrop,
+    _attached: Attachment,
+}
+
+impl Session {
+    /// Waits for something that replays. When `cancel` fires, the replays are ended first.
+    pub async fn until<T>(
+        &self,
+        cancel: &CancellationToken,
+        measured: impl Future<Output = Result<T, AnalyzeError>>,
+    ) -> Result<T, AnalyzeError> {
+        tokio::pin!(measured);
+        tokio::select! {
+            result = &mut measured => result,
+            () = cancel.cancelled() => {
+                self.stop.0.cancel();
+                measured.await
+            }
+        }
     }
 }
 
@@ -202,6 +271,7 @@ fn explore_options(
         plausible: options.plausible,
         strict: options.strict,
         joint: !options.no_joint,
+        depth: options.depth,
         impact: options.impact.map(|replays| ImpactOptions {
             replays: replays.clamp(2, MOST_MEASURED),
             jobs: jobs.min(cpus),
@@ -214,6 +284,7 @@ fn explore_options(
             baseline_replicas: 1,
             exhaustive: true,
             joint: false,
+            depth: Depth::Syscall,
             ..usual
         },
     }

@@ -12,19 +12,29 @@ use loupe_common::verdict::Verdict;
 use super::baseline::{self, Baseline};
 use super::ledger::{Asker, Stop};
 use super::run::Run;
+use super::scheduler::Question;
 use super::tally::Vote;
 use super::{
-    ExploreOptions, Subject, confidence, errnos, fallbacks, impact, joint, plausible, single,
+    ExploreOptions, Subject, confidence, drill, errnos, fallbacks, impact, joint, plausible, single,
 };
+
+impl Question for Subject {
+    type Answer = Analysis;
+
+    fn answer(&self, asker: &mut Asker<'_>, options: &ExploreOptions) -> Result<Analysis, Stop> {
+        analysis(asker, self, options)
+    }
+}
 
 /// The whole analysis, or what it waits for. The wall time is left 0: it is not the business
 /// of a pure function.
-pub(super) fn analysis(
+fn analysis(
     asker: &mut Asker<'_>,
     subject: &Subject,
     options: &ExploreOptions,
 ) -> Result<Analysis, Stop> {
     let baseline = baseline::measure(asker, options)?;
+    asker.phase = "single features";
     let mut features = single::measure(asker, options, &baseline)?;
     if options.errnos {
         errnos::measure(asker, &baseline, &mut features)?;
@@ -34,7 +44,7 @@ pub(super) fn analysis(
     }
     features.sort_by(|a, b| (a.verdict, &a.feature).cmp(&(b.verdict, &b.feature)));
 
-    let fallbacks = fallbacks::edges(asker, &baseline);
+    let mut fallbacks = fallbacks::edges(asker, &baseline);
     let (joint, conflicts) = if options.joint {
         let (joint, conflicts) = joint::measure(asker, &baseline, &features, &fallbacks)?;
         (Some(joint), conflicts)
@@ -43,6 +53,15 @@ pub(super) fn analysis(
     };
     single::amend(asker, &baseline, &mut features);
     features.sort_by(|a, b| (a.verdict, &a.feature).cmp(&(b.verdict, &b.feature)));
+    let opened = drill::open(options.depth, &baseline, &features);
+    let parts = drill::measure(asker, options, &opened)?;
+    let joint = match joint {
+        Some(joint) => Some(drill::joint::refine(
+            asker, &baseline, &opened, &parts, joint,
+        )?),
+        None => None,
+    };
+    fallbacks.extend(drill::fallbacks(asker, &baseline, &opened));
     let impact = match options.impact {
         Some(impact) => Some(impact::measure(asker, impact, &mut features)?),
         None => None,
@@ -52,6 +71,8 @@ pub(super) fn analysis(
     let failed = asker.failed_measuring();
     let mut warnings = warnings(&features, options, &foreign, &all, &failed);
     warnings.extend(impact.as_ref().and_then(impact::too_few));
+    warnings.extend(in_memory(&opened.in_memory));
+    let features = drill::insert(features, parts);
     Ok(Analysis {
         schema: SCHEMA.to_owned(),
         application: subject.application.clone(),
@@ -66,6 +87,7 @@ pub(super) fn analysis(
         confidence: options.confidence,
         warnings,
         not_injected: not_injected(&baseline),
+        depth: Some(options.depth),
         features,
         joint,
         conflicts,
@@ -75,6 +97,17 @@ pub(super) fn analysis(
         vdso: all.iter().any(|run| run.vdso),
         lost_events: all.iter().map(|run| run.lost).sum(),
         ..Analysis::default()
+    })
+}
+
+/// Parts that were seen and say nothing.
+fn in_memory(parts: &[Feature]) -> Option<String> {
+    let names: Vec<String> = parts.iter().map(Feature::to_string).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "not measured, because a call has them in memory, which seccomp does not read: {}",
+            names.join(", ")
+        )
     })
 }
 

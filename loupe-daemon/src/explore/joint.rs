@@ -12,7 +12,6 @@
 //!    the single verdicts know nothing: another way to leave them out is tried, and none.
 
 mod choice;
-mod conflict;
 
 use std::collections::BTreeSet;
 
@@ -21,10 +20,10 @@ use loupe_common::feature::Feature;
 use loupe_common::policy::{Action, Policy};
 
 use super::baseline::Baseline;
+use super::conflict::{Care, Searcher};
 use super::ledger::{Asker, Ruling, Stop};
 use super::tally::{Decision, Rule};
 use choice::{Banned, Choices};
-use conflict::{Care, Searcher};
 
 /// After this many conflicts the best choice is no longer searched for: one rule of each
 /// further conflict is given up for good, so that an application full of conflicts ends too.

@@ -7,7 +7,7 @@ use loupe_common::feature::Feature;
 use loupe_common::impact::Quantity;
 use loupe_common::policy::Policy;
 use loupe_common::replay::{Outcome, Replay, Usage};
-use loupe_common::trace::ForeignCall;
+use loupe_common::trace::{CallCounts, ForeignCall};
 
 use super::Recorded;
 use super::suspicion::Profile;
@@ -24,6 +24,8 @@ pub(super) struct Run {
     pub why_invalid: Option<String>,
     /// Calls by feature; what was not seen is absent.
     pub calls: BTreeMap<Feature, u64>,
+    /// Calls by operation and by flag.
+    pub operations: BTreeMap<Feature, u64>,
     /// Operations of io_uring, which cannot be injected one by one.
     pub io_uring: BTreeMap<Feature, u64>,
     /// Operations of io_uring were counted.
@@ -34,6 +36,8 @@ pub(super) struct Run {
     pub vdso: bool,
     /// Times that the injection answered, by feature; what never fired is absent.
     pub fired: BTreeMap<Feature, u64>,
+    /// Features in the order of their first call.
+    pub first_seen: Vec<Feature>,
     pub foreign: Vec<ForeignCall>,
     pub lost: u64,
     pub wall_us: u64,
@@ -69,9 +73,7 @@ impl Run {
             (Outcome::Failed(_), None) if counts => Vote::Failure,
             (Outcome::Failed(_), None) => Vote::Stray,
         };
-        let used = replay.trace.calls.iter();
-        let used = used.filter(|(_, counts)| counts.calls > 0);
-        let used = used.map(|(feature, counts)| (feature.clone(), counts.calls));
+        let used = calls(&replay.trace.calls).into_iter();
         let (io_uring, calls) = used.partition(|(feature, _)| feature.kind() == "io_uring");
         Run {
             id: recorded.id,
@@ -80,11 +82,13 @@ impl Run {
             vote,
             why_invalid,
             calls,
+            operations: self::calls(&replay.trace.operations),
             io_uring,
             sees_io_uring: replay.trace.io_uring,
             watched: replay.trace.pseudo_files,
             vdso: replay.trace.vdso,
             fired,
+            first_seen: replay.trace.first_seen.clone(),
             foreign: replay.trace.foreign.clone(),
             lost: replay.trace.lost.total(),
             wall_us: replay.timing.wall_us,
@@ -143,6 +147,13 @@ impl Run {
     }
 }
 
+/// What was seen.
+fn calls(counts: &BTreeMap<Feature, CallCounts>) -> BTreeMap<Feature, u64> {
+    let seen = counts.iter().filter(|(_, counts)| counts.calls > 0);
+    seen.map(|(feature, counts)| (feature.clone(), counts.calls))
+        .collect()
+}
+
 /// A trace that lost calls or errors is no evidence, whatever the outcome says. Lost latencies
 /// do not matter to a verdict.
 fn why_invalid(recorded: &Recorded) -> Option<String> {
@@ -150,7 +161,7 @@ fn why_invalid(recorded: &Recorded) -> Option<String> {
         return Some(why.clone());
     }
     let lost = recorded.replay.trace.lost;
-    let matters = lost.events + lost.errors + lost.foreign;
+    let matters = lost.events + lost.errors + lost.foreign + lost.operations;
     (matters > 0).then(|| format!("the tracer lost {matters} records"))
 }
 

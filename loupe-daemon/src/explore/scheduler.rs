@@ -3,30 +3,38 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use loupe_common::analysis::Analysis;
 use loupe_common::policy::Policy;
 
 use super::ledger::{Asker, Ledger, Purpose, Stop, Want};
 use super::run::Run;
-use super::{ExploreError, ExploreOptions, Recorded, Request, Subject, analysis};
+use super::{ExploreError, ExploreOptions, Recorded, Request};
+
+/// What is to be found out: a plain function of the finished replays, gone through again and
+/// again until nothing is missing.
+pub(super) trait Question: Sync {
+    type Answer: Send;
+
+    fn answer(&self, asker: &mut Asker<'_>, options: &ExploreOptions)
+    -> Result<Self::Answer, Stop>;
+}
 
 /// What the driver is to do.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(super) enum Step<T> {
     /// Start this replay, or only the application.
     Run(Request, Purpose),
     /// Wait for a running one.
     Wait,
     /// All is known, and nothing runs any more.
-    Done(Box<Result<Analysis, ExploreError>>),
+    Done(Box<Result<T, ExploreError>>),
 }
 
 /// So many times the replays that compute may wait beside them: each is a sandbox.
 const MOST_WAITING: usize = 8;
 
 /// The analysis between two replays.
-pub(super) struct Scheduler<'a> {
-    subject: &'a Subject,
+pub(super) struct Scheduler<'a, Q: Question> {
+    question: &'a Q,
     options: &'a ExploreOptions,
     ledger: Ledger,
     /// What may be started, best last. New answers only add to it: what was surely needed
@@ -34,15 +42,15 @@ pub(super) struct Scheduler<'a> {
     queue: Vec<(Policy, Purpose)>,
     /// Answers have come since the analysis was last gone through.
     news: bool,
-    outcome: Option<Result<Analysis, ExploreError>>,
+    outcome: Option<Result<Q::Answer, ExploreError>>,
     phase: &'static str,
     left: u64,
 }
 
-impl<'a> Scheduler<'a> {
-    pub fn new(subject: &'a Subject, options: &'a ExploreOptions) -> Scheduler<'a> {
+impl<'a, Q: Question> Scheduler<'a, Q> {
+    pub fn new(question: &'a Q, options: &'a ExploreOptions) -> Scheduler<'a, Q> {
         let mut scheduler = Scheduler {
-            subject,
+            question,
             options,
             ledger: Ledger::default(),
             queue: Vec::new(),
@@ -56,7 +64,7 @@ impl<'a> Scheduler<'a> {
     }
 
     /// What to do now, with running replays of these policies only waiting for their end.
-    pub fn next(&mut self, waiting: Vec<Policy>) -> Step {
+    pub fn next(&mut self, waiting: Vec<Policy>) -> Step<Q::Answer> {
         let room = waiting.len();
         self.news |= self.ledger.wait_for(waiting);
         let waiting = room;
@@ -122,8 +130,8 @@ impl<'a> Scheduler<'a> {
     fn think(&mut self) {
         self.news = false;
         let mut asker = Asker::new(&self.ledger);
-        match analysis::analysis(&mut asker, self.subject, self.options) {
-            Ok(analysis) => self.outcome = Some(Ok(analysis)),
+        match self.question.answer(&mut asker, self.options) {
+            Ok(answer) => self.outcome = Some(Ok(answer)),
             Err(Stop::Refused(error)) => self.outcome = Some(Err(error)),
             Err(Stop::Pending) => (),
         }

@@ -83,7 +83,7 @@ impl SimFeature {
     }
 }
 
-/// An application and its workload.
+/// An application and its workload. Operations are features of it beside their syscalls.
 #[derive(Clone, Debug, Default)]
 pub(super) struct App {
     pub features: BTreeMap<Feature, SimFeature>,
@@ -105,6 +105,7 @@ impl App {
         let policy = &request.policy;
         let chance = |what: &str, permille: u64| self.chance(request, what, permille);
         let mut calls: BTreeMap<Feature, CallCounts> = BTreeMap::new();
+        let mut operations: BTreeMap<Feature, CallCounts> = BTreeMap::new();
         let mut injections: BTreeMap<Feature, u64> =
             policy.iter().map(|(rule, _)| (rule.clone(), 0)).collect();
         let mut breaks = None;
@@ -133,14 +134,19 @@ impl App {
             if !used.contains(feature) || (breaks.is_some() && self.dies) {
                 continue;
             }
-            first_seen.push(feature.clone());
+            let is_part = feature.parent().is_some();
+            if !is_part {
+                first_seen.push(feature.clone());
+            }
             let sim = &self.features[feature];
             let mut counts = CallCounts {
                 calls: 1 + hash(feature) % 9,
                 ..CallCounts::default()
             };
-            if let Some(action) = policy.get(feature).filter(|_| !sim.silent) {
-                injections.insert(feature.clone(), counts.calls);
+            if let Some(action) = rule(policy, feature).filter(|_| !sim.silent) {
+                if policy.get(feature).is_some() {
+                    injections.insert(feature.clone(), counts.calls);
+                }
                 if let Action::Stub(errno) = action {
                     counts.errors.insert(errno, counts.calls);
                 }
@@ -161,7 +167,10 @@ impl App {
                     breaks.get_or_insert(ExitStatus::Signal(6));
                 }
             }
-            calls.insert(feature.clone(), counts);
+            match is_part {
+                true => operations.insert(feature.clone(), counts),
+                false => calls.insert(feature.clone(), counts),
+            };
         }
         let fires = |feature: &Feature| injections.get(feature).is_some_and(|times| *times > 0);
         let hit = |(feature, action)| policy.get(feature) == Some(action) && fires(feature);
@@ -189,6 +198,7 @@ impl App {
             test_output: OutputTail::default(),
             trace: Trace {
                 calls,
+                operations,
                 first_seen,
                 ..Trace::default()
             },
@@ -236,7 +246,7 @@ impl App {
 
     fn is_stubbed(&self, feature: &Feature, policy: &Policy) -> bool {
         let silent = self.features.get(feature).is_none_or(|sim| sim.silent);
-        !silent && matches!(policy.get(feature), Some(Action::Stub(_)))
+        !silent && matches!(rule(policy, feature), Some(Action::Stub(_)))
     }
 
     /// Memory and CPU time vary with nothing but chance.
@@ -258,6 +268,13 @@ impl App {
     fn chance(&self, request: &Request, what: &str, permille: u64) -> bool {
         hash(&(self.seed, request, what)) % 1000 < permille
     }
+}
+
+/// What is done with a feature: what is done with the whole is done with a part that has no rule
+/// of its own.
+fn rule(policy: &Policy, feature: &Feature) -> Option<Action> {
+    let of_parent = || feature.parent().and_then(|parent| policy.get(&parent));
+    policy.get(feature).or_else(of_parent)
 }
 
 fn hash(what: &(impl Hash + ?Sized)) -> u64 {

@@ -20,7 +20,6 @@ pub(super) fn measure<'a>(
     options: &ExploreOptions,
     baseline: &Baseline<'a>,
 ) -> Result<Vec<FeatureVerdict>, Stop> {
-    asker.phase = "single features";
     let mut ways = Ways {
         asker,
         baseline,

@@ -1,20 +1,25 @@
 //! Compiles a policy to classic BPF for seccomp.
 //!
 //! The filter looks at the architecture and the number only, so the kernel caches "always
-//! allowed" per number and an allowed call costs the same whatever the policy's size. Calls of
-//! other ABIs (i386, x32) are allowed: their numbers mean other syscalls. The numbers are found
-//! by binary search over the boundaries between runs of equal answers.
+//! allowed" per number and an allowed call costs the same whatever the policy's size. Only for a
+//! syscall of which operations or flags have rules are its arguments looked at (`arguments`): the
+//! operation's rule answers before a flag's, flags in the order of their names, and the rule of
+//! the whole syscall answers what is left. Calls of other ABIs (i386, x32) are allowed: their
+//! numbers mean other syscalls. The numbers are found by binary search over the boundaries between
+//! runs of equal answers.
 
 use std::collections::BTreeMap;
 
 use libc::sock_filter;
 use loupe_common::feature::Feature;
+use loupe_common::operations::Unreachable;
 use loupe_common::policy::{Action, Policy};
 
+use super::arguments::{self, Case};
 use super::notify;
 
 /// `AUDIT_ARCH_X86_64` (`include/uapi/linux/audit.h`).
-const NATIVE_AUDIT_ARCH: u32 = 0xC000_003E;
+pub(super) const NATIVE_AUDIT_ARCH: u32 = 0xC000_003E;
 /// Offsets in `struct seccomp_data` (`include/uapi/linux/seccomp.h`).
 const OFFSET_NUMBER: u32 = 0;
 const OFFSET_ARCH: u32 = 4;
@@ -35,6 +40,11 @@ pub enum CompileError {
     NotPlausible { feature: Feature, why: String },
     #[error("`{0}` has no plausible fake: a fake of a pseudo-file is an empty file already")]
     PlausibleFile(String),
+    #[error(
+        "`{0}` cannot be injected: the call has it in memory, which seccomp does not read; inject \
+         the whole syscall instead"
+    )]
+    InMemory(Feature),
     #[error("the filter would have {0} instructions; the kernel takes {MAX_INSTRUCTIONS}")]
     TooLong(usize),
 }
@@ -49,25 +59,55 @@ fn answer(action: Action) -> u32 {
     }
 }
 
+/// What is done with the calls of one number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    cases: Vec<Case>,
+    /// What no case answers.
+    otherwise: u32,
+}
+
+impl Decision {
+    const ALLOW: Decision = Decision::always(libc::SECCOMP_RET_ALLOW);
+
+    /// The same for every call.
+    pub const fn always(otherwise: u32) -> Decision {
+        let cases = Vec::new();
+        Decision { cases, otherwise }
+    }
+}
+
 /// Compiles the constant answers of a policy. Without any, the filter allows everything.
 pub fn compile(policy: &Policy) -> Result<Vec<sock_filter>, CompileError> {
-    let mut answers = BTreeMap::new();
+    let mut answers: BTreeMap<u32, Decision> = BTreeMap::new();
+    // In the order of the features, which is the order of the cases.
     for (feature, action) in policy.iter() {
         let Some(syscall) = feature.syscall() else {
             continue;
         };
-        let number = syscall
-            .number()
-            .ok_or_else(|| CompileError::NotOnThisArchitecture(feature.clone()))?;
-        if let Some(action) = notify::constant(feature, action)? {
-            answers.insert(number, answer(action));
+        let absent = || CompileError::NotOnThisArchitecture(feature.clone());
+        let number = syscall.number().ok_or_else(absent)?;
+        let Some(action) = notify::constant(feature, action)? else {
+            continue;
+        };
+        let decision = answers.entry(number).or_insert(Decision::ALLOW);
+        match feature {
+            Feature::Operation(operation) => {
+                let tests = operation.tests().map_err(|why| match why {
+                    Unreachable::InMemory => CompileError::InMemory(feature.clone()),
+                    Unreachable::NotOnThisArchitecture => absent(),
+                })?;
+                let answer = answer(action);
+                decision.cases.push(Case { tests, answer });
+            }
+            _ => decision.otherwise = answer(action),
         }
     }
     program(&answers)
 }
 
 /// The program that answers these numbers so, and allows all others.
-pub fn program(answers: &BTreeMap<u32, u32>) -> Result<Vec<sock_filter>, CompileError> {
+pub fn program(answers: &BTreeMap<u32, Decision>) -> Result<Vec<sock_filter>, CompileError> {
     let mut program = vec![
         load(OFFSET_ARCH),
         jump(libc::BPF_JEQ, NATIVE_AUDIT_ARCH, 1, 0),
@@ -81,32 +121,32 @@ pub fn program(answers: &BTreeMap<u32, u32>) -> Result<Vec<sock_filter>, Compile
     Ok(program)
 }
 
-/// A run of numbers with one answer: from `start` to the next run's start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A run of numbers with one decision: from `start` to the next run's start.
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Run {
     start: u32,
-    answer: u32,
+    decision: Decision,
 }
 
-/// Covers all of `u32` by runs of equal answers, in order.
-fn runs(answers: &BTreeMap<u32, u32>) -> Vec<Run> {
+/// Covers all of `u32` by runs of equal decisions, in order.
+fn runs(answers: &BTreeMap<u32, Decision>) -> Vec<Run> {
     let mut runs = vec![Run {
         start: 0,
-        answer: libc::SECCOMP_RET_ALLOW,
+        decision: Decision::ALLOW,
     }];
-    let mut set = |start: u32, answer: u32| {
+    let mut set = |start: u32, decision: Decision| {
         if let Some(last) = runs.last_mut().filter(|last| last.start == start) {
-            last.answer = answer;
+            last.decision = decision;
         } else {
-            runs.push(Run { start, answer });
+            runs.push(Run { start, decision });
         }
     };
-    for (&number, &answer) in answers {
-        set(number, answer);
+    for (&number, decision) in answers {
+        set(number, decision.clone());
         // Numbers stay far below `u32::MAX`: the tables end below 512.
-        set(number + 1, libc::SECCOMP_RET_ALLOW);
+        set(number + 1, Decision::ALLOW);
     }
-    runs.dedup_by_key(|run| run.answer);
+    runs.dedup_by(|later, earlier| later.decision == earlier.decision);
     runs
 }
 
@@ -127,10 +167,10 @@ fn search(runs: &[Run]) -> Vec<sock_filter> {
         code.extend(high_code);
         return code;
     };
-    vec![give(single.answer)]
+    arguments::decide(&single.decision.cases, single.decision.otherwise)
 }
 
-fn instruction(code: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
+pub(super) fn instruction(code: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
     sock_filter {
         // All codes fit: they are combinations of small flags.
         code: code as u16,
@@ -140,15 +180,15 @@ fn instruction(code: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
     }
 }
 
-fn load(offset: u32) -> sock_filter {
+pub(super) fn load(offset: u32) -> sock_filter {
     instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset, 0, 0)
 }
 
-fn jump(test: u32, value: u32, jt: u8, jf: u8) -> sock_filter {
+pub(super) fn jump(test: u32, value: u32, jt: u8, jf: u8) -> sock_filter {
     instruction(libc::BPF_JMP | test | libc::BPF_K, value, jt, jf)
 }
 
-fn give(answer: u32) -> sock_filter {
+pub(super) fn give(answer: u32) -> sock_filter {
     instruction(libc::BPF_RET | libc::BPF_K, answer, 0, 0)
 }
 
@@ -158,46 +198,21 @@ mod tests {
     use loupe_common::syscalls::{Arch, Syscall};
     use proptest::prelude::*;
 
+    use super::super::interpreter;
     use super::*;
 
     const I386: u32 = 0x4000_0003;
     const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
 
-    /// Executes the few instructions that the compiler emits; anything else is a failure.
-    /// Returns the answer and the number of instructions executed.
+    /// The answer and the number of instructions executed.
     fn interpret(program: &[sock_filter], arch: u32, number: u32) -> (u32, usize) {
-        let (mut accumulator, mut pc, mut steps) = (0, 0, 0);
-        loop {
-            let insn = program[pc];
-            steps += 1;
-            pc += 1;
-            match u32::from(insn.code) {
-                code if code == (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) => {
-                    accumulator = match insn.k {
-                        OFFSET_NUMBER => number,
-                        OFFSET_ARCH => arch,
-                        other => panic!("reads offset {other}"),
-                    }
-                }
-                code if code == (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) => {
-                    pc += usize::from(if accumulator == insn.k {
-                        insn.jt
-                    } else {
-                        insn.jf
-                    });
-                }
-                code if code == (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) => {
-                    pc += usize::from(if accumulator >= insn.k {
-                        insn.jt
-                    } else {
-                        insn.jf
-                    });
-                }
-                code if code == (libc::BPF_JMP | libc::BPF_JA) => pc += insn.k as usize,
-                code if code == (libc::BPF_RET | libc::BPF_K) => return (insn.k, steps),
-                other => panic!("unknown instruction {other:#x}"),
-            }
-        }
+        let call = interpreter::Call {
+            arch,
+            number,
+            arguments: [0; 6],
+        };
+        let course = interpreter::interpret(program, &call);
+        (course.answer, course.steps)
     }
 
     fn policy(rules: &[(&str, Action)]) -> Policy {

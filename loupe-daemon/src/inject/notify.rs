@@ -18,7 +18,7 @@ use loupe_common::syscalls::Syscall;
 use serde::{Deserialize, Serialize};
 
 use super::CompileError;
-use super::filter::program;
+use super::filter::{Decision, program};
 use plausible::Plausible;
 
 /// What a keeper must know to supervise.
@@ -63,8 +63,8 @@ impl Notified {
 
     /// The filter that notifies.
     pub fn filter(&self) -> Result<Vec<sock_filter>, CompileError> {
-        let notify = |number| (number, libc::SECCOMP_RET_USER_NOTIF);
-        let answers: BTreeMap<u32, u32> = self.numbers().into_iter().map(notify).collect();
+        let notify = |number| (number, Decision::always(libc::SECCOMP_RET_USER_NOTIF));
+        let answers: BTreeMap<u32, Decision> = self.numbers().into_iter().map(notify).collect();
         program(&answers)
     }
 }
@@ -78,6 +78,10 @@ fn is_notified(feature: &Feature, action: Action) -> Result<bool, CompileError> 
             Err(CompileError::PlausibleFile(file.as_str().to_owned()))
         }
         Feature::PseudoFile(_) => Ok(true),
+        Feature::Operation(_) if plausible => Err(CompileError::NotPlausible {
+            feature: feature.clone(),
+            why: "only whole syscalls have one".to_owned(),
+        }),
         Feature::Syscall(syscall) if plausible => match plausible::of(*syscall) {
             Ok(row) => Ok(row.value != Plausible::Constant(0)),
             Err(why) => Err(CompileError::NotPlausible {
@@ -155,6 +159,7 @@ mod tests {
         for (feature, part) in [
             ("mmap", "memory"),
             ("futex", "no row"),
+            ("fcntl:F_GETFL", "whole syscalls"),
             ("/proc/cpuinfo", "/proc/cpuinfo"),
             ("io_uring:IORING_OP_READV", "io_uring_setup"),
         ] {

@@ -9,6 +9,7 @@ use loupe_common::verdict::Verdict;
 use super::analysis::{FORMAT, numbered};
 use super::layout::LoupedbError;
 use super::table::LAST;
+use crate::report::counted;
 use crate::store::StoredAnalysis;
 
 /// What was written of one analysis.
@@ -84,7 +85,9 @@ fn dynamic(stored: &StoredAnalysis, remarks: &mut Vec<String>) -> String {
     let mut rows: Vec<&str> = vec!["N,N,N,N"; usize::from(LAST) + 1];
     let mut more: Vec<(u16, &str)> = Vec::new();
     let (mut unnamed, mut undecided) = (Vec::new(), Vec::new());
-    for row in &stored.analysis.features {
+    // The format has no place for what is below a syscall; its row says that it is needed.
+    let rows_of_syscalls = stored.analysis.features.iter();
+    for row in rows_of_syscalls.filter(|row| row.feature.is_syscall()) {
         let cells = match row.verdict {
             Verdict::Required => "Y,N,N,N",
             Verdict::Stub => "Y,N,Y,N",
@@ -114,6 +117,15 @@ fn dynamic(stored: &StoredAnalysis, remarks: &mut Vec<String>) -> String {
         ));
     }
     tell(remarks, "dyn.csv", &more, &unnamed);
+    let features = stored.analysis.features.iter();
+    let others = features.filter(|row| row.feature.syscall().is_none());
+    let others = others.count();
+    if others > 0 {
+        remarks.push(format!(
+            "dyn.csv: the format knows syscalls only, so left out: {}",
+            counted(others as u64, "pseudo-file")
+        ));
+    }
     text
 }
 

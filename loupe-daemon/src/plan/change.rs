@@ -87,15 +87,14 @@ fn verdicts(analysis: &Analysis) -> BTreeMap<&Feature, Verdict> {
 }
 
 fn side(analysis: &Analysis, id: Option<i64>) -> Side {
-    let required = analysis
-        .features
-        .iter()
-        .filter(|row| row.verdict == Verdict::Required);
+    let rows = analysis.features.iter();
+    let whole = rows.filter(|row| row.feature.is_syscall());
+    let required = whole.clone().filter(|row| row.verdict == Verdict::Required);
     Side {
         application: analysis.application.clone(),
         workload: analysis.workload.clone(),
         analysis: id,
-        used: analysis.features.len(),
+        used: whole.count(),
         required: required.count(),
     }
 }

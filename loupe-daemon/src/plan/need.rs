@@ -37,6 +37,10 @@ pub struct Need {
     /// Of the required ones, those that only count as such because there is no verdict on them.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub unsure: BTreeSet<Feature>,
+    /// Pseudo-files that have to be there. They are in none of the classes: no OS profile says
+    /// anything about them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub pseudo_files: BTreeSet<Feature>,
 }
 
 /// How an OS answers a feature. What it does not know at all is [`Answer::Stub`].
@@ -71,8 +75,16 @@ impl Need {
             fake_only: BTreeSet::new(),
             any: BTreeSet::new(),
             unsure: BTreeSet::new(),
+            pseudo_files: BTreeSet::new(),
         };
+        // An OS profile speaks of whole syscalls: what is needed of one in part is needed.
         for row in &analysis.features {
+            if !row.feature.is_syscall() {
+                if row.verdict == Verdict::Required && row.feature.syscall().is_none() {
+                    need.pseudo_files.insert(row.feature.clone());
+                }
+                continue;
+            }
             need.used.insert(row.feature.clone());
             let class = match row.verdict {
                 Verdict::Required => &mut need.required,
@@ -95,10 +107,18 @@ impl Need {
         let (any, stub_only): (BTreeSet<_>, BTreeSet<_>) = joint
             .stub
             .iter()
+            .filter(|feature| feature.is_syscall())
             .cloned()
             .partition(|feature| self.any.contains(feature));
-        let required: BTreeSet<Feature> = joint.implement.iter().cloned().collect();
-        let fake_only: BTreeSet<Feature> = joint.fake.iter().cloned().collect();
+        let implement = joint.implement.iter();
+        let (required, pseudo_files): (BTreeSet<Feature>, BTreeSet<Feature>) = implement
+            .map(Feature::whole)
+            .partition(|feature| feature.is_syscall());
+        let fake_only = joint.fake.iter();
+        let fake_only: BTreeSet<Feature> = fake_only
+            .filter(|feature| feature.is_syscall())
+            .cloned()
+            .collect();
         let unsure = self.unsure.intersection(&required).cloned().collect();
         let used = [&required, &stub_only, &fake_only, &any]
             .into_iter()
@@ -113,6 +133,7 @@ impl Need {
             fake_only,
             any,
             unsure,
+            pseudo_files,
             ..self
         }
     }

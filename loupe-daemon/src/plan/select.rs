@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
+use loupe_common::feature::Feature;
+
 use super::need::Need;
 
 /// What workloads measure, by their names: `suite…` are the applications' own test suites,
@@ -145,9 +147,22 @@ pub fn select(
         }
         chosen.push(need.clone());
     }
+    notes.extend(chosen.iter().filter_map(pseudo_files));
     Ok(Selection {
         needs: with_names(chosen),
         notes,
+    })
+}
+
+/// Said, so that nobody takes an OS without `/proc` for enough.
+fn pseudo_files(need: &Need) -> Option<String> {
+    let paths: Vec<String> = need.pseudo_files.iter().map(Feature::to_string).collect();
+    (!paths.is_empty()).then(|| {
+        format!(
+            "{} needs pseudo-files, too, which are no syscalls and left out here: {}",
+            need.name(),
+            paths.join(", ")
+        )
     })
 }
 

@@ -38,6 +38,7 @@ fn named(name: &str, classes: &[u8]) -> Named {
         fake_only: class(3),
         any: class(4),
         unsure: BTreeSet::new(),
+        pseudo_files: BTreeSet::new(),
     };
     Named {
         name: name.to_owned(),

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 
 use loupe_common::errno::Errno;
 use loupe_common::feature::Feature;
+use loupe_common::operations::Operation;
 use loupe_common::policy::{Action, Policy};
 use loupe_common::replay::{Outcome, Replay};
+use loupe_common::syscalls::Syscall;
 use loupe_common::trace::{CallCounts, Trace};
 
 use crate::inject::notify;
@@ -76,11 +78,50 @@ pub fn injections(
                 let answered = supervised.and_then(|known| known.answered.get(feature));
                 return (feature.clone(), answered.copied().unwrap_or(0));
             }
-            let counts = trace.calls.get(feature);
-            let answered = counts.map_or(0, |counts| answered(feature, action, counts));
+            let counts = reached(policy, trace, feature);
+            let answered = counts.map_or(0, |counts| answered(feature, action, &counts));
             (feature.clone(), answered)
         })
         .collect()
+}
+
+/// The calls that a rule has to answer: those of its feature that no rule before it answers.
+/// Operations go before the rest and exclude each other; flags do not, so where rules of several
+/// flags meet in one call, both count it.
+fn reached(policy: &Policy, trace: &Trace, feature: &Feature) -> Option<CallCounts> {
+    let mut counts = trace.counts(feature)?.clone();
+    if let Feature::Syscall(syscall) = feature {
+        let parts = parts(policy, *syscall).filter(|(_, operation)| !operation.is_flag());
+        for answered in parts.filter_map(|(part, _)| trace.counts(part)) {
+            counts.calls = counts.calls.saturating_sub(answered.calls);
+            for (errno, calls) in &answered.errors {
+                let left = counts.errors.entry(*errno).or_default();
+                *left = left.saturating_sub(*calls);
+            }
+        }
+    }
+    Some(counts)
+}
+
+/// The rules of operations and flags of a syscall.
+fn parts(policy: &Policy, syscall: Syscall) -> impl Iterator<Item = (&Feature, &Operation)> {
+    policy.iter().filter_map(move |(feature, _)| match feature {
+        Feature::Operation(operation) if operation.syscall() == syscall => {
+            Some((feature, operation))
+        }
+        _ => None,
+    })
+}
+
+/// Whether rules of flags leave it open which rule answered a call of this feature.
+fn is_ambiguous(policy: &Policy, feature: &Feature, syscall: Syscall) -> bool {
+    let is_flag = |operation: &Operation| operation.is_flag();
+    let mut others = parts(policy, syscall).filter(|(part, _)| *part != feature);
+    match feature {
+        Feature::Operation(own) if is_flag(own) => others.next().is_some(),
+        Feature::Operation(_) => false,
+        _ => others.any(|(_, other)| is_flag(other)),
+    }
 }
 
 /// Calls that end their task unless the filter answers them.
@@ -112,11 +153,14 @@ fn unanswered(
     }
     policy.iter().find_map(|(feature, action)| {
         // Whether a call names a pseudo-file only the supervisor knows.
-        feature.syscall()?;
-        let counts = trace.calls.get(feature)?;
+        let syscall = feature.syscall()?;
+        if is_ambiguous(policy, feature, syscall) {
+            return None;
+        }
+        let counts = reached(policy, trace, feature)?;
         let answered = match is_notified(feature, action) {
             true => injections.get(feature).copied().unwrap_or(0),
-            false => answered(feature, action, counts),
+            false => answered(feature, action, &counts),
         };
         let others = counts.calls.saturating_sub(answered);
         (others > 0).then(|| {
@@ -148,8 +192,11 @@ mod tests {
 
     fn verdict(name: &str, action: Action, calls: u64, enosys: u64) -> Option<String> {
         let policy = Policy::single(name.parse().expect("a syscall"), action);
-        let trace = trace(name, calls, enosys);
-        unanswered(&policy, &trace, &injections(&policy, &trace, None))
+        complaint(&policy, &trace(name, calls, enosys))
+    }
+
+    fn complaint(policy: &Policy, trace: &Trace) -> Option<String> {
+        unanswered(policy, trace, &injections(policy, trace, None))
     }
 
     #[test]
@@ -202,5 +249,65 @@ mod tests {
     #[test]
     fn a_task_that_ends_after_an_answered_exit_is_no_unanswered_call() {
         assert_eq!(verdict("exit", Action::STUB, 9, 1), None);
+    }
+
+    /// Calls and ENOSYS by feature.
+    fn detailed(counts: &[(&str, u64, u64)]) -> Trace {
+        let mut all = Trace::default();
+        for (name, calls, enosys) in counts {
+            let feature: Feature = name.parse().expect("a feature");
+            let counts = CallCounts {
+                calls: *calls,
+                errors: BTreeMap::from([(Errno::ENOSYS, *enosys)]),
+                latency: None,
+            };
+            match feature {
+                Feature::Syscall(_) => all.calls.insert(feature, counts),
+                _ => all.operations.insert(feature, counts),
+            };
+        }
+        all
+    }
+
+    fn policy(rules: &[(&str, Action)]) -> Policy {
+        let rule = |(name, action): &(&str, Action)| (name.parse().expect("a feature"), *action);
+        rules.iter().map(rule).collect()
+    }
+
+    #[test]
+    fn an_operations_rule_is_judged_by_the_calls_of_that_operation() {
+        let trace = detailed(&[
+            ("fcntl", 10, 3),
+            ("fcntl:F_SETFD", 3, 3),
+            ("fcntl:F_GETFL", 7, 0),
+        ]);
+        let stub = policy(&[("fcntl:F_SETFD", Action::STUB)]);
+        assert_eq!(complaint(&stub, &trace), None);
+        assert_eq!(
+            injections(&stub, &trace, None).into_values().sum::<u64>(),
+            3
+        );
+        let wrong = policy(&[("fcntl:F_GETFL", Action::STUB)]);
+        assert!(complaint(&wrong, &trace).is_some());
+        let both = policy(&[("fcntl", Action::Fake), ("fcntl:F_SETFD", Action::STUB)]);
+        assert_eq!(complaint(&both, &trace), None);
+        let times: Vec<u64> = injections(&both, &trace, None).into_values().collect();
+        assert_eq!(times, [7, 3]);
+    }
+
+    #[test]
+    fn rules_of_flags_that_meet_in_one_call_are_no_unanswered_call() {
+        let trace = detailed(&[
+            ("mmap", 9, 2),
+            ("mmap:MAP_PRIVATE", 9, 2),
+            ("mmap:MAP_POPULATE", 2, 2),
+        ]);
+        let alone = policy(&[("mmap:MAP_PRIVATE", Action::Fake)]);
+        assert!(complaint(&alone, &trace).is_some());
+        let both = policy(&[
+            ("mmap:MAP_PRIVATE", Action::Fake),
+            ("mmap:MAP_POPULATE", Action::STUB),
+        ]);
+        assert_eq!(complaint(&both, &trace), None);
     }
 }

@@ -6,7 +6,7 @@ use loupe_common::verdict::Verdict;
 use super::layout::{Align, Cell, Layout};
 use super::text::{counted, printable, seconds, wrap};
 use super::{Style, Tone};
-use super::{impact, joint};
+use super::{impact, joint, operations};
 
 /// The order of the groups: what must be implemented first.
 pub(super) const ORDER: [Verdict; 6] = [
@@ -51,6 +51,9 @@ pub fn analysis_table(analysis: &Analysis, style: Style) -> String {
         }
         text.push('\n');
     }
+    for sentence in operations::sentences(analysis) {
+        push_paragraph(&mut text, &sentence, 2, Tone::Plain, style);
+    }
     for paragraph in joint::paragraphs(analysis) {
         push_paragraph(&mut text, &paragraph, 4, Tone::Plain, style);
     }
@@ -90,12 +93,11 @@ pub(super) fn push_paragraph(
     }
 }
 
+/// Features of this verdict, without what is only a part of one.
 fn of(analysis: &Analysis, verdict: Verdict) -> Vec<&FeatureVerdict> {
-    analysis
-        .features
-        .iter()
-        .filter(|feature| feature.verdict == verdict)
-        .collect()
+    let whole = |row: &&FeatureVerdict| row.feature.parent().is_none();
+    let rows = analysis.features.iter().filter(whole);
+    rows.filter(|feature| feature.verdict == verdict).collect()
 }
 
 /// How a headline counts a verdict.
@@ -142,11 +144,13 @@ fn headline(analysis: &Analysis) -> String {
         true => String::new(),
         false => format!(": {}", counts.join(", ")),
     };
+    let features = analysis.features.iter().map(|row| &row.feature);
+    let whole = features.filter(|feature| feature.parent().is_none());
     format!(
         "{}/{} uses {}{counts}; {}.",
         printable(&analysis.application),
         printable(&analysis.workload),
-        joint::counted_features(analysis.features.iter().map(|row| &row.feature)),
+        joint::counted_features(whole),
         provenance(analysis),
     )
 }
@@ -177,19 +181,10 @@ fn verdicts(analysis: &Analysis) -> Layout {
         }
         layout.section(format!("── {} ({})", in_words(verdict), group.len()));
         for feature in group {
-            let mut cells = vec![
-                (&feature.feature).into(),
-                calls(feature),
-                Cell::toned(verdict, tone(verdict)),
-                passes(&feature.stub),
-                passes(&feature.fake),
-            ];
-            if plausible {
-                let none = Trial::default();
-                cells.push(passes(feature.plausible.as_ref().unwrap_or(&none)));
+            layout.row_of(cells(feature, feature.feature.to_string(), plausible));
+            for (name, part) in operations::below(analysis, &feature.feature) {
+                layout.row_of(cells(part, name, plausible));
             }
-            cells.extend([injections(feature), basis(&feature.basis).into()]);
-            layout.row_of(cells);
         }
     }
     if !analysis.not_injected.is_empty() {
@@ -202,6 +197,22 @@ fn verdicts(analysis: &Analysis) -> Layout {
         }
     }
     layout
+}
+
+fn cells(row: &FeatureVerdict, name: String, plausible: bool) -> Vec<Cell> {
+    let mut cells = vec![
+        name.into(),
+        calls(row),
+        Cell::toned(row.verdict, tone(row.verdict)),
+        passes(&row.stub),
+        passes(&row.fake),
+    ];
+    if plausible {
+        let none = Trial::default();
+        cells.push(passes(row.plausible.as_ref().unwrap_or(&none)));
+    }
+    cells.extend([injections(row), basis(&row.basis).into()]);
+    cells
 }
 
 /// The colour of a verdict: how much an OS is spared.

@@ -1,9 +1,12 @@
 //! What holds as a whole: the joint policy, the conflicts that keep it small, the fallbacks.
 //! Sentences for the end of the verdict table.
 
+use std::collections::BTreeSet;
+
 use loupe_common::analysis::{Analysis, Conflict, Fallback, Joint};
 use loupe_common::feature::Feature;
 use loupe_common::policy::{Action, Policy};
+use loupe_common::syscalls::Syscall;
 
 use super::text::counted;
 
@@ -19,9 +22,14 @@ pub(super) fn paragraphs(analysis: &Analysis) -> Vec<String> {
 }
 
 fn policy(joint: &Joint) -> Vec<String> {
+    let opened: BTreeSet<Syscall> = joint.implement.iter().filter_map(opened).collect();
+    let only = match opened.len() {
+        0 => String::new(),
+        some => format!(" (of {some} only the operations named)"),
+    };
     let mut paragraphs = vec![format!(
-        "All at once: an OS that implements these {} runs this workload; seen to pass {} of {} \
-         times with everything else stubbed or faked.",
+        "All at once: an OS that implements these {}{only} runs this workload; seen to pass {} of \
+         {} times with everything else stubbed or faked.",
         counted_features(joint.implement.iter()),
         joint.passes,
         joint.runs
@@ -40,22 +48,30 @@ fn policy(joint: &Joint) -> Vec<String> {
     paragraphs
 }
 
-/// `52 syscalls and 3 pseudo-files`.
+/// `52 syscalls and 3 pseudo-files`; what is a part of a syscall stands for it.
 pub(super) fn counted_features<'a>(features: impl Iterator<Item = &'a Feature>) -> String {
-    let (mut syscalls, mut others) = (0, 0);
+    let mut syscalls = BTreeSet::new();
+    let mut others = 0;
     for feature in features {
         match feature.syscall() {
-            Some(_) => syscalls += 1,
+            Some(syscall) => {
+                syscalls.insert(syscall);
+            }
             None => others += 1,
         }
     }
+    let syscalls = counted(syscalls.len() as u64, "syscall");
     match others {
-        0 => counted(syscalls, "syscall"),
-        _ => format!(
-            "{} and {}",
-            counted(syscalls, "syscall"),
-            counted(others, "pseudo-file")
-        ),
+        0 => syscalls,
+        _ => format!("{syscalls} and {}", counted(others, "pseudo-file")),
+    }
+}
+
+/// The syscall that an operation stands for.
+fn opened(feature: &Feature) -> Option<Syscall> {
+    match feature {
+        Feature::Operation(part) if !part.is_flag() => Some(part.syscall()),
+        _ => None,
     }
 }
 
@@ -113,7 +129,7 @@ fn join(words: &[String]) -> String {
 
 /// By what was left out: what the application does instead. Only where it went on to pass;
 /// what a failing application does last is its end, not its plan B.
-fn fallbacks(edges: &[Fallback]) -> Vec<String> {
+pub(super) fn fallbacks(edges: &[Fallback]) -> Vec<String> {
     let mut lines: Vec<(String, Vec<String>)> = Vec::new();
     for edge in edges.iter().filter(|edge| edge.passed) {
         let cause = format!("{} {}", edge.action, edge.feature);

@@ -5,13 +5,14 @@
 
 mod comparison;
 mod impact;
-mod samples;
+pub(super) mod samples;
 
 use std::time::Duration;
 
 use insta::{assert_json_snapshot, assert_snapshot};
+use loupe_common::feature::Feature;
 use loupe_common::replay::Outcome;
-use loupe_common::trace::{ForeignCall, Lost, Trace};
+use loupe_common::trace::{CallCounts, ForeignCall, Lost, Trace};
 use loupe_common::verdict::Verdict;
 use unicode_width::UnicodeWidthStr;
 
@@ -269,7 +270,7 @@ fn traced() -> Trace {
 
 #[test]
 fn the_trace_by_calls() {
-    let print = |style| trace_table(&traced(), WALL, style);
+    let print = |style| trace_table(&traced(), WALL, false, style);
     well_formed(&TABLE, print);
     assert_snapshot!(print(Style::PLAIN));
 }
@@ -283,7 +284,7 @@ fn the_trace_by_time() {
         foreign: 2,
         ..Lost::default()
     };
-    let print = |style| trace_table(&trace, WALL, style);
+    let print = |style| trace_table(&trace, WALL, false, style);
     well_formed(&TABLE, print);
     assert_snapshot!(print(Style::PLAIN));
 }
@@ -300,7 +301,7 @@ fn the_trace_as_json() {
 #[test]
 fn a_trace_of_nothing_is_a_sentence() {
     assert_eq!(
-        trace_table(&Trace::default(), WALL, Style::PLAIN),
+        trace_table(&Trace::default(), WALL, false, Style::PLAIN),
         "0 calls of 0 syscalls in 1.20 s; 0 forks, 0 execs; nothing lost.\n"
     );
 }
@@ -338,4 +339,43 @@ fn a_replay_whose_target_never_started_says_so() {
         text.contains("the target binary was never started"),
         "{text}"
     );
+}
+
+#[test]
+fn operations_and_flags_stand_below_their_syscall() {
+    let counts = |calls| CallCounts {
+        calls,
+        ..CallCounts::default()
+    };
+    let feature = |name: &str| -> Feature { name.parse().expect("a feature") };
+    let trace = Trace {
+        calls: [(feature("fcntl"), counts(9)), (feature("mmap"), counts(4))].into(),
+        operations: [
+            (feature("fcntl:F_GETFL"), counts(2)),
+            (feature("fcntl:F_SETFD"), counts(7)),
+            (feature("mmap:MAP_PRIVATE"), counts(4)),
+        ]
+        .into(),
+        ..Trace::default()
+    };
+    let table = trace_table(&trace, WALL, true, Style::PLAIN);
+    let lines = table.lines().take_while(|line| !line.is_empty());
+    let names: Vec<&str> = lines.map(|line| line[..15].trim_end()).collect();
+    let expected = [
+        "syscall",
+        "fcntl",
+        "  F_SETFD",
+        "  F_GETFL",
+        "mmap",
+        "  + MAP_PRIVATE",
+    ];
+    assert_eq!(names, expected, "{table}");
+    assert!(table.contains("13 calls of 2 syscalls"), "{table}");
+    let json = trace_json(&trace, WALL);
+    assert_eq!(json["total_calls"], 13);
+    assert_eq!(
+        json["calls"][0]["operations"][0]["feature"],
+        "fcntl:F_SETFD"
+    );
+    assert_eq!(json["calls"][1]["operations"][0]["kind"], "flag");
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use loupe_common::feature::Feature;
+use loupe_common::operations::Operation;
 use loupe_common::stats::LATENCY_BUCKETS;
 use loupe_common::trace::{CallCounts, LatencySummary, Trace};
 use serde_json::{Value, json};
@@ -69,9 +70,50 @@ fn rows(trace: &Trace) -> Vec<Row> {
     rows
 }
 
-/// A table of the calls, and a sentence about the whole.
-pub fn trace_table(trace: &Trace, wall: Duration, style: Style) -> String {
-    let rows = rows(trace);
+/// The operations and flags of a syscall, operations first, the most frequent first.
+fn parts<'t>(trace: &'t Trace, syscall: &str) -> Vec<(&'t Operation, &'t CallCounts)> {
+    let all = trace.operations.iter();
+    let mut own: Vec<_> = all
+        .filter_map(|(feature, counts)| match feature {
+            Feature::Operation(part) => Some((part, counts)),
+            _ => None,
+        })
+        .filter(|(part, _)| part.syscall().to_string() == syscall)
+        .collect();
+    own.sort_by_key(|(part, counts)| (part.is_flag(), std::cmp::Reverse(counts.calls)));
+    own
+}
+
+/// The rows, with what each is made of below it.
+fn with_parts(trace: &Trace, rows: Vec<Row>) -> Vec<Row> {
+    let mut all = Vec::new();
+    for row in rows {
+        let parts = match row.kind {
+            Kind::Native => parts(trace, &row.name),
+            _ => Vec::new(),
+        };
+        all.push(row);
+        all.extend(parts.into_iter().map(|(part, counts)| Row {
+            name: match part.is_flag() {
+                true => format!("  + {}", part.name()),
+                false => format!("  {}", part.name()),
+            },
+            kind: Kind::Native,
+            counts: counts.clone(),
+        }));
+    }
+    all
+}
+
+/// A table of the calls, and a sentence about the whole. With `operations`, each vectored
+/// syscall's follow it, and its flags with a plus.
+pub fn trace_table(trace: &Trace, wall: Duration, operations: bool, style: Style) -> String {
+    let mut rows = rows(trace);
+    let is_call = |row: &&Row| matches!(row.kind, Kind::Native | Kind::Foreign);
+    let kinds = rows.iter().filter(is_call).count();
+    if operations {
+        rows = with_parts(trace, rows);
+    }
     let mut text = String::new();
     if !rows.is_empty() {
         let timed = rows.iter().any(|row| row.counts.latency.is_some());
@@ -89,8 +131,6 @@ pub fn trace_table(trace: &Trace, wall: Duration, style: Style) -> String {
             text.push('\n');
         }
     };
-    let is_call = |row: &&Row| matches!(row.kind, Kind::Native | Kind::Foreign);
-    let kinds = rows.iter().filter(is_call).count();
     push(&summary(trace, kinds, wall), Tone::Title);
     if trace.vdso {
         push(
@@ -224,6 +264,7 @@ fn losses(trace: &Trace) -> String {
         (lost.errors, "error"),
         (lost.foreign, "call of another ABI"),
         (lost.latency, "time"),
+        (lost.operations, "operation"),
     ]
     .iter()
     .filter(|(number, _)| *number > 0)
@@ -236,6 +277,22 @@ fn losses(trace: &Trace) -> String {
         "warning: the trace is incomplete, lost: {}",
         places.join(", ")
     )
+}
+
+fn parts_json(trace: &Trace, syscall: &str) -> Vec<Value> {
+    let parts = parts(trace, syscall).into_iter();
+    parts
+        .map(|(part, counts)| {
+            let feature = Feature::Operation(part.clone());
+            json!({
+                "feature": feature,
+                "kind": feature.kind(),
+                "calls": counts.calls,
+                "failed": counts.error_total(),
+                "errors": counts.errors,
+            })
+        })
+        .collect()
 }
 
 /// As `loupe trace --json` prints it, in the order of the table.
@@ -254,13 +311,18 @@ pub fn trace_json(trace: &Trace, wall: Duration) -> Value {
                     "log2_buckets": latency.log2_buckets,
                 })
             });
-            json!({
+            let mut call = json!({
                 "syscall": row.name,
                 "calls": row.counts.calls,
                 "failed": row.counts.error_total(),
                 "errors": row.counts.errors,
                 "latency": latency,
-            })
+            });
+            let parts = parts_json(trace, &row.name);
+            if !parts.is_empty() {
+                call["operations"] = json!(parts);
+            }
+            call
         })
         .collect();
     let files: Vec<Value> = of_kind(Kind::File)

@@ -143,6 +143,7 @@ impl Store {
         }
         #[derive(Deserialize)]
         struct OneVerdict {
+            feature: Feature,
             verdict: Verdict,
         }
         let verdicts: Verdicts = self.decode(
@@ -150,8 +151,10 @@ impl Store {
             result,
         )?;
         let mut counts = VerdictCounts::new();
-        for feature in verdicts.features {
-            *counts.entry(feature.verdict).or_default() += 1;
+        // What is only a part of a feature is counted with it.
+        let whole = |row: &OneVerdict| row.feature.parent().is_none();
+        for row in verdicts.features.into_iter().filter(whole) {
+            *counts.entry(row.verdict).or_default() += 1;
         }
         Ok(counts)
     }

@@ -13,6 +13,7 @@ use loupe_common::trace::{CallCounts, ForeignCall, LatencySummary, Lost, Trace};
 use super::TracerError;
 use super::events::Seen;
 use super::maps::Maps;
+use super::operations;
 
 pub fn total_calls(stats: &[SlotStats]) -> u64 {
     stats.iter().flat_map(|cpu| cpu.calls.iter()).sum()
@@ -52,6 +53,7 @@ pub fn trace(maps: &mut Maps, slot: u32, seen: &Seen, latency: bool) -> Result<T
             None => entry.calls -= count.min(entry.calls).min(seen.forks),
         }
     }
+    trace.operations = operations::counts(&maps.take_operations(slot)?);
     for (opcode, calls) in maps.take_io_uring(slot)? {
         let counts = CallCounts {
             calls,
@@ -121,6 +123,7 @@ fn lost(stats: &[SlotStats]) -> Lost {
         total.errors += cpu.lost.errors;
         total.foreign += cpu.lost.foreign;
         total.latency += cpu.lost.latency;
+        total.operations += cpu.lost.operations;
     }
     total
 }

@@ -5,7 +5,7 @@ use aya::{Ebpf, Pod};
 use loupe_common::scope::{Scope, scope_index};
 use loupe_common::stats::{
     ErrorKey, ForeignKey, LATENCY_BUCKETS, LATENCY_SLOTS, Latency, LostCounts, MAX_IO_URING_OP,
-    MAX_SYSCALL, SlotStats, io_uring_index, latency_index,
+    MAX_SYSCALL, OperationKey, Selector, SlotStats, io_uring_index, latency_index,
 };
 
 use super::TracerError;
@@ -25,13 +25,22 @@ macro_rules! plain {
     };
 }
 
-plain!(Scope, SlotStats, ErrorKey, ForeignKey, Latency);
+plain!(
+    Scope,
+    SlotStats,
+    ErrorKey,
+    ForeignKey,
+    Latency,
+    OperationKey,
+    Selector
+);
 
 pub struct Maps {
     scopes: Array<MapData, Plain<Scope>>,
     stats: PerCpuArray<MapData, Plain<SlotStats>>,
     errors: PerCpuHashMap<MapData, Plain<ErrorKey>, u64>,
     foreign: PerCpuHashMap<MapData, Plain<ForeignKey>, u64>,
+    operations: PerCpuHashMap<MapData, Plain<OperationKey>, u64>,
     latencies: PerCpuArray<MapData, Plain<Latency>>,
     io_uring: PerCpuArray<MapData, u64>,
     cpus: usize,
@@ -66,6 +75,7 @@ impl Maps {
             stats: take(ebpf, "STATS")?,
             errors: take(ebpf, "ERRORS")?,
             foreign: take(ebpf, "FOREIGN")?,
+            operations: take(ebpf, "OPERATIONS")?,
             latencies: take(ebpf, "LATENCIES")?,
             io_uring: take(ebpf, "IO_URING")?,
             cpus,
@@ -100,6 +110,7 @@ impl Maps {
                 errors: 0,
                 foreign: 0,
                 latency: 0,
+                operations: 0,
             },
         };
         // One value for each possible CPU is what the kernel wants and `cpus` says.
@@ -109,6 +120,7 @@ impl Maps {
         self.take_errors(slot)?;
         self.take_foreign(slot)?;
         self.take_io_uring(slot)?;
+        self.take_operations(slot)?;
         Ok(())
     }
 
@@ -166,6 +178,15 @@ impl Maps {
         Ok(found)
     }
 
+    pub fn take_operations(&mut self, slot: u32) -> Result<Vec<(OperationKey, u64)>, TracerError> {
+        let mine = |key: &Plain<OperationKey>| u32::from(key.0.slot) == slot;
+        let found = take_entries(&mut self.operations, "OPERATIONS", mine)?;
+        Ok(found
+            .into_iter()
+            .map(|(key, values)| (key.0, values.iter().sum()))
+            .collect())
+    }
+
     /// Removes and returns the latencies of one syscall, one record per CPU.
     pub fn take_latency(&mut self, slot: u32, number: u32) -> Result<Vec<Latency>, TracerError> {
         const NONE: Latency = Latency {
@@ -188,6 +209,20 @@ impl Maps {
             .map_err(map_error("LATENCIES"))?;
         Ok(found.iter().map(|plain| plain.0).collect())
     }
+}
+
+/// Tells the in-kernel programs what selects the operations of each syscall, by its number.
+pub fn set_selectors(
+    ebpf: &mut Ebpf,
+    selectors: impl Iterator<Item = (u32, Selector)>,
+) -> Result<(), TracerError> {
+    let name = "SELECTORS";
+    let mut map: Array<MapData, Plain<Selector>> = take(ebpf, name)?;
+    for (number, selector) in selectors {
+        map.set(number, Plain(selector), 0)
+            .map_err(map_error(name))?;
+    }
+    Ok(())
 }
 
 /// Removes and returns the entries whose key belongs to the caller. Entries of other slots may

@@ -89,8 +89,15 @@ impl Headers {
 impl Constants {
     pub fn parse(text: &str) -> Constants {
         let parse = |line: &str| {
-            let (name, rest) = line.trim().strip_prefix("pub const ")?.split_once(": ")?;
-            let (_, value) = rest.strip_suffix(';')?.split_once(" = ")?;
+            let line = line.trim();
+            let (name, value) = match line.strip_prefix("pub const ") {
+                Some(constant) => {
+                    let (name, rest) = constant.split_once(": ")?;
+                    (name, rest.strip_suffix(';')?.split_once(" = ")?.1)
+                }
+                // A member of an enumeration.
+                None => line.strip_suffix(',')?.split_once(" = ")?,
+            };
             Some((name.to_owned(), value.parse().ok()?))
         };
         Constants(text.lines().filter_map(parse).collect())
@@ -118,11 +125,13 @@ mod tests {
         let constants = Constants::parse(
             "pub type __u8 = crate::ctypes::c_uchar;\n\
              pub const __NR_read: u32 = 0;\n\
-             pub const NAME: &[u8; 4] = b\"abc\\0\";\n    pub const __NR_write: u32 = 1;\n",
+             pub const NAME: &[u8; 4] = b\"abc\\0\";\n    pub const __NR_write: u32 = 1;\n\
+             pub enum e {\nMEMBER = 7,\n}\n",
         );
         let syscalls: Vec<_> = constants.with_prefix("__NR_").collect();
         assert_eq!(syscalls, [("read", 0), ("write", 1)]);
         assert_eq!(constants.get("NAME"), None);
+        assert_eq!(constants.get("MEMBER"), Some(7));
     }
 
     #[test]

@@ -47,7 +47,17 @@ pub struct ImportLoupedb {
 }
 
 /// Write results for other programs
+///
+/// Several applications are put together: a syscall that any of them needs is let through, or
+/// has to be implemented.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  loupe export seccomp nginx > nginx.json            docker run --security-opt seccomp=nginx.json
+  loupe export seccomp --reduced nginx > nginx.json
+  loupe export systemd nginx > /etc/systemd/system/nginx.service.d/syscalls.conf
+  loupe export c nginx redis > loupe_syscalls.h
+  loupe emulate --profile nginx.json nginx.toml      tries a profile")]
 pub struct Export {
     #[command(subcommand)]
     pub format: ExportFormat,
@@ -56,6 +66,14 @@ pub struct Export {
 #[derive(Debug, Subcommand)]
 pub enum ExportFormat {
     Loupedb(ExportLoupedb),
+    /// Write a seccomp profile for containers (OCI runtime specification, Docker, Podman)
+    Seccomp(super::Filter),
+    /// Write a drop-in with SystemCallFilter= for a systemd service
+    Systemd(super::Filter),
+    /// Write a C header with one line per syscall, the start of a dispatch table
+    C(super::Applications),
+    /// Write a Rust module with one line per syscall, the start of a dispatch table
+    Rust(super::Applications),
 }
 
 /// Write the newest verdicts in the layout of the paper's data set
@@ -221,6 +239,12 @@ pub struct Plan {
     /// Make no plan, but replay this one (JSON) literally and tell what runs when
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub check: Option<PathBuf>,
+
+    /// Run these workloads, each as the OS would run it after the step that promises it, and tell
+    /// whether the promises hold (needs root)
+    #[arg(long, value_name = "WORKLOAD.toml", num_args = 1..,
+          conflicts_with_all = ["csv", "check"], value_hint = ValueHint::FilePath)]
+    pub verify: Vec<PathBuf>,
 
     /// Print JSON (schema loupe.plan/1, with --check loupe.plan-check/1)
     #[arg(long, conflicts_with = "csv")]

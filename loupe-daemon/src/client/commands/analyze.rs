@@ -32,6 +32,7 @@ pub async fn run(global: &Global, args: &Analyze) -> Result<Ending, Failure> {
         confidence: args.confidence,
         errnos: args.errnos,
         strict: args.strict,
+        depth: args.depth,
         no_joint: args.no_joint,
         no_pseudo_files: args.no_pseudo_files,
         plausible: args.plausible,

@@ -1,7 +1,8 @@
-//! `loupe export loupedb DIR APP…`.
+//! `loupe export FORMAT APP…`; the forms other than the paper's data set are in `profiles`.
 
 use loupe_common::wire::{Failure, exit};
 
+use super::profiles;
 use crate::backend::not_analyzed;
 use crate::client::args::{Export, ExportFormat, ExportLoupedb, Global};
 use crate::client::{Ending, measured, output};
@@ -12,6 +13,10 @@ use crate::store::StoredAnalysis;
 pub async fn run(global: &Global, args: &Export) -> Result<Ending, Failure> {
     match &args.format {
         ExportFormat::Loupedb(args) => export(global, args).await,
+        ExportFormat::Seccomp(filter) => profiles::seccomp(global, filter).await,
+        ExportFormat::Systemd(filter) => profiles::systemd(global, filter).await,
+        ExportFormat::C(applications) => profiles::c(global, applications).await,
+        ExportFormat::Rust(applications) => profiles::rust(global, applications).await,
     }
 }
 
@@ -45,8 +50,8 @@ async fn export(global: &Global, args: &ExportLoupedb) -> Result<Ending, Failure
     Ok(Ending::OK)
 }
 
-/// All workloads of the applications that are named.
-fn chosen<'a>(
+/// All workloads of the applications that are named; without a name, all there are.
+pub(super) fn chosen<'a>(
     results: &'a [StoredAnalysis],
     wanted: &[String],
 ) -> Result<Vec<&'a StoredAnalysis>, Failure> {

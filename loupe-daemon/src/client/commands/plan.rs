@@ -1,10 +1,11 @@
-//! `loupe plan`, and `loupe plan --check FILE`.
+//! `loupe plan`, and `loupe plan --check FILE`; `--verify` is in a file of its own.
 
 use std::path::Path;
 
 use loupe_common::wire::{Failure, exit};
 use serde_json::json;
 
+use super::verify;
 use crate::client::args::{Global, Plan as Args};
 use crate::client::{Ending, measured, output};
 use crate::plan::make::Weights;
@@ -30,13 +31,22 @@ async fn make(global: &Global, args: &Args) -> Result<Ending, Failure> {
         None => Weights::new(),
     };
     let made = plan::make(&profile, &selection.needs, args.strategy, &weights);
+    if args.json && !args.verify.is_empty() {
+        return verify::run(global, &made, &profile, &args.verify, true).await;
+    }
     let text = match (args.json, args.csv) {
         (true, _) => output::json_text(&made)?,
         (_, true) => report::plan_csv(&made),
         _ => report::plan_table(&made, output::style()),
     };
     output::print(&text)?;
-    Ok(Ending::OK)
+    match args.verify.as_slice() {
+        [] => Ok(Ending::OK),
+        files => {
+            output::print("\n")?;
+            verify::run(global, &made, &profile, files, false).await
+        }
+    }
 }
 
 fn read(file: &Path) -> Result<String, Failure> {

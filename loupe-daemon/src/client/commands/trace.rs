@@ -38,7 +38,7 @@ pub async fn run(global: &Global, args: Trace) -> Result<Ending, Failure> {
                 Some(_) => Style::PLAIN,
                 None => output::error_style(),
             };
-            report::trace_table(&report.trace, wall(&report), style)
+            report::trace_table(&report.trace, wall(&report), args.operations, style)
         }
     };
     match writer(file.as_ref())?.write_all(text.as_bytes()) {

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use loupe_common::feature::Feature;
 use loupe_common::policy::{Action, Policy};
 
+use crate::explore::conflict::contains;
+
 /// The ways to leave a feature out, best first. Features without any are not in it.
 pub(super) type Choices = BTreeMap<Feature, Vec<Action>>;
 
@@ -15,13 +17,6 @@ pub(super) type Banned = BTreeSet<(Feature, Action)>;
 
 /// Sets of banned rules looked at before the exact search gives way to a greedy one.
 const PATIENCE: usize = 5000;
-
-/// Whether the policy has all these rules.
-pub(super) fn contains(policy: &Policy, rules: &Policy) -> bool {
-    rules
-        .iter()
-        .all(|(feature, action)| policy.get(feature) == Some(action))
-}
 
 /// The best policy that uses no banned rule and has no conflict in it.
 ///

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use loupe_common::feature::Feature;
 use loupe_common::policy::Action;
 use loupe_common::replay::{Failure, Outcome};
-use loupe_common::syscalls::Syscall;
 
 use super::{QUIET_PROBE, Session, left};
 use crate::launcher::protocol::ToKeeper;
@@ -111,7 +110,11 @@ impl Session<'_> {
     /// the paper's prototype does not ask.
     fn overdue(&self, usual: Duration, cpu_limit: Option<Duration>, tested: bool) -> Overdue {
         let asks = self.job.facts.is_known() && self.job.pace == Pace::Events;
-        let number = |(feature, _): (&Feature, Action)| feature.syscall().and_then(Syscall::number);
+        // Of an operation it is not known by the number whether a call was an injected one.
+        let number = |(feature, _): (&Feature, Action)| match feature {
+            Feature::Syscall(syscall) => syscall.number(),
+            _ => None,
+        };
         let injected = self.job.policy.iter().filter_map(number);
         Overdue::new(Phase {
             usual: asks.then_some(usual),

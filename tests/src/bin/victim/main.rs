@@ -11,6 +11,7 @@ mod calls;
 mod costs;
 mod effects;
 mod loads;
+mod operations;
 mod plausible;
 mod pseudo;
 mod reactions;
@@ -68,6 +69,7 @@ fn behaviour(name: &CStr) -> Option<Behaviour> {
         costs::BEHAVIOURS,
         effects::BEHAVIOURS,
         loads::BEHAVIOURS,
+        operations::BEHAVIOURS,
         plausible::BEHAVIOURS,
         pseudo::BEHAVIOURS,
         reactions::BEHAVIOURS,

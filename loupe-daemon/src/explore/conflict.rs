@@ -6,9 +6,8 @@
 use loupe_common::feature::Feature;
 use loupe_common::policy::{Action, Policy};
 
-use super::choice::contains;
-use crate::explore::ledger::{Asker, Ruling, Stop};
-use crate::explore::tally::{Decision, Rule};
+use super::ledger::{Asker, Ruling, Stop};
+use super::tally::{Decision, Rule};
 
 /// How sure the search is of each step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +16,13 @@ pub(super) enum Care {
     Glance,
     /// All replicas must pass.
     Full,
+}
+
+/// Whether the policy has all these rules.
+pub(super) fn contains(policy: &Policy, rules: &Policy) -> bool {
+    rules
+        .iter()
+        .all(|(feature, action)| policy.get(feature) == Some(action))
 }
 
 /// A minimal conflict.
@@ -62,6 +68,18 @@ impl<'a> Searcher<'_, 'a> {
     /// A minimal conflict in a policy that was seen to fail with this care; `None` if it was
     /// only bad luck, and the policy works.
     pub fn conflict(&mut self, failing: &Policy, care: Care) -> Result<Option<Found<'a>>, Stop> {
+        let rules = failing.iter();
+        let rules = rules.map(|(feature, action)| (feature.clone(), action));
+        self.first_conflict(&rules.collect::<Vec<_>>(), care)
+    }
+
+    /// The same, with rules in an order of their own: of the conflict found, the last rule is as
+    /// early in it as any conflict's last rule can be.
+    pub fn first_conflict(
+        &mut self,
+        failing: &[(Feature, Action)],
+        care: Care,
+    ) -> Result<Option<Found<'a>>, Stop> {
         let mut policy = self.narrow(failing, care)?;
         // Delta debugging trusts that more rules fail more; the confirmation trusts nothing.
         'minimal: loop {
@@ -70,9 +88,9 @@ impl<'a> Searcher<'_, 'a> {
             if !confirmed && care == Care::Glance {
                 // Some glance was unlucky.
                 self.good.clear();
-                return match self.works(failing)? {
+                return match self.works(&failing.iter().cloned().collect())? {
                     true => Ok(None),
-                    false => self.conflict(failing, Care::Full),
+                    false => self.first_conflict(failing, Care::Full),
                 };
             }
             let smaller: Vec<Policy> = leaving_one_out(&policy);
@@ -100,11 +118,8 @@ impl<'a> Searcher<'_, 'a> {
 
     /// A small failing part of a failing policy: the shortest failing prefix ends with a rule
     /// that the prefix needs to fail; with it fixed, the same again for the rules before it.
-    fn narrow(&mut self, failing: &Policy, care: Care) -> Result<Policy, Stop> {
-        let mut rest: Vec<(Feature, Action)> = failing
-            .iter()
-            .map(|(feature, action)| (feature.clone(), action))
-            .collect();
+    fn narrow(&mut self, failing: &[(Feature, Action)], care: Care) -> Result<Policy, Stop> {
+        let mut rest = failing.to_vec();
         let mut fixed: Vec<(Feature, Action)> = Vec::new();
         let prefix = |fixed: &[(Feature, Action)], rest: &[(Feature, Action)]| -> Policy {
             fixed.iter().chain(rest).cloned().collect()

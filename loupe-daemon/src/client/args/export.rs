@@ -1,0 +1,27 @@
+//! Arguments of `loupe export seccomp`, `systemd`, `c` and `rust`.
+
+use clap::Args;
+use loupe_common::errno::Errno;
+
+/// A profile.
+#[derive(Debug, Args)]
+pub struct Filter {
+    /// Leave out, too, what the applications can do without: it fails with ENOSYS
+    #[arg(long)]
+    pub reduced: bool,
+
+    /// What syscalls fail with that the applications never call
+    #[arg(long, value_name = "ERRNO", default_value = "ENOSYS")]
+    pub errno: Errno,
+
+    #[command(flatten)]
+    pub applications: Applications,
+}
+
+/// Which analyses.
+#[derive(Debug, Args)]
+pub struct Applications {
+    /// Applications, each as APP or APP/WORKLOAD [default: all]
+    #[arg(value_name = "APP")]
+    pub names: Vec<String>,
+}

@@ -1,0 +1,82 @@
+//! `loupe export seccomp|systemd|c|rust APP…`.
+
+use loupe_common::analysis::Analysis;
+use loupe_common::syscalls::Arch;
+use loupe_common::wire::Failure;
+
+use super::export::chosen;
+use crate::client::args::{Applications, Filter, Global};
+use crate::client::{Ending, measured, output};
+use crate::formats::{self, Class, Extent, Needs, Profile, Starter};
+use crate::report::printable;
+
+pub async fn seccomp(global: &Global, filter: &Filter) -> Result<Ending, Failure> {
+    let (_, profile) = profile(global, filter, Starter::Container).await?;
+    let text = formats::write_oci(&profile).map_err(|error| {
+        Failure::internal("the profile cannot be written").because(Some(&error))
+    })?;
+    output::print(&text)?;
+    Ok(Ending::OK)
+}
+
+pub async fn systemd(global: &Global, filter: &Filter) -> Result<Ending, Failure> {
+    let (needs, profile) = profile(global, filter, Starter::Service).await?;
+    output::print(&formats::write_drop_in(&profile, &needs.applications))?;
+    Ok(Ending::OK)
+}
+
+pub async fn c(global: &Global, applications: &Applications) -> Result<Ending, Failure> {
+    let needs = needs(global, applications).await?;
+    output::print(&formats::c_header(&needs, Arch::NATIVE))?;
+    Ok(Ending::OK)
+}
+
+pub async fn rust(global: &Global, applications: &Applications) -> Result<Ending, Failure> {
+    let needs = needs(global, applications).await?;
+    output::print(&formats::rust_table(&needs, Arch::NATIVE))?;
+    Ok(Ending::OK)
+}
+
+async fn needs(global: &Global, applications: &Applications) -> Result<Needs, Failure> {
+    let results = measured::results(global, None).await?;
+    let chosen = chosen(&results, &applications.names)?;
+    if chosen.is_empty() {
+        return Err(
+            Failure::usage("there is no finished analysis in the database")
+                .hint("`loupe analyze WORKLOAD.toml` makes one"),
+        );
+    }
+    let analyses: Vec<&Analysis> = chosen.iter().map(|stored| &stored.analysis).collect();
+    Ok(Needs::of(analyses))
+}
+
+async fn profile(
+    global: &Global,
+    filter: &Filter,
+    starter: Starter,
+) -> Result<(Needs, Profile), Failure> {
+    let needs = needs(global, &filter.applications).await?;
+    let extent = match filter.reduced {
+        true => Extent::Reduced,
+        false => Extent::Full,
+    };
+    if filter.reduced && !needs.not_joint.is_empty() {
+        output::note(&format!(
+            "what may be left out of {} was never seen to work all at once, only each by itself: \
+             try the profile with `loupe emulate --profile FILE WORKLOAD.toml`",
+            printable(&needs.not_joint.join(", "))
+        ));
+    }
+    let fakes: Vec<String> = needs
+        .of_class(Class::Fake)
+        .map(|row| row.feature.to_string())
+        .collect();
+    if filter.reduced && !fakes.is_empty() {
+        output::note(&format!(
+            "let through, because it may not fail, although nothing has to be done: {}",
+            fakes.join(", ")
+        ));
+    }
+    let profile = Profile::of(&needs, extent, filter.errno, starter);
+    Ok((needs, profile))
+}

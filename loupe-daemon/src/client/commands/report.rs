@@ -1,0 +1,210 @@
+//! `loupe report`.
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use loupe_common::analysis::{Analysis, FeatureVerdict, Trial};
+use loupe_common::policy::Action;
+use loupe_common::wire::{Failure, Reply, Request};
+
+use super::export::chosen;
+use super::plan_file;
+use crate::backend::Library;
+use crate::client::args::{Global, Report};
+use crate::client::door::{self, Door, Need as Purpose};
+use crate::client::{Ending, measured, output, talk};
+use crate::plan::{OsProfile, Plan, Strategy, WorkloadKind, make};
+use crate::report::{self, Entry, Explanation, Figures, Page, Shown};
+use crate::store::StoredAnalysis;
+
+pub async fn run(global: &Global, args: &Report) -> Result<Ending, Failure> {
+    let plans = args.plan.iter().map(|path| plan_file::read(path));
+    let mut plans: Vec<Plan> = plans.collect::<Result<_, _>>()?;
+    let systems = args.os.iter().map(|name| measured::profile(global, name));
+    let systems: Vec<OsProfile> = systems.collect::<Result<_, _>>()?;
+    let results = measured::results(global, None).await?;
+    let mut stored = chosen(&results, &args.applications.names)?;
+    if let Some(kind) = args.workload {
+        let all: Vec<StoredAnalysis> = stored.iter().copied().cloned().collect();
+        let selection = measured::choose(&all, &[], kind)?;
+        stored.retain(|stored| {
+            let analysis = &stored.analysis;
+            selection.needs.iter().any(|named| {
+                let need = &named.need;
+                (&need.application, &need.workload) == (&analysis.application, &analysis.workload)
+            })
+        });
+    }
+    if stored.is_empty() {
+        return Err(
+            Failure::usage("there is no finished analysis in the database")
+                .hint("`loupe analyze WORKLOAD.toml` makes one"),
+        );
+    }
+    let analyses: Vec<&Analysis> = stored.iter().map(|stored| &stored.analysis).collect();
+    let figures = Figures::of(analyses.iter().copied());
+    if !systems.is_empty() {
+        let stored: Vec<StoredAnalysis> = stored.iter().copied().cloned().collect();
+        plans.extend(planned(&systems, &stored)?);
+    }
+    if let Some(directory) = &args.svg {
+        draw(directory, &figures, &plans)?;
+    }
+    if let Some(path) = &args.html {
+        let source = Source::find(global).await?;
+        let mut entries = Vec::new();
+        for stored in stored {
+            entries.push(Entry {
+                analysis: &stored.analysis,
+                evidence: evidence(&source, stored).await?,
+            });
+        }
+        let page = Page {
+            entries,
+            plans: &plans,
+            written_ms: now_ms(),
+        };
+        let html = page.html().map_err(|error| {
+            Failure::internal("the page cannot be written").because(Some(&error))
+        })?;
+        write(path, &html)?;
+        output::note(&format!(
+            "{}: {}, {}",
+            path.display(),
+            report::counted(analyses.len() as u64, "workload"),
+            report::bytes(html.len() as u64)
+        ));
+    }
+    let text = match (args.json, args.csv) {
+        (true, _) => output::json_text(&report::summary_json(&figures))?,
+        (_, true) => report::verdicts_csv(&analyses),
+        // A page or plots are enough of a result.
+        _ if args.html.is_some() || args.svg.is_some() => return Ok(Ending::OK),
+        _ => report::summary_table(&figures, output::style()),
+    };
+    output::print(&text)?;
+    Ok(Ending::OK)
+}
+
+/// Where replays are.
+enum Source<'a> {
+    Daemon(&'a Global),
+    Here(Library),
+}
+
+impl Source<'_> {
+    async fn find(global: &Global) -> Result<Source<'_>, Failure> {
+        match door::choose(global, Purpose::Results).await? {
+            Door::Daemon => Ok(Source::Daemon(global)),
+            Door::Here => Library::open(&door::database(global)?).map(Source::Here),
+        }
+    }
+}
+
+/// The best plan for each OS, and the published one.
+fn planned(systems: &[OsProfile], results: &[StoredAnalysis]) -> Result<Vec<Plan>, Failure> {
+    let selection = measured::choose(results, &[], WorkloadKind::Any)?;
+    let weights = Default::default();
+    let strategies = [Strategy::Area, Strategy::Paper];
+    let plans = systems
+        .iter()
+        .flat_map(|os| strategies.map(|strategy| make(os, &selection.needs, strategy, &weights)));
+    Ok(plans.collect())
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    // A clock before 1970 is wrong anyway.
+    since.map_or(0, |since| since.as_millis() as i64)
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    std::fs::write(path, text).map_err(|error| {
+        Failure::usage(format!("cannot write {}", path.display())).because(Some(&error))
+    })
+}
+
+fn draw(directory: &Path, figures: &Figures, plans: &[Plan]) -> Result<(), Failure> {
+    std::fs::create_dir_all(directory).map_err(|error| {
+        Failure::usage(format!("cannot make {}", directory.display())).because(Some(&error))
+    })?;
+    for drawing in report::drawings(figures, plans, true) {
+        let path = directory.join(format!("{}.svg", drawing.name));
+        write(&path, &drawing.svg)?;
+        output::note(&format!("{}", path.display()));
+    }
+    Ok(())
+}
+
+/// One replay of each way that was tried on each feature: the first that failed where it does not
+/// work, else the first.
+async fn evidence(source: &Source<'_>, stored: &StoredAnalysis) -> Result<Vec<Shown>, Failure> {
+    let mut found = Vec::new();
+    for row in &stored.analysis.features {
+        let library = match source {
+            Source::Here(library) => library,
+            Source::Daemon(global) => {
+                found.extend(told(global, stored, row).await?);
+                continue;
+            }
+        };
+        for (action, trial) in row.trials() {
+            let mut best: Option<Shown> = None;
+            for id in &trial.replays {
+                let Some(replay) = library.replay(*id)? else {
+                    continue;
+                };
+                let shown = Shown::new(&row.feature, action, *id, &replay);
+                if is_telling(trial, replay.outcome.passed()) {
+                    best = Some(shown);
+                    break;
+                }
+                best.get_or_insert(shown);
+            }
+            found.extend(best);
+        }
+    }
+    Ok(found)
+}
+
+/// Whether it shows what the trial came to.
+fn is_telling(trial: &Trial, passed: bool) -> bool {
+    passed == (trial.works == Some(true))
+}
+
+/// The same, asked of the daemon.
+async fn told(
+    global: &Global,
+    stored: &StoredAnalysis,
+    row: &FeatureVerdict,
+) -> Result<Vec<Shown>, Failure> {
+    if row.trials().all(|(_, trial)| trial.replays.is_empty()) {
+        return Ok(Vec::new());
+    }
+    let analysis = &stored.analysis;
+    let request = Request::Explain {
+        application: analysis.application.clone(),
+        workload: Some(analysis.workload.clone()),
+        feature: row.feature.clone(),
+    };
+    let story: Explanation = match talk::ask(&global.socket, &request).await? {
+        Reply::Explained { evidence } => talk::value(evidence)?,
+        other => return Err(talk::unexpected(&other)),
+    };
+    let trials: Vec<(Action, &Trial)> = row.trials().collect();
+    let shown = story.trials.iter().filter_map(|told| {
+        let (_, trial) = trials.iter().find(|(action, _)| *action == told.action)?;
+        let mut replays = told.replays.iter();
+        let telling = replays.find(|replay| is_telling(trial, replay.outcome.passed()));
+        let replay = telling.or(told.replays.first())?;
+        Some(Shown {
+            feature: row.feature.clone(),
+            action: told.action,
+            replay: replay.id,
+            outcome: replay.outcome.to_string(),
+            output: report::last_words(&replay.application_output, &replay.test_output),
+            injections: replay.injections,
+        })
+    });
+    Ok(shown.collect())
+}

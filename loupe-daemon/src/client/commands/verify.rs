@@ -1,0 +1,101 @@
+//! `loupe plan --verify`: each application that a workload file is given for is run as the OS
+//! would run it after the step that promises it.
+
+use std::path::{Path, PathBuf};
+
+use loupe_common::emulation::Emulation;
+use loupe_common::wire::{Failure, exit};
+use serde_json::json;
+
+use super::emulate::emulated;
+use crate::client::args::Global;
+use crate::client::signals::exit_code;
+use crate::client::{Ending, output};
+use crate::engine::EmulateOptions;
+use crate::formats;
+use crate::plan::{OsProfile, Plan};
+use crate::replay::Workload;
+use crate::report;
+
+/// Runs them one after the other and prints what came of it.
+pub async fn run(
+    global: &Global,
+    plan: &Plan,
+    profile: &OsProfile,
+    files: &[PathBuf],
+    json: bool,
+) -> Result<Ending, Failure> {
+    let mut promised = Vec::new();
+    for file in files {
+        let workload = Workload::load(file).map_err(|error| {
+            Failure::from_error(exit::USAGE, &error)
+                .hint("docs/workloads.md describes workload files")
+        })?;
+        let step = step_of(plan, &workload, file)?;
+        promised.push((workload, step));
+    }
+    let mut emulations: Vec<(usize, Emulation)> = Vec::new();
+    for (workload, step) in promised {
+        let done = plan.steps.get(..=step).unwrap_or(&plan.steps);
+        let options = EmulateOptions {
+            os: format!("{} after step {step}", plan.os),
+            policy: formats::left_out(&formats::after(profile, done)),
+            ..EmulateOptions::default()
+        };
+        match emulated(global, &workload, &options).await? {
+            Ok(emulation) => emulations.push((step, emulation)),
+            Err(signal) => return Ok(Ending::Code(exit_code(signal))),
+        }
+    }
+    let text = match json {
+        true => output::json_text(&summary(plan, &emulations))?,
+        false => emulations
+            .iter()
+            .map(|(_, emulation)| report::emulation(emulation, output::style()))
+            .collect::<Vec<_>>()
+            .join("\n"),
+    };
+    output::print(&text)?;
+    let results = || emulations.iter().map(|(_, emulation)| emulation.passed);
+    Ok(if results().any(|passed| passed == Some(false)) {
+        Ending::Code(exit::FINDING)
+    } else if results().any(|passed| passed.is_none()) {
+        Ending::Code(exit::INVALID)
+    } else {
+        Ending::OK
+    })
+}
+
+fn summary(plan: &Plan, emulations: &[(usize, Emulation)]) -> serde_json::Value {
+    let list = emulations.iter();
+    let list = list.map(|(step, emulation)| json!({ "step": step, "emulation": emulation }));
+    json!({
+        "schema": "loupe.plan-verify/1",
+        "os": plan.os,
+        "kept": emulations.iter().all(|(_, emulation)| emulation.passed == Some(true)),
+        "applications": list.collect::<Vec<_>>(),
+    })
+}
+
+/// The step that promises this workload.
+fn step_of(plan: &Plan, workload: &Workload, file: &Path) -> Result<usize, Failure> {
+    let full = format!("{}/{}", workload.application, workload.workload);
+    let is_it = |name: &String| {
+        let plain = *name == workload.application
+            && plan
+                .applications
+                .get(name)
+                .is_none_or(|other| *other == workload.workload);
+        plain || *name == full
+    };
+    let mut steps = plan.steps.iter();
+    steps
+        .position(|step| step.unlocks.iter().any(is_it))
+        .ok_or_else(|| {
+            Failure::usage(format!(
+                "the plan promises nothing about {full} ({})",
+                file.display()
+            ))
+            .hint("a plan knows the workloads that were analysed when it was made")
+        })
+}

@@ -1,0 +1,29 @@
+//! Measured needs in the forms that other programs take: seccomp profiles for containers, systemd
+//! drop-ins, dispatch tables in C and Rust. Profiles are also read back, to be tried.
+//!
+//! Pure: analyses in, text out, and text in, profiles out. Runs nothing, reads no file.
+
+mod need;
+mod profile;
+mod seccomp;
+mod system;
+mod systemd;
+mod table;
+
+#[cfg(test)]
+mod tests;
+
+pub use need::{Class, Needs, Row};
+pub use profile::{Extent, Profile, ProfileError, Starter};
+pub use seccomp::{read_oci, write_oci};
+pub use system::{after, left_out};
+pub use systemd::{read_drop_in, write_drop_in};
+pub use table::{c_header, rust_table};
+
+/// Reads a profile of any form that is read, told apart by how it begins.
+pub fn read_profile(text: &str) -> Result<Profile, ProfileError> {
+    match text.trim_start().starts_with('{') {
+        true => read_oci(text),
+        false => read_drop_in(text),
+    }
+}

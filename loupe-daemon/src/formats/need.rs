@@ -1,0 +1,133 @@
+//! What some applications together need of an OS: each syscall that any of them uses, with the
+//! least that serves all of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use loupe_common::analysis::Analysis;
+use loupe_common::feature::Feature;
+
+use crate::plan::need::Answer;
+use crate::plan::{Need, NeedBasis};
+
+/// The least that an OS must do about a syscall. Sorts by work, most first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Class {
+    Implement,
+    /// Return 0 and do nothing.
+    Fake,
+    /// Fail with ENOSYS.
+    Stub,
+}
+
+impl Class {
+    /// As it is written in tables.
+    pub fn word(self) -> &'static str {
+        match self {
+            Class::Implement => "implement",
+            Class::Fake => "fake",
+            Class::Stub => "stub",
+        }
+    }
+}
+
+/// One syscall.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    pub feature: Feature,
+    pub class: Class,
+    /// The applications (`nginx/wrk`) that need it to be of this class; the others do with less.
+    pub applications: Vec<String>,
+    /// One application needs it to fail and another to succeed, so it has to be implemented,
+    /// although neither alone would ask for that.
+    pub conflict: bool,
+}
+
+/// What applications need together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    pub applications: Vec<String>,
+    /// Sorted by feature.
+    pub rows: Vec<Row>,
+    /// Every syscall that any of them calls in its baseline.
+    pub used: BTreeSet<Feature>,
+    /// Seen where something was left out, in replays that passed.
+    pub fallbacks: BTreeSet<Feature>,
+    /// Applications whose needs were never seen to hold all at once.
+    pub not_joint: Vec<String>,
+}
+
+impl Needs {
+    pub fn of<'a>(analyses: impl IntoIterator<Item = &'a Analysis>) -> Needs {
+        let analyses: Vec<&Analysis> = analyses.into_iter().collect();
+        let each: Vec<Need> = analyses.iter().map(|analysis| Need::of(analysis)).collect();
+        let mut users: BTreeMap<&Feature, Vec<&Need>> = BTreeMap::new();
+        for need in &each {
+            for feature in &need.used {
+                users.entry(feature).or_default().push(need);
+            }
+        }
+        let rows = users
+            .into_iter()
+            .map(|(feature, users)| together(feature, &users))
+            .collect();
+        let baselines = analyses.iter().flat_map(|analysis| &analysis.features);
+        let edges = analyses.iter().flat_map(|analysis| &analysis.fallbacks);
+        Needs {
+            rows,
+            used: baselines
+                .filter_map(|row| row.feature.syscall())
+                .map(Feature::from)
+                .collect(),
+            fallbacks: edges
+                .filter(|edge| edge.passed)
+                .filter_map(|edge| edge.appears.syscall())
+                .map(Feature::from)
+                .collect(),
+            not_joint: each
+                .iter()
+                .filter(|need| need.basis != NeedBasis::Joint)
+                .map(Need::name)
+                .collect(),
+            applications: each.iter().map(Need::name).collect(),
+        }
+    }
+
+    /// The row of a feature that any application uses.
+    pub fn get(&self, feature: &Feature) -> Option<&Row> {
+        let index = self.rows.binary_search_by(|row| row.feature.cmp(feature));
+        index.ok().map(|index| &self.rows[index])
+    }
+
+    pub fn of_class(&self, class: Class) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(move |row| row.class == class)
+    }
+}
+
+/// The least that serves all who use it.
+fn together(feature: &Feature, users: &[&Need]) -> Row {
+    let serves = |answer| users.iter().all(|need| need.accepts(feature, answer));
+    let requires = |need: &&&Need| need.required.contains(feature);
+    let class = if serves(Answer::Stub) {
+        Class::Stub
+    } else if serves(Answer::Fake) {
+        Class::Fake
+    } else {
+        Class::Implement
+    };
+    let conflict = class == Class::Implement && !users.iter().any(|need| requires(&need));
+    let needs_it = |need: &&&Need| match class {
+        Class::Implement => conflict || requires(need),
+        Class::Fake => !need.accepts(feature, Answer::Stub),
+        Class::Stub => true,
+    };
+    Row {
+        feature: feature.clone(),
+        class,
+        applications: users
+            .iter()
+            .filter(needs_it)
+            .map(|need| need.name())
+            .collect(),
+        conflict,
+    }
+}

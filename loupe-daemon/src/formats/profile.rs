@@ -1,0 +1,190 @@
+//! A filter on syscalls, whatever file it is written in: what it lets through, and what happens
+//! to the rest.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use loupe_common::errno::Errno;
+use loupe_common::feature::Feature;
+use loupe_common::policy::{Action, Policy};
+use loupe_common::syscalls::{Arch, Syscall};
+
+use super::need::{Class, Needs};
+
+/// How much a profile lets through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// All that the applications use.
+    Full,
+    /// All but what they were seen to do without: that fails with ENOSYS.
+    Reduced,
+}
+
+/// Ends of every process and of every signal handler, and what the kernel itself has a process
+/// call. They need not show in a trace that ends with a kill.
+const ALWAYS: [&str; 4] = ["exit", "exit_group", "restart_syscall", "rt_sigreturn"];
+
+/// Who puts the filter on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Starter {
+    /// A container runtime.
+    Container,
+    /// systemd.
+    Service,
+}
+
+/// What runc, as another user and without `noNewPrivileges`, was seen to need between putting the
+/// filter on and the application's first instruction, and what the threads of its runtime may call
+/// meanwhile. Loupe puts its filter on later, so no trace shows them.
+const CONTAINER: [&str; 30] = [
+    "capget",
+    "capset",
+    "chdir",
+    "close",
+    "epoll_pwait",
+    "execve",
+    "faccessat",
+    "faccessat2",
+    "fchown",
+    "fcntl",
+    "fstat",
+    "fstatfs",
+    "futex",
+    "getcwd",
+    "getdents64",
+    "getegid",
+    "geteuid",
+    "getgid",
+    "getpid",
+    "getppid",
+    "getuid",
+    "nanosleep",
+    "newfstatat",
+    "openat",
+    "prctl",
+    "read",
+    "setgid",
+    "setgroups",
+    "setuid",
+    "write",
+];
+
+/// The exec is the last thing that systemd does, right after putting the filter on.
+const SERVICE: [&str; 1] = ["execve"];
+
+impl Starter {
+    fn calls(self) -> impl Iterator<Item = Feature> {
+        let starting: &[&str] = match self {
+            Starter::Container => &CONTAINER,
+            Starter::Service => &SERVICE,
+        };
+        features(starting).chain(features(&ALWAYS))
+    }
+}
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    pub allow: BTreeSet<Feature>,
+    /// What gets another answer than the rest.
+    pub answers: BTreeMap<Feature, Action>,
+    /// The rest; `None`: it is let through.
+    pub default: Option<Action>,
+    /// What cannot be told by whole syscalls, and how it was taken.
+    pub notes: Vec<String>,
+}
+
+/// A profile that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ProfileError {
+    #[error("it is neither an OCI seccomp profile nor a systemd drop-in: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("there is no SystemCallFilter= in it")]
+    NoFilter,
+    #[error("line {line}: `{name}` is not a syscall{}", suggestion(name))]
+    UnknownSyscall { line: usize, name: String },
+    #[error("line {line}: `{name}` is a group of systemd's, whose members depend on its release")]
+    Group { line: usize, name: String },
+    #[error("line {line}: `{text}` is not an errno")]
+    UnknownErrno { line: usize, text: String },
+    #[error("it answers {what} with {action}, which cannot be emulated: only errnos can")]
+    Action { what: String, action: String },
+    #[error("the errno {0} does not exist")]
+    ErrnoRange(i64),
+}
+
+fn suggestion(name: &str) -> String {
+    match Syscall::suggestions(name).as_slice() {
+        [] => String::new(),
+        near => format!(" (did you mean {}?)", near.join(", ")),
+    }
+}
+
+impl ProfileError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            ProfileError::Group { name, .. } => Some(format!(
+                "write its members instead: `systemd-analyze syscall-filter {name}` prints them"
+            )),
+            ProfileError::NoFilter | ProfileError::Json(_) => Some(
+                "`loupe export seccomp` and `loupe export systemd` write such files".to_owned(),
+            ),
+            _ => None,
+        }
+    }
+}
+
+fn features(names: &'static [&str]) -> impl Iterator<Item = Feature> {
+    names
+        .iter()
+        .filter_map(|name| Syscall::from_name(name))
+        .map(Feature::from)
+}
+
+impl Profile {
+    /// The profile that applications with these needs can live with. `errno` is for what they
+    /// never call.
+    pub fn of(needs: &Needs, extent: Extent, errno: Errno, starter: Starter) -> Profile {
+        let kept: BTreeSet<Feature> = starter.calls().collect();
+        let mut allow: BTreeSet<Feature> = needs.used.union(&kept).cloned().collect();
+        let mut answers = BTreeMap::new();
+        if extent == Extent::Reduced {
+            // Without a call an application may turn to another.
+            allow.extend(needs.fallbacks.iter().cloned());
+            allow.extend(needs.rows.iter().map(|row| row.feature.clone()));
+            let stubs = needs.of_class(Class::Stub);
+            for row in stubs.filter(|row| !kept.contains(&row.feature)) {
+                allow.remove(&row.feature);
+                answers.insert(row.feature.clone(), Action::STUB);
+            }
+        }
+        Profile {
+            allow,
+            answers,
+            default: Some(Action::Stub(errno)),
+            notes: Vec::new(),
+        }
+    }
+
+    /// What happens to a syscall under it; `None`: it is let through.
+    pub fn answer(&self, feature: &Feature) -> Option<Action> {
+        if let Some(answer) = self.answers.get(feature) {
+            return Some(*answer);
+        }
+        match self.allow.contains(feature) {
+            true => None,
+            false => self.default,
+        }
+    }
+
+    /// What an application meets under it: every syscall of this machine that it does not let
+    /// through.
+    pub fn policy(&self) -> Policy {
+        let table = Arch::NATIVE.table().iter();
+        table
+            .filter_map(|(_, name)| Syscall::from_name(name))
+            .map(Feature::from)
+            .filter_map(|feature| Some((feature.clone(), self.answer(&feature)?)))
+            .collect()
+    }
+}
