@@ -266,6 +266,9 @@ pub struct Analysis {
     /// `gettimeofday` and `time` without a syscall.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub vdso: bool,
+    /// Pseudo-files were looked for; else nothing is known of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pseudo_files: bool,
     pub lost_events: u64,
     /// What the test makes of sabotage, where that was asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -95,6 +95,7 @@ fn analysis(
         fallbacks,
         foreign,
         vdso: all.iter().any(|run| run.vdso),
+        pseudo_files: baseline.runs.iter().any(|run| run.watched),
         lost_events: all.iter().map(|run| run.lost).sum(),
         ..Analysis::default()
     })

@@ -52,6 +52,8 @@ pub struct Needs {
     pub used: BTreeSet<Feature>,
     /// Seen where something was left out, in replays that passed.
     pub fallbacks: BTreeSet<Feature>,
+    /// Pseudo-files that any application needs; nothing that is written here speaks of them.
+    pub pseudo_files: BTreeSet<Feature>,
     /// Applications whose needs were never seen to hold all at once.
     pub not_joint: Vec<String>,
 }
@@ -82,6 +84,10 @@ impl Needs {
                 .filter(|edge| edge.passed)
                 .filter_map(|edge| edge.appears.syscall())
                 .map(Feature::from)
+                .collect(),
+            pseudo_files: each
+                .iter()
+                .flat_map(|need| need.pseudo_files.iter().cloned())
                 .collect(),
             not_joint: each
                 .iter()

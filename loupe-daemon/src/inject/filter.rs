@@ -256,6 +256,20 @@ mod tests {
     }
 
     #[test]
+    fn what_has_no_constant_answer_is_let_through() {
+        let mixed = policy(&[
+            ("brk", Action::STUB),
+            ("getpid", Action::Plausible),
+            ("/proc/cpuinfo", Action::STUB),
+        ]);
+        let program = compile(&mixed).expect("compiles");
+        assert_eq!(
+            program,
+            compile(&policy(&[("brk", Action::STUB)])).expect("compiles")
+        );
+    }
+
+    #[test]
     fn other_architectures_and_x32_are_let_through() {
         // 20 is writev on x86-64 and getpid on i386.
         let program = compile(&policy(&[("writev", Action::STUB)])).expect("compiles");

@@ -255,6 +255,9 @@ fn what_the_format_cannot_say_is_told_and_nothing_is_overwritten() {
     scratch.file("a/w/r/data/dyn.csv", &text);
     let mut run = scratch.read().runs.remove(0);
     run.analysis.features[0].verdict = Verdict::Undecided;
+    let mut file = run.analysis.features[0].clone();
+    file.feature = "/proc/cpuinfo".parse().expect("a pseudo-file");
+    run.analysis.features.push(file);
     let out = tempfile::tempdir().expect("a directory");
     let written = write(out.path(), &stored(&run)).expect("written");
     assert_eq!(
@@ -262,6 +265,7 @@ fn what_the_format_cannot_say_is_told_and_nothing_is_overwritten() {
         [
             "written as required, for want of a verdict: read",
             "dyn.csv: rows above 334, which other readers of the format may not know: 435",
+            "dyn.csv: the format knows syscalls only, so left out: 1 pseudo-file",
         ]
     );
     let again = read(out.path(), &[]).expect("readable");

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use loupe_common::analysis::Analysis;
-use loupe_common::feature::Feature;
+use loupe_common::feature::{Depth, Feature};
 use loupe_common::verdict::Verdict;
 use serde::Serialize;
 
@@ -56,7 +56,8 @@ impl Difference {
             changed: Vec::new(),
             newly_required: Vec::new(),
         };
-        for feature in all {
+        let looked_at = |feature: &&Feature| looks_at(from, feature) && looks_at(to, feature);
+        for feature in all.into_iter().filter(looked_at) {
             let (from, to) = (before.get(feature).copied(), after.get(feature).copied());
             if to == Some(Verdict::Required) && from != to {
                 difference.newly_required.push(feature.clone());
@@ -78,6 +79,15 @@ impl Difference {
 
     pub fn is_empty(&self) -> bool {
         self.gained.is_empty() && self.lost.is_empty() && self.changed.is_empty()
+    }
+}
+
+/// Whether an analysis would have a verdict on it if it were used. What only one of two looks at
+/// did not change.
+fn looks_at(analysis: &Analysis, feature: &Feature) -> bool {
+    match feature.syscall() {
+        Some(_) => analysis.depth.unwrap_or(Depth::Syscall).reaches(feature),
+        None => analysis.pseudo_files,
     }
 }
 

@@ -296,6 +296,24 @@ mod tests {
     }
 
     #[test]
+    fn what_an_operations_rule_answers_no_supervisor_has_to() {
+        let trace = detailed(&[("socket", 10, 3), ("socket:AF_INET/SOCK_STREAM", 3, 3)]);
+        let both = policy(&[
+            ("socket", Action::Plausible),
+            ("socket:AF_INET/SOCK_STREAM", Action::STUB),
+        ]);
+        for (times, complains) in [(7, false), (6, true)] {
+            let supervised = Supervised {
+                answered: [("socket".parse().expect("a syscall"), times)].into(),
+                ..Supervised::default()
+            };
+            let injections = injections(&both, &trace, Some(&supervised));
+            assert_eq!(injections.values().sum::<u64>(), times + 3);
+            assert_eq!(unanswered(&both, &trace, &injections).is_some(), complains);
+        }
+    }
+
+    #[test]
     fn rules_of_flags_that_meet_in_one_call_are_no_unanswered_call() {
         let trace = detailed(&[
             ("mmap", 9, 2),

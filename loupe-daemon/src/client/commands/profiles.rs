@@ -1,6 +1,7 @@
 //! `loupe export seccomp|systemd|c|rust APP…`.
 
 use loupe_common::analysis::Analysis;
+use loupe_common::feature::Feature;
 use loupe_common::syscalls::Arch;
 use loupe_common::wire::Failure;
 
@@ -26,13 +27,13 @@ pub async fn systemd(global: &Global, filter: &Filter) -> Result<Ending, Failure
 }
 
 pub async fn c(global: &Global, applications: &Applications) -> Result<Ending, Failure> {
-    let needs = needs(global, applications).await?;
+    let needs = of_an_os(global, applications).await?;
     output::print(&formats::c_header(&needs, Arch::NATIVE))?;
     Ok(Ending::OK)
 }
 
 pub async fn rust(global: &Global, applications: &Applications) -> Result<Ending, Failure> {
-    let needs = needs(global, applications).await?;
+    let needs = of_an_os(global, applications).await?;
     output::print(&formats::rust_table(&needs, Arch::NATIVE))?;
     Ok(Ending::OK)
 }
@@ -48,6 +49,19 @@ async fn needs(global: &Global, applications: &Applications) -> Result<Needs, Fa
     }
     let analyses: Vec<&Analysis> = chosen.iter().map(|stored| &stored.analysis).collect();
     Ok(Needs::of(analyses))
+}
+
+/// For a table that somebody builds an OS by, who would wonder what else it takes.
+async fn of_an_os(global: &Global, applications: &Applications) -> Result<Needs, Failure> {
+    let needs = needs(global, applications).await?;
+    let paths: Vec<String> = needs.pseudo_files.iter().map(Feature::to_string).collect();
+    if !paths.is_empty() {
+        output::note(&format!(
+            "pseudo-files are needed, too, which are no syscalls and left out here: {}",
+            printable(&paths.join(", "))
+        ));
+    }
+    Ok(needs)
 }
 
 async fn profile(

@@ -29,7 +29,7 @@ impl<'a> Names<'a> {
         let found = match word.parse::<u16>() {
             Ok(number) => numbered(number)
                 .ok_or_else(|| format!("no syscall of x86-64 has the number {number}; left out")),
-            Err(_) => word.parse().map_err(|error| format!("{error}; left out")),
+            Err(_) => named(word),
         };
         match found {
             Ok(feature) => Some(feature),
@@ -73,4 +73,14 @@ fn numbered(number: u16) -> Option<Feature> {
     let table = Arch::X86_64.table();
     let index = table.binary_search_by_key(&number, |entry| entry.0).ok()?;
     Syscall::from_name(table[index].1).map(Feature::from)
+}
+
+fn named(word: &str) -> Result<Feature, String> {
+    let feature: Feature = word.parse().map_err(|error| format!("{error}; left out"))?;
+    match feature.is_syscall() {
+        true => Ok(feature),
+        false => Err(format!(
+            "profiles are about whole syscalls, and `{feature}` is none; left out"
+        )),
+    }
 }

@@ -55,6 +55,23 @@ fn toml_and_json_say_the_same_and_survive_a_round_trip() {
 }
 
 #[test]
+fn what_is_no_whole_syscall_is_told_and_left_out() {
+    let read = lines("read\nfcntl:F_GETFL\n/proc/cpuinfo\nio_uring:IORING_OP_READV\n");
+    assert_eq!(read.profile.implement, set(&["read"]));
+    let told = remarks(&read);
+    for (told, name) in told
+        .iter()
+        .zip(["fcntl:F_GETFL", "/proc/cpuinfo", "io_uring:"])
+    {
+        assert!(
+            told.contains("whole syscalls") && told.contains(name),
+            "{told}"
+        );
+    }
+    assert_eq!(told.len(), 3);
+}
+
+#[test]
 fn what_is_odd_in_a_document_is_told_with_its_line() {
     let text = "implement = [\n  \"read\",\n  \"raed\",\n]\n";
     let read = document::read_toml(Path::new("t.toml"), text).expect("readable");

@@ -108,6 +108,8 @@ struct Application {
 /// The joint policy.
 #[derive(Serialize)]
 struct Whole {
+    /// How many, in words.
+    number: String,
     implement: Vec<usize>,
     stub: Vec<usize>,
     fake: Vec<usize>,
@@ -190,6 +192,7 @@ impl Builder {
             evidence.entry(&shown.feature).or_default().push(shown);
         }
         let policy = analysis.joint.as_ref().map(|joint| Whole {
+            number: joint::counted_features(joint.implement.iter()),
             implement: self.indices(&joint.implement),
             stub: self.indices(&joint.stub),
             fake: self.indices(&joint.fake),

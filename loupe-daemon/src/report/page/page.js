@@ -114,7 +114,7 @@
   // ---- Verdicts
 
   const columns = [
-    { key: "feature", title: "Syscall", value: (row) => row.feature,
+    { key: "feature", title: "Feature", value: (row) => row.feature,
       tie: (a, b) => collator.compare(a.feature, b.feature) || collator.compare(nameOf(a.application), nameOf(b.application)) },
     { key: "number", title: "No.", number: true, value: (row) => row.number ?? 1e9 },
     { key: "app", title: "Application", value: (row) => nameOf(row.application) },
@@ -193,7 +193,7 @@
     const panel = make("div", { class: "panel" }, make("h3", {}, `${application.name} as a whole`));
     const policy = application.policy;
     if (policy) {
-      panel.append(make("p", {}, `An OS that implements these ${policy.implement.length} syscalls runs this workload; seen to pass ${policy.passes} of ${policy.runs} times with everything else stubbed or faked at once.`));
+      panel.append(make("p", {}, `An OS that implements these ${policy.number} runs this workload; seen to pass ${policy.passes} of ${policy.runs} times with everything else stubbed or faked at once.`));
       const list = make("dl");
       for (const part of ["implement", "stub", "fake"]) {
         if (policy[part].length) list.append(make("dt", {}, part), make("dd", {}, names(policy[part])));
