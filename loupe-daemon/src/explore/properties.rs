@@ -5,6 +5,7 @@ mod drill;
 mod group;
 mod impact;
 mod joint;
+mod pseudo_files;
 mod single;
 
 use std::collections::BTreeMap;
@@ -112,6 +113,7 @@ fn app(noisy: bool) -> impl Strategy<Value = App> {
                 flakes: 0,
                 unusable,
                 leaks: BTreeMap::new(),
+                watched: 0,
                 seed,
             }
         },

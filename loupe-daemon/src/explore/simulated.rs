@@ -97,6 +97,8 @@ pub(super) struct App {
     pub unusable: u64,
     /// Without these, by these ways, it takes so many times the descriptors.
     pub leaks: BTreeMap<(Feature, Action), f64>,
+    /// So many replicas of the baseline are watched for pseudo-files.
+    pub watched: u32,
     pub seed: u64,
 }
 
@@ -128,6 +130,12 @@ impl App {
                 break;
             }
         }
+        let is_file = |feature: &Feature| feature.syscall().is_none();
+        // With a rule for any, all are looked for.
+        let pseudo_files = match policy.is_empty() {
+            true => request.replica < self.watched,
+            false => policy.iter().any(|(feature, _)| is_file(feature)),
+        };
         let mut first_seen = Vec::new();
         let mut application_output = OutputTail::default();
         for feature in self.order() {
@@ -135,6 +143,9 @@ impl App {
                 continue;
             }
             let is_part = feature.parent().is_some();
+            if is_file(feature) && !pseudo_files {
+                continue;
+            }
             if !is_part {
                 first_seen.push(feature.clone());
             }
@@ -200,6 +211,7 @@ impl App {
                 calls,
                 operations,
                 first_seen,
+                pseudo_files,
                 ..Trace::default()
             },
             injections,
