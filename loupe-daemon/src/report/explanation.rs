@@ -254,22 +254,26 @@ fn why(verdict: &FeatureVerdict) -> String {
     if verdict.basis == Basis::Imported {
         return "That was measured elsewhere and imported, so there are no replays to show.".into();
     }
+    let (stubbed, faked) = match feature.syscall() {
+        Some(_) => ("fails with ENOSYS", "returns 0 and does nothing"),
+        None => ("is not there", "is empty"),
+    };
     match verdict.verdict {
         Verdict::Required => format!(
             "The workload fails without it: {stub} replays passed with {feature} stubbed, \
              {fake} with it faked."
         ),
         Verdict::Stub => format!(
-            "The workload passes when {feature} fails with ENOSYS ({stub} replays), but not \
-             when it returns 0 and does nothing ({fake})."
+            "The workload passes when {feature} {stubbed} ({stub} replays), but not when it \
+             {faked} ({fake})."
         ),
         Verdict::Fake => format!(
-            "The workload passes when {feature} returns 0 and does nothing ({fake} replays), \
-             but not when it fails with ENOSYS ({stub})."
+            "The workload passes when {feature} {faked} ({fake} replays), but not when it \
+             {stubbed} ({stub})."
         ),
         Verdict::Any => format!(
-            "The workload passes when {feature} fails with ENOSYS ({stub} replays), and also \
-             when it returns 0 and does nothing ({fake})."
+            "The workload passes when {feature} {stubbed} ({stub} replays), and also when it \
+             {faked} ({fake})."
         ),
         Verdict::NotExercised => format!(
             "No injection ever answered a call of {feature}, so its replays say nothing: the \
