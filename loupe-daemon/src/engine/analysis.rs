@@ -1,11 +1,12 @@
 //! One analysis from its beginning to its result in the store.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use loupe_common::analysis::Analysis;
 use loupe_common::feature::Depth;
 use loupe_common::progress::Progress;
+use loupe_common::replay::Replay;
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,11 @@ use crate::tracer::Attachment;
 
 /// With more replays at a time on each CPU than this, time goes by in waiting, not in computing.
 const MANY_JOBS: usize = 2;
+
+/// What shares replays is found in about so many steps, each of which may have to wait until a
+/// replay that hangs is given up, which takes about so long.
+const STEPS: u32 = 6;
+const HANG: Duration = Duration::from_secs(2);
 
 /// Replicas of the baseline that are watched for pseudo-files: two, to tell what is always used
 /// from what is not, and the others are as fast as without.
@@ -219,7 +225,8 @@ async fn measure(
         application: workload.application.clone(),
         workload: workload.workload.clone(),
     };
-    let explore_options = explore_options(options, workload, jobs, cpus.len());
+    let mut explore_options = explore_options(options, workload, jobs, cpus.len());
+    explore_options.alone_first |= is_short(&first, jobs);
     let on_progress = |step| progress(step);
     let explored = explore::analyze(recording, &subject, &explore_options, &on_progress);
     let mut analysis = match options.paper_mode {
@@ -230,6 +237,14 @@ async fn measure(
     analysis.jobs = jobs as u64;
     analysis.test_check = test_check;
     Ok(analysis)
+}
+
+/// Whether each syscall of a server is stubbed and faked alone in less time than it may take to
+/// find out what can share replays.
+fn is_short(first: &Replay, jobs: usize) -> bool {
+    let replays = 2 * first.trace.calls.len() as u32;
+    let one = Duration::from_micros(first.timing.wall_us);
+    first.listened.is_some() && one * replays / jobs as u32 <= HANG * STEPS
 }
 
 /// Explores, and checks the test meanwhile. If that finds the test to be none, what is running
