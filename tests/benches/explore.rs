@@ -34,7 +34,7 @@ const WAYS: [(&str, &[&str], bool); 5] = [
 ];
 
 /// What the prototype does not look for.
-const SYSCALLS_ALONE: [&str; 3] = ["--depth", "syscall", "--no-joint"];
+const SYSCALLS_ALONE: [&str; 4] = ["--depth", "syscall", "--no-pseudo-files", "--no-joint"];
 
 fn main() {
     let chosen: Vec<String> = std::env::args()

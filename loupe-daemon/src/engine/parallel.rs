@@ -1,5 +1,5 @@
-//! How many replays at a time: as many as leave the baseline's own duration as it is, with a
-//! margin where they do not leave its speed as it is.
+//! How many replays at a time: as many as leave the baseline's own duration as it is, and its
+//! speed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,10 +18,9 @@ use crate::replay::Part;
 /// Replays for each CPU that are tried.
 const MOST: usize = 8;
 
-/// Where a metric falls below one part in so many, a test may fail for that when the host has
-/// less to spare: then so many times the replays that run at a time have been tried.
+/// A metric may not fall below one part in so many: a test that sets a bound to it would fail for
+/// that, and not for what is left out.
 const MUCH_SLOWER: f64 = 2.0;
-const MARGIN: usize = 2;
 
 /// The median duration beside others may be so many times that alone.
 const SUFFERS: f64 = 1.15;
@@ -75,18 +74,19 @@ fn room(alone: &Replay, replays: &[Replay]) -> usize {
     if replays.iter().any(|replay| !replay.outcome.passed()) {
         return 0;
     }
+    if is_slower(alone, replays) {
+        return 0;
+    }
     let jobs = replays.len();
     let ratio = median(replays) as f64 / alone.timing.wall_us.max(1) as f64;
     match ratio > SUFFERS {
         // What it suffered tells how many would have been too many.
         true => ((jobs as f64 / ratio) as usize).min(jobs - 1),
-        false if is_slower(alone, replays) => jobs / MARGIN,
         false => jobs,
     }
 }
 
-/// Whether the workload does much less in the same time, by its own metric. Its test may set a
-/// bound to that.
+/// Whether the workload does much less in the same time, by its own metric.
 fn is_slower(alone: &Replay, replays: &[Replay]) -> bool {
     let mut metrics: Vec<f64> = replays.iter().filter_map(|replay| replay.metric).collect();
     metrics.sort_by(f64::total_cmp);
@@ -181,11 +181,11 @@ mod tests {
     }
 
     #[test]
-    fn there_is_a_margin_where_they_do_much_less() {
+    fn there_is_none_where_they_do_much_less() {
         let alone = replay(1000, Some(9000.0), true);
         let rooms = |metric| room(&alone, &vec![replay(1010, metric, true); 16]);
         assert_eq!(rooms(Some(8000.0)), 16);
-        assert_eq!(rooms(Some(2000.0)), 8);
+        assert_eq!(rooms(Some(2000.0)), 0);
         assert_eq!(rooms(None), 16);
     }
 }
