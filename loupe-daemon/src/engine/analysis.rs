@@ -49,23 +49,16 @@ impl Engine {
         progress: ProgressSink,
         cancel: CancellationToken,
     ) -> Result<Analysis, AnalyzeError> {
-        let attempt = |options: AnalyzeOptions| {
-            let (progress, cancel) = (Arc::clone(&progress), cancel.clone());
-            async move {
-                self.attempt(store, workload, identity, &options, progress, cancel)
-                    .await
-            }
-        };
-        match attempt(options.clone()).await {
+        let order = (store, workload, identity);
+        match self.attempt(order, options, &progress, &cancel).await {
             Err(error @ AnalyzeError::Crowded { .. }) if options.jobs.is_none() => {
                 let text = format!("{error}: beginning anew with one for each CPU");
                 progress(Progress::Notice { text });
-                let jobs = Some(allowed_cpus().len());
-                attempt(AnalyzeOptions {
-                    jobs,
+                let options = AnalyzeOptions {
+                    jobs: Some(allowed_cpus().len()),
                     ..options.clone()
-                })
-                .await
+                };
+                self.attempt(order, &options, &progress, &cancel).await
             }
             result => result,
         }
@@ -73,12 +66,10 @@ impl Engine {
 
     async fn attempt(
         &self,
-        store: &Arc<Store>,
-        workload: &Workload,
-        identity: &Identity,
+        (store, workload, identity): (&Arc<Store>, &Workload, &Identity),
         options: &AnalyzeOptions,
-        progress: ProgressSink,
-        cancel: CancellationToken,
+        progress: &ProgressSink,
+        cancel: &CancellationToken,
     ) -> Result<Analysis, AnalyzeError> {
         let fingerprint = |prepared: &Prepared| fingerprint::of(prepared, identity, options);
         let how = How {
@@ -107,10 +98,10 @@ impl Engine {
             workload,
             options,
             &session.cpus,
-            &progress,
+            progress,
             &session.stop.0,
         );
-        let analysis = match session.until(&cancel, measured).await {
+        let analysis = match session.until(cancel, measured).await {
             Ok(analysis) => analysis,
             Err(error) => {
                 if error.is_final() {
@@ -225,8 +216,7 @@ async fn measure(
         application: workload.application.clone(),
         workload: workload.workload.clone(),
     };
-    let mut explore_options = explore_options(options, workload, jobs, cpus.len());
-    explore_options.alone_first |= is_short(&first, jobs);
+    let explore_options = explore_options(options, workload, &first, jobs, cpus.len());
     let on_progress = |step| progress(step);
     let explored = explore::analyze(recording, &subject, &explore_options, &on_progress);
     let mut analysis = match options.paper_mode {
@@ -270,6 +260,7 @@ async fn beside(
 fn explore_options(
     options: &AnalyzeOptions,
     workload: &Workload,
+    first: &Replay,
     jobs: usize,
     cpus: usize,
 ) -> ExploreOptions {
@@ -280,7 +271,7 @@ fn explore_options(
         baseline_replicas: replicas.max(2),
         confidence: options.confidence,
         exhaustive: options.exhaustive,
-        alone_first: jobs > MANY_JOBS * cpus,
+        alone_first: jobs > MANY_JOBS * cpus || is_short(first, jobs),
         probes: workload.mode == Mode::Server,
         errnos: options.errnos,
         plausible: options.plausible,

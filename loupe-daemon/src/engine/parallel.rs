@@ -71,10 +71,7 @@ pub async fn find(
 
 /// How many replays have room at a time, if so many took so long; 0 if they are too many to tell.
 fn room(alone: &Replay, replays: &[Replay]) -> usize {
-    if replays.iter().any(|replay| !replay.outcome.passed()) {
-        return 0;
-    }
-    if is_slower(alone, replays) {
+    if replays.iter().any(|replay| !replay.outcome.passed()) || is_slower(alone, replays) {
         return 0;
     }
     let jobs = replays.len();

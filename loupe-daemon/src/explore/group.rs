@@ -183,10 +183,7 @@ impl<'a> Grouping<'_, 'a> {
                 }
             }
         }
-        match waits {
-            true => Err(Stop::Pending),
-            false => Ok(passed),
-        }
+        unless(waits, passed)
     }
 
     /// Leaves features out as a design says. Those come back that passed, but not often enough.
@@ -270,10 +267,7 @@ impl<'a> Grouping<'_, 'a> {
                 }
             }
         }
-        match waits {
-            true => Err(Stop::Pending),
-            false => Ok(tried),
-        }
+        unless(waits, tried)
     }
 
     /// Those of a group without which the application starts: as long as it does not, the last
@@ -336,10 +330,7 @@ impl<'a> Grouping<'_, 'a> {
                 }
             }
         }
-        match waits {
-            true => Err(Stop::Pending),
-            false => Ok(started),
-        }
+        unless(waits, started)
     }
 
     /// Replays suspects alone once.
@@ -350,7 +341,7 @@ impl<'a> Grouping<'_, 'a> {
     ) -> Result<(), Stop> {
         let mut waits = false;
         for feature in suspects {
-            let policy = self.policy(&BTreeSet::from([feature.clone()]));
+            let policy = Policy::single(feature.clone(), self.action);
             let Some(run) = self.asker.glance_run(&policy) else {
                 waits = true;
                 continue;
@@ -369,10 +360,7 @@ impl<'a> Grouping<'_, 'a> {
                 }
             }
         }
-        match waits {
-            true => Err(Stop::Pending),
-            false => Ok(()),
-        }
+        unless(waits, ())
     }
 
     /// Brings passes up to the number that a verdict needs.
@@ -429,6 +417,14 @@ impl<'a> Grouping<'_, 'a> {
     fn policy(&self, set: &BTreeSet<Feature>) -> Policy {
         let rule = |feature: &Feature| (feature.clone(), self.action);
         set.iter().map(rule).collect()
+    }
+}
+
+/// What was found, unless replays are missing.
+fn unless<T>(waits: bool, found: T) -> Result<T, Stop> {
+    match waits {
+        true => Err(Stop::Pending),
+        false => Ok(found),
     }
 }
 
