@@ -2,6 +2,8 @@
 
 use std::io;
 
+use loupe_common::replay::Outcome;
+
 use crate::cgroup::CgroupError;
 use crate::explore::{ExploreError, ReplayError};
 use crate::inject::CompileError;
@@ -56,9 +58,13 @@ pub enum AnalyzeError {
     TestIgnoresApplication { output: String },
     #[error(
         "with {jobs} replays at a time the workload fails even with nothing stubbed or faked, so \
-         what failed proves nothing"
+         what failed proves nothing: {outcome}"
     )]
-    Crowded { jobs: usize, output: String },
+    Crowded {
+        jobs: usize,
+        outcome: Outcome,
+        output: String,
+    },
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("cancelled; what is finished is kept, and the next analysis goes on from there")]
