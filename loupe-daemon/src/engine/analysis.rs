@@ -206,8 +206,8 @@ async fn measure(
     };
     let jobs = jobs.min(options.most_jobs.unwrap_or(jobs)).max(1);
     recording.0.set_slots(Slots::new(jobs, cpus));
-    recording.0.crowd.set(jobs, cpus.len());
     let first = parallel::first(recording, cpus).await?;
+    recording.0.crowd.set(jobs, cpus.len(), first.metric);
     let test_check = match options.check_test {
         true => test_check::run(recording, &first, progress).await?,
         false => Vec::new(),

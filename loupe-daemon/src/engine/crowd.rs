@@ -1,29 +1,54 @@
 //! Do replays that outnumber the CPUs still leave the workload as it is? The host may have had
 //! more to spare when that was tried than it has later. So now and then the baseline is replayed
-//! among the others: where it fails, their failures prove nothing.
+//! among the others: where it fails, their failures prove nothing. And where a test sets a bound
+//! to speed, a replay may fail for being slow: one that was not much slower than all are beside
+//! so many is done again without them.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// One in so many replays is such a control.
+use loupe_common::policy::Policy;
+use loupe_common::replay::Replay;
+
+use crate::lock;
+
+/// One in so many replays is a control.
 const EVERY: u64 = 24;
+
+/// A replay that reaches one part in so many of what the baseline does in such a crowd does the
+/// workload's work.
+const WORKS: f64 = 4.0;
 
 /// Counts replays.
 #[derive(Default)]
 pub struct Crowd {
-    /// Replays at a time; 0 where there are no more than CPUs, and no need for controls.
-    jobs: AtomicUsize,
+    size: Mutex<Size>,
     replays: AtomicU64,
+    /// What failed in it and may have for it.
+    left_for: Mutex<Vec<Policy>>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Size {
+    /// Replays at a time; 0 where there are no more than CPUs.
+    jobs: usize,
+    /// A metric from here on shows that the workload's work is done.
+    metric: Option<f64>,
 }
 
 impl Crowd {
-    pub fn set(&self, jobs: usize, cpus: usize) {
-        let jobs = if jobs > cpus { jobs } else { 0 };
-        self.jobs.store(jobs, Ordering::Relaxed);
+    /// So many replays at a time; `metric` is what the baseline reaches alone.
+    pub fn set(&self, jobs: usize, cpus: usize, metric: Option<f64>) {
+        let part = cpus as f64 / jobs.max(1) as f64 / WORKS;
+        *lock(&self.size) = Size {
+            jobs: if jobs > cpus { jobs } else { 0 },
+            metric: metric.map(|metric| metric * part).filter(|part| *part > 0.0),
+        };
     }
 
     /// Counts a replay. If a control is due before it, that is beside so many others.
     pub fn is_due(&self) -> Option<usize> {
-        let jobs = self.jobs.load(Ordering::Relaxed);
+        let jobs = lock(&self.size).jobs;
         if jobs == 0 {
             return None;
         }
@@ -31,19 +56,58 @@ impl Crowd {
         let counted = self.replays.fetch_add(1, Ordering::Relaxed) + 1;
         counted.is_multiple_of(EVERY).then_some(jobs)
     }
+
+    /// Whether a replay failed although it does the workload's work.
+    pub fn may_have_failed(&self, replay: &Replay) -> bool {
+        let size = *lock(&self.size);
+        let (Some(least), Some(metric)) = (size.metric, replay.metric) else {
+            return false;
+        };
+        size.jobs > 0 && replay.outcome.failed() && metric >= least
+    }
+
+    /// From now on this policy is replayed without others beside it.
+    pub fn leave_for(&self, policy: &Policy) {
+        lock(&self.left_for).push(policy.clone());
+    }
+
+    pub fn is_left_for(&self, policy: &Policy) -> bool {
+        lock(&self.left_for).contains(policy)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use loupe_common::replay::Outcome;
+
     use super::*;
+    use crate::engine::parallel::tests::replay;
 
     #[test]
     fn controls_are_due_only_where_replays_outnumber_the_cpus() {
         let crowd = Crowd::default();
         let due = |crowd: &Crowd| (0..100).filter_map(|_| crowd.is_due()).collect::<Vec<_>>();
-        crowd.set(2, 2);
+        crowd.set(2, 2, None);
         assert!(due(&crowd).is_empty());
-        crowd.set(8, 2);
+        crowd.set(8, 2, None);
         assert_eq!(due(&crowd), [8; 4]);
+    }
+
+    #[test]
+    fn only_what_does_its_work_in_a_crowd_may_have_failed_for_it() {
+        let crowd = Crowd::default();
+        let may = |metric, passes| crowd.may_have_failed(&replay(1000, metric, passes));
+        crowd.set(8, 2, Some(8000.0));
+        assert!(may(Some(600.0), false));
+        assert!(!may(Some(600.0), true));
+        assert!(!may(Some(400.0), false));
+        assert!(!may(None, false));
+        crowd.set(2, 2, Some(8000.0));
+        assert!(!may(Some(8000.0), false));
+        let lost = Outcome::Invalid { why: String::new() };
+        let mut invalid = replay(1000, Some(8000.0), false);
+        invalid.outcome = lost;
+        crowd.set(8, 2, Some(8000.0));
+        assert!(!crowd.may_have_failed(&invalid));
     }
 }

@@ -1,36 +1,41 @@
-//! How many replays at a time: as many as leave the baseline's own duration as it is, and its
-//! speed.
+//! How many replays at a time: as many as leave the baseline's own duration as it is, and not too
+//! little of its speed.
 
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use futures::future::try_join_all;
+use futures::future::{Either, join_all, select, try_join_all};
 use loupe_common::policy::Policy;
 use loupe_common::progress::Progress;
 use loupe_common::replay::Replay;
+use tokio::time::timeout;
 
 use super::recording::{Recording, blocking};
 use super::slots::Slots;
-use super::{AnalyzeError, ProgressSink};
+use super::{AnalyzeError, EngineError, ProgressSink};
 use crate::explore::Request;
-use crate::replay::Part;
+use crate::replay::{Cancel, Part, ReplayFailure};
 
 /// Replays for each CPU that are tried.
 const MOST: usize = 8;
 
 /// A metric may not fall below one part in so many: a test that sets a bound to it would fail for
 /// that, and not for what is left out.
-const MUCH_SLOWER: f64 = 2.0;
+const MUCH_SLOWER: f64 = 4.0;
 
-/// The median duration beside others may be so many times that alone.
+/// The duration beside others may be so many times that alone.
 const SUFFERS: f64 = 1.15;
+/// What a host adds to very short replays.
+const SLACK: Duration = Duration::from_millis(5);
 
-/// A replay that is shorter, or keeps its CPU busy for more than this part of its time, gains
-/// nothing from more replays than CPUs, or less than trying costs.
+/// A replay that is shorter, and keeps its CPU busy for more than this part of its time, gains
+/// less from more replays than CPUs than trying costs.
 const SHORT: Duration = Duration::from_millis(300);
-const BUSY: f64 = 0.6;
+const BUSY: f64 = 0.25;
 
-/// Runs the baseline alone and then beside itself.
+/// Runs the baseline alone, two at a time on another CPU meanwhile, and then many beside each
+/// other, if those two took no longer.
 pub async fn find(
     recording: &Recording,
     cpus: &[usize],
@@ -40,23 +45,25 @@ pub async fn find(
     let enough = cpus.len();
     let name = "baseline".to_owned();
     progress(Progress::Phase { name });
-    let alone = first(recording, cpus).await?;
-    let (wall, cpu) = (alone.timing.wall_us, alone.usage.total_cpu_us);
-    let busy = cpu as f64 > BUSY * wall as f64;
+    let (alone, two) = first_and_two(recording, cpus).await?;
+    let wall = alone.timing.wall_us;
+    let busy = alone.usage.total_cpu_us as f64 > BUSY * wall as f64;
     let short = Duration::from_micros(wall) < SHORT;
+    let Some(two) = two.filter(|two| two.iter().all(|replay| replay.outcome.passed())) else {
+        return Ok(enough);
+    };
     if !alone.outcome.passed() || (short && busy) {
         return Ok(enough);
     }
-    let most = most.unwrap_or(usize::MAX);
-    let mut jobs = (MOST * enough).min(most);
-    let mut found = enough;
-    while jobs > enough && found == enough {
-        let replays = side_by_side(recording, cpus, jobs).await?;
-        found = enough.max(room(&alone, &replays));
-        if found >= jobs {
-            keep(recording, &replays)?;
-        }
-        jobs /= 2;
+    keep(recording, &two)?;
+    let jobs = (MOST * enough).min(most.unwrap_or(usize::MAX));
+    if jobs <= enough {
+        return Ok(enough);
+    }
+    let replays = side_by_side(recording, cpus, jobs).await?;
+    let found = room(&alone, &replays).max(enough);
+    if found >= jobs {
+        keep(recording, &replays)?;
     }
     if found > enough {
         let text = format!(
@@ -69,28 +76,80 @@ pub async fn find(
     Ok(found)
 }
 
+/// The first replica of the baseline; and two on one other CPU, unless they take longer than
+/// that. With a single CPU there are none, and nothing is known of them.
+async fn first_and_two(
+    recording: &Recording,
+    cpus: &[usize],
+) -> Result<(Replay, Option<Vec<Replay>>), AnalyzeError> {
+    let (Some((own, other)), false) = (cpus.split_last(), cpus.len() < 2) else {
+        return Ok((first(recording, cpus).await?, Some(Vec::new())));
+    };
+    let begin = Instant::now();
+    let cancel = Cancel::new().map_err(|source| EngineError::Io {
+        what: "make an eventfd",
+        source,
+    })?;
+    let slots = Slots::new(2, &other[..1]);
+    let two = join_all((1..=2).map(|replica| {
+        let (shared, cancel) = (Arc::clone(&recording.0), cancel.clone());
+        let slots = &slots;
+        async move {
+            let slot = slots.take().await;
+            blocking(move || shared.baseline(replica, &slot, &cancel)).await
+        }
+    }));
+    let own = [*own];
+    let alone = pin!(first(recording, &own));
+    let (alone, two) = match select(pin!(two), alone).await {
+        Either::Left((two, alone)) => (alone.await?, two),
+        Either::Right((alone, mut two)) => {
+            let left = alone.as_ref().map_or(Duration::ZERO, |alone| {
+                let most = Duration::from_micros(alone.timing.wall_us).mul_f64(SUFFERS);
+                (most + SLACK).saturating_sub(begin.elapsed())
+            });
+            let two = match timeout(left, &mut two).await {
+                Ok(two) => two,
+                Err(_) => {
+                    cancel.cancel();
+                    two.await
+                }
+            };
+            (alone?, two)
+        }
+    };
+    match two.into_iter().collect() {
+        Err(AnalyzeError::Replay(ReplayFailure::Cancelled)) => Ok((alone, None)),
+        two => Ok((alone, Some(two?))),
+    }
+}
+
 /// How many replays have room at a time, if so many took so long; 0 if they are too many to tell.
 fn room(alone: &Replay, replays: &[Replay]) -> usize {
-    if replays.iter().any(|replay| !replay.outcome.passed()) || is_slower(alone, replays) {
+    if replays.iter().any(|replay| !replay.outcome.passed()) {
         return 0;
     }
     let jobs = replays.len();
     let ratio = median(replays) as f64 / alone.timing.wall_us.max(1) as f64;
-    match ratio > SUFFERS {
+    let room = match ratio > SUFFERS {
         // What it suffered tells how many would have been too many.
         true => ((jobs as f64 / ratio) as usize).min(jobs - 1),
         false => jobs,
+    };
+    match slower(alone, replays) {
+        Some(slower) if slower > MUCH_SLOWER => {
+            room.min((jobs as f64 * MUCH_SLOWER / slower) as usize)
+        }
+        _ => room,
     }
 }
 
-/// Whether the workload does much less in the same time, by its own metric.
-fn is_slower(alone: &Replay, replays: &[Replay]) -> bool {
+/// How many times as much the workload does in the same time alone, by its own metric.
+fn slower(alone: &Replay, replays: &[Replay]) -> Option<f64> {
     let mut metrics: Vec<f64> = replays.iter().filter_map(|replay| replay.metric).collect();
     metrics.sort_by(f64::total_cmp);
-    match (alone.metric, metrics.get(metrics.len() / 2)) {
-        (Some(alone), Some(beside)) => beside * MUCH_SLOWER < alone,
-        _ => false,
-    }
+    let beside = metrics.get(metrics.len() / 2)?;
+    (*beside > 0.0).then_some(alone.metric? / beside)
 }
 
 /// The first replica of the baseline, which an earlier analysis may have run.
@@ -138,16 +197,16 @@ fn median(replays: &[Replay]) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeMap;
 
-    use loupe_common::replay::{Outcome, OutputTail, Timing, Usage};
+    use loupe_common::replay::{Failure, Outcome, OutputTail, Timing, Usage};
     use loupe_common::trace::Trace;
 
     use super::*;
 
-    fn replay(wall_ms: u64, metric: Option<f64>, passes: bool) -> Replay {
-        let failed = Outcome::Invalid { why: String::new() };
+    pub fn replay(wall_ms: u64, metric: Option<f64>, passes: bool) -> Replay {
+        let failed = Outcome::Failed(Failure::Hung { after_ms: 0 });
         Replay {
             policy: Policy::baseline(),
             outcome: if passes { Outcome::Passed } else { failed },
@@ -178,11 +237,12 @@ mod tests {
     }
 
     #[test]
-    fn there_is_none_where_they_do_much_less() {
-        let alone = replay(1000, Some(9000.0), true);
+    fn there_is_room_for_fewer_where_they_do_much_less() {
+        let alone = replay(1000, Some(9600.0), true);
         let rooms = |metric| room(&alone, &vec![replay(1010, metric, true); 16]);
         assert_eq!(rooms(Some(8000.0)), 16);
-        assert_eq!(rooms(Some(2000.0)), 0);
+        assert_eq!(rooms(Some(1200.0)), 8);
+        assert_eq!(rooms(Some(0.0)), 16);
         assert_eq!(rooms(None), 16);
     }
 }

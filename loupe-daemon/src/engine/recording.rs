@@ -58,9 +58,17 @@ pub struct Shared {
 
 impl Replayer for Recording {
     async fn replay(&self, request: &Request) -> Result<Recorded, ReplayError> {
-        let shared = Arc::clone(&self.0);
-        let request = request.clone();
-        let slot = self.0.slots().take().await;
+        let slots = self.0.slots();
+        if !self.0.crowd.is_left_for(&request.policy) {
+            let (shared, request) = (Arc::clone(&self.0), request.clone());
+            let slot = slots.take().await;
+            let replayed = blocking(move || shared.replay_in_crowd(&request, &slot));
+            if let Some(recorded) = replayed.await? {
+                return Ok(recorded);
+            }
+        }
+        let (shared, request) = (Arc::clone(&self.0), request.clone());
+        let slot = slots.take_all().await;
         Ok(blocking(move || shared.replay(&request, &slot)).await?)
     }
 
@@ -121,15 +129,52 @@ impl Shared {
         if let Some(recorded) = self.remember(request)? {
             return Ok(recorded);
         }
+        let replay = self.run(request, slot)?;
+        self.keep(request, replay)
+    }
+
+    /// The same beside others. Nothing, and nothing is kept, where it may be these that made the
+    /// replay fail: it is to be done again without them.
+    fn replay_in_crowd(
+        &self,
+        request: &Request,
+        slot: &Slot,
+    ) -> Result<Option<Recorded>, AnalyzeError> {
+        if let Some(recorded) = self.remember(request)? {
+            return Ok(Some(recorded));
+        }
         if let Some(jobs) = self.crowd.is_due() {
             self.control(jobs, slot)?;
         }
+        let replay = self.run(request, slot)?;
+        if self.crowd.may_have_failed(&replay) {
+            self.crowd.leave_for(&request.policy);
+            return Ok(None);
+        }
+        self.keep(request, replay).map(Some)
+    }
+
+    fn run(&self, request: &Request, slot: &Slot) -> Result<Replay, AnalyzeError> {
         let watch = request.policy.is_empty() && request.replica < self.how.watched;
-        let replay = self.with_runner(slot, |runner| {
-            Ok(self.run_job(runner, &request.policy, slot, Part::Whole, watch)?)
-        })?;
-        self.learn(&replay);
-        self.keep(request, replay)
+        self.with_runner(slot, |runner| {
+            let how = (Part::Whole, watch, &self.stop);
+            Ok(self.run_job(runner, &request.policy, slot, how)?)
+        })
+    }
+
+    /// A replica of the baseline that is kept only if it turns out to be one; ends early when
+    /// `cancel` says so.
+    pub fn baseline(
+        &self,
+        replica: u32,
+        slot: &Slot,
+        cancel: &Cancel,
+    ) -> Result<Replay, AnalyzeError> {
+        let watch = replica < self.how.watched;
+        self.with_runner(slot, |runner| {
+            let how = (Part::Whole, watch, cancel);
+            Ok(self.run_job(runner, &Policy::baseline(), slot, how)?)
+        })
     }
 
     /// Whether the workload passes as it is, beside so many others. One failure proves nothing:
@@ -182,6 +227,7 @@ impl Shared {
     }
 
     fn keep(&self, request: &Request, replay: Replay) -> Result<Recorded, AnalyzeError> {
+        self.learn(&replay);
         let id = self.record(request.replica, &replay)?;
         Ok(Recorded {
             id,
@@ -214,7 +260,7 @@ impl Shared {
         slot: &Slot,
     ) -> Result<Replay, AnalyzeError> {
         self.with_runner(slot, |runner| {
-            Ok(self.run_job(runner, policy, slot, part, false)?)
+            Ok(self.run_job(runner, policy, slot, (part, false, &self.stop))?)
         })
     }
 
@@ -245,8 +291,7 @@ impl Shared {
         runner: &Runner,
         policy: &Policy,
         slot: &Slot,
-        part: Part,
-        watch: bool,
+        (part, watch, cancel): (Part, bool, &Cancel),
     ) -> Result<Replay, ReplayFailure> {
         let facts = lock(&self.facts).clone();
         let waits = AtomicBool::new(false);
@@ -255,7 +300,7 @@ impl Shared {
             policy,
             facts: &facts,
             cpu: Some(slot.cpu),
-            cancel: &self.stop,
+            cancel,
             part,
             pace: self.how.pace,
             sample: self.how.sample,

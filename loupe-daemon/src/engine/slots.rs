@@ -9,6 +9,7 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use crate::lock;
 
 pub struct Slots {
+    count: u32,
     permits: Semaphore,
     /// The CPUs of the slots that nobody holds, as many as permits.
     cpus: Mutex<Vec<usize>>,
@@ -19,6 +20,7 @@ impl Slots {
     /// So many slots, dealt out over these CPUs.
     pub fn new(count: usize, cpus: &[usize]) -> Arc<Slots> {
         Arc::new(Slots {
+            count: count as u32,
             permits: Semaphore::new(count),
             cpus: Mutex::new(cpus.iter().copied().cycle().take(count).collect()),
             changed: Notify::new(),
@@ -27,13 +29,24 @@ impl Slots {
 
     /// Waits for a slot.
     pub async fn take(self: &Arc<Self>) -> Slot {
+        self.take_several(1).await
+    }
+
+    /// Waits for all slots: nothing else computes beside who has them.
+    pub async fn take_all(self: &Arc<Self>) -> Slot {
+        self.take_several(self.count).await
+    }
+
+    async fn take_several(self: &Arc<Self>, count: u32) -> Slot {
         // Nobody closes the semaphore.
-        let permit = self.permits.acquire().await;
-        permit.into_iter().for_each(SemaphorePermit::forget);
-        let cpu = idlest(&mut lock(&self.cpus)).unwrap_or_default();
+        let permits = self.permits.acquire_many(count).await;
+        permits.into_iter().for_each(SemaphorePermit::forget);
+        let mut free = lock(&self.cpus);
+        let cpus: Vec<usize> = (0..count).filter_map(|_| idlest(&mut free)).collect();
         Slot {
             slots: Arc::clone(self),
-            cpu,
+            cpu: cpus.first().copied().unwrap_or_default(),
+            cpus,
             given_up: AtomicBool::new(false),
         }
     }
@@ -56,6 +69,8 @@ fn idlest(free: &mut Vec<usize>) -> Option<usize> {
 pub struct Slot {
     slots: Arc<Slots>,
     pub cpu: usize,
+    /// The CPUs of all the slots that it stands for.
+    cpus: Vec<usize>,
     given_up: AtomicBool,
 }
 
@@ -69,8 +84,8 @@ impl Slot {
     }
 
     fn free(&self) {
-        lock(&self.slots.cpus).push(self.cpu);
-        self.slots.permits.add_permits(1);
+        lock(&self.slots.cpus).extend(&self.cpus);
+        self.slots.permits.add_permits(self.cpus.len());
     }
 }
 
@@ -95,6 +110,19 @@ mod tests {
         assert_eq!(taken[0], 1);
         assert_eq!(taken[1..3].iter().sum::<usize>(), 1);
         assert_eq!(taken.len(), 5);
+    }
+
+    #[tokio::test]
+    async fn who_has_all_slots_has_nobody_beside() {
+        let slots = Slots::new(4, &[0, 1]);
+        let one = slots.take().await;
+        assert!(slots.take_all().now_or_never().is_none());
+        drop(one);
+        let all = slots.take_all().await;
+        assert!(slots.take().now_or_never().is_none());
+        drop(all);
+        let four = [(); 4].map(|()| slots.take().now_or_never());
+        assert!(four.iter().all(Option::is_some));
     }
 
     #[tokio::test]

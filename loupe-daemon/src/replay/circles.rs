@@ -11,8 +11,11 @@
 
 use std::time::{Duration, Instant};
 
-/// It goes on like that for at least this long, or for half as long as the phase takes in the
-/// baseline's slowest replay, or (where the only witness is that it sleeps) twice as long.
+use super::overdue::PAUSE_FACTOR;
+
+/// It goes on like that for at least this long, or for longer than the baseline's test pauses, or
+/// half as long as the phase takes in its slowest replay where that is not known; or (where the
+/// only witness is that it sleeps) for twice as long as the phase takes.
 const LIVELOCK: Duration = Duration::from_millis(150);
 /// Longer than the second that many programs sleep before they try again.
 const STALEMATE: Duration = Duration::from_millis(1200);
@@ -47,6 +50,8 @@ pub enum Standing {
 /// Looks at one phase.
 pub struct Circles {
     usual: Duration,
+    /// A test that does nothing for so long does not just pause.
+    pause: Duration,
     /// Syscall numbers that are injected.
     injected: Vec<usize>,
     /// There is a test, whose doing nothing is a witness.
@@ -66,9 +71,18 @@ impl Circles {
     pub fn new(usual: Duration, injected: Vec<usize>, tested: bool) -> Circles {
         Circles {
             usual,
+            pause: usual / 2,
             injected,
             tested,
             window: None,
+        }
+    }
+
+    /// With the time in which the baseline's test does not compute.
+    pub fn with_pauses(self, pauses: Duration) -> Circles {
+        Circles {
+            pause: pauses.mul_f64(PAUSE_FACTOR),
+            ..self
         }
     }
 
@@ -102,7 +116,7 @@ impl Circles {
             _ => 0,
         };
         let hammers = self.injected.iter().map(made).any(|made| made >= HAMMERED);
-        let hammers = self.tested && hammers && lasts >= LIVELOCK.max(self.usual / 2);
+        let hammers = self.tested && hammers && lasts >= LIVELOCK.max(self.pause);
         (window.rounds >= ROUNDS && (tries_again || hammers)).then_some(Standing::Livelock)
     }
 }

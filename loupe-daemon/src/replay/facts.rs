@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use loupe_common::replay::{ExitStatus, Replay};
 
-use super::overdue::Idling;
+use super::overdue::{Idling, Pauses};
 use super::workload::Limits;
 
 /// Before a baseline is known, and for what it does not tell.
@@ -39,6 +39,9 @@ const CPU_SLACK: Duration = Duration::from_millis(100);
 /// is then given so many times its own.
 const IDLING_PART: u32 = 10;
 const IDLING_TEST_FACTOR: u32 = 2;
+
+/// CPU time of the test's side that its application's start may have cost.
+const STARTING: Duration = Duration::from_millis(5);
 
 /// A phase that keeps a CPU busy for one part in so many of its time computes.
 const BUSY_PART: u32 = 6;
@@ -89,10 +92,15 @@ impl BaselineFacts {
         slowest(&self.ready)
     }
 
-    /// Whether a test keeps a CPU busy for a good part of its time.
-    pub fn tests_compute(&self) -> bool {
-        let cpu = median(&self.cpu).saturating_sub(median(&self.start_cpu));
-        !self.start_cpu.is_empty() && cpu * BUSY_PART > median(&self.test)
+    /// How long a test pauses that keeps a CPU busy for a good part of its time.
+    pub fn pauses(&self) -> Option<Pauses> {
+        let least = self.cpu.first()?.saturating_sub(*self.start_cpu.last()?);
+        let of_test = self.others_cpu.first()?.saturating_sub(STARTING);
+        let slowest = self.test_time();
+        (least * BUSY_PART > slowest).then(|| Pauses {
+            of_all: slowest.saturating_sub(least),
+            of_test: slowest.saturating_sub(of_test),
+        })
     }
 
     /// When a test runs away from an application that does nothing.
@@ -231,6 +239,21 @@ mod tests {
         assert_eq!(idling.application, Duration::from_millis(4));
         assert_eq!(idling.test, Duration::from_millis(260));
         assert_eq!(BaselineFacts::default().idling(), None);
+    }
+
+    #[test]
+    fn a_test_that_computes_has_pauses_that_are_known() {
+        let mut facts = facts(10, 100);
+        insert(&mut facts.test, 120_000);
+        let ms = Duration::from_millis;
+        let expected = Pauses {
+            of_all: ms(30),
+            of_test: ms(75),
+        };
+        assert_eq!(facts.pauses(), Some(expected));
+        insert(&mut facts.test, 2_000_000);
+        assert_eq!(facts.pauses(), None);
+        assert_eq!(BaselineFacts::default().pauses(), None);
     }
 
     #[test]

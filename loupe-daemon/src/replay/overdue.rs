@@ -21,6 +21,8 @@ const STANDSTILLS: u32 = 6;
 const IDLE_LOOKS: u32 = 3;
 /// An idle replay uses less than one part in so many of one CPU.
 const IDLE_PART: u32 = 10;
+/// A pause that is so many times all pauses of the baseline together is none of these.
+pub const PAUSE_FACTOR: f64 = 1.25;
 /// Before a baseline is known nobody can say what is long.
 const NO_PROBE: Duration = Duration::from_secs(3600);
 /// A runaway takes so many times as long as the baseline's slowest replay, at least.
@@ -43,7 +45,8 @@ pub enum Look {
 /// and of the test sleeps in a call without a timeout, and neither a call was finished nor CPU
 /// time used in between. Nothing outside can wake them: the sandbox has no network and no
 /// terminal. A timer signal could (`setitimer`); so a hang, like every failure, counts only when
-/// a second replay confirms it.
+/// a second replay confirms it. Before a replay is overdue, it must stand still for longer than
+/// the baseline does in all of the phase ([`Pauses`]).
 ///
 /// A **livelock** repeats itself without anything getting anywhere; see [`super::circles`].
 ///
@@ -56,12 +59,11 @@ pub struct Overdue {
     usual: Option<Duration>,
     cpu_limit: Option<Duration>,
     idling: Option<Idling>,
-    busy: bool,
-    /// CPU time and moment of the last look before it was overdue.
-    early: Option<(Duration, Instant)>,
+    pauses: Option<Pauses>,
     last: Option<Sight>,
     circles: Circles,
-    standstills: u32,
+    /// Since when it stands still, and looks that found it so.
+    still: (Instant, u32),
     idle_looks: u32,
 }
 
@@ -76,8 +78,17 @@ pub struct Phase {
     pub injected: Vec<usize>,
     /// The test runs.
     pub tested: bool,
-    /// In the baseline, it computes during a good part of this phase.
-    pub busy: bool,
+    /// Known where the baseline computes during a good part of this phase.
+    pub pauses: Option<Pauses>,
+}
+
+/// The time in all of a phase in which the baseline's slowest replay did not compute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pauses {
+    /// Nothing of it did.
+    pub of_all: Duration,
+    /// The test did not.
+    pub of_test: Duration,
 }
 
 /// An application that does nothing for a test that does all the more. CPU times from the
@@ -98,18 +109,22 @@ impl Overdue {
             idling,
             injected,
             tested,
-            busy,
+            pauses,
         } = phase;
+        let begin = Instant::now();
+        let circles = Circles::new(usual.unwrap_or_default(), injected, tested);
         Overdue {
-            begin: Instant::now(),
+            begin,
             usual,
             cpu_limit,
             idling,
-            busy,
-            early: None,
+            pauses,
             last: None,
-            circles: Circles::new(usual.unwrap_or_default(), injected, tested),
-            standstills: 0,
+            circles: match pauses {
+                Some(pauses) => circles.with_pauses(pauses.of_test),
+                None => circles,
+            },
+            still: (begin, 0),
             idle_looks: 0,
         }
     }
@@ -120,12 +135,12 @@ impl Overdue {
             None => NO_PROBE,
             Some(usual) => {
                 let early = usual.saturating_sub(self.begin.elapsed());
-                let early = if self.busy {
-                    early.min(EARLY_PROBE)
-                } else {
-                    early
+                let seldom = match self.pauses {
+                    Some(_) if self.idle_looks > 0 => PROBE,
+                    Some(_) => EARLY_PROBE,
+                    None => early,
                 };
-                early.max(PROBE)
+                early.min(seldom).max(PROBE)
             }
         }
     }
@@ -139,8 +154,9 @@ impl Overdue {
         let Some(usual) = self.usual else {
             return Ok(Look::Working);
         };
-        if elapsed < usual {
-            return self.look_early(cgroup);
+        let is_early = elapsed < usual;
+        if is_early && self.pauses.is_none() {
+            return Ok(Look::Working);
         }
         let application = Tasks::of(&cgroup.target())?;
         let others = Tasks::of(&cgroup.launcher())?;
@@ -156,8 +172,7 @@ impl Overdue {
         let before = self.last.replace(now.clone());
         let unchanged = before.as_ref().is_some_and(|before| before.is_like(&now));
         let still = unchanged && stuck && others.none_can_go_on();
-        self.standstills = if still { self.standstills + 1 } else { 0 };
-        if self.standstills >= STANDSTILLS {
+        if self.is_hung(still, is_early) {
             let after_ms = elapsed.as_millis() as u64;
             return Ok(Look::Failed(Failure::Hung { after_ms }));
         }
@@ -195,15 +210,18 @@ impl Overdue {
         Ok(self.waits(idle))
     }
 
-    /// Before it is overdue, it may only turn out to wait where the baseline computes.
-    fn look_early(&mut self, cgroup: &ReplayCgroup) -> Result<Look, ReplayFailure> {
-        if !self.busy {
-            return Ok(Look::Working);
-        }
-        let now = (Duration::from_micros(cgroup.cpu_us()?), Instant::now());
-        let before = self.early.replace(now);
-        let idle = before.is_some_and(|before| is_idle(before, now));
-        Ok(self.waits(idle))
+    /// Takes note of another look.
+    fn is_hung(&mut self, still: bool, is_early: bool) -> bool {
+        let (since, looks) = self.still;
+        self.still = match still {
+            true => (since, looks + 1),
+            false => (Instant::now(), 0),
+        };
+        let usual_pause = match (is_early, self.pauses) {
+            (true, Some(pauses)) => pauses.of_all.mul_f64(PAUSE_FACTOR),
+            _ => Duration::ZERO,
+        };
+        self.still.1 >= STANDSTILLS && since.elapsed() >= usual_pause
     }
 
     fn waits(&mut self, idle: bool) -> Look {

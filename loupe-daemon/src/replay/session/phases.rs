@@ -121,7 +121,7 @@ impl Session<'_> {
             cpu_limit,
             idling: self.job.facts.idling().filter(|_| asks && tested),
             injected: injected.map(|number| number as usize).collect(),
-            busy: tested && self.job.facts.tests_compute(),
+            pauses: self.job.facts.pauses().filter(|_| asks && tested),
             tested,
         })
     }
