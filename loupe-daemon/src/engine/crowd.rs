@@ -42,7 +42,9 @@ impl Crowd {
         let part = cpus as f64 / jobs.max(1) as f64 / WORKS;
         *lock(&self.size) = Size {
             jobs: if jobs > cpus { jobs } else { 0 },
-            metric: metric.map(|metric| metric * part).filter(|part| *part > 0.0),
+            metric: metric
+                .map(|metric| metric * part)
+                .filter(|part| *part > 0.0),
         };
     }
 
@@ -68,7 +70,10 @@ impl Crowd {
 
     /// From now on this policy is replayed without others beside it.
     pub fn leave_for(&self, policy: &Policy) {
-        lock(&self.left_for).push(policy.clone());
+        let mut left_for = lock(&self.left_for);
+        if !left_for.contains(policy) {
+            left_for.push(policy.clone());
+        }
     }
 
     pub fn is_left_for(&self, policy: &Policy) -> bool {
