@@ -213,6 +213,9 @@ pub struct Analysis {
     pub schema: String,
     pub application: String,
     pub workload: String,
+    /// The workload is the application's own test suite.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suite: bool,
     /// All replays, the baseline's included.
     pub replays: u64,
     /// Of these, replays that an earlier, interrupted analysis had finished.
