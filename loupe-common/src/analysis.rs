@@ -213,6 +213,9 @@ pub struct Analysis {
     pub schema: String,
     pub application: String,
     pub workload: String,
+    /// The workload is the application's own test suite.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suite: bool,
     /// All replays, the baseline's included.
     pub replays: u64,
     /// Of these, replays that an earlier, interrupted analysis had finished.
@@ -222,6 +225,10 @@ pub struct Analysis {
     /// Replays that ran at a time.
     #[serde(default)]
     pub jobs: u64,
+    /// Starts of the target in the first replay of the baseline (a test suite has many); absent
+    /// where it was not noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_execs: Option<u64>,
     /// Median wall time of a baseline replay, in milliseconds.
     pub baseline_ms: f64,
     /// Usable replays of the baseline.

@@ -12,6 +12,8 @@ pub enum Requirement {
     Replays,
     /// A program of this name in the usual places.
     Program(&'static str),
+    /// A test suite that `cargo xtask setup` fetches: the name of its directory.
+    Suite(&'static str),
     /// i386 calls (`CONFIG_IA32_EMULATION`), asked of the victim.
     I386,
 }
@@ -24,6 +26,13 @@ impl Requirement {
             Requirement::Program(name) => find_program(name)
                 .is_none()
                 .then(|| format!("no `{name}` is installed")),
+            Requirement::Suite(name) => {
+                let place = suite(name);
+                (!place.is_dir()).then(|| {
+                    let place = place.display();
+                    format!("there is no {place}, which `cargo xtask setup` fetches")
+                })
+            }
             Requirement::I386 => {
                 let status = std::process::Command::new(crate::binaries::victim())
                     .arg("i386-available")
@@ -47,6 +56,11 @@ fn missing_for_replays() -> Option<&'static str> {
         return Some("no cgroup v2 hierarchy is mounted");
     }
     None
+}
+
+/// Where a test suite of Debian's sources is, if it was fetched.
+pub fn suite(name: &str) -> std::path::PathBuf {
+    Path::new("/var/cache/loupe/suites").join(name)
 }
 
 /// Where a program is, by the same places that a workload's `PATH` has.

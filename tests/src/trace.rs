@@ -1,7 +1,7 @@
 //! Reads the JSON of a trace as a script would, and strace's summary as the independent count.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -126,4 +126,60 @@ pub fn strace_counts(words: &[&str], directory: &Path) -> Counts {
         })
         .filter(|(name, _)| name != "total")
         .collect()
+}
+
+/// What one program did in one process: from its exec, or the process' birth, to the next exec or
+/// the end.
+#[derive(Clone, Debug, Default)]
+pub struct Image {
+    /// None before the process' first exec: what its parent runs.
+    pub program: Option<PathBuf>,
+    pub calls: Counts,
+}
+
+/// What `strace -ff` sees of a command and all that it starts.
+///
+/// # Panics
+/// If strace cannot be run.
+pub fn strace_images(words: &[String], directory: &Path) -> Vec<Image> {
+    let logs = tempfile::tempdir().expect("a temporary directory");
+    let mut strace = Command::new(find_program("strace").expect("strace is required by the test"));
+    strace
+        .args(["-ff", "-qq", "-e", "signal=none", "-o"])
+        .arg(logs.path().join("log"))
+        .args(words)
+        .current_dir(directory);
+    command::run(strace).expect_code(0);
+    let logs = std::fs::read_dir(logs.path()).expect("strace writes its logs");
+    logs.flatten()
+        .flat_map(|log| images(&std::fs::read(log.path()).expect("a readable log")))
+        .collect()
+}
+
+/// The images in the log of one process.
+fn images(log: &[u8]) -> Vec<Image> {
+    let mut images = vec![Image::default()];
+    for line in String::from_utf8_lossy(log).lines() {
+        // Else it tells of a signal or of the end.
+        let Some((name, rest)) = line.split_once('(') else {
+            continue;
+        };
+        if !name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        {
+            continue;
+        }
+        let image = images.last_mut().expect("there is one from the start");
+        *image.calls.entry(name.to_owned()).or_default() += 1;
+        if name == "execve" && rest.ends_with(" = 0") {
+            let path = rest.split('"').nth(1).expect("the path is in quotes");
+            let path = std::fs::canonicalize(path).expect("what was executed is there");
+            images.push(Image {
+                program: Some(path),
+                calls: Counts::new(),
+            });
+        }
+    }
+    images
 }

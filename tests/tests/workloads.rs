@@ -7,7 +7,7 @@ use std::process::Command;
 
 use loupe_tests::binaries::workloads;
 use loupe_tests::require;
-use loupe_tests::requirement::Requirement::{self, Program, Replays};
+use loupe_tests::requirement::Requirement::{self, Program, Replays, Suite};
 
 /// The shell's view of a workload file, for a script that stands in for a sandbox.
 struct Parts {
@@ -147,6 +147,11 @@ workloads! {
 }
 
 #[test]
+fn gzip() {
+    check("gzip", &[Program("gzip"), Suite("gzip-1.12")]);
+}
+
+#[test]
 fn every_shipped_workload_is_checked_here() {
     require!(Requirement::Program("sh"));
     let mut found = Vec::new();
@@ -170,6 +175,7 @@ fn every_shipped_workload_is_checked_here() {
         "bench/nginx",
         "bench/redis",
         "bench/sqlite",
+        "gzip",
         "lighttpd",
         "memcached",
         "nginx",

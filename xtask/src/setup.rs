@@ -5,6 +5,7 @@
 
 mod linker;
 mod needs;
+mod suites;
 
 use std::io::{IsTerminal, Write};
 
@@ -13,6 +14,7 @@ use anyhow::{Context, Result, bail};
 use crate::apt::{self, Package};
 use crate::toolchain;
 use crate::workspace::{self, step};
+use suites::Suite;
 
 pub use needs::Purpose;
 
@@ -45,7 +47,13 @@ pub fn ensure(purposes: &[Purpose], consent: &Consent) -> Result<()> {
         .filter(Package::is_missing)
         .collect();
     let linker = purposes.contains(&Purpose::Build) && linker::is_missing();
-    if packages.is_empty() && !linker {
+    let suites: Vec<Suite> = purposes
+        .iter()
+        .flat_map(|purpose| needs::suites(*purpose))
+        .filter(|suite| suite.is_missing())
+        .copied()
+        .collect();
+    if packages.is_empty() && !linker && suites.is_empty() {
         step("Set-up: everything needed is installed");
         return Ok(());
     }
@@ -68,12 +76,16 @@ pub fn ensure(purposes: &[Purpose], consent: &Consent) -> Result<()> {
     if linker {
         eprintln!("    for the in-kernel programs, {}", linker::describe());
     }
+    for suite in &suites {
+        eprintln!("    for the tests, {}", suite.describe());
+    }
     ask(&packages, consent)?;
 
     apt::install(&packages)?;
     if linker {
         linker::install()?;
     }
+    suites::fetch(&suites)?;
     if purposes.contains(&Purpose::Build) {
         toolchain::find(workspace::bpf_target())
             .map_err(|missing| anyhow::anyhow!("{missing}, although set-up went through"))?;

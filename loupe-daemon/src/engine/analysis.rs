@@ -18,7 +18,7 @@ use super::{
     parallel, test_check,
 };
 use crate::explore::{self, ExploreError, ExploreOptions, ImpactOptions, Subject};
-use crate::replay::{Cancel, Mode, Pace, Prepared, Workload};
+use crate::replay::{Cancel, Kind, Mode, Pace, Prepared, Workload};
 use crate::store::Store;
 use crate::tracer::Attachment;
 
@@ -225,6 +225,7 @@ async fn measure(
     };
     analysis.wall_seconds = begin.elapsed().as_secs_f64();
     analysis.jobs = jobs as u64;
+    analysis.suite = workload.kind == Kind::Suite;
     analysis.test_check = test_check;
     Ok(analysis)
 }

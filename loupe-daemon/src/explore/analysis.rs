@@ -80,6 +80,7 @@ fn analysis(
         replays: all.len() as u64,
         replays_reused: all.iter().filter(|run| run.reused).count() as u64,
         wall_seconds: 0.0,
+        target_execs: baseline.runs.first().map(|run| run.target_execs),
         baseline_ms: median_ms(&baseline),
         baseline_runs: baseline.test.baseline_runs,
         baseline_failures: baseline.test.baseline_failures,

@@ -36,6 +36,8 @@ pub(super) struct Run {
     pub vdso: bool,
     /// Times that the injection answered, by feature; what never fired is absent.
     pub fired: BTreeMap<Feature, u64>,
+    /// Times that the target was started.
+    pub target_execs: u64,
     /// Features in the order of their first call.
     pub first_seen: Vec<Feature>,
     pub foreign: Vec<ForeignCall>,
@@ -88,6 +90,7 @@ impl Run {
             watched: replay.trace.pseudo_files,
             vdso: replay.trace.vdso,
             fired,
+            target_execs: replay.target_execs,
             first_seen: replay.trace.first_seen.clone(),
             foreign: replay.trace.foreign.clone(),
             lost: replay.trace.lost.total(),

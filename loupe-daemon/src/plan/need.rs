@@ -24,6 +24,9 @@ pub enum NeedBasis {
 pub struct Need {
     pub application: String,
     pub workload: String,
+    /// The workload is the application's own test suite.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suite: bool,
     pub basis: NeedBasis,
     pub used: BTreeSet<Feature>,
     /// To be implemented.
@@ -68,6 +71,8 @@ impl Need {
         let mut need = Need {
             application: analysis.application.clone(),
             workload: analysis.workload.clone(),
+            // Those of the paper's data set are told apart by their names alone.
+            suite: analysis.suite || analysis.workload.starts_with("suite"),
             basis: NeedBasis::Single,
             used: BTreeSet::new(),
             required: BTreeSet::new(),

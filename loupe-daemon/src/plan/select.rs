@@ -9,8 +9,8 @@ use loupe_common::feature::Feature;
 
 use super::need::Need;
 
-/// What workloads measure, by their names: `suite…` are the applications' own test suites,
-/// everything else is a benchmark.
+/// What workloads measure: the applications' own test suites, or anything else, which is a
+/// benchmark.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WorkloadKind {
     Bench,
@@ -41,10 +41,6 @@ impl fmt::Display for WorkloadKind {
             WorkloadKind::Any => "any",
         })
     }
-}
-
-fn is_suite(workload: &str) -> bool {
-    workload.starts_with("suite")
 }
 
 /// A need under the name that it has in plans: the application's, or with the workload's where
@@ -200,7 +196,7 @@ fn of_kind<'a>(
     notes: &mut Vec<String>,
 ) -> Option<&'a Need> {
     let (suites, benches): (Vec<&Need>, Vec<&Need>) =
-        candidates.iter().partition(|need| is_suite(&need.workload));
+        candidates.iter().partition(|need| need.suite);
     let mut fitting = match kind {
         WorkloadKind::Bench => benches,
         WorkloadKind::Suite => suites,

@@ -31,6 +31,7 @@ fn named(name: &str, classes: &[u8]) -> Named {
     let need = Need {
         application: name.to_owned(),
         workload: "w".to_owned(),
+        suite: false,
         basis: NeedBasis::Single,
         used: set(of.filter(|(_, class)| **class != 0).map(|(at, _)| at)),
         required: class(1),
@@ -274,6 +275,35 @@ fn promises_too_late_or_never_are_told() {
     assert_eq!(of(&plan), ["Kept", "Late"].map(str::to_owned).into());
     plan.steps[2].unlocks.clear();
     assert_eq!(of(&plan), ["LeftOut".to_owned()].into());
+}
+
+#[test]
+fn a_suite_is_known_by_its_kind_or_its_name() {
+    let need = |workload: &str, suite: bool| {
+        let mut need = Need::of(&loupe_common::analysis::Analysis {
+            application: "a".to_owned(),
+            workload: workload.to_owned(),
+            suite,
+            ..Default::default()
+        });
+        need.used.insert(feature(0));
+        need
+    };
+    let needs = vec![
+        need("check", true),
+        need("load", false),
+        need("suite-1", false),
+    ];
+    let chosen = |needs: &[Need], kind| {
+        let selection = select::select(needs.to_vec(), &[], kind).expect("some");
+        selection.needs[0].need.workload.clone()
+    };
+    assert_eq!(chosen(&needs[..2], WorkloadKind::Suite), "check");
+    assert_eq!(chosen(&needs[..2], WorkloadKind::Bench), "load");
+    assert_eq!(chosen(&needs[1..], WorkloadKind::Suite), "suite-1");
+    assert_eq!(chosen(&needs, WorkloadKind::Any), "load");
+    let none = select::select(needs[..1].to_vec(), &[], WorkloadKind::Bench);
+    assert!(none.is_err(), "{none:?}");
 }
 
 /// The 111 applications of the paper's data set that have a benchmark.

@@ -146,8 +146,13 @@ fn headline(analysis: &Analysis) -> String {
     };
     let features = analysis.features.iter().map(|row| &row.feature);
     let whole = features.filter(|feature| feature.parent().is_none());
+    // Else nobody can tell that a suite's many starts were all measured.
+    let starts = match analysis.target_execs {
+        None | Some(0 | 1) => String::new(),
+        Some(starts) => format!(" A replay starts the target {starts} times."),
+    };
     format!(
-        "{}/{} uses {}{counts}; {}.",
+        "{}/{} uses {}{counts}; {}.{starts}",
         printable(&analysis.application),
         printable(&analysis.workload),
         joint::counted_features(whole),

@@ -107,6 +107,7 @@ fn only_implementing((index, wanted): (usize, &BTreeSet<Feature>)) -> Named {
         need: Need {
             application: name,
             workload: String::new(),
+            suite: false,
             basis: NeedBasis::Single,
             used: wanted.clone(),
             required: wanted.clone(),

@@ -127,6 +127,18 @@ fn an_analysis_without_features_has_no_table() {
     assert!(text.starts_with("nginx/wrk uses 0 syscalls; 141 replays in 8.22 s.\n\nrequired:"));
 }
 
+#[test]
+fn a_target_that_is_started_often_is_said_to_be() {
+    let mut analysis = samples::analysis();
+    for (starts, said) in [(None, false), (Some(1), false), (Some(214), true)] {
+        analysis.target_execs = starts;
+        let text = analysis_table(&analysis, Style::PLAIN).replace('\n', " ");
+        let words = "A replay starts the target 214 times.";
+        assert_eq!(text.contains(words), said, "{text}");
+        assert_eq!(text.contains("starts the target"), said, "{text}");
+    }
+}
+
 fn explanation(name: &str, evidence: &Evidence) -> Explanation {
     Explanation::new(&samples::stored_analysis(), &feature(name), evidence)
         .expect("the analysis has a verdict on it")

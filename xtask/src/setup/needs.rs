@@ -1,11 +1,12 @@
-//! Which packages serve which purpose. A table; installs nothing.
+//! Which packages and test suites serve which purpose. A table; installs nothing.
 
 use crate::apt::Package;
 use crate::setup::linker;
+use crate::setup::suites::{self, Suite};
 use crate::toolchain::{self, Core};
 use crate::workspace;
 
-/// What packages are for.
+/// What is set up for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     Build,
@@ -65,9 +66,19 @@ pub fn packages(purpose: Purpose) -> Vec<Package> {
             Package::program("strace", "strace"),
             Package::program("procps", "ps"),
             Package::program("iproute2", "ip"),
+            // Unpacks the suites' sources.
+            Package::program("xz-utils", "xz"),
             // Looks at the report; the largest of them, 80 MB to download.
             Package::program("chromium", "chromium"),
         ],
+    }
+}
+
+/// The test suites that a purpose needs, whether they are there or not.
+pub fn suites(purpose: Purpose) -> &'static [Suite] {
+    match purpose {
+        Purpose::Test => suites::ALL,
+        Purpose::Build | Purpose::Lint | Purpose::Demo => &[],
     }
 }
 

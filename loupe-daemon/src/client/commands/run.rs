@@ -83,7 +83,12 @@ fn injected(policy: &Policy, report: &RunReport) -> String {
             }
         })
         .collect();
-    format!("injected: {}", parts.join("; "))
+    // Which tells whether each of them was.
+    let starts = match report.target_execs {
+        0 | 1 => String::new(),
+        starts => format!(" (the target was started {starts} times)"),
+    };
+    format!("injected: {}{starts}", parts.join("; "))
 }
 
 fn summary(command: &[String], policy: &Policy, report: &RunReport) -> Value {
@@ -122,7 +127,7 @@ mod tests {
             (feature("openat"), "stub=EPERM".parse().expect("an action")),
         ];
         let policy = policy(stubs, vec![(feature("brk"), Action::Fake)]).expect("no contradiction");
-        let report = RunReport {
+        let mut report = RunReport {
             exit: ExitStatus::Code(0),
             trace: Default::default(),
             injections: [
@@ -138,6 +143,12 @@ mod tests {
             injected(&policy, &report),
             "injected: brk faked: never called; futex stubbed (ENOSYS) 12 times; openat stubbed \
              (EPERM) once"
+        );
+        report.target_execs = 12;
+        let text = injected(&policy, &report);
+        assert!(
+            text.ends_with("once (the target was started 12 times)"),
+            "{text}"
         );
         let json = summary(&["ls".to_owned()], &policy, &report);
         assert_eq!(json["schema"], "loupe.run/1");

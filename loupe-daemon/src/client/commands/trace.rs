@@ -38,7 +38,11 @@ pub async fn run(global: &Global, args: Trace) -> Result<Ending, Failure> {
                 Some(_) => Style::PLAIN,
                 None => output::error_style(),
             };
-            report::trace_table(&report.trace, wall(&report), args.operations, style)
+            let table = report::trace_table(&report.trace, wall(&report), args.operations, style);
+            match report.target_execs {
+                0 | 1 => table,
+                starts => format!("{table}The target was started {starts} times.\n"),
+            }
         }
     };
     match writer(file.as_ref())?.write_all(text.as_bytes()) {
