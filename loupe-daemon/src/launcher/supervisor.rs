@@ -9,6 +9,7 @@ mod memory;
 mod view;
 
 use std::collections::BTreeMap;
+use std::cell::OnceCell;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -58,6 +59,8 @@ pub struct Supervisor {
     listeners: Vec<Listener>,
     /// The host's `/proc`.
     proc: OwnedFd,
+    /// Opened for all who only read it.
+    empty: OnceCell<OwnedFd>,
     supervised: Supervised,
 }
 
@@ -99,6 +102,7 @@ impl Supervisor {
             notified,
             listeners: Vec::new(),
             proc,
+            empty: OnceCell::new(),
         }
     }
 
@@ -277,16 +281,34 @@ impl Supervisor {
                 let flags_kept = OFlag::from_bits_truncate(flags & kept) | OFlag::O_CLOEXEC;
                 let file = match is_device {
                     true => open("/dev/null", flags_kept | OFlag::O_NOCTTY, Mode::empty())?,
-                    false => {
-                        let file = content::inert(Inert::File)?;
-                        let name = format!("self/fd/{}", file.as_raw_fd());
-                        openat(&self.proc, name.as_str(), flags_kept, Mode::empty())?
-                    }
+                    false => self.opened_empty(flags_kept)?,
                 };
                 Ok(Response::Descriptor {
                     file,
                     close_on_exec: flags & libc::O_CLOEXEC != 0,
                 })
+            }
+        }
+    }
+
+    /// An empty file, opened anew. What is only read is always the same file; what may be written
+    /// to is one of its own, so that nobody reads it.
+    fn opened_empty(&self, flags: OFlag) -> nix::Result<OwnedFd> {
+        let open = |file: &OwnedFd| {
+            let name = format!("self/fd/{}", file.as_raw_fd());
+            openat(&self.proc, name.as_str(), flags, Mode::empty())
+        };
+        if flags.bits() & libc::O_ACCMODE != libc::O_RDONLY {
+            return open(&content::inert(Inert::File)?);
+        }
+        match self.empty.get() {
+            Some(file) => open(file),
+            None => {
+                let file = content::inert(Inert::File)?;
+                let opened = open(&file);
+                // Nobody else has set it meanwhile.
+                let _ = self.empty.set(file);
+                opened
             }
         }
     }

@@ -16,7 +16,7 @@ use super::overdue::PAUSE_FACTOR;
 /// It goes on like that for at least this long, or for longer than the baseline's test pauses, or
 /// half as long as the phase takes in its slowest replay where that is not known; or (where the
 /// only witness is that it sleeps) for twice as long as the phase takes.
-const LIVELOCK: Duration = Duration::from_millis(150);
+const LIVELOCK: Duration = Duration::from_millis(100);
 /// Longer than the second that many programs sleep before they try again.
 const STALEMATE: Duration = Duration::from_millis(1200);
 /// Looks that find further calls.
@@ -170,7 +170,7 @@ mod tests {
     fn trying_again_and_again_with_sleeps_between_is_a_livelock() {
         let (mut circles, mut sight) = circles(false);
         let found = watch(&mut circles, &mut sight, |_, sight| sight.calls[SLEEP] += 1);
-        assert_eq!(found, Some((8, Standing::Livelock)));
+        assert_eq!(found, Some((5, Standing::Livelock)));
     }
 
     #[test]
@@ -192,7 +192,7 @@ mod tests {
         for (tested, number, expected) in [
             (false, ACCEPT, None),
             (true, SLEEP, None),
-            (true, ACCEPT, Some((8, Standing::Livelock))),
+            (true, ACCEPT, Some((5, Standing::Livelock))),
         ] {
             let (mut circles, mut sight) = circles(tested);
             let found = watch(&mut circles, &mut sight, busy(number));
@@ -213,9 +213,9 @@ mod tests {
         let (mut circles, mut sight) = circles(true);
         let opens = watch(&mut circles, &mut sight, |look, sight| {
             sight.calls[SLEEP] += 1;
-            sight.calls[OPEN] += u64::from(look == 8);
+            sight.calls[OPEN] += u64::from(look == 4);
         });
-        assert_eq!(opens, Some((16, Standing::Livelock)));
+        assert_eq!(opens, Some((9, Standing::Livelock)));
     }
 
     #[test]
