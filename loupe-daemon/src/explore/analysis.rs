@@ -47,6 +47,11 @@ fn analysis(
     let mut fallbacks = fallbacks::edges(asker, &baseline);
     let (joint, conflicts) = if options.joint {
         let (joint, conflicts) = joint::measure(asker, &baseline, &features, &fallbacks)?;
+        let more = fallbacks::to_files(asker, &baseline, &joint, &fallbacks)?;
+        fallbacks.extend(more);
+        fallbacks.sort_by(|a, b| {
+            (&a.feature, a.action, &a.appears).cmp(&(&b.feature, b.action, &b.appears))
+        });
         (Some(joint), conflicts)
     } else {
         (None, Vec::new())

@@ -144,7 +144,9 @@ pub(super) fn fallbacks(
         for appears in first.calls.keys().chain(opened.used(first)) {
             let known =
                 baseline.features.contains_key(appears) || parts.features.contains_key(appears);
-            if known || !runs.iter().all(|run| calls(run, appears).is_some()) {
+            let shows = |run: &&&Run| run.watched || appears.syscall().is_some();
+            let mut able = runs.iter().filter(shows);
+            if known || !able.all(|run| calls(run, appears).is_some()) {
                 continue;
             }
             let most = runs.iter().filter_map(|run| calls(run, appears)).max();

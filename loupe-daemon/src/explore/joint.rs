@@ -324,7 +324,8 @@ impl<'a> Solver<'_, 'a, '_> {
         let ruling = if policy.is_empty() {
             self.baseline.ruling.clone()
         } else {
-            self.asker.ask(&policy, self.rule).ok_or(Stop::Pending)?
+            let ruling = self.asker.ask(&policy, self.rule).ok_or(Stop::Pending)?;
+            self.baseline.with_look(self.asker, &policy, ruling)?
         };
         let mut used: BTreeSet<&Feature> = BTreeSet::new();
         let mut unanswered: BTreeSet<&Feature> = BTreeSet::new();
@@ -360,7 +361,7 @@ impl<'a> Solver<'_, 'a, '_> {
     /// the policy.
     fn open(&self, solved: &Solved<'a>) -> BTreeSet<Feature> {
         let always = self.baseline.runs.len();
-        let watched = solved.ruling.runs.iter().all(|run| run.watched);
+        let watched = solved.ruling.runs.iter().any(|run| run.watched);
         let used: BTreeSet<&Feature> = solved
             .ruling
             .runs

@@ -157,7 +157,8 @@ impl<'a> Solver<'_, 'a> {
             true => self.baseline.ruling.clone(),
             false => {
                 let ruling = self.asker.ask(&policy, self.baseline.rule);
-                ruling.ok_or(Stop::Pending)?
+                let ruling = ruling.ok_or(Stop::Pending)?;
+                self.baseline.with_look(self.asker, &policy, ruling)?
             }
         };
         let mut implement: BTreeSet<Feature> = BTreeSet::new();

@@ -58,7 +58,7 @@ fn deep_app() -> impl Strategy<Value = App> {
 
 fn without(app: &App, feature: &Feature, action: Action) -> bool {
     let policy = Policy::single(feature.clone(), action);
-    let replay = app.replay(&Request { policy, replica: 0 });
+    let replay = app.replay(&Request::new(policy, 0));
     replay.outcome.passed()
 }
 
@@ -75,7 +75,7 @@ fn parts(analysis: &Analysis) -> impl Iterator<Item = &Feature> {
 /// The baseline uses it.
 fn is_used(app: &App, feature: &Feature) -> bool {
     let policy = Policy::baseline();
-    let replay = app.replay(&Request { policy, replica: 0 });
+    let replay = app.replay(&Request::new(policy, 0));
     replay.trace.counts(feature).is_some()
 }
 
@@ -126,7 +126,7 @@ proptest! {
         let mut policy = rules(&joint.stub, Action::STUB);
         policy.extend(rules(&joint.fake, Action::Fake));
         let policy: Policy = policy.into_iter().collect();
-        let replay = app.replay(&Request { policy: policy.clone(), replica: 0 });
+        let replay = app.replay(&Request::new(policy.clone(), 0));
         prop_assert!(replay.outcome.passed());
         // No call that the policy lets through is of something that need not be implemented.
         let implement: BTreeSet<&Feature> = joint.implement.iter().collect();
@@ -149,7 +149,7 @@ proptest! {
             for action in [Action::STUB, Action::Fake] {
                 let mut more = policy.clone();
                 more.insert(part.clone(), action);
-                let replay = app.replay(&Request { policy: more, replica: 0 });
+                let replay = app.replay(&Request::new(more, 0));
                 let new = |feature: &Feature| !app_uses(&app, &policy, feature);
                 let more_to_do = replay.trace.operations.keys().any(new)
                     || replay.trace.calls.keys().any(new);
@@ -174,10 +174,7 @@ proptest! {
 }
 
 fn app_uses(app: &App, policy: &Policy, feature: &Feature) -> bool {
-    let replay = app.replay(&Request {
-        policy: policy.clone(),
-        replica: 0,
-    });
+    let replay = app.replay(&Request::new(policy.clone(), 0));
     replay.trace.counts(feature).is_some()
 }
 

@@ -20,15 +20,12 @@ use crate::explore::{ExploreError, ExploreOptions, Request, Subject, analyze};
 /// An application without noise, with the feature left out.
 fn without(app: &App, feature: &Feature, action: Action) -> Replay {
     let policy = Policy::single(feature.clone(), action);
-    app.replay(&Request { policy, replica: 0 })
+    app.replay(&Request::new(policy, 0))
 }
 
 /// Whether its pass looks wrong.
 fn looks_wrong(app: &App, replay: &Replay) -> bool {
-    let baseline = app.replay(&Request {
-        policy: Policy::baseline(),
-        replica: 0,
-    });
+    let baseline = app.replay(&Request::new(Policy::baseline(), 0));
     let suspicions = Profile::new(replay).suspicions(&[&Profile::new(&baseline)]);
     replay.outcome.passed() && !suspicions.is_empty()
 }
@@ -300,7 +297,7 @@ proptest! {
             .iter()
             .map(|edge| (edge.feature.clone(), edge.action, edge.appears.clone(), edge.passed))
             .collect();
-        let used = |policy: Policy| app.replay(&Request { policy, replica: 1000 });
+        let used = |policy: Policy| app.replay(&Request::new(policy, 1000));
         let baseline = used(Policy::baseline()).trace.calls;
         let mut expected = Vec::new();
         for cause in baseline.keys().filter(|cause| !app.features[*cause].silent) {
