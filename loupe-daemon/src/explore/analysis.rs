@@ -45,7 +45,7 @@ fn analysis(
     features.sort_by(|a, b| (a.verdict, &a.feature).cmp(&(b.verdict, &b.feature)));
 
     let mut fallbacks = fallbacks::edges(asker, &baseline);
-    let (joint, conflicts) = if options.joint {
+    let (joint, mut conflicts) = if options.joint {
         let (joint, conflicts) = joint::measure(asker, &baseline, &features, &fallbacks)?;
         let more = fallbacks::to_files(asker, &baseline, &joint, &fallbacks)?;
         fallbacks.extend(more);
@@ -60,13 +60,17 @@ fn analysis(
     features.sort_by(|a, b| (a.verdict, &a.feature).cmp(&(b.verdict, &b.feature)));
     let opened = drill::open(options.depth, &baseline, &features);
     let parts = drill::measure(asker, options, &opened)?;
+    fallbacks.extend(drill::fallbacks(asker, &baseline, &opened));
     let joint = match joint {
-        Some(joint) => Some(drill::joint::refine(
-            asker, &baseline, &opened, &parts, joint,
-        )?),
+        Some(joint) => {
+            let edges = &fallbacks;
+            let (joint, more) =
+                drill::joint::refine(asker, &baseline, &opened, &parts, edges, joint)?;
+            conflicts.extend(more);
+            Some(joint)
+        }
         None => None,
     };
-    fallbacks.extend(drill::fallbacks(asker, &baseline, &opened));
     let impact = match options.impact {
         Some(impact) => Some(impact::measure(asker, impact, &mut features)?),
         None => None,

@@ -30,15 +30,21 @@ pub(super) struct Opened<'a> {
 }
 
 impl Opened<'_> {
+    /// Whether every call of a syscall is of one operation of its own, and these are measured.
+    pub fn selects(&self, parent: &Feature) -> bool {
+        let row = parent.syscall().and_then(Row::of);
+        row.is_some_and(Row::selects) && self.has(parent)
+    }
+
     /// Whether a part of this parent is measured.
-    pub fn has(&self, parent: &Feature) -> bool {
+    fn has(&self, parent: &Feature) -> bool {
         let baseline = self.baseline.as_ref();
         let mut parts = baseline.into_iter().flat_map(|it| it.features.keys());
         parts.any(|part| part.parent().as_ref() == Some(parent))
     }
 
     /// The parts of opened syscalls that a replay used.
-    fn used<'r>(&self, run: &'r Run) -> impl Iterator<Item = &'r Feature> {
+    pub fn used<'r>(&self, run: &'r Run) -> impl Iterator<Item = &'r Feature> {
         run.operations
             .keys()
             .filter(|part| self.depth.reaches(part) && is_reachable(part))
@@ -93,11 +99,6 @@ fn is_reachable(part: &Feature) -> bool {
         Feature::Operation(part) => part.tests() != Err(Unreachable::InMemory),
         _ => true,
     }
-}
-
-/// Whether every call of a syscall is of one operation of its own.
-fn selects(parent: &Feature) -> bool {
-    parent.syscall().and_then(Row::of).is_some_and(Row::selects)
 }
 
 /// Each operation stubbed alone and faked alone.
