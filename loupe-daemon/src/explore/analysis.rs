@@ -59,7 +59,10 @@ fn analysis(
     single::amend(asker, &baseline, &mut features);
     features.sort_by(|a, b| (a.verdict, &a.feature).cmp(&(b.verdict, &b.feature)));
     let opened = drill::open(options.depth, &baseline, &features);
-    let parts = drill::measure(asker, options, &opened)?;
+    let mut parts = drill::measure(asker, options, &opened)?;
+    if let Some(baseline) = opened.baseline.as_ref().filter(|_| options.errnos) {
+        errnos::measure(asker, baseline, &mut parts)?;
+    }
     fallbacks.extend(drill::fallbacks(asker, &baseline, &opened));
     let joint = match joint {
         Some(joint) => {
