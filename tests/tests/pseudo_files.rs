@@ -114,6 +114,8 @@ fn files_that_only_a_syscall_left_out_makes_appear_are_found() {
     for (syscall, file) in TURNS {
         let told = scene.run(&["explain", "files", syscall]).expect_code(0);
         assert!(told.stdout.contains(file), "{told:?}");
+        let told = scene.run(&["explain", "files", file]).expect_code(2);
+        told.expect_message(&[&format!("instead of {syscall}")]);
     }
     let shown = scene.run(&["show", "files"]).expect_code(0);
     assert!(
