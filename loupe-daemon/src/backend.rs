@@ -111,11 +111,27 @@ pub fn not_analyzed(application: &str, workload: Option<&str>) -> Failure {
     .hint("`loupe list` shows what there is; `loupe analyze WORKLOAD.toml` makes one")
 }
 
+fn not_found(message: String) -> Failure {
+    Failure::new(code::NOT_FOUND, exit::USAGE, message)
+}
+
+/// It is used only where something else is left out.
+fn not_by_itself(analysis: &Analysis, feature: &Feature) -> Option<Failure> {
+    let mut edges = analysis.fallbacks.iter();
+    let edge = edges.find(|edge| edge.appears == *feature)?;
+    let (application, workload) = (&analysis.application, &analysis.workload);
+    let (cause, action) = (&edge.feature, edge.action);
+    let message = format!(
+        "{application}/{workload} uses {feature} only instead of {cause} ({action}), so there is no \
+         verdict on it"
+    );
+    Some(not_found(message).hint(format!("`loupe explain {application} {cause}`")))
+}
+
 /// It is a part of a syscall that was not opened, or not so far.
 fn not_opened(analysis: &Analysis, feature: &Feature) -> Option<Failure> {
     let parent = feature.parent()?;
     let row = analysis.features.iter().find(|row| row.feature == parent)?;
-    let not_found = |message: String| Failure::new(code::NOT_FOUND, exit::USAGE, message);
     if row.verdict != Verdict::Required {
         let message = format!(
             "{parent} is not required as a whole (verdict: {}), so {feature} was not measured",
@@ -134,14 +150,13 @@ fn not_opened(analysis: &Analysis, feature: &Feature) -> Option<Failure> {
 /// The analysis is there, the feature is not in it.
 pub fn not_used(analysis: &Analysis, feature: &Feature) -> Failure {
     let (application, workload) = (&analysis.application, &analysis.workload);
-    if let Some(failure) = not_opened(analysis, feature) {
+    let reason = not_by_itself(analysis, feature).or_else(|| not_opened(analysis, feature));
+    if let Some(failure) = reason {
         return failure;
     }
-    Failure::new(
-        code::NOT_FOUND,
-        exit::USAGE,
-        format!("{application}/{workload} never used {feature}, so there is no verdict on it"),
-    )
+    not_found(format!(
+        "{application}/{workload} never used {feature}, so there is no verdict on it"
+    ))
     .hint(format!(
         "`loupe show {application} --workload {workload}` lists what it used"
     ))

@@ -51,6 +51,28 @@ pub struct Request {
     /// Counts the replays of the same policy in one analysis, from 0. A replayer that
     /// remembers finished replays answers the same request with the same replay.
     pub replica: u32,
+    /// Pseudo-files are wanted, whether the policy has a rule for any or not.
+    pub watch: bool,
+}
+
+impl Request {
+    /// Not watched.
+    pub fn new(policy: Policy, replica: u32) -> Request {
+        Request {
+            policy,
+            replica,
+            watch: false,
+        }
+    }
+
+    /// Whether it is to be watched, where so many replicas of the baseline are, and none of
+    /// anything if that is 0.
+    pub fn is_watched(&self, of_baseline: u32) -> bool {
+        match self.policy.is_empty() {
+            true => self.replica < of_baseline,
+            false => self.watch && of_baseline > 0,
+        }
+    }
 }
 
 /// A finished replay and where it is kept.
@@ -233,7 +255,9 @@ async fn find_out<R: Replayer, Q: Question>(
             Step::Run(request, purpose) => running.push(async move {
                 let answer = match purpose {
                     Purpose::Probe => replayer.probe(&request).await,
-                    Purpose::Decide | Purpose::Measure => replayer.replay(&request).await.map(Some),
+                    Purpose::Decide | Purpose::Measure | Purpose::Look => {
+                        replayer.replay(&request).await.map(Some)
+                    }
                 };
                 (request, answer)
             }),

@@ -146,6 +146,15 @@ pub const VICTIMS: &[Victim] = &[
             memfd_create SYS_memfd_create Required,
         ],
     ),
+    // What it asks instead are files (`tests/pseudo_files.rs`).
+    batch(
+        "turns-to-files",
+        rows![
+            getrandom SYS_getrandom Any,
+            sched_getaffinity SYS_sched_getaffinity Any,
+            sysinfo SYS_sysinfo Any,
+        ],
+    ),
     batch("segfaults-on-error", rows![getitimer SYS_getitimer Fake]),
     batch("aborts-on-error", rows![getresuid SYS_getresuid Required]),
     batch(

@@ -156,6 +156,13 @@ pub const VICTIMS: &[Parts] = &[
         ],
     ),
     parts(
+        "takes-refusals",
+        ("ioctl", libc::SYS_ioctl),
+        "operation",
+        // Only ENOTTY will do (`tests/operations.rs`).
+        &[row("ioctl:TCGETS", 1, libc::TCGETS, Truth::Required)],
+    ),
+    parts(
         "flags-of-mmap",
         ("mmap", libc::SYS_mmap),
         "flag",

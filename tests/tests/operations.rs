@@ -67,7 +67,14 @@ fn joint(name: &str, analysis: &Analysis) -> Option<String> {
             let either = ["madvise:MADV_RANDOM", "madvise:MADV_SEQUENTIAL"];
             let stubbed = either.iter().filter(|part| is(&stub, part)).count();
             let faked = either.iter().filter(|part| is(&fake, part)).count();
-            (stubbed, faked) == (1, 1) && is(&implement, "madvise:MADV_DONTNEED")
+            let named = serde_json::json!({
+                "madvise:MADV_RANDOM": "stub", "madvise:MADV_SEQUENTIAL": "stub",
+            });
+            let conflicts = analysis.0["conflicts"].as_array().into_iter().flatten();
+            let conflicts: Vec<&Value> = conflicts.map(|it| &it["policy"]).collect();
+            (stubbed, faked) == (1, 1)
+                && is(&implement, "madvise:MADV_DONTNEED")
+                && conflicts == [&named]
         }
         // Flags are named beside their syscall, not instead of it.
         "flags-of-mmap" => is(&implement, "mmap") && is(&stub, "mmap:MAP_POPULATE"),
@@ -75,6 +82,43 @@ fn joint(name: &str, analysis: &Analysis) -> Option<String> {
     };
     let passes = joint["passes"].as_u64() > Some(0) && joint["passes"] == joint["runs"];
     (!right || !passes).then(|| format!("{name}: {joint:#}"))
+}
+
+#[test]
+fn other_errnos_of_operations_and_files_are_tried_and_told() {
+    require!(Replays);
+    let scene = Scene::new();
+    let parts = VICTIMS.iter().find(|it| it.victim.name == "takes-refusals");
+    let workload = scene.workload(&parts.expect("a victim").victim);
+    let path = workload.to_str().expect("a plain path");
+    let words = ["analyze", path, "--json", "--errnos"];
+    let analysis = Analysis::new(scene.run(&words).expect_code(0).json());
+    for (feature, takes, refuses) in [
+        (
+            "ioctl:TCGETS",
+            "ENOTTY",
+            &["EPERM", "EINVAL", "EOPNOTSUPP"][..],
+        ),
+        ("/proc/uptime", "EACCES", &["EPERM"]),
+    ] {
+        let row = analysis.row(feature).expect("it is used");
+        let works = |errno: &str| row["errnos"][errno]["works"].as_bool();
+        assert_eq!(works(takes), Some(true), "{row:#}");
+        for errno in refuses {
+            assert_eq!(works(errno), Some(false), "{errno}: {row:#}");
+        }
+        let told = scene.run(&["explain", "takes-refusals", feature]);
+        let heading = format!("stubbed (fails with {takes}): 3 of 3 passed");
+        assert!(told.expect_code(0).stdout.contains(&heading), "{feature}");
+    }
+    let shown = scene.run(&["show", "takes-refusals"]).expect_code(0).stdout;
+    for line in [
+        "ioctl:TCGETS may fail with ENOTTY",
+        "/proc/uptime may fail with EACCES",
+    ] {
+        assert!(shown.contains(line), "{shown}");
+    }
+    scene.assert_nothing_left();
 }
 
 #[test]

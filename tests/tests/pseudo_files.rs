@@ -30,12 +30,12 @@ const FILES: [(&str, Truth); 16] = [
     ("/sys/kernel/mm/transparent_hugepage/enabled", Required),
 ];
 
-fn workload(scene: &Scene) -> String {
+fn workload(scene: &Scene, behaviour: &str) -> String {
     let path = scene.write(
         "files.toml",
         &format!(
             "application = \"files\"\nworkload = \"truth\"\nmode = \"batch\"\n\
-             command = [\"./victim\", \"pseudo-files\", {RESULT:?}]\n\
+             command = [\"./victim\", {behaviour:?}, {RESULT:?}]\n\
              test = [\"./probe\", \"works\", {RESULT:?}]\n"
         ),
     );
@@ -46,7 +46,7 @@ fn workload(scene: &Scene) -> String {
 fn verdicts_on_files_are_those_of_the_source() {
     require!(Replays);
     let scene = Scene::new();
-    let path = workload(&scene);
+    let path = workload(&scene, "pseudo-files");
     let words = ["analyze", &path, "--json"];
     let analysis = Analysis::new(scene.run(&words).expect_code(0).json());
     for (file, truth) in FILES {
@@ -70,6 +70,58 @@ fn verdicts_on_files_are_those_of_the_source() {
     let words = ["analyze", &path, "--json", "--no-pseudo-files"];
     let without = Analysis::new(scene.run(&words).expect_code(0).json());
     assert_eq!(without.verdict("/proc/cpuinfo"), None);
+    scene.assert_nothing_left();
+}
+
+/// A syscall and the file that the victim `turns-to-files` asks instead.
+const TURNS: [(&str, &str); 3] = [
+    ("getrandom", "/dev/urandom"),
+    ("sched_getaffinity", "/sys/devices/system/cpu/online"),
+    ("sysinfo", "/proc/meminfo"),
+];
+
+#[test]
+fn files_that_only_a_syscall_left_out_makes_appear_are_found() {
+    require!(Replays);
+    let scene = Scene::new();
+    let path = workload(&scene, "turns-to-files");
+    let words = ["analyze", &path, "--json"];
+    let analysis = Analysis::new(scene.run(&words).expect_code(0).json());
+    let edges = analysis.0["fallbacks"].as_array().expect("a list");
+    let edges: BTreeSet<[&str; 3]> = edges
+        .iter()
+        .filter(|edge| edge["passed"] == true)
+        .map(|edge| ["action", "feature", "appears"].map(|key| edge[key].as_str().expect("a word")))
+        .filter(|[_, _, appears]| appears.starts_with('/'))
+        .collect();
+    let ways = TURNS
+        .iter()
+        .flat_map(|(syscall, file)| ["stub", "fake"].map(|action| [action, *syscall, *file]));
+    assert_eq!(edges, ways.collect(), "{:#}", analysis.0);
+    // None of them is used by itself, and the joint policy accounts for each.
+    let joint = &analysis.0["joint"];
+    for (way, file) in [
+        ("implement", "/dev/urandom"),
+        ("fake", "/sys/devices/system/cpu/online"),
+        ("stub", "/proc/meminfo"),
+    ] {
+        assert_eq!(analysis.verdict(file), None);
+        for list in [way, "fallbacks"] {
+            let features = joint[list].as_array().expect("a list");
+            assert!(features.iter().any(|it| it == file), "{file}: {joint:#}");
+        }
+    }
+    for (syscall, file) in TURNS {
+        let told = scene.run(&["explain", "files", syscall]).expect_code(0);
+        assert!(told.stdout.contains(file), "{told:?}");
+        let told = scene.run(&["explain", "files", file]).expect_code(2);
+        told.expect_message(&[&format!("instead of {syscall}")]);
+    }
+    let shown = scene.run(&["show", "files"]).expect_code(0);
+    assert!(
+        shown.stdout.contains("getrandom → /dev/urandom"),
+        "{shown:?}"
+    );
     scene.assert_nothing_left();
 }
 

@@ -231,7 +231,8 @@ pub struct Analyze {
     #[arg(long, value_name = "P", value_parser = chance, conflicts_with = "replicas")]
     pub confidence: Option<f64>,
 
-    /// Where a syscall cannot fail with ENOSYS, try EPERM, EINVAL, EOPNOTSUPP (ioctl: ENOTTY) too
+    /// Where a syscall or operation cannot fail with ENOSYS, try EPERM, EINVAL, EOPNOTSUPP (ioctl:
+    /// ENOTTY, socket options: ENOPROTOOPT) too; where a pseudo-file must be there, EACCES, EPERM
     #[arg(long)]
     pub errnos: bool,
 

@@ -163,10 +163,7 @@ fn slower(alone: &Replay, replays: &[Replay]) -> Option<f64> {
 
 /// The first replica of the baseline, which an earlier analysis may have run.
 pub async fn first(recording: &Recording, cpus: &[usize]) -> Result<Replay, AnalyzeError> {
-    let request = Request {
-        policy: Policy::baseline(),
-        replica: 0,
-    };
+    let request = Request::new(Policy::baseline(), 0);
     let shared = Arc::clone(&recording.0);
     let slot = Slots::new(1, cpus).take().await;
     let recorded = blocking(move || shared.replay(&request, &slot)).await?;

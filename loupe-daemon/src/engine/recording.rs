@@ -25,7 +25,8 @@ pub struct How {
     pub pace: Pace,
     /// Memory and descriptors are wanted.
     pub sample: bool,
-    /// The first so many replicas of the baseline are watched for pseudo-files.
+    /// The first so many replicas of the baseline are watched for pseudo-files; none, and the
+    /// first of no other policy is.
     pub watched: u32,
     /// The vDSO is hidden from the target.
     pub hide_vdso: bool,
@@ -138,7 +139,7 @@ impl Shared {
         if let Some(recorded) = self.remember(request)? {
             return Ok(recorded);
         }
-        let replay = self.run(request, slot)?;
+        let replay = self.run(request, Part::Whole, slot)?;
         self.keep(request, replay)
     }
 
@@ -155,17 +156,17 @@ impl Shared {
         if let Some(jobs) = self.crowd.is_due() {
             self.control(jobs, slot)?;
         }
-        let replay = self.run(request, slot)?;
+        let replay = self.run(request, Part::Whole, slot)?;
         if self.crowd.may_have_failed(&replay) {
             return Ok(None);
         }
         self.keep(request, replay).map(Some)
     }
 
-    fn run(&self, request: &Request, slot: &Slot) -> Result<Replay, AnalyzeError> {
-        let watch = request.policy.is_empty() && request.replica < self.how.watched;
+    fn run(&self, request: &Request, part: Part, slot: &Slot) -> Result<Replay, AnalyzeError> {
+        let watch = request.is_watched(self.how.watched);
         self.with_runner(slot, |runner| {
-            let how = (Part::Whole, watch, &self.stop);
+            let how = (part, watch, &self.stop);
             Ok(self.run_job(runner, &request.policy, slot, how)?)
         })
     }
@@ -215,7 +216,7 @@ impl Shared {
         if let Some(recorded) = self.remember(request)? {
             return Ok((!recorded.replay.outcome.passed()).then_some(recorded));
         }
-        let replay = self.try_out(&request.policy, Part::Start, slot)?;
+        let replay = self.run(request, Part::Start, slot)?;
         match replay.outcome.passed() {
             true => Ok(None),
             false => self.keep(request, replay).map(Some),

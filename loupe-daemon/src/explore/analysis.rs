@@ -45,8 +45,13 @@ fn analysis(
     features.sort_by(|a, b| (a.verdict, &a.feature).cmp(&(b.verdict, &b.feature)));
 
     let mut fallbacks = fallbacks::edges(asker, &baseline);
-    let (joint, conflicts) = if options.joint {
+    let (joint, mut conflicts) = if options.joint {
         let (joint, conflicts) = joint::measure(asker, &baseline, &features, &fallbacks)?;
+        let more = fallbacks::to_files(asker, &baseline, &joint, &fallbacks)?;
+        fallbacks.extend(more);
+        fallbacks.sort_by(|a, b| {
+            (&a.feature, a.action, &a.appears).cmp(&(&b.feature, b.action, &b.appears))
+        });
         (Some(joint), conflicts)
     } else {
         (None, Vec::new())
@@ -54,14 +59,21 @@ fn analysis(
     single::amend(asker, &baseline, &mut features);
     features.sort_by(|a, b| (a.verdict, &a.feature).cmp(&(b.verdict, &b.feature)));
     let opened = drill::open(options.depth, &baseline, &features);
-    let parts = drill::measure(asker, options, &opened)?;
+    let mut parts = drill::measure(asker, options, &opened)?;
+    if let Some(baseline) = opened.baseline.as_ref().filter(|_| options.errnos) {
+        errnos::measure(asker, baseline, &mut parts)?;
+    }
+    fallbacks.extend(drill::fallbacks(asker, &baseline, &opened));
     let joint = match joint {
-        Some(joint) => Some(drill::joint::refine(
-            asker, &baseline, &opened, &parts, joint,
-        )?),
+        Some(joint) => {
+            let edges = &fallbacks;
+            let (joint, more) =
+                drill::joint::refine(asker, &baseline, &opened, &parts, edges, joint)?;
+            conflicts.extend(more);
+            Some(joint)
+        }
         None => None,
     };
-    fallbacks.extend(drill::fallbacks(asker, &baseline, &opened));
     let impact = match options.impact {
         Some(impact) => Some(impact::measure(asker, impact, &mut features)?),
         None => None,

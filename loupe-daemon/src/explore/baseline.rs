@@ -36,6 +36,30 @@ impl Baseline<'_> {
     }
 }
 
+impl<'a> Baseline<'a> {
+    /// Pseudo-files were looked for.
+    pub fn is_watched(&self) -> bool {
+        self.runs.iter().any(|run| run.watched)
+    }
+
+    /// What replays of a policy came to, one of which shows the pseudo-files that are used then.
+    pub fn with_look(
+        &self,
+        asker: &mut Asker<'a>,
+        policy: &Policy,
+        ruling: Ruling<'a>,
+    ) -> Result<Ruling<'a>, Stop> {
+        if !self.is_watched() {
+            return Ok(ruling);
+        }
+        let look = asker.look(policy).ok_or(Stop::Pending)?;
+        Ok(match look {
+            Some(look) if ruling.runs.iter().all(|run| run.id != look.id) => ruling.and(look),
+            _ => ruling,
+        })
+    }
+}
+
 /// How a feature shows up in the baseline.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Seen {

@@ -65,16 +65,9 @@ impl<'a> Searcher<'_, 'a> {
         Ok(passes)
     }
 
-    /// A minimal conflict in a policy that was seen to fail with this care; `None` if it was
-    /// only bad luck, and the policy works.
-    pub fn conflict(&mut self, failing: &Policy, care: Care) -> Result<Option<Found<'a>>, Stop> {
-        let rules = failing.iter();
-        let rules = rules.map(|(feature, action)| (feature.clone(), action));
-        self.first_conflict(&rules.collect::<Vec<_>>(), care)
-    }
-
-    /// The same, with rules in an order of their own: of the conflict found, the last rule is as
-    /// early in it as any conflict's last rule can be.
+    /// A minimal conflict among rules that were seen to fail together with this care; `None` if it
+    /// was only bad luck, and they work. Of the conflict found, the last rule is as early in their
+    /// order as any conflict's last rule can be.
     pub fn first_conflict(
         &mut self,
         failing: &[(Feature, Action)],

@@ -30,15 +30,21 @@ pub(super) struct Opened<'a> {
 }
 
 impl Opened<'_> {
+    /// Whether every call of a syscall is of one operation of its own, and these are measured.
+    pub fn selects(&self, parent: &Feature) -> bool {
+        let row = parent.syscall().and_then(Row::of);
+        row.is_some_and(Row::selects) && self.has(parent)
+    }
+
     /// Whether a part of this parent is measured.
-    pub fn has(&self, parent: &Feature) -> bool {
+    fn has(&self, parent: &Feature) -> bool {
         let baseline = self.baseline.as_ref();
         let mut parts = baseline.into_iter().flat_map(|it| it.features.keys());
         parts.any(|part| part.parent().as_ref() == Some(parent))
     }
 
     /// The parts of opened syscalls that a replay used.
-    fn used<'r>(&self, run: &'r Run) -> impl Iterator<Item = &'r Feature> {
+    pub fn used<'r>(&self, run: &'r Run) -> impl Iterator<Item = &'r Feature> {
         run.operations
             .keys()
             .filter(|part| self.depth.reaches(part) && is_reachable(part))
@@ -95,11 +101,6 @@ fn is_reachable(part: &Feature) -> bool {
     }
 }
 
-/// Whether every call of a syscall is of one operation of its own.
-fn selects(parent: &Feature) -> bool {
-    parent.syscall().and_then(Row::of).is_some_and(Row::selects)
-}
-
 /// Each operation stubbed alone and faked alone.
 pub(super) fn measure<'a>(
     asker: &mut Asker<'a>,
@@ -144,7 +145,9 @@ pub(super) fn fallbacks(
         for appears in first.calls.keys().chain(opened.used(first)) {
             let known =
                 baseline.features.contains_key(appears) || parts.features.contains_key(appears);
-            if known || !runs.iter().all(|run| calls(run, appears).is_some()) {
+            let shows = |run: &&&Run| run.watched || appears.syscall().is_some();
+            let mut able = runs.iter().filter(shows);
+            if known || !able.all(|run| calls(run, appears).is_some()) {
                 continue;
             }
             let most = runs.iter().filter_map(|run| calls(run, appears)).max();

@@ -9,14 +9,19 @@ use super::baseline::Baseline;
 use super::ledger::{Asker, Stop};
 use super::single;
 
-/// The errnos to try: what a kernel says that knows the syscall but refuses what is asked; of a
-/// pseudo-file, that it may not be looked at.
+/// The errnos to try: what a kernel says that knows the syscall but refuses what is asked, or does
+/// not know this operation of it; of a pseudo-file, that it may not be looked at.
 fn candidates(feature: &Feature) -> impl Iterator<Item = Errno> {
-    let refusals: &[i32] = match feature.syscall() {
+    let syscall = feature.syscall().map(|syscall| syscall.to_string());
+    let refusals: &[i32] = match syscall.as_deref() {
         None => &[libc::EACCES, libc::EPERM],
-        Some(syscall) if syscall.to_string() == "ioctl" => {
-            &[libc::EPERM, libc::EINVAL, libc::EOPNOTSUPP, libc::ENOTTY]
-        }
+        Some("ioctl") => &[libc::EPERM, libc::EINVAL, libc::EOPNOTSUPP, libc::ENOTTY],
+        Some("getsockopt" | "setsockopt") => &[
+            libc::EPERM,
+            libc::EINVAL,
+            libc::EOPNOTSUPP,
+            libc::ENOPROTOOPT,
+        ],
         Some(_) => &[libc::EPERM, libc::EINVAL, libc::EOPNOTSUPP],
     };
     let numbers = refusals.iter();

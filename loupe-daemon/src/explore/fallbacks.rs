@@ -1,9 +1,13 @@
 //! Features that show up only when another one is left out.
 
-use loupe_common::analysis::Fallback;
+use std::collections::BTreeSet;
+
+use loupe_common::analysis::{Fallback, Joint};
+use loupe_common::feature::Feature;
+use loupe_common::policy::{Action, Policy};
 
 use super::baseline::Baseline;
-use super::ledger::Asker;
+use super::ledger::{Asker, Stop};
 use super::run::Run;
 use super::tally::Vote;
 
@@ -18,15 +22,15 @@ pub(super) fn edges(asker: &Asker<'_>, baseline: &Baseline<'_>) -> Vec<Fallback>
             continue;
         };
         let runs: Vec<&Run> = runs.into_iter().filter(|run| run.vote.speaks()).collect();
-        let Some(first) = runs.first() else {
-            continue;
-        };
-        for appears in first.calls.keys() {
-            let everywhere = runs.iter().all(|run| run.calls.contains_key(appears));
-            if baseline.features.contains_key(appears) || !everywhere {
+        for appears in appearing(&runs) {
+            if baseline.features.contains_key(appears) {
                 continue;
             }
-            let calls = runs.iter().filter_map(|run| run.calls.get(appears)).max();
+            let showing = runs.iter().filter(|run| run.calls.contains_key(appears));
+            let Some(first) = showing.clone().next() else {
+                continue;
+            };
+            let calls = showing.filter_map(|run| run.calls.get(appears)).max();
             edges.push(Fallback {
                 feature: feature.clone(),
                 action,
@@ -38,4 +42,48 @@ pub(super) fn edges(asker: &Asker<'_>, baseline: &Baseline<'_>) -> Vec<Fallback>
         }
     }
     edges
+}
+
+/// Which rules of the joint policy make the application turn to the pseudo-files that it uses
+/// under it, where no replay happened to be watched that says so: each of them alone.
+pub(super) fn to_files(
+    asker: &mut Asker<'_>,
+    baseline: &Baseline<'_>,
+    joint: &Joint,
+    known: &[Fallback],
+) -> Result<Vec<Fallback>, Stop> {
+    let is_told = |file: &&Feature| known.iter().any(|edge| edge.appears == **file);
+    let files = joint.fallbacks.iter();
+    let files = files.filter(|feature| feature.syscall().is_none());
+    let files: BTreeSet<&Feature> = files.filter(|file| !is_told(file)).collect();
+    if files.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rules = |features: &[Feature], action: Action| -> Vec<Policy> {
+        let known = features
+            .iter()
+            .filter(|it| baseline.features.contains_key(it));
+        known.map(|it| Policy::single(it.clone(), action)).collect()
+    };
+    let mut policies = rules(&joint.stub, Action::STUB);
+    policies.extend(rules(&joint.fake, Action::Fake));
+    let looks: Vec<_> = policies.iter().map(|policy| asker.look(policy)).collect();
+    if looks.iter().any(Option::is_none) {
+        return Err(Stop::Pending);
+    }
+    let mut edges = edges(asker, baseline);
+    edges.retain(|edge| files.contains(&edge.appears));
+    Ok(edges)
+}
+
+/// What all of these runs used, as far as they could show it: pseudo-files are seen in watched
+/// runs only.
+fn appearing<'a>(runs: &[&'a Run]) -> BTreeSet<&'a Feature> {
+    let shows = |run: &Run, feature: &Feature| run.watched || feature.syscall().is_some();
+    let used = runs.iter().flat_map(|run| run.calls.keys());
+    let always = |feature: &&Feature| {
+        let mut able = runs.iter().filter(|run| shows(run, feature));
+        able.all(|run| run.calls.contains_key(*feature))
+    };
+    used.filter(always).collect()
 }

@@ -26,6 +26,8 @@ pub(super) struct Ledger {
     waiting: BTreeSet<Policy>,
     /// Policies under which the application was only started; what came of it, if anything has.
     probes: BTreeMap<Policy, Option<Probe>>,
+    /// One replay of each of these policies beside its replicas, watched for pseudo-files.
+    looks: BTreeMap<Policy, Option<Run>>,
     pub running: u64,
     pub done: u64,
 }
@@ -49,6 +51,15 @@ impl Ledger {
 
     /// The next replica of this policy, now running.
     pub fn start(&mut self, policy: &Policy, purpose: Purpose) -> Request {
+        self.running += 1;
+        if purpose == Purpose::Look {
+            self.looks.insert(policy.clone(), None);
+            return Request {
+                watch: true,
+                ..Request::new(policy.clone(), LOOK)
+            };
+        }
+        let watch = self.watches_first(policy) && purpose != Purpose::Measure;
         let replicas = self.trials.entry(policy.clone()).or_default();
         if purpose == Purpose::Measure {
             let first = self.measured_from.entry(policy.clone());
@@ -59,11 +70,18 @@ impl Ledger {
         }
         let replica = count(replicas.len());
         replicas.push(None);
-        self.running += 1;
         Request {
-            policy: policy.clone(),
-            replica,
+            watch: watch && replica == 0,
+            ..Request::new(policy.clone(), replica)
         }
+    }
+
+    /// The first replica of a policy shows which pseudo-files it makes the application turn to,
+    /// unless that would take long.
+    fn watches_first(&self, policy: &Policy) -> bool {
+        let baseline = self.replicas(&Policy::baseline()).iter().flatten();
+        let cheap = baseline.filter(|run| run.is_cheap_to_watch()).count();
+        !policy.is_empty() && 2 * cheap > self.replicas(&Policy::baseline()).len()
     }
 
     /// Files the answer to a request that [`Ledger::start`] gave out.
@@ -75,10 +93,14 @@ impl Ledger {
             let passing: Vec<&Run> = baseline.filter(|run| run.vote.passes()).collect();
             run.compare(&passing, strict);
         }
-        let place = self
-            .trials
-            .get_mut(&request.policy)
-            .and_then(|replicas| replicas.get_mut(request.replica as usize))
+        let place = match request.replica {
+            LOOK => self.looks.get_mut(&request.policy),
+            replica => {
+                let replicas = self.trials.get_mut(&request.policy);
+                replicas.and_then(|replicas| replicas.get_mut(replica as usize))
+            }
+        };
+        let place = place
             .filter(|place| place.is_none())
             .expect("every answer belongs to one running request");
         *place = Some(run);
@@ -119,7 +141,13 @@ pub(super) enum Purpose {
     /// To find out whether the application starts under its policy, before anything else is
     /// asked about that.
     Probe,
+    /// To see which pseudo-files are used under its policy.
+    Look,
 }
+
+/// The number of the replay that is a look at its policy: of its own, so that what is asked of the
+/// policy otherwise, before or after, is numbered as if there were none.
+const LOOK: u32 = 1_000_000;
 
 /// Of replicas that are measured, so many are run again because they could not be used.
 const REPEATED: u32 = 3;
@@ -139,6 +167,20 @@ pub(super) struct Want {
     pub purpose: Purpose,
     /// So many replicas are run before any other policy gets its next.
     pub share: u32,
+}
+
+impl Want {
+    fn once(policy: &Policy, purpose: Purpose) -> Want {
+        Want {
+            policy: policy.clone(),
+            start: 1,
+            left: 1,
+            failing: false,
+            started: 0,
+            purpose,
+            share: 1,
+        }
+    }
 }
 
 /// Why the analysis did not come to its end.
@@ -173,6 +215,8 @@ pub(super) struct Asker<'a> {
     /// The policies that this pass rested on so far, and on how many of their replicas. What
     /// others asked for besides must not show.
     used: BTreeMap<Policy, usize>,
+    /// The policies of which this pass has seen the look.
+    looked: BTreeSet<Policy>,
 }
 
 impl<'a> Asker<'a> {
@@ -183,6 +227,7 @@ impl<'a> Asker<'a> {
             later: 0,
             phase: "",
             used: BTreeMap::new(),
+            looked: BTreeSet::new(),
         }
     }
 
@@ -219,6 +264,31 @@ impl<'a> Asker<'a> {
         Some(run.is_some_and(|run| run.vote.passes()))
     }
 
+    /// A replay under this policy that was watched for pseudo-files: one that this pass rests on,
+    /// else one more for that alone, which is asked for. `Some(None)`: it cannot be used.
+    pub fn look(&mut self, policy: &Policy) -> Option<Option<&'a Run>> {
+        let used = self.used.get(policy).copied().unwrap_or_default();
+        let replicas = self.ledger.replicas(policy).iter().take(used).flatten();
+        let mut watched = replicas.filter(|run| run.watched && run.vote.is_usable());
+        if let Some(run) = watched.next() {
+            return Some(Some(run));
+        }
+        match self.ledger.looks.get(policy) {
+            Some(Some(run)) => {
+                self.looked.insert(policy.clone());
+                Some(Some(run).filter(|run| run.vote.is_usable()))
+            }
+            Some(None) => None,
+            None => {
+                let known = |want: &Want| want.policy == *policy && want.purpose == Purpose::Look;
+                if !self.wants.iter().any(known) {
+                    self.wants.push(Want::once(policy, Purpose::Look));
+                }
+                None
+            }
+        }
+    }
+
     /// Has this policy replayed once, because something will probably ask for it soon. Not more
     /// than once, whatever comes of it: it may turn out that nothing asks, and whether it does
     /// must not depend on the order of completion.
@@ -246,15 +316,7 @@ impl<'a> Asker<'a> {
             None if !self.ledger.replicas(policy).is_empty() => Some(true),
             None => {
                 if !self.wants.iter().any(|want| want.policy == *policy) {
-                    self.wants.push(Want {
-                        policy: policy.clone(),
-                        start: 1,
-                        left: 1,
-                        failing: false,
-                        started: 0,
-                        purpose: Purpose::Probe,
-                        share: 1,
-                    });
+                    self.wants.push(Want::once(policy, Purpose::Probe));
                 }
                 None
             }
@@ -333,7 +395,8 @@ impl<'a> Asker<'a> {
     }
 
     fn want(&mut self, policy: &Policy, start: u32, left: u32, started: usize, failing: bool) {
-        if let Some(want) = self.wants.iter_mut().find(|want| want.policy == *policy) {
+        let known = |want: &&mut Want| want.policy == *policy && want.purpose != Purpose::Look;
+        if let Some(want) = self.wants.iter_mut().find(known) {
             if want.purpose == Purpose::Probe {
                 // What it needs will be asked for when the probe is back.
                 return;
@@ -366,9 +429,15 @@ impl<'a> Asker<'a> {
 
     /// The policies that this pass rested on, in their order, each with its replays.
     pub fn used_policies(&self) -> impl Iterator<Item = (&Policy, Vec<&'a Run>)> {
-        self.used.iter().map(|(policy, count)| {
-            let replicas = self.ledger.replicas(policy).iter().take(*count);
-            (policy, replicas.flatten().collect())
+        let policies: BTreeSet<&Policy> = self.used.keys().chain(&self.looked).collect();
+        policies.into_iter().map(|policy| {
+            let used = self.used.get(policy).copied().unwrap_or_default();
+            let replicas = self.ledger.replicas(policy).iter().take(used);
+            let look = self
+                .looked
+                .get(policy)
+                .and_then(|policy| self.ledger.looks.get(policy));
+            (policy, replicas.chain(look).flatten().collect())
         })
     }
 
@@ -387,7 +456,8 @@ impl<'a> Asker<'a> {
     /// Every finished replay, whatever came of it.
     pub fn all(&self) -> impl Iterator<Item = &'a Run> {
         let ledger = self.ledger;
-        ledger.trials.values().flatten().flatten()
+        let replicas = ledger.trials.values().flatten();
+        replicas.chain(ledger.looks.values()).flatten()
     }
 }
 
@@ -433,6 +503,13 @@ impl<'a> Ruling<'a> {
     pub fn with(mut self, run: &'a Run) -> Ruling<'a> {
         self.tally.add(run.vote);
         self.runs.insert(0, run);
+        self
+    }
+
+    /// With another replay that counts as well, as the last.
+    pub fn and(mut self, run: &'a Run) -> Ruling<'a> {
+        self.tally.add(run.vote);
+        self.runs.push(run);
         self
     }
 

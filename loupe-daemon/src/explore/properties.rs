@@ -114,6 +114,7 @@ fn app(noisy: bool) -> impl Strategy<Value = App> {
                 unusable,
                 leaks: BTreeMap::new(),
                 watched: 0,
+                is_short: false,
                 seed,
             }
         },

@@ -153,7 +153,7 @@ fn queue(wants: Vec<Want>) -> Vec<(Policy, Purpose)> {
         for replica in want.started..want.started + want.start {
             let round = replica / want.share;
             let place = match want.purpose {
-                Purpose::Decide | Purpose::Probe => 0,
+                Purpose::Decide | Purpose::Probe | Purpose::Look => 0,
                 Purpose::Measure => shuffled(&want.policy, replica),
             };
             let entry = (want.policy.clone(), want.purpose);

@@ -97,8 +97,10 @@ pub(super) struct App {
     pub unusable: u64,
     /// Without these, by these ways, it takes so many times the descriptors.
     pub leaks: BTreeMap<(Feature, Action), f64>,
-    /// So many replicas of the baseline are watched for pseudo-files.
+    /// So many replicas of the baseline are watched for pseudo-files; if none is, nothing is.
     pub watched: u32,
+    /// Its replays take next to no time, beside which watching takes long.
+    pub is_short: bool,
     pub seed: u64,
 }
 
@@ -132,10 +134,8 @@ impl App {
         }
         let is_file = |feature: &Feature| feature.syscall().is_none();
         // With a rule for any, all are looked for.
-        let pseudo_files = match policy.is_empty() {
-            true => request.replica < self.watched,
-            false => policy.iter().any(|(feature, _)| is_file(feature)),
-        };
+        let pseudo_files =
+            request.is_watched(self.watched) || policy.iter().any(|(feature, _)| is_file(feature));
         let mut first_seen = Vec::new();
         let mut application_output = OutputTail::default();
         for feature in self.order() {
@@ -217,7 +217,7 @@ impl App {
             injections,
             target_execs: 1,
             timing: Timing {
-                wall_us: 1000,
+                wall_us: if self.is_short { 1 } else { 100_000 },
                 ..Timing::default()
             },
             usage: self.usage(request),
@@ -352,7 +352,7 @@ impl Replayer for Simulator<'_> {
             policy: early
                 .map(|(feature, action)| (feature.clone(), action))
                 .collect(),
-            replica: request.replica,
+            ..request.clone()
         };
         let started = self.app.replay(&early);
         match self.app.replay(request).outcome.passed() || started.outcome.passed() {

@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     fn replay(policy: Policy, calls: &[(&str, u64, u64)], output: &str) -> Replay {
-        let request = Request { policy, replica: 0 };
+        let request = Request::new(policy, 0);
         let mut replay = App::default().replay(&request);
         for (name, calls, errors) in calls {
             let counts = CallCounts {

@@ -139,6 +139,11 @@ impl Vote {
         matches!(self, Vote::Pass | Vote::IdlePass)
     }
 
+    /// The replay was what it should be, whether an injection answered or not.
+    pub fn is_usable(self) -> bool {
+        matches!(self, Vote::Pass | Vote::IdlePass | Vote::Failure)
+    }
+
     /// It says something about the policy: an injection answered, and the replay can be used.
     pub fn speaks(self) -> bool {
         matches!(self, Vote::Pass | Vote::Failure)

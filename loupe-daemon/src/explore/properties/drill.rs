@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use loupe_common::analysis::Analysis;
+use loupe_common::analysis::{Analysis, Joint};
 use loupe_common::feature::{Depth, Feature};
 use loupe_common::policy::{Action, Policy};
 use loupe_common::verdict::Verdict;
@@ -58,7 +58,7 @@ fn deep_app() -> impl Strategy<Value = App> {
 
 fn without(app: &App, feature: &Feature, action: Action) -> bool {
     let policy = Policy::single(feature.clone(), action);
-    let replay = app.replay(&Request { policy, replica: 0 });
+    let replay = app.replay(&Request::new(policy, 0));
     replay.outcome.passed()
 }
 
@@ -75,7 +75,7 @@ fn parts(analysis: &Analysis) -> impl Iterator<Item = &Feature> {
 /// The baseline uses it.
 fn is_used(app: &App, feature: &Feature) -> bool {
     let policy = Policy::baseline();
-    let replay = app.replay(&Request { policy, replica: 0 });
+    let replay = app.replay(&Request::new(policy, 0));
     replay.trace.counts(feature).is_some()
 }
 
@@ -120,13 +120,8 @@ proptest! {
     ) {
         let analysis = run(&Simulator::new(&app, order), &options(3)).expect("measurable");
         let joint = analysis.joint.as_ref().expect("asked for");
-        let rules = |features: &[Feature], action: Action| -> Vec<(Feature, Action)> {
-            features.iter().map(|feature| (feature.clone(), action)).collect()
-        };
-        let mut policy = rules(&joint.stub, Action::STUB);
-        policy.extend(rules(&joint.fake, Action::Fake));
-        let policy: Policy = policy.into_iter().collect();
-        let replay = app.replay(&Request { policy: policy.clone(), replica: 0 });
+        let policy = policy_of(joint);
+        let replay = app.replay(&Request::new(policy.clone(), 0));
         prop_assert!(replay.outcome.passed());
         // No call that the policy lets through is of something that need not be implemented.
         let implement: BTreeSet<&Feature> = joint.implement.iter().collect();
@@ -149,7 +144,7 @@ proptest! {
             for action in [Action::STUB, Action::Fake] {
                 let mut more = policy.clone();
                 more.insert(part.clone(), action);
-                let replay = app.replay(&Request { policy: more, replica: 0 });
+                let replay = app.replay(&Request::new(more, 0));
                 let new = |feature: &Feature| !app_uses(&app, &policy, feature);
                 let more_to_do = replay.trace.operations.keys().any(new)
                     || replay.trace.calls.keys().any(new);
@@ -174,11 +169,118 @@ proptest! {
 }
 
 fn app_uses(app: &App, policy: &Policy, feature: &Feature) -> bool {
-    let replay = app.replay(&Request {
-        policy: policy.clone(),
-        replica: 0,
-    });
+    let replay = app.replay(&Request::new(policy.clone(), 0));
     replay.trace.counts(feature).is_some()
+}
+
+/// A deep application with conflicts between rules that are harmless alone: of operations with
+/// each other, and with syscalls.
+fn quarrelsome() -> impl Strategy<Value = App> {
+    let rules = proptest::collection::btree_map(0usize..12, any::<bool>(), 2..4);
+    (deep_app(), proptest::collection::vec(rules, 1..5)).prop_map(|(mut app, conflicts)| {
+        // With a rescue, more rules can make a failing policy pass.
+        app.features
+            .values_mut()
+            .for_each(|sim| sim.rescued_by = None);
+        let names: Vec<Feature> = app.features.keys().cloned().collect();
+        let operations: Vec<Feature> = OPERATIONS.map(named).to_vec();
+        let pick = |index: usize| match operations.get(index) {
+            Some(operation) => operation.clone(),
+            None => names[index % names.len()].clone(),
+        };
+        let action = |stub| if stub { Action::STUB } else { Action::Fake };
+        let conflicts = conflicts.into_iter().map(|rules| -> Policy {
+            let rules = rules.into_iter();
+            rules
+                .map(|(index, stub)| (pick(index), action(stub)))
+                .collect()
+        });
+        app.conflicts = conflicts.filter(|rules| rules.len() > 1).collect();
+        app
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn conflicts_of_operations_are_true_and_minimal(app in quarrelsome(), order: u64) {
+        let simulator = Simulator::new(&app, order);
+        let analysis = run(&simulator, &options(2)).expect("measurable");
+        let passes = |policy: &Policy| {
+            app.replay(&Request::new(policy.clone(), 0)).outcome.passed()
+        };
+        for conflict in analysis.conflicts.iter().map(|conflict| &conflict.policy) {
+            prop_assert!(conflict.len() > 1 && !passes(conflict), "{}", conflict);
+            for (feature, _) in conflict.iter() {
+                let mut without = conflict.clone();
+                without.remove(feature);
+                prop_assert!(passes(&without), "{}", conflict);
+            }
+        }
+        let joint = analysis.joint.as_ref().expect("asked for");
+        prop_assert_eq!(joint.passes, joint.runs);
+        prop_assert!(passes(&policy_of(joint)));
+        // Few replays for each: none of this grows with the number of pairs.
+        let rules = 2 * app.features.len() as u64;
+        let enough = rules * 5 + (analysis.conflicts.len() as u64 + 1) * 40 + 20 * rules;
+        prop_assert!(analysis.replays <= enough, "{} replays", analysis.replays);
+    }
+}
+
+fn policy_of(joint: &Joint) -> Policy {
+    let rules = |features: &[Feature], action: Action| -> Vec<(Feature, Action)> {
+        let rule = |feature: &Feature| (feature.clone(), action);
+        features.iter().map(rule).collect()
+    };
+    let mut policy = rules(&joint.stub, Action::STUB);
+    policy.extend(rules(&joint.fake, Action::Fake));
+    policy.into_iter().collect()
+}
+
+/// Sixteen operations can be stubbed; two of them not both, and a third not with a syscall.
+#[test]
+fn the_conflicts_of_operations_are_named_and_cost_one_each() {
+    let stub = || SimFeature::always(Effect::Works, Effect::Breaks);
+    let mut app = App::default();
+    app.features.insert(named("read"), stub());
+    let commands = [
+        "FIONBIO",
+        "TCGETS",
+        "TCSETS",
+        "TIOCGWINSZ",
+        "FIONREAD",
+        "TIOCGPGRP",
+    ];
+    let named_ones = commands.map(|name| named(&format!("ioctl:{name}")));
+    let others = (0xdead00..0xdead0a).map(|number| named(&format!("ioctl:{number:#x}")));
+    for part in named_ones.into_iter().chain(others) {
+        app.features.insert(part, stub());
+    }
+    let needed = SimFeature::always(Effect::Breaks, Effect::Breaks);
+    app.features.insert(named("ioctl:0xbeef"), needed);
+    app.features.insert(
+        named("ioctl"),
+        SimFeature::always(Effect::Works, Effect::Works),
+    );
+    let conflict = |a: &str, b: &str| -> Policy {
+        [a, b]
+            .map(|name| (named(name), Action::STUB))
+            .into_iter()
+            .collect()
+    };
+    app.conflicts = vec![
+        conflict("ioctl:FIONBIO", "ioctl:TCGETS"),
+        conflict("ioctl:0xdead03", "read"),
+    ];
+    let analysis = run(&Simulator::new(&app, 1), &options(2)).expect("measurable");
+    let found: BTreeSet<&Policy> = analysis.conflicts.iter().map(|it| &it.policy).collect();
+    assert_eq!(found, app.conflicts.iter().collect());
+    let joint = analysis.joint.expect("asked for");
+    assert_eq!(joint.stub.len(), 1 + 16 - 2, "{joint:?}");
+    // The syscall stays out.
+    assert!(joint.stub.contains(&named("read")));
+    assert!(joint.implement.contains(&named("ioctl:0xdead03")));
 }
 
 /// The finding that the drill-down is for.

@@ -14,10 +14,7 @@ use crate::explore::{ExploreOptions, Request};
 
 /// What the simulated application does under a policy.
 fn under(app: &App, policy: &Policy) -> Replay {
-    app.replay(&Request {
-        policy: policy.clone(),
-        replica: 1000,
-    })
+    app.replay(&Request::new(policy.clone(), 1000))
 }
 
 fn policy_of(joint: &Joint) -> Policy {

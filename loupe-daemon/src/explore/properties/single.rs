@@ -20,15 +20,12 @@ use crate::explore::{ExploreError, ExploreOptions, Request, Subject, analyze};
 /// An application without noise, with the feature left out.
 fn without(app: &App, feature: &Feature, action: Action) -> Replay {
     let policy = Policy::single(feature.clone(), action);
-    app.replay(&Request { policy, replica: 0 })
+    app.replay(&Request::new(policy, 0))
 }
 
 /// Whether its pass looks wrong.
 fn looks_wrong(app: &App, replay: &Replay) -> bool {
-    let baseline = app.replay(&Request {
-        policy: Policy::baseline(),
-        replica: 0,
-    });
+    let baseline = app.replay(&Request::new(Policy::baseline(), 0));
     let suspicions = Profile::new(replay).suspicions(&[&Profile::new(&baseline)]);
     replay.outcome.passed() && !suspicions.is_empty()
 }
@@ -300,7 +297,7 @@ proptest! {
             .iter()
             .map(|edge| (edge.feature.clone(), edge.action, edge.appears.clone(), edge.passed))
             .collect();
-        let used = |policy: Policy| app.replay(&Request { policy, replica: 1000 });
+        let used = |policy: Policy| app.replay(&Request::new(policy, 1000));
         let baseline = used(Policy::baseline()).trace.calls;
         let mut expected = Vec::new();
         for cause in baseline.keys().filter(|cause| !app.features[*cause].silent) {
@@ -393,4 +390,52 @@ fn where_enosys_breaks_it_other_errnos_are_tried_on_request() {
         [(eperm, true), (einval, false), (eopnotsupp, false)]
     );
     assert_eq!(taken("read"), [], "ENOSYS works");
+}
+
+#[test]
+fn other_errnos_are_tried_of_operations_and_of_pseudo_files() {
+    let named = |name: &str| -> Feature { name.parse().expect("a feature") };
+    let picky = |tolerates: &str| SimFeature {
+        tolerates: Some(tolerates.parse().expect("an errno")),
+        ..SimFeature::always(Effect::Breaks, Effect::Breaks)
+    };
+    let mut app = plain_app(2);
+    app.watched = 2;
+    for syscall in ["fcntl", "ioctl", "setsockopt"] {
+        app.features.insert(named(syscall), picky("ENOTTY"));
+    }
+    let option = "setsockopt:SOL_TCP/TCP_NODELAY";
+    for (name, tolerates) in [
+        ("fcntl:F_GETFL", "EINVAL"),
+        ("ioctl:TCGETS", "ENOTTY"),
+        (option, "ENOPROTOOPT"),
+        ("/proc/cpuinfo", "EACCES"),
+    ] {
+        app.features.insert(named(name), picky(tolerates));
+    }
+    let free = SimFeature::always(Effect::Works, Effect::Breaks);
+    app.features.insert(named("ioctl:FIONBIO"), free);
+    for errnos in [false, true] {
+        let options = ExploreOptions {
+            errnos,
+            ..options(2)
+        };
+        let analysis = run(&Simulator::new(&app, 1), &options).expect("measurable");
+        let taken = |name| -> Vec<String> {
+            let tried = &row(&analysis, &named(name)).expect("used").errnos;
+            assert_eq!(tried.len() > 1, errnos && name != "ioctl:FIONBIO", "{name}");
+            let works = tried.iter().filter(|(_, trial)| trial.works == Some(true));
+            works.map(|(errno, _)| errno.to_string()).collect()
+        };
+        for (name, errno) in [
+            ("fcntl:F_GETFL", "EINVAL"),
+            ("ioctl:TCGETS", "ENOTTY"),
+            (option, "ENOPROTOOPT"),
+            ("/proc/cpuinfo", "EACCES"),
+        ] {
+            let expected = if errnos { &[errno][..] } else { &[] };
+            assert_eq!(taken(name), expected, "{name}");
+        }
+        assert_eq!(taken("ioctl:FIONBIO"), [""; 0], "ENOSYS works");
+    }
 }

@@ -12,6 +12,7 @@ pub const BEHAVIOURS: &[(&str, Behaviour)] = &[
     ("plan-b-of-fcntl", plan_b_of_fcntl),
     ("parts-that-conflict", parts_that_conflict),
     ("flags-of-mmap", flags_of_mmap),
+    ("takes-refusals", takes_refusals),
 ];
 
 fn fcntl(file: usize, command: i32, argument: usize) -> Result<usize, i32> {
@@ -163,5 +164,24 @@ fn flags_of_mmap(_: &Arguments) -> Result<Ended, &'static str> {
     match page {
         Ok(1..) => Ok(Ended::Works),
         _ => Err("no page"),
+    }
+}
+
+/// `/dev/null` is no terminal, and any other answer is a surprise; a file must be there, and
+/// something in it, unless it may not be looked at.
+fn takes_refusals(_: &Arguments) -> Result<Ended, &'static str> {
+    let file = some_file()?;
+    let mut buffer = [0u8; 64];
+    let arguments = [file, libc::TCGETS as usize, address_mut(&mut buffer)];
+    if call(libc::SYS_ioctl, &arguments) != Err(libc::ENOTTY) {
+        return Err("neither a terminal nor none");
+    }
+    match open(c"/proc/uptime", libc::O_RDONLY) {
+        Ok(file) => match call(libc::SYS_read, &[file, address_mut(&mut buffer), 64]) {
+            Ok(1..) => Ok(Ended::Works),
+            _ => Err("a file without text"),
+        },
+        Err(libc::EACCES) => Ok(Ended::Works),
+        Err(_) => Err("no file"),
     }
 }

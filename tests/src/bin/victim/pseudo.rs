@@ -7,6 +7,7 @@ use crate::{Arguments, Behaviour, Ended};
 
 pub const BEHAVIOURS: &[(&str, Behaviour)] = &[
     ("pseudo-files", pseudo_files),
+    ("turns-to-files", turns_to_files),
     ("reads-file", reads_file),
     ("opens-blindly", opens_blindly),
     ("opens-forever", opens_forever),
@@ -134,6 +135,40 @@ fn by_other_calls() -> Result<Ended, &'static str> {
         Ok(length) if length > 0 => Ok(Ended::Works),
         _ => Err("no name of the program"),
     }
+}
+
+/// Asks the kernel by a syscall, and where that does not say, by a file; each of the files in
+/// another way.
+fn turns_to_files(_: &Arguments) -> Result<Ended, &'static str> {
+    let mut bytes = [0u8; 16];
+    let random = call(libc::SYS_getrandom, &[address_mut(&mut bytes), 16, 0]);
+    // Required then: its content.
+    if random != Ok(16) && !has_content(c"/dev/urandom") {
+        return Err("nothing random");
+    }
+    let mut info: libc::sysinfo = zeroed();
+    let told = call(libc::SYS_sysinfo, &[address_mut(&mut info)]);
+    // It need not be there then, but there it must be something.
+    if (told.is_err() || info.totalram == 0)
+        && let Ok(file) = open(c"/proc/meminfo", libc::O_RDONLY)
+        && length(file) == 0
+    {
+        return Err("no memory");
+    }
+    let mut set = [0u64; 128];
+    let length = size_of_val(&set);
+    let told = call(
+        libc::SYS_sched_getaffinity,
+        &[0, length, address_mut(&mut set)],
+    );
+    // It must be there then, whatever is in it.
+    if !told.is_ok_and(|length| length > 0) {
+        match open(c"/sys/devices/system/cpu/online", libc::O_RDONLY) {
+            Ok(file) => close(file),
+            Err(_) => return Err("no processors"),
+        }
+    }
+    Ok(Ended::Works)
 }
 
 /// Opens the file of its second argument and reads it to its end; with a third one, that often.

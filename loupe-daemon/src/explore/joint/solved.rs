@@ -1,0 +1,63 @@
+//! A policy that was seen to pass, and which of its rules may cost more than they save.
+
+use std::collections::BTreeSet;
+
+use loupe_common::analysis::Fallback;
+use loupe_common::feature::Feature;
+use loupe_common::policy::{Action, Policy};
+
+use super::choice::{Banned, Choices};
+use crate::explore::ledger::Ruling;
+
+/// A policy that was seen to pass, and what is left to implement then.
+#[derive(Clone)]
+pub(super) struct Solved<'a> {
+    pub policy: Policy,
+    pub banned: Banned,
+    pub ruling: Ruling<'a>,
+    pub implement: BTreeSet<Feature>,
+    /// Features that the policy makes the application use and the baseline does not.
+    pub new: BTreeSet<Feature>,
+}
+
+impl Solved<'_> {
+    /// The rules without which less may be left to implement, each with what was banned before:
+    /// those that bring more fallbacks to implement than doing without them costs.
+    pub fn doubtful<'e>(
+        &'e self,
+        edges: &'e [Fallback],
+        choices: &'e Choices,
+    ) -> impl Iterator<Item = Banned> + 'e {
+        let chosen = self.policy.iter();
+        let chosen = chosen.filter(|(feature, _)| choices.contains_key(*feature));
+        chosen.filter_map(move |(feature, action)| {
+            let rule = (feature.clone(), action);
+            let brought = self.brought_by(&rule, edges);
+            let mut banned = self.banned.clone();
+            banned.insert(rule);
+            let other = |action: &Action| !banned.contains(&(feature.clone(), *action));
+            let cost = match choices.get(feature) {
+                Some(actions) if actions.iter().any(other) => 0,
+                _ => 1,
+            };
+            (brought > cost).then_some(banned)
+        })
+    }
+
+    /// Fallbacks to implement that a rule brings, or that come instead of those.
+    fn brought_by(&self, rule: &(Feature, Action), edges: &[Fallback]) -> usize {
+        let mut brought: BTreeSet<&Feature> = BTreeSet::new();
+        let mut rules = vec![rule.clone()];
+        while let Some((feature, action)) = rules.pop() {
+            let of_rule = |edge: &&Fallback| (&edge.feature, edge.action) == (&feature, action);
+            for edge in edges.iter().filter(of_rule) {
+                if self.new.contains(&edge.appears) && brought.insert(&edge.appears) {
+                    let action = self.policy.get(&edge.appears);
+                    rules.extend(action.map(|action| (edge.appears.clone(), action)));
+                }
+            }
+        }
+        let implemented = |feature: &&&Feature| self.implement.contains(**feature);
+        brought.iter().filter(implemented).count()
+    }
+}
