@@ -36,8 +36,19 @@ pub struct Sight {
     pub cpu: Duration,
     /// CPU time of the test and the sandbox.
     pub others_cpu: Duration,
+    /// Time in which it wanted to run and was not let.
+    pub stalled: Duration,
     /// Every task of the application waits, without a timeout, for another one.
     pub stuck: bool,
+}
+
+impl Sight {
+    /// The time from an earlier look, without that in which the host had no CPU for it: who is
+    /// not let run only seems to sleep.
+    pub fn since(&self, earlier: &Sight) -> Duration {
+        let all = self.at.saturating_duration_since(earlier.at);
+        all.saturating_sub(self.stalled.saturating_sub(earlier.stalled))
+    }
 }
 
 /// What goes on without anything getting anywhere.
@@ -103,7 +114,7 @@ impl Circles {
     fn judge(&self) -> Option<Standing> {
         let window = self.window.as_ref()?;
         let (first, last) = (&window.first, &window.last);
-        let lasts = last.at.saturating_duration_since(first.at);
+        let lasts = last.since(first);
         if window.rounds == 0 {
             let long = lasts >= STALEMATE.max(self.usual * 2);
             return (self.tested && last.stuck && first.stuck && long)
@@ -147,6 +158,7 @@ mod tests {
             calls,
             cpu: Duration::ZERO,
             others_cpu: Duration::ZERO,
+            stalled: Duration::ZERO,
             stuck: false,
         };
         let usual = Duration::from_millis(50);
@@ -171,6 +183,16 @@ mod tests {
         let (mut circles, mut sight) = circles(false);
         let found = watch(&mut circles, &mut sight, |_, sight| sight.calls[SLEEP] += 1);
         assert_eq!(found, Some((5, Standing::Livelock)));
+    }
+
+    #[test]
+    fn who_is_not_let_run_does_not_sleep() {
+        let (mut circles, mut sight) = circles(false);
+        let found = watch(&mut circles, &mut sight, |_, sight| {
+            sight.calls[SLEEP] += 1;
+            sight.stalled += Duration::from_millis(20);
+        });
+        assert_eq!(found, None);
     }
 
     #[test]

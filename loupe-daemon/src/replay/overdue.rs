@@ -167,6 +167,8 @@ impl Overdue {
             calls: trace.counts_so_far()?,
             cpu: Duration::from_micros(cgroup.cpu_us()?),
             others_cpu: Duration::from_micros(cgroup.launcher_cpu_us()?),
+            // A kernel that does not account for it leaves all time as it is.
+            stalled: cgroup.stalled().unwrap_or_default(),
             stuck,
         };
         let before = self.last.replace(now.clone());
@@ -176,7 +178,7 @@ impl Overdue {
             let after_ms = elapsed.as_millis() as u64;
             return Ok(Look::Failed(Failure::Hung { after_ms }));
         }
-        let idle = before.is_some_and(|before| is_idle((before.cpu, before.at), (now.cpu, now.at)));
+        let idle = before.is_some_and(|before| is_idle(&before, &now));
         let (cpu, others_cpu) = (now.cpu, now.others_cpu);
         match self.circles.note(now) {
             Some(Standing::Livelock) => {
@@ -233,10 +235,9 @@ impl Overdue {
     }
 }
 
-/// Between two looks, each with the CPU time until then.
-fn is_idle(before: (Duration, Instant), now: (Duration, Instant)) -> bool {
-    let used = now.0.saturating_sub(before.0);
-    used * IDLE_PART < now.1.saturating_duration_since(before.1)
+/// Between two looks.
+fn is_idle(before: &Sight, now: &Sight) -> bool {
+    now.cpu.saturating_sub(before.cpu) * IDLE_PART < now.since(before)
 }
 
 impl Sight {
