@@ -10,5 +10,6 @@ pub mod leftovers;
 pub mod operations;
 pub mod requirement;
 pub mod scene;
+pub mod servers;
 pub mod trace;
 pub mod witness;

@@ -9,6 +9,7 @@ use loupe_tests::require;
 use loupe_tests::requirement::Requirement::{Program, Replays};
 use loupe_tests::requirement::all_present;
 use loupe_tests::scene::Scene;
+use loupe_tests::servers::short_runs;
 use loupe_tests::trace;
 use serde_json::Value;
 
@@ -262,46 +263,10 @@ fn operations_agree_with_strace() {
 fn operations_of_the_servers_agree_with_strace() {
     require!(Replays, Program("strace"));
     let scene = Scene::new();
-    let quiet = "> /dev/null 2>&1; true";
-    let lighttpd = scene.write(
-        "lighttpd.conf",
-        "server.document-root = \"/var/empty\"\nserver.port = 17783\n",
-    );
-    // nginx removes its pid file at its end, so it must be the scene's own.
-    let pid = scene.path("nginx.pid");
-    let nginx = scene.write(
-        "nginx.conf",
-        &format!(
-            "daemon off; pid {}; error_log stderr; events {{}}\n\
-             http {{ access_log off; server {{ listen 17784; }} }}\n",
-            pid.display()
-        ),
-    );
-    let commands = [
-        (
-            "redis-server",
-            "timeout 1 redis-server --port 17781 --save ''".to_owned(),
-        ),
-        (
-            "memcached",
-            "timeout 1 memcached -u nobody -p 17782 -U 0".to_owned(),
-        ),
-        (
-            "lighttpd",
-            format!("timeout 1 lighttpd -D -f {}", lighttpd.display()),
-        ),
-        ("nginx", format!("timeout 1 nginx -c {}", nginx.display())),
-        (
-            "sqlite3",
-            "sqlite3 :memory: 'create table t(a); insert into t values(1); select * from t'"
-                .to_owned(),
-        ),
-    ];
-    for (program, command) in &commands {
+    for (program, command) in short_runs(&scene) {
         if !all_present(program, &[Program(program)]) {
             continue;
         }
-        let command = format!("{command} {quiet}");
         let [ours, theirs] = both(&scene, &["/bin/sh", "-c", &command]);
         assert!(ours.len() > 5, "{program}: {ours:?}");
         assert_eq!(ours, theirs, "{program}");

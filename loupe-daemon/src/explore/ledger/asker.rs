@@ -1,0 +1,280 @@
+//! How the analysis asks the ledger, and notes what it has to wait for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use loupe_common::policy::Policy;
+
+use super::{Ledger, Probe, Purpose, REPEATED, Ruling, Want, count};
+use crate::explore::run::Run;
+use crate::explore::tally::{Decision, Rule, Tally, UNUSABLE, Vote};
+
+/// The analysis' view of the ledger, for one pass over it.
+pub(in crate::explore) struct Asker<'a> {
+    ledger: &'a Ledger,
+    pub wants: Vec<Want>,
+    /// A guess at the replays that nothing has asked for yet.
+    pub later: u64,
+    pub phase: &'static str,
+    /// The policies that this pass rested on so far, and on how many of their replicas. What
+    /// others asked for besides must not show.
+    used: BTreeMap<Policy, usize>,
+    /// The policies of which this pass has seen the look.
+    looked: BTreeSet<Policy>,
+}
+
+impl<'a> Asker<'a> {
+    pub fn new(ledger: &'a Ledger) -> Asker<'a> {
+        Asker {
+            ledger,
+            wants: Vec::new(),
+            later: 0,
+            phase: "",
+            used: BTreeMap::new(),
+            looked: BTreeSet::new(),
+        }
+    }
+
+    /// What the replicas of this policy come to; `None` when more are needed, and then they
+    /// are asked for.
+    pub fn ask(&mut self, policy: &Policy, rule: Rule) -> Option<Ruling<'a>> {
+        let replicas = self.ledger.replicas(policy);
+        let (tally, runs, decision) = so_far(replicas, rule);
+        let started = replicas.len();
+        match decision {
+            Some(decision) => {
+                self.rests_on(policy, runs.len());
+                Some(Ruling {
+                    decision,
+                    tally,
+                    runs,
+                })
+            }
+            None => {
+                let flying = count(started - runs.len());
+                let start = tally.surely_needed(rule).saturating_sub(flying);
+                let left = tally.likely_needed(rule).saturating_sub(flying);
+                self.want(policy, start, left, started, tally.failures > 0);
+                None
+            }
+        }
+    }
+
+    /// Whether the first usable replica of this policy passes: quick to ask, and for a search
+    /// only, never for a claim. Only that replica counts, even when there are more. A policy
+    /// whose replicas cannot be used does not pass.
+    pub fn glance(&mut self, policy: &Policy) -> Option<bool> {
+        let run = self.glance_run(policy)?;
+        Some(run.is_some_and(|run| run.vote.passes()))
+    }
+
+    /// A replay under this policy that was watched for pseudo-files: one that this pass rests on,
+    /// else one more for that alone, which is asked for. `Some(None)`: it cannot be used.
+    pub fn look(&mut self, policy: &Policy) -> Option<Option<&'a Run>> {
+        let used = self.used.get(policy).copied().unwrap_or_default();
+        let replicas = self.ledger.replicas(policy).iter().take(used).flatten();
+        let mut watched = replicas.filter(|run| run.watched && run.vote.is_usable());
+        if let Some(run) = watched.next() {
+            return Some(Some(run));
+        }
+        match self.ledger.looks.get(policy) {
+            Some(Some(run)) => {
+                self.looked.insert(policy.clone());
+                Some(Some(run).filter(|run| run.vote.is_usable()))
+            }
+            Some(None) => None,
+            None => {
+                let known = |want: &Want| want.policy == *policy && want.purpose == Purpose::Look;
+                if !self.wants.iter().any(known) {
+                    self.wants.push(Want::once(policy, Purpose::Look));
+                }
+                None
+            }
+        }
+    }
+
+    /// Has this policy replayed once, because something will probably ask for it soon. Not more
+    /// than once, whatever comes of it: it may turn out that nothing asks, and whether it does
+    /// must not depend on the order of completion.
+    pub fn prefetch(&mut self, policy: &Policy) {
+        if self.ledger.replicas(policy).is_empty() {
+            self.want(policy, 1, 1, 0, false);
+        }
+    }
+
+    /// Whether the application starts under this policy, which nothing has been asked about
+    /// before; `None` while that is not known.
+    pub fn probe(&mut self, policy: &Policy) -> Option<bool> {
+        match self.ledger.probes.get(policy) {
+            Some(Some(Probe::Started)) => Some(true),
+            Some(Some(Probe::Ended)) => {
+                let first = self
+                    .ledger
+                    .replicas(policy)
+                    .first()
+                    .and_then(Option::as_ref);
+                Some(first.is_none_or(|run| run.vote != Vote::Failure))
+            }
+            Some(None) => None,
+            // Whatever else asks about it will find that replay, or run its own after it.
+            None if !self.ledger.replicas(policy).is_empty() => Some(true),
+            None => {
+                if !self.wants.iter().any(|want| want.policy == *policy) {
+                    self.wants.push(Want::once(policy, Purpose::Probe));
+                }
+                None
+            }
+        }
+    }
+
+    /// The only replica of a feature alone waits instead of computing, so it will probably fail.
+    /// What confirms that may as well wait beside it.
+    fn will_need_a_second(&self, policy: &Policy, started: usize) -> u32 {
+        let alone = policy.len() == 1 && started == 1;
+        u32::from(alone && self.ledger.waiting.contains(policy))
+    }
+
+    /// The first usable replica of this policy; none if too many could not be used.
+    pub fn glance_run(&mut self, policy: &Policy) -> Option<Option<&'a Run>> {
+        let replicas = self.ledger.replicas(policy);
+        let mut unusable = 0;
+        for (index, run) in replicas.iter().enumerate() {
+            let Some(run) = run else {
+                let second = self.will_need_a_second(policy, replicas.len());
+                self.want(policy, second, second, replicas.len(), false);
+                return None;
+            };
+            match run.vote {
+                Vote::Pass | Vote::IdlePass | Vote::Failure => {
+                    self.rests_on(policy, index + 1);
+                    return Some(Some(run));
+                }
+                Vote::Stray | Vote::Invalid => unusable += 1,
+            }
+        }
+        if unusable > UNUSABLE {
+            self.rests_on(policy, replicas.len());
+            return Some(None);
+        }
+        self.want(policy, 1, 1, replicas.len(), false);
+        None
+    }
+
+    fn rests_on(&mut self, policy: &Policy, replicas: usize) {
+        let most = self.used.entry(policy.clone()).or_default();
+        *most = replicas.max(*most);
+    }
+
+    /// What the replicas of this policy come to, if that is known anyway.
+    pub fn peek(&mut self, policy: &Policy, rule: Rule) -> Option<Ruling<'a>> {
+        so_far(self.ledger.replicas(policy), rule).2?;
+        self.ask(policy, rule)
+    }
+
+    /// So many passing replicas of a policy that works, run for their cost alone and beside
+    /// others like them; `None` when more are needed, and then they are asked for. Fewer come
+    /// back if too many did not pass, or never called what is left out.
+    pub fn measure(&mut self, policy: &Policy, wanted: u32, share: u32) -> Option<Vec<&'a Run>> {
+        let (_, replicas) = self.ledger.split(policy);
+        let finished = replicas.iter().flatten();
+        let good: Vec<&Run> = finished.filter(|run| run.vote == Vote::Pass).collect();
+        let started = count(replicas.len());
+        let flying = count(replicas.iter().filter(|run| run.is_none()).count());
+        let missing = wanted.saturating_sub(count(good.len()));
+        let room = (wanted + REPEATED).saturating_sub(started);
+        let start = missing.saturating_sub(flying).min(room);
+        if flying == 0 && start == 0 {
+            return Some(good);
+        }
+        self.wants.push(Want {
+            policy: policy.clone(),
+            start,
+            left: start,
+            failing: false,
+            started,
+            purpose: Purpose::Measure,
+            share,
+        });
+        None
+    }
+
+    fn want(&mut self, policy: &Policy, start: u32, left: u32, started: usize, failing: bool) {
+        let known = |want: &&mut Want| want.policy == *policy && want.purpose != Purpose::Look;
+        if let Some(want) = self.wants.iter_mut().find(known) {
+            if want.purpose == Purpose::Probe {
+                // What it needs will be asked for when the probe is back.
+                return;
+            }
+            want.start = want.start.max(start);
+            want.left = want.left.max(left);
+            return;
+        }
+        self.wants.push(Want {
+            policy: policy.clone(),
+            start,
+            left,
+            failing,
+            started: count(started),
+            purpose: Purpose::Decide,
+            share: 1,
+        });
+    }
+
+    /// Replays left, as far as it can be foreseen.
+    pub fn left(&self) -> u64 {
+        let wanted: u64 = self.wants.iter().map(|want| u64::from(want.left)).sum();
+        wanted + self.later
+    }
+
+    /// The replicas of this policy that have come back.
+    pub fn runs_so_far(&self, policy: &Policy) -> impl Iterator<Item = &'a Run> {
+        self.ledger.replicas(policy).iter().flatten()
+    }
+
+    /// The policies that this pass rested on, in their order, each with its replays.
+    pub fn used_policies(&self) -> impl Iterator<Item = (&Policy, Vec<&'a Run>)> {
+        let policies: BTreeSet<&Policy> = self.used.keys().chain(&self.looked).collect();
+        policies.into_iter().map(|policy| {
+            let used = self.used.get(policy).copied().unwrap_or_default();
+            let replicas = self.ledger.replicas(policy).iter().take(used);
+            let look = self
+                .looked
+                .get(policy)
+                .and_then(|policy| self.ledger.looks.get(policy));
+            (policy, replicas.chain(look).flatten().collect())
+        })
+    }
+
+    /// Replicas that were to be measured and failed, by policy.
+    pub fn failed_measuring(&self) -> BTreeMap<&'a Policy, usize> {
+        let ledger = self.ledger;
+        let failed = ledger.measured_from.keys().map(|policy| {
+            let (_, measured) = ledger.split(policy);
+            let failures = measured.iter().flatten();
+            let failures = failures.filter(|run| run.vote == Vote::Failure);
+            (policy, failures.count())
+        });
+        failed.filter(|(_, failures)| *failures > 0).collect()
+    }
+
+    /// Every finished replay, whatever came of it.
+    pub fn all(&self) -> impl Iterator<Item = &'a Run> {
+        let ledger = self.ledger;
+        let replicas = ledger.trials.values().flatten();
+        replicas.chain(ledger.looks.values()).flatten()
+    }
+}
+
+/// What the first replicas come to, as few as decide: others may have asked for more of the same
+/// policy by another rule, and what is decided stays so.
+fn so_far(replicas: &[Option<Run>], rule: Rule) -> (Tally, Vec<&Run>, Option<Decision>) {
+    let mut tally = Tally::default();
+    let mut runs = Vec::new();
+    for run in replicas.iter().map_while(Option::as_ref) {
+        tally.add(run.vote);
+        runs.push(run);
+        if let Some(decision) = tally.decide(rule) {
+            return (tally, runs, Some(decision));
+        }
+    }
+    (tally, runs, None)
+}
