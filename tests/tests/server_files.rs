@@ -49,15 +49,24 @@ fn ours(scene: &Scene, command: &[&str]) -> BTreeSet<String> {
     files.iter().map(path).collect()
 }
 
-/// The pseudo-file that a line of strace names. A number in `/proc` is the caller's own here.
+/// The pseudo-file that a line of strace names. A number in `/proc` is the caller's own here, and
+/// that of another thread where it is one of `task`.
 fn file(line: &str) -> Option<String> {
     let path = line.split('"').nth(1)?;
-    let mut parts = path.split('/').skip(1);
-    let top = parts
-        .next()
-        .filter(|top| ["proc", "sys", "dev"].contains(top))?;
-    let own = |part: &str| part.parse::<u32>().is_ok() && top == "proc";
-    let parts = parts.map(|part| if own(part) { "self" } else { part });
-    let path: Vec<&str> = std::iter::once(top).chain(parts).collect();
-    Some(format!("/{}", path.join("/")))
+    let top = path.split('/').nth(1).unwrap_or_default();
+    if !["proc", "sys", "dev"].contains(&top) {
+        return None;
+    }
+    let mut before = "";
+    let parts = path.split('/').map(|part| {
+        let number = top == "proc" && part.parse::<u32>().is_ok();
+        let name = match (number, before) {
+            (false, _) => part,
+            (true, "task") => "<tid>",
+            (true, _) => "self",
+        };
+        before = part;
+        name
+    });
+    Some(parts.collect::<Vec<_>>().join("/"))
 }

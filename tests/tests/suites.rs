@@ -244,7 +244,9 @@ fn an_analysis_by_a_suite_is_one_of_the_target() {
         "suite.toml",
         &format!(
             "application = \"gzip\"\nworkload = \"some\"\nkind = \"suite\"\nmode = \"batch\"\n\
-             command = {command:?}\ntarget = \"/usr/bin/gzip\"\ntest = {count:?}\n"
+             command = {command:?}\ntarget = \"/usr/bin/gzip\"\ntest = {count:?}\n\
+             directory = {:?}\n",
+            workloads().join("gzip")
         ),
     );
     let words = ["analyze", &text(&workload), "--json"];
