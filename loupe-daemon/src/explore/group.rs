@@ -378,15 +378,13 @@ impl<'a> Grouping<'_, 'a> {
             return Ok(());
         }
         let features = group.iter().map(|(feature, _)| feature.clone()).collect();
-        let policy = self.policy(&features);
-        let fewest = group.iter().map(|(_, runs)| runs.len()).min();
-        let rule = self.rule.after_passes(fewest.unwrap_or_default() as u32);
-        // It will probably pass, so all replicas are asked for at once.
-        let ruling = self.asker.ask(&policy, rule);
         if self.glance(&features).ok_or(Stop::Pending)?.is_none() {
             return self.halve(group);
         }
-        let ruling = ruling.ok_or(Stop::Pending)?;
+        let policy = self.policy(&features);
+        let fewest = group.iter().map(|(_, runs)| runs.len()).min();
+        let rule = self.rule.after_passes(fewest.unwrap_or_default() as u32);
+        let ruling = self.asker.ask(&policy, rule).ok_or(Stop::Pending)?;
         let right = ruling.runs.iter().all(|run| looks_right(run));
         if ruling.decision != Decision::Works || !right {
             return self.halve(group);
