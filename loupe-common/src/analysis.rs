@@ -197,6 +197,17 @@ pub struct Joint {
     pub suspicious: Vec<Suspicion>,
 }
 
+impl Joint {
+    /// What is left out, and how.
+    pub fn policy(&self) -> Policy {
+        let rule = |action: Action| move |feature: &Feature| (feature.clone(), action);
+        let stubs = self.stub.iter().map(rule(Action::STUB));
+        stubs
+            .chain(self.fake.iter().map(rule(Action::Fake)))
+            .collect()
+    }
+}
+
 /// Rules that fail together, although without any one of them the others pass.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Conflict {

@@ -4,6 +4,7 @@
 //! to speed, a replay may fail for being slow: one that was not much slower than all are beside
 //! so many is done again without them.
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -25,7 +26,7 @@ pub struct Crowd {
     size: Mutex<Size>,
     replays: AtomicU64,
     /// What failed in it and may have for it.
-    left_for: Mutex<Vec<Policy>>,
+    left_for: Mutex<BTreeSet<Policy>>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -70,10 +71,7 @@ impl Crowd {
 
     /// From now on this policy is replayed without others beside it.
     pub fn leave_for(&self, policy: &Policy) {
-        let mut left_for = lock(&self.left_for);
-        if !left_for.contains(policy) {
-            left_for.push(policy.clone());
-        }
+        lock(&self.left_for).insert(policy.clone());
     }
 
     pub fn is_left_for(&self, policy: &Policy) -> bool {

@@ -102,10 +102,11 @@ async fn first_and_two(
     let slots = Slots::new(2, &other[..1]);
     let two = join_all((1..=2).map(|replica| {
         let (shared, cancel) = (Arc::clone(&recording.0), cancel.clone());
+        let request = Request::new(Policy::baseline(), replica);
         let slots = &slots;
         async move {
             let slot = slots.take().await;
-            blocking(move || shared.baseline(replica, &slot, &cancel)).await
+            blocking(move || shared.run_until(&cancel, &request, Part::Whole, &slot)).await
         }
     }));
     let own = [*own];

@@ -164,25 +164,21 @@ impl Shared {
     }
 
     fn run(&self, request: &Request, part: Part, slot: &Slot) -> Result<Replay, AnalyzeError> {
-        let watch = request.is_watched(self.how.watched);
-        self.with_runner(slot, |runner| {
-            let how = (part, watch, &self.stop);
-            Ok(self.run_job(runner, &request.policy, slot, how)?)
-        })
+        self.run_until(&self.stop, request, part, slot)
     }
 
-    /// A replica of the baseline that is kept only if it turns out to be one; ends early when
-    /// `cancel` says so.
-    pub fn baseline(
+    /// The same, and nothing is kept; ends early when `cancel` says so.
+    pub fn run_until(
         &self,
-        replica: u32,
-        slot: &Slot,
         cancel: &Cancel,
+        request: &Request,
+        part: Part,
+        slot: &Slot,
     ) -> Result<Replay, AnalyzeError> {
-        let watch = replica < self.how.watched;
+        let watch = request.is_watched(self.how.watched);
         self.with_runner(slot, |runner| {
-            let how = (Part::Whole, watch, cancel);
-            Ok(self.run_job(runner, &Policy::baseline(), slot, how)?)
+            let how = (part, watch, cancel);
+            Ok(self.run_job(runner, &request.policy, slot, how)?)
         })
     }
 

@@ -42,9 +42,7 @@ pub(super) struct Searcher<'s, 'a> {
 impl<'a> Searcher<'_, 'a> {
     /// Every replica of the policy passes (or it never fires, and it passes anyway).
     pub fn works(&mut self, policy: &Policy) -> Result<bool, Stop> {
-        let ruling = self.ruling(policy)?;
-        let idle = ruling.decision == Decision::NotExercised && ruling.tally.strays == 0;
-        Ok(ruling.decision == Decision::Works || idle)
+        Ok(self.ruling(policy)?.holds())
     }
 
     fn ruling(&mut self, policy: &Policy) -> Result<Ruling<'a>, Stop> {

@@ -145,8 +145,7 @@ pub(super) fn fallbacks(
         for appears in first.calls.keys().chain(opened.used(first)) {
             let known =
                 baseline.features.contains_key(appears) || parts.features.contains_key(appears);
-            let shows = |run: &&&Run| run.watched || appears.syscall().is_some();
-            let mut able = runs.iter().filter(shows);
+            let mut able = runs.iter().filter(|run| run.shows(appears));
             if known || !able.all(|run| calls(run, appears).is_some()) {
                 continue;
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use loupe_common::analysis::{Fallback, Joint};
 use loupe_common::feature::Feature;
-use loupe_common::policy::{Action, Policy};
+use loupe_common::policy::Policy;
 
 use super::baseline::Baseline;
 use super::ledger::{Asker, Stop};
@@ -59,15 +59,12 @@ pub(super) fn to_files(
     if files.is_empty() {
         return Ok(Vec::new());
     }
-    let rules = |features: &[Feature], action: Action| -> Vec<Policy> {
-        let known = features
-            .iter()
-            .filter(|it| baseline.features.contains_key(it));
-        known.map(|it| Policy::single(it.clone(), action)).collect()
-    };
-    let mut policies = rules(&joint.stub, Action::STUB);
-    policies.extend(rules(&joint.fake, Action::Fake));
-    let looks: Vec<_> = policies.iter().map(|policy| asker.look(policy)).collect();
+    let policy = joint.policy();
+    let rules = policy.iter();
+    let looks: Vec<_> = rules
+        .filter(|(feature, _)| baseline.features.contains_key(*feature))
+        .map(|(feature, action)| asker.look(&Policy::single(feature.clone(), action)))
+        .collect();
     if looks.iter().any(Option::is_none) {
         return Err(Stop::Pending);
     }
@@ -79,10 +76,9 @@ pub(super) fn to_files(
 /// What all of these runs used, as far as they could show it: pseudo-files are seen in watched
 /// runs only.
 fn appearing<'a>(runs: &[&'a Run]) -> BTreeSet<&'a Feature> {
-    let shows = |run: &Run, feature: &Feature| run.watched || feature.syscall().is_some();
     let used = runs.iter().flat_map(|run| run.calls.keys());
     let always = |feature: &&Feature| {
-        let mut able = runs.iter().filter(|run| shows(run, feature));
+        let mut able = runs.iter().filter(|run| run.shows(feature));
         able.all(|run| run.calls.contains_key(*feature))
     };
     used.filter(always).collect()

@@ -138,6 +138,11 @@ impl Run {
         self.path_calls * NOTIFIED_US * CHEAP_PART <= self.wall_us
     }
 
+    /// Whether it would show that a feature is used: pseudo-files are seen in watched runs only.
+    pub fn shows(&self, feature: &Feature) -> bool {
+        self.watched || feature.syscall().is_some()
+    }
+
     /// Whether it passed, and at most printed what it should not.
     pub fn passes_but_for_complaints(&self) -> bool {
         let others = self.suspicions.len() - usize::from(!self.complaints.is_empty());

@@ -11,8 +11,6 @@
 
 use std::time::{Duration, Instant};
 
-use super::overdue::PAUSE_FACTOR;
-
 /// It goes on like that for at least this long, or for longer than the baseline's test pauses, or
 /// half as long as the phase takes in its slowest replay where that is not known; or (where the
 /// only witness is that it sleeps) for twice as long as the phase takes.
@@ -79,21 +77,13 @@ struct Window {
 }
 
 impl Circles {
-    pub fn new(usual: Duration, injected: Vec<usize>, tested: bool) -> Circles {
+    pub fn new(usual: Duration, pause: Duration, injected: Vec<usize>, tested: bool) -> Circles {
         Circles {
             usual,
-            pause: usual / 2,
+            pause,
             injected,
             tested,
             window: None,
-        }
-    }
-
-    /// With the time in which the baseline's test does not compute.
-    pub fn with_pauses(self, pauses: Duration) -> Circles {
-        Circles {
-            pause: pauses.mul_f64(PAUSE_FACTOR),
-            ..self
         }
     }
 
@@ -167,7 +157,7 @@ mod tests {
             stuck: false,
         };
         let usual = Duration::from_millis(50);
-        (Circles::new(usual, vec![ACCEPT], tested), sight)
+        (Circles::new(usual, usual / 2, vec![ACCEPT], tested), sight)
     }
 
     /// Looks every 20 ms for a second; when it was found to stand, and how.

@@ -22,7 +22,7 @@ const IDLE_LOOKS: u32 = 3;
 /// An idle replay uses less than one part in so many of one CPU.
 const IDLE_PART: u32 = 10;
 /// A pause that is so many times all pauses of the baseline together is none of these.
-pub const PAUSE_FACTOR: f64 = 1.25;
+const PAUSE_FACTOR: f64 = 1.25;
 /// Before a baseline is known nobody can say what is long.
 const NO_PROBE: Duration = Duration::from_secs(3600);
 /// A runaway takes so many times as long as the baseline's slowest replay, at least.
@@ -112,7 +112,8 @@ impl Overdue {
             pauses,
         } = phase;
         let begin = Instant::now();
-        let circles = Circles::new(usual.unwrap_or_default(), injected, tested);
+        let duration = usual.unwrap_or_default();
+        let pause = pauses.map_or(duration / 2, |pauses| pauses.of_test.mul_f64(PAUSE_FACTOR));
         Overdue {
             begin,
             usual,
@@ -120,10 +121,7 @@ impl Overdue {
             idling,
             pauses,
             last: None,
-            circles: match pauses {
-                Some(pauses) => circles.with_pauses(pauses.of_test),
-                None => circles,
-            },
+            circles: Circles::new(duration, pause, injected, tested),
             still: (begin, 0),
             idle_looks: 0,
         }

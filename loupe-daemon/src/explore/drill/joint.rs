@@ -3,8 +3,6 @@
 //! between a syscall that is left out whole and an operation, the syscall stays out.
 
 use loupe_common::analysis::{Conflict, Fallback, FeatureVerdict, Joint};
-use loupe_common::feature::Feature;
-use loupe_common::policy::Action;
 
 use super::Opened;
 use crate::explore::baseline::Baseline;
@@ -29,13 +27,7 @@ pub(in crate::explore) fn refine<'a>(
         return Ok((joint, Vec::new()));
     }
     asker.phase = "joint policy, operations";
-    let rules = |features: &[Feature], action: Action| -> Vec<(Feature, Action)> {
-        let rule = |feature: &Feature| (feature.clone(), action);
-        features.iter().map(rule).collect()
-    };
-    let mut fixed = rules(&joint.stub, Action::STUB);
-    fixed.extend(rules(&joint.fake, Action::Fake));
-    let scope = Scope::below(baseline, opened, fixed.into_iter().collect());
+    let scope = Scope::below(baseline, opened, joint.policy());
     if !scope.holds(asker)? {
         return Ok((joint, Vec::new()));
     }

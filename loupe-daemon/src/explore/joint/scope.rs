@@ -14,7 +14,6 @@ use crate::explore::baseline::{Baseline, Seen};
 use crate::explore::drill::Opened;
 use crate::explore::ledger::{Asker, Ruling, Stop};
 use crate::explore::run::Run;
-use crate::explore::tally::Decision;
 
 pub(in crate::explore) struct Scope<'b, 'a> {
     pub baseline: &'b Baseline<'a>,
@@ -57,9 +56,7 @@ impl<'b, 'a> Scope<'b, 'a> {
 
     /// Whether the fixed rules work.
     pub fn holds(&self, asker: &mut Asker<'a>) -> Result<bool, Stop> {
-        let ruling = self.ruling(asker, &self.fixed)?;
-        let idle = ruling.decision == Decision::NotExercised && ruling.tally.strays == 0;
-        Ok(ruling.decision == Decision::Works || idle)
+        Ok(self.ruling(asker, &self.fixed)?.holds())
     }
 
     /// What a replay used.

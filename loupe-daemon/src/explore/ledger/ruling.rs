@@ -25,6 +25,12 @@ impl<'a> Ruling<'a> {
         }
     }
 
+    /// Whether the policy works, be it that none of its injections answered.
+    pub fn holds(&self) -> bool {
+        let idle = self.decision == Decision::NotExercised && self.tally.strays == 0;
+        self.decision == Decision::Works || idle
+    }
+
     /// With another replay that counts as well, as the first.
     pub fn with(mut self, run: &'a Run) -> Ruling<'a> {
         self.tally.add(run.vote);

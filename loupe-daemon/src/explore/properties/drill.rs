@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use loupe_common::analysis::{Analysis, Joint};
+use loupe_common::analysis::Analysis;
 use loupe_common::feature::{Depth, Feature};
 use loupe_common::policy::{Action, Policy};
 use loupe_common::verdict::Verdict;
@@ -120,7 +120,7 @@ proptest! {
     ) {
         let analysis = run(&Simulator::new(&app, order), &options(3)).expect("measurable");
         let joint = analysis.joint.as_ref().expect("asked for");
-        let policy = policy_of(joint);
+        let policy = joint.policy();
         let replay = app.replay(&Request::new(policy.clone(), 0));
         prop_assert!(replay.outcome.passed());
         // No call that the policy lets through is of something that need not be implemented.
@@ -220,22 +220,12 @@ proptest! {
         }
         let joint = analysis.joint.as_ref().expect("asked for");
         prop_assert_eq!(joint.passes, joint.runs);
-        prop_assert!(passes(&policy_of(joint)));
+        prop_assert!(passes(&joint.policy()));
         // Few replays for each: none of this grows with the number of pairs.
         let rules = 2 * app.features.len() as u64;
         let enough = rules * 5 + (analysis.conflicts.len() as u64 + 1) * 40 + 20 * rules;
         prop_assert!(analysis.replays <= enough, "{} replays", analysis.replays);
     }
-}
-
-fn policy_of(joint: &Joint) -> Policy {
-    let rules = |features: &[Feature], action: Action| -> Vec<(Feature, Action)> {
-        let rule = |feature: &Feature| (feature.clone(), action);
-        features.iter().map(rule).collect()
-    };
-    let mut policy = rules(&joint.stub, Action::STUB);
-    policy.extend(rules(&joint.fake, Action::Fake));
-    policy.into_iter().collect()
 }
 
 /// Sixteen operations can be stubbed; two of them not both, and a third not with a syscall.

@@ -17,18 +17,6 @@ fn under(app: &App, policy: &Policy) -> Replay {
     app.replay(&Request::new(policy.clone(), 1000))
 }
 
-fn policy_of(joint: &Joint) -> Policy {
-    let stubs = joint
-        .stub
-        .iter()
-        .map(|feature| (feature.clone(), Action::STUB));
-    let fakes = joint
-        .fake
-        .iter()
-        .map(|feature| (feature.clone(), Action::Fake));
-    stubs.chain(fakes).collect()
-}
-
 /// What must be implemented under a policy: what is used then and no rule reaches.
 fn implement(app: &App, policy: &Policy) -> BTreeSet<Feature> {
     let calls = under(app, policy).trace.calls;
@@ -125,7 +113,7 @@ fn quarrelsome(features: std::ops::Range<usize>) -> impl Strategy<Value = App> {
 
 fn check(app: &App, order: u64) -> Result<(Analysis, Joint), TestCaseError> {
     let (analysis, joint) = analyze(app, order);
-    let policy = policy_of(&joint);
+    let policy = joint.policy();
     prop_assert_eq!(joint.passes, joint.runs);
     prop_assert!(joint.passes >= 3);
     prop_assert!(under(app, &policy).outcome.passed(), "{policy} passes");

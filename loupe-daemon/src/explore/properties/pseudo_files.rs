@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use loupe_common::analysis::Joint;
 use loupe_common::feature::Feature;
 use loupe_common::policy::{Action, Policy};
 use loupe_common::verdict::Verdict;
@@ -61,16 +60,6 @@ fn watched(app: &App, policy: Policy) -> loupe_common::replay::Replay {
     })
 }
 
-fn joint_policy(joint: &Joint) -> Policy {
-    let rules = |features: &[Feature], action: Action| -> Vec<(Feature, Action)> {
-        let rule = |feature: &Feature| (feature.clone(), action);
-        features.iter().map(rule).collect()
-    };
-    let mut policy = rules(&joint.stub, Action::STUB);
-    policy.extend(rules(&joint.fake, Action::Fake));
-    policy.into_iter().collect()
-}
-
 fn is_file(feature: &&Feature) -> bool {
     feature.syscall().is_none()
 }
@@ -106,7 +95,7 @@ proptest! {
     fn the_joint_policy_accounts_for_every_pseudo_file(app in app_with_files(), order: u64) {
         let analysis = run(&Simulator::new(&app, order), &options(3)).expect("measurable");
         let joint = analysis.joint.as_ref().expect("asked for");
-        let policy = joint_policy(joint);
+        let policy = joint.policy();
         prop_assert!(watched(&app, policy.clone()).outcome.passed());
         let implement: BTreeSet<&Feature> = joint.implement.iter().collect();
         for row in analysis.features.iter().filter(|row| row.feature.syscall().is_none()) {
@@ -161,7 +150,7 @@ proptest! {
         if app.is_short {
             prop_assert!(found.is_subset(&expected), "{found:?} {expected:?}");
             let joint = analysis.joint.as_ref().expect("asked for");
-            let policy = joint_policy(joint);
+            let policy = joint.policy();
             expected.retain(|(cause, action, appears, _)| {
                 policy.get(cause) == Some(*action) && joint.fallbacks.contains(appears)
             });
