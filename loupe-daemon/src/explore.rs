@@ -42,6 +42,7 @@ use loupe_common::replay::Replay;
 use ledger::Purpose;
 use scheduler::{Question, Scheduler, Step};
 
+pub use baseline::PHASE as BASELINE;
 pub use emulate::{Emulated, emulate};
 
 /// One replay that the analysis asks for.
@@ -139,9 +140,16 @@ pub struct ExploreOptions {
     pub confidence: Option<f64>,
     /// Every replica is of one feature alone; otherwise what passed alone is confirmed together.
     pub exhaustive: bool,
-    /// Each feature has a replay of its own, each way, before any is shared: quicker where many
-    /// run at a time, because what shares replays has to wait for what they say.
+    /// What does not work stubbed, or may not, has a replay of its own each way before it shares
+    /// any: quicker where replays are short or many run at a time, because what shares replays has
+    /// to wait for what they say.
     pub alone_first: bool,
+    /// Replays take long because they wait, so one that turns out to be useless costs little.
+    pub ample: bool,
+    /// So many replays share a CPU: a test that does as much as it can in a fixed time may reach
+    /// no more than such a part of the baseline's best, and nothing is wrong with it. 1 where
+    /// replays do not get in each other's way.
+    pub crowd: f64,
     /// What is to share its replays may be started alone before ([`Replayer::probe`]).
     pub probes: bool,
     /// Where a feature cannot be stubbed with ENOSYS, try other errnos too.
@@ -177,6 +185,8 @@ impl Default for ExploreOptions {
             confidence: None,
             exhaustive: false,
             alone_first: false,
+            ample: false,
+            crowd: 1.0,
             probes: false,
             errnos: false,
             plausible: false,

@@ -2,7 +2,7 @@
 //! more to spare when that was tried than it has later. So now and then the baseline is replayed
 //! among the others: where it fails, their failures prove nothing. And where a test sets a bound
 //! to speed, a replay may fail for being slow: one that was not much slower than all are beside
-//! so many is done again without them.
+//! so many is done again on a CPU of its own.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -69,7 +69,7 @@ impl Crowd {
         size.jobs > 0 && replay.outcome.failed() && metric >= least
     }
 
-    /// From now on this policy is replayed without others beside it.
+    /// From now on this policy is replayed without others on its CPU.
     pub fn leave_for(&self, policy: &Policy) {
         lock(&self.left_for).insert(policy.clone());
     }

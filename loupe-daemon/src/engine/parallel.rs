@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::recording::{Recording, blocking};
 use super::slots::Slots;
 use super::{AnalyzeError, EngineError, ProgressSink};
-use crate::explore::Request;
+use crate::explore::{BASELINE, Request};
 use crate::replay::{Cancel, Part, ReplayFailure};
 
 /// Replays for each CPU that are tried.
@@ -43,11 +43,11 @@ pub async fn find(
     progress: &ProgressSink,
 ) -> Result<usize, AnalyzeError> {
     let enough = cpus.len();
-    let name = "baseline".to_owned();
+    let name = BASELINE.to_owned();
     progress(Progress::Phase { name });
     let (alone, two) = first_and_two(recording, cpus).await?;
     let wall = alone.timing.wall_us;
-    let busy = alone.usage.total_cpu_us as f64 > BUSY * wall as f64;
+    let busy = is_busy(&alone);
     let short = Duration::from_micros(wall) < SHORT;
     let Some(two) = two.filter(|two| two.iter().all(|replay| replay.outcome.passed())) else {
         return Ok(enough);
@@ -75,6 +75,12 @@ pub async fn find(
         notice(found, wall, progress);
     }
     Ok(found)
+}
+
+/// Whether a replay keeps its CPU busy for a good part of its time, so that it does less beside
+/// others.
+pub fn is_busy(replay: &Replay) -> bool {
+    replay.usage.total_cpu_us as f64 > BUSY * replay.timing.wall_us as f64
 }
 
 fn notice(jobs: usize, wall_us: u64, progress: &ProgressSink) {

@@ -35,8 +35,8 @@ pub struct How {
 /// Where a control fails, so many more are asked, and most of them must fail too.
 const CONTROLS: u32 = 3;
 
-/// What fails and may have for being in a crowd is tried so often there, before the others have
-/// to wait for it.
+/// What fails and may have for being in a crowd is tried so often there, before it gets a CPU of
+/// its own.
 const IN_CROWD: u32 = 2;
 
 /// A replayer that remembers: what the database has is not run again.
@@ -78,7 +78,7 @@ impl Replayer for Recording {
         }
         self.0.crowd.leave_for(&request.policy);
         let (shared, request) = (Arc::clone(&self.0), request.clone());
-        let slot = slots.take_all().await;
+        let slot = slots.take_cpu().await;
         Ok(blocking(move || shared.replay(&request, &slot)).await?)
     }
 

@@ -1,52 +1,70 @@
 //! Room for replays: so many at a time compute, each on its CPU. A replay that only waits gives
 //! its room to another and goes on beside it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 
+use futures::future::select_all;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
-use crate::lock;
-
 pub struct Slots {
-    count: u32,
-    permits: Semaphore,
-    /// The CPUs of the slots that nobody holds, as many as permits.
-    cpus: Mutex<Vec<usize>>,
+    cpus: Vec<Cpu>,
     changed: Notify,
+}
+
+struct Cpu {
+    number: usize,
+    count: u32,
+    free: Semaphore,
 }
 
 impl Slots {
     /// So many slots, dealt out over these CPUs.
     pub fn new(count: usize, cpus: &[usize]) -> Arc<Slots> {
+        let used = count.min(cpus.len());
+        let cpu = |(index, number): (usize, &usize)| {
+            let count = count / used + usize::from(index < count % used);
+            Cpu {
+                number: *number,
+                count: count as u32,
+                free: Semaphore::new(count),
+            }
+        };
         Arc::new(Slots {
-            count: count as u32,
-            permits: Semaphore::new(count),
-            cpus: Mutex::new(cpus.iter().copied().cycle().take(count).collect()),
+            cpus: cpus.iter().take(used).enumerate().map(cpu).collect(),
             changed: Notify::new(),
         })
     }
 
-    /// Waits for a slot.
+    /// Waits for a slot, on the CPU of which fewest are taken.
     pub async fn take(self: &Arc<Self>) -> Slot {
-        self.take_several(1).await
+        let taken = |cpu: &usize| {
+            let cpu = &self.cpus[*cpu];
+            (cpu.count as usize).saturating_sub(cpu.free.available_permits())
+        };
+        let mut idlest: Vec<usize> = (0..self.cpus.len()).collect();
+        idlest.sort_by_key(taken);
+        // The first of them that has a slot.
+        let slots = idlest.iter().map(|cpu| Box::pin(self.take_of(*cpu, 1)));
+        select_all(slots).await.0
     }
 
-    /// Waits for all slots: nothing else computes beside who has them.
-    pub async fn take_all(self: &Arc<Self>) -> Slot {
-        self.take_several(self.count).await
+    /// Waits for all slots of a CPU: nothing else computes there beside who has them.
+    pub async fn take_cpu(self: &Arc<Self>) -> Slot {
+        let slots =
+            (0..self.cpus.len()).map(|cpu| Box::pin(self.take_of(cpu, self.cpus[cpu].count)));
+        select_all(slots).await.0
     }
 
-    async fn take_several(self: &Arc<Self>, count: u32) -> Slot {
+    async fn take_of(self: &Arc<Self>, cpu: usize, count: u32) -> Slot {
         // Nobody closes the semaphore.
-        let permits = self.permits.acquire_many(count).await;
+        let permits = self.cpus[cpu].free.acquire_many(count).await;
         permits.into_iter().for_each(SemaphorePermit::forget);
-        let mut free = lock(&self.cpus);
-        let cpus: Vec<usize> = (0..count).filter_map(|_| idlest(&mut free)).collect();
         Slot {
             slots: Arc::clone(self),
-            cpu: cpus.first().copied().unwrap_or_default(),
-            cpus,
+            cpu: self.cpus[cpu].number,
+            index: cpu,
+            count,
             given_up: AtomicBool::new(false),
         }
     }
@@ -57,20 +75,13 @@ impl Slots {
     }
 }
 
-/// Takes the CPU of which most slots are free, so that where there are several of each, no CPU
-/// computes for two replays while another does nothing.
-fn idlest(free: &mut Vec<usize>) -> Option<usize> {
-    let slots_of = |cpu: usize| free.iter().filter(|other| **other == cpu).count();
-    let best = (0..free.len()).max_by_key(|index| slots_of(free[*index]))?;
-    Some(free.swap_remove(best))
-}
-
 /// The right to compute on one CPU, until it is dropped or given up.
 pub struct Slot {
     slots: Arc<Slots>,
     pub cpu: usize,
-    /// The CPUs of all the slots that it stands for.
-    cpus: Vec<usize>,
+    index: usize,
+    /// The slots that it stands for.
+    count: u32,
     given_up: AtomicBool,
 }
 
@@ -84,8 +95,9 @@ impl Slot {
     }
 
     fn free(&self) {
-        lock(&self.slots.cpus).extend(&self.cpus);
-        self.slots.permits.add_permits(self.cpus.len());
+        self.slots.cpus[self.index]
+            .free
+            .add_permits(self.count as usize);
     }
 }
 
@@ -103,26 +115,53 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn no_cpu_gets_two_replays_while_another_has_none() {
-        let mut free = vec![0, 0, 1, 1, 1];
-        let taken: Vec<usize> = std::iter::from_fn(|| idlest(&mut free)).collect();
-        assert_eq!(taken[0], 1);
-        assert_eq!(taken[1..3].iter().sum::<usize>(), 1);
-        assert_eq!(taken.len(), 5);
+    async fn now(slots: &Arc<Slots>) -> Option<Slot> {
+        slots.take().now_or_never()
     }
 
     #[tokio::test]
-    async fn who_has_all_slots_has_nobody_beside() {
+    async fn no_cpu_gets_two_replays_while_another_has_none() {
+        let slots = Slots::new(5, &[0, 1]);
+        let first = slots.take().await;
+        let second = slots.take().await;
+        assert_ne!(first.cpu, second.cpu);
+        drop(first);
+        let third = slots.take().await;
+        assert_ne!(third.cpu, second.cpu);
+        let more = [now(&slots).await, now(&slots).await, now(&slots).await];
+        assert!(more.iter().all(Option::is_some));
+        assert!(now(&slots).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn who_has_a_cpu_has_nobody_beside() {
         let slots = Slots::new(4, &[0, 1]);
-        let one = slots.take().await;
-        assert!(slots.take_all().now_or_never().is_none());
+        let (one, other) = (slots.take().await, slots.take().await);
+        assert!(slots.take_cpu().now_or_never().is_none());
         drop(one);
-        let all = slots.take_all().await;
-        assert!(slots.take().now_or_never().is_none());
-        drop(all);
-        let four = [(); 4].map(|()| slots.take().now_or_never());
-        assert!(four.iter().all(Option::is_some));
+        let whole = slots.take_cpu().now_or_never().expect("a CPU is free");
+        assert_ne!(whole.cpu, other.cpu);
+        let last = now(&slots).await.expect("the other CPU has another slot");
+        assert_eq!(last.cpu, other.cpu);
+        assert!(now(&slots).await.is_none());
+        drop(whole);
+        let two = [now(&slots).await, now(&slots).await];
+        assert!(two.iter().all(Option::is_some));
+        assert!(now(&slots).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_cpu_is_not_passed_for_ever() {
+        let slots = Slots::new(2, &[0]);
+        let first = slots.take().await;
+        let waiting = tokio::spawn({
+            let slots = Arc::clone(&slots);
+            async move { slots.take_cpu().await.cpu }
+        });
+        tokio::task::yield_now().await;
+        assert!(now(&slots).await.is_none());
+        drop(first);
+        assert_eq!(waiting.await.ok(), Some(0));
     }
 
     #[tokio::test]

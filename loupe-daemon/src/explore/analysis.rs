@@ -35,7 +35,10 @@ fn analysis(
 ) -> Result<Analysis, Stop> {
     let baseline = baseline::measure(asker, options)?;
     asker.phase = "single features";
-    let mut features = single::measure(asker, options, &baseline)?;
+    let single::Singles {
+        verdicts: mut features,
+        fallbacks: shown,
+    } = single::measure(asker, options, &baseline)?;
     if options.errnos {
         errnos::measure(asker, &baseline, &mut features)?;
     }
@@ -45,6 +48,7 @@ fn analysis(
     features.sort_by(|a, b| (a.verdict, &a.feature).cmp(&(b.verdict, &b.feature)));
 
     let mut fallbacks = fallbacks::edges(asker, &baseline);
+    fallbacks::add(&mut fallbacks, shown);
     let (joint, mut conflicts) = if options.joint {
         let (joint, conflicts) = joint::measure(asker, &baseline, &features, &fallbacks)?;
         let more = fallbacks::to_files(asker, &baseline, &joint, &fallbacks)?;
@@ -59,11 +63,15 @@ fn analysis(
     single::amend(asker, &baseline, &mut features);
     features.sort_by(|a, b| (a.verdict, &a.feature).cmp(&(b.verdict, &b.feature)));
     let opened = drill::open(options.depth, &baseline, &features);
-    let mut parts = drill::measure(asker, options, &opened)?;
+    let single::Singles {
+        verdicts: mut parts,
+        fallbacks: shown,
+    } = drill::measure(asker, options, &opened)?;
     if let Some(baseline) = opened.baseline.as_ref().filter(|_| options.errnos) {
         errnos::measure(asker, baseline, &mut parts)?;
     }
     fallbacks.extend(drill::fallbacks(asker, &baseline, &opened));
+    fallbacks::add(&mut fallbacks, shown);
     let joint = match joint {
         Some(joint) => {
             let edges = &fallbacks;

@@ -11,6 +11,9 @@ use super::run::Run;
 use super::tally::{Decision, Rule, Vote};
 use super::{ExploreError, ExploreOptions};
 
+/// The first part of an analysis.
+pub const PHASE: &str = "baseline";
+
 /// A workload that can be measured.
 pub(super) struct Baseline<'a> {
     pub ruling: Ruling<'a>,
@@ -88,7 +91,7 @@ pub(super) fn measure<'a>(
     asker: &mut Asker<'a>,
     options: &ExploreOptions,
 ) -> Result<Baseline<'a>, Stop> {
-    asker.phase = "baseline";
+    asker.phase = PHASE;
     let policy = Policy::baseline();
     let Some(ruling) = asker.ask(&policy, rule(options)) else {
         // A first replay already tells how many features wait behind the baseline.

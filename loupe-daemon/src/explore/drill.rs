@@ -17,6 +17,7 @@ use loupe_common::verdict::Verdict;
 use super::baseline::{Baseline, Seen};
 use super::ledger::{Asker, Stop};
 use super::run::Run;
+use super::single::Singles;
 use super::tally::Vote;
 use super::{ExploreOptions, single};
 
@@ -106,9 +107,9 @@ pub(super) fn measure<'a>(
     asker: &mut Asker<'a>,
     options: &ExploreOptions,
     opened: &Opened<'a>,
-) -> Result<Vec<FeatureVerdict>, Stop> {
+) -> Result<Singles, Stop> {
     let Some(baseline) = &opened.baseline else {
-        return Ok(Vec::new());
+        return Ok(Singles::default());
     };
     asker.phase = match opened.depth {
         Depth::Flag => "operations and flags",

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use loupe_common::policy::Policy;
 
 use super::run::Run;
-use super::{ExploreError, Request};
+use super::{ExploreError, ExploreOptions, Request};
 pub(super) use asker::Asker;
 pub(super) use ruling::Ruling;
 
@@ -90,11 +90,11 @@ impl Ledger {
     /// Files the answer to a request that [`Ledger::start`] gave out.
     /// Other policies are asked for only when the baseline is known, so that each run is
     /// compared with the same baseline.
-    pub fn finish(&mut self, request: &Request, mut run: Run, strict: bool) {
+    pub fn finish(&mut self, request: &Request, mut run: Run, options: &ExploreOptions) {
         if !request.policy.is_empty() {
             let baseline = self.replicas(&Policy::baseline()).iter().flatten();
             let passing: Vec<&Run> = baseline.filter(|run| run.vote.passes()).collect();
-            run.compare(&passing, strict);
+            run.compare(&passing, options);
         }
         let place = match request.replica {
             LOOK => self.looks.get_mut(&request.policy),
@@ -170,6 +170,16 @@ pub(super) struct Want {
     pub purpose: Purpose,
     /// So many replicas are run before any other policy gets its next.
     pub share: u32,
+    pub hurry: Hurry,
+    /// How long the slowest of its replicas took, where some have finished.
+    pub wall_us: Option<u64>,
+}
+
+/// Whether more may have to be asked for when an answer is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Hurry {
+    Urgent,
+    AtLeisure,
 }
 
 impl Want {
@@ -182,6 +192,18 @@ impl Want {
             started: 0,
             purpose,
             share: 1,
+            hurry: Hurry::Urgent,
+            wall_us: None,
+        }
+    }
+
+    /// So many more replicas of a policy that has some.
+    fn more(policy: &Policy, start: u32, started: usize) -> Want {
+        Want {
+            start,
+            left: start,
+            started: count(started),
+            ..Want::once(policy, Purpose::Decide)
         }
     }
 }

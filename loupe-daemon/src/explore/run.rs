@@ -10,9 +10,9 @@ use loupe_common::replay::{Outcome, Replay, Usage};
 use loupe_common::syscalls::Syscall;
 use loupe_common::trace::{CallCounts, ForeignCall};
 
-use super::Recorded;
 use super::suspicion::Profile;
 use super::tally::Vote;
+use super::{ExploreOptions, Recorded};
 use crate::inject::notify::paths::{PATH_CALLS, PathCall};
 
 /// What it takes to notify a call and to look at its path, in microseconds: 20000 calls took 0.3 s
@@ -116,16 +116,16 @@ impl Run {
         }
     }
 
-    /// Compares a passing run with the passing runs of the baseline. If `strict`, what is odd
-    /// did not pass.
-    pub fn compare(&mut self, baseline: &[&Run], strict: bool) {
+    /// Compares a passing run with the passing runs of the baseline. If that is to be strict, what
+    /// is odd did not pass.
+    pub fn compare(&mut self, baseline: &[&Run], options: &ExploreOptions) {
         if !self.vote.passes() {
             return;
         }
         let profiles: Vec<&Profile> = baseline.iter().map(|run| &run.profile).collect();
-        self.suspicions = self.profile.suspicions(&profiles);
+        self.suspicions = self.profile.suspicions(&profiles, options.crowd);
         self.complaints = self.profile.new_complaints(&profiles);
-        if strict && !self.suspicions.is_empty() {
+        if options.strict && !self.suspicions.is_empty() {
             self.vote = match self.vote {
                 Vote::Pass => Vote::Failure,
                 _ => Vote::Stray,

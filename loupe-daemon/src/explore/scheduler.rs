@@ -1,11 +1,12 @@
 //! Decides which replay runs next. Synchronous and deterministic: the driver only carries
 //! requests out and answers back.
 
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use loupe_common::policy::Policy;
 
-use super::ledger::{Asker, Ledger, Purpose, Stop, Want};
+use super::ledger::{Asker, Hurry, Ledger, Purpose, Stop, Want};
 use super::run::Run;
 use super::{ExploreError, ExploreOptions, Recorded, Request};
 
@@ -39,9 +40,11 @@ pub(super) struct Scheduler<'a, Q: Question> {
     ledger: Ledger,
     /// What may be started, best last. New answers only add to it: what was surely needed
     /// before them still is.
-    queue: Vec<(Policy, Purpose)>,
-    /// Answers have come since the analysis was last gone through.
-    news: bool,
+    queue: Vec<Entry>,
+    /// What has come since the analysis was last gone through.
+    news: Option<Hurry>,
+    /// Running replays whose answers nothing waits for.
+    at_leisure: BTreeSet<(Policy, u32)>,
     outcome: Option<Result<Q::Answer, ExploreError>>,
     phase: &'static str,
     left: u64,
@@ -54,7 +57,8 @@ impl<'a, Q: Question> Scheduler<'a, Q> {
             options,
             ledger: Ledger::default(),
             queue: Vec::new(),
-            news: false,
+            news: None,
+            at_leisure: BTreeSet::new(),
             outcome: None,
             phase: "",
             left: 0,
@@ -66,21 +70,28 @@ impl<'a, Q: Question> Scheduler<'a, Q> {
     /// What to do now, with running replays of these policies only waiting for their end.
     pub fn next(&mut self, waiting: Vec<Policy>) -> Step<Q::Answer> {
         let room = waiting.len();
-        self.news |= self.ledger.wait_for(waiting);
+        if self.ledger.wait_for(waiting) {
+            self.note(Hurry::Urgent);
+        }
         let waiting = room;
         if self.ledger.running >= self.room(waiting) {
             return Step::Wait;
         }
-        if self.queue.is_empty() && self.news {
+        if self.may_ask_for_better() {
             self.think();
             // There may be less room for what comes now.
             if self.ledger.running >= self.room(waiting) {
                 return Step::Wait;
             }
         }
-        if let Some((policy, purpose)) = self.queue.pop() {
+        if let Some(entry) = self.queue.pop() {
             self.left = self.left.saturating_sub(1);
-            return Step::Run(self.ledger.start(&policy, purpose), purpose);
+            let request = self.ledger.start(&entry.policy, entry.purpose);
+            if entry.hurry == Hurry::AtLeisure {
+                let replica = (entry.policy, request.replica);
+                self.at_leisure.insert(replica);
+            }
+            return Step::Run(request, entry.purpose);
         }
         if self.ledger.running > 0 {
             return Step::Wait;
@@ -95,7 +106,7 @@ impl<'a, Q: Question> Scheduler<'a, Q> {
     /// else beside them.
     fn room(&self, waiting: usize) -> u64 {
         let jobs = self.options.jobs.max(1);
-        let measures = |(_, purpose): &(Policy, Purpose)| *purpose == Purpose::Measure;
+        let measures = |entry: &Entry| entry.purpose == Purpose::Measure;
         let room = match self.options.impact {
             Some(impact) if self.queue.iter().any(measures) => jobs.min(impact.jobs.max(1)),
             _ => jobs + waiting.min(MOST_WAITING * jobs),
@@ -105,15 +116,34 @@ impl<'a, Q: Question> Scheduler<'a, Q> {
 
     /// Takes the answer to a request.
     pub fn record(&mut self, request: &Request, recorded: &Recorded) {
-        let strict = self.options.strict;
-        self.ledger.finish(request, Run::new(recorded), strict);
-        self.news = true;
+        let run = Run::new(recorded);
+        self.ledger.finish(request, run, self.options);
+        let replica = (request.policy.clone(), request.replica);
+        let news = match self.at_leisure.remove(&replica) {
+            true => Hurry::AtLeisure,
+            false => Hurry::Urgent,
+        };
+        self.note(news);
     }
 
     /// Takes the answer to a probe: the application has started.
     pub fn started(&mut self, request: &Request) {
         self.ledger.started(request);
-        self.news = true;
+        self.note(Hurry::Urgent);
+    }
+
+    fn note(&mut self, news: Hurry) {
+        self.news = Some(self.news.map_or(news, |known| known.min(news)));
+    }
+
+    /// Whether what has come may have the analysis ask for more, and nothing is left that should
+    /// come before that.
+    fn may_ask_for_better(&self) -> bool {
+        match (self.queue.last(), self.news) {
+            (_, None) => false,
+            (None, Some(_)) => true,
+            (Some(best), Some(news)) => best.hurry > news,
+        }
     }
 
     /// The part of the analysis that it is in.
@@ -128,7 +158,7 @@ impl<'a, Q: Question> Scheduler<'a, Q> {
 
     /// Goes through the analysis as far as the finished replays allow.
     fn think(&mut self) {
-        self.news = false;
+        self.news = None;
         let mut asker = Asker::new(&self.ledger);
         match self.question.answer(&mut asker, self.options) {
             Ok(answer) => self.outcome = Some(Ok(answer)),
@@ -144,21 +174,37 @@ impl<'a, Q: Question> Scheduler<'a, Q> {
     }
 }
 
-/// The replicas that may be started, best last: those of policies that failed before, because
-/// they may be slow and one at the very end would leave the other cores idle; then every policy
-/// once before any a second time. What is measured runs in rounds, each in another order.
-fn queue(wants: Vec<Want>) -> Vec<(Policy, Purpose)> {
+/// A replica that may be started.
+#[derive(Clone, Debug)]
+struct Entry {
+    policy: Policy,
+    purpose: Purpose,
+    hurry: Hurry,
+}
+
+/// The replicas that may be started, best last. First what other replays depend on: policies that
+/// failed before, because they may be slow and one at the very end would leave the other cores
+/// idle; then every policy once before any a second time. What is measured runs in rounds, each
+/// in another order. Then what fills the gaps, what takes longest first.
+fn queue(wants: Vec<Want>) -> Vec<Entry> {
     let mut replicas = Vec::new();
     for want in wants {
+        let first = match want.hurry {
+            Hurry::Urgent => u64::from(!want.failing),
+            Hurry::AtLeisure => u64::MAX - want.wall_us.unwrap_or(u64::MAX),
+        };
         for replica in want.started..want.started + want.start {
             let round = replica / want.share;
             let place = match want.purpose {
                 Purpose::Decide | Purpose::Probe | Purpose::Look => 0,
                 Purpose::Measure => shuffled(&want.policy, replica),
             };
-            let entry = (want.policy.clone(), want.purpose);
-            let order = (!want.failing, round, place);
-            replicas.push((order, entry));
+            let entry = Entry {
+                policy: want.policy.clone(),
+                purpose: want.purpose,
+                hurry: want.hurry,
+            };
+            replicas.push(((want.hurry, first, round, place), entry));
         }
     }
     // Stable: policies that are equal in this are taken in the order they were asked for.

@@ -3,49 +3,63 @@
 
 use std::collections::BTreeMap;
 
-use loupe_common::analysis::{Basis, FeatureVerdict, Trial};
+use loupe_common::analysis::{Basis, Fallback, FeatureVerdict, Suspicion, Trial};
 use loupe_common::feature::Feature;
 use loupe_common::policy::{Action, Policy};
 use loupe_common::verdict::Verdict;
 
 use super::baseline::{Baseline, Seen};
-use super::group::{Grouping, Settled};
-use super::ledger::{Asker, Ruling, Stop};
+use super::group::{Chances, Confirmed, Grouping, Settled};
+use super::ledger::{Asker, Hurry, Ruling, Stop};
 use super::tally::{Decision, Rule};
-use super::{ExploreOptions, priors};
+use super::{ExploreOptions, priors, suspicion};
 
-/// Measures every feature of the baseline; unsorted.
+/// What is found about every feature of the baseline; unsorted.
+#[derive(Default)]
+pub(super) struct Singles {
+    pub verdicts: Vec<FeatureVerdict>,
+    /// Plans B that groups show.
+    pub fallbacks: Vec<Fallback>,
+}
+
 pub(super) fn measure<'a>(
     asker: &mut Asker<'a>,
     options: &ExploreOptions,
     baseline: &Baseline<'a>,
-) -> Result<Vec<FeatureVerdict>, Stop> {
+) -> Result<Singles, Stop> {
     let mut ways = Ways {
         asker,
         baseline,
         rule: baseline.rule,
         // Impacts are measured of each feature alone, so a group would spare nothing.
         exhaustive: options.exhaustive || options.impact.is_some(),
-        alone_first: options.alone_first,
         probes: options.probes && !options.alone_first && baseline.starts_quickly(),
+        ample: options.ample,
     };
-    let (stubbed, stubbing) = ways.settle(Action::STUB, &priors::stub);
+    let at_first = Chances {
+        now: &priors::stub,
+        at_best: &priors::stub,
+        shares: &|_| !options.alone_first,
+        complete: true,
+    };
+    let (mut stubbed, stubbing) = ways.settle(Action::STUB, &at_first);
     let stub = ways.measure(&stubbed, Action::STUB, &priors::stub);
     // What works stubbed mostly works faked, too: what is left out together is chosen by what the
     // stubs say.
-    let stubbing = match ways.alone_first {
-        true => stubbing,
-        false => {
-            stubbing?;
-            Ok(())
-        }
-    };
-    let prior = |feature: &Feature| match stubbed.works(feature) {
+    let now = |feature: &Feature| match stubbed.works(feature) {
         Some(works) => priors::fake_if(works, feature),
         None => priors::fake(feature),
     };
-    let (faked, faking) = ways.settle(Action::Fake, &prior);
-    let fake = ways.measure(&faked, Action::Fake, &prior);
+    let still_may = |feature: &Feature| stubbed.works(feature) != Some(false);
+    let mut features = baseline.features.keys();
+    let after = Chances {
+        now: &now,
+        at_best: &|feature| priors::fake_if(still_may(feature), feature),
+        shares: &|feature| !options.alone_first || still_may(feature),
+        complete: features.all(|feature| stubbed.is_known(feature)),
+    };
+    let (mut faked, faking) = ways.settle(Action::Fake, &after);
+    let fake = ways.measure(&faked, Action::Fake, &now);
     stubbing.and(faking)?;
     let (Some(stub), Some(fake)) = (stub, fake) else {
         return Err(Stop::Pending);
@@ -58,7 +72,13 @@ pub(super) fn measure<'a>(
             fake.get(feature)?,
         ))
     };
-    Ok(baseline.features.iter().filter_map(verdict).collect())
+    let verdicts = baseline.features.iter().filter_map(verdict).collect();
+    let mut fallbacks = std::mem::take(&mut stubbed.fallbacks);
+    fallbacks.append(&mut faked.fallbacks);
+    Ok(Singles {
+        verdicts,
+        fallbacks,
+    })
 }
 
 /// What later parts of the analysis happened to measure of a feature alone counts more than what
@@ -114,19 +134,15 @@ struct Ways<'s, 'a> {
     rule: Rule,
     /// Nothing is tested in groups.
     exhaustive: bool,
-    /// Groups only confirm.
-    alone_first: bool,
     /// What is tested in groups is started alone before.
     probes: bool,
+    /// See [`ExploreOptions::ample`].
+    ample: bool,
 }
 
 impl<'a> Ways<'_, 'a> {
     /// Which features share replays with others, and which do not, as far as that is known.
-    fn settle(
-        &mut self,
-        action: Action,
-        prior: &dyn Fn(&Feature) -> f64,
-    ) -> (Settled<'a>, Result<(), Stop>) {
+    fn settle(&mut self, action: Action, chances: &Chances<'_>) -> (Settled<'a>, Result<(), Stop>) {
         let features = self.baseline.features.keys().cloned();
         let together = !self.exhaustive && !self.rule.trusts_one_pass();
         let (grouped, alone): (Vec<Feature>, Vec<Feature>) =
@@ -136,14 +152,14 @@ impl<'a> Ways<'_, 'a> {
             baseline: self.baseline,
             rule: self.rule,
             action,
-            alone_first: self.alone_first,
             probes: self.probes,
+            ample: self.ample,
             settled: Settled {
                 alone,
                 ..Settled::default()
             },
         };
-        grouping.run(grouped, prior)
+        grouping.run(grouped, chances)
     }
 
     /// Every feature that is settled, left out this way; `None` while replays are missing, which
@@ -156,7 +172,12 @@ impl<'a> Ways<'_, 'a> {
     ) -> Option<BTreeMap<Feature, Found>> {
         let mut found = BTreeMap::new();
         let mut waits = false;
-        for (feature, ruling) in &settled.confirmed {
+        for Confirmed {
+            feature,
+            ruling,
+            complaints,
+        } in &settled.confirmed
+        {
             let groups = ruling.runs.iter().filter(|run| run.policy.len() > 1);
             let replay = groups.map(|run| run.id).next().unwrap_or_default();
             let mut confirmed = self.found(feature, ruling, Basis::Implied { replay });
@@ -165,9 +186,18 @@ impl<'a> Ways<'_, 'a> {
                 let mut alone = ruling.runs.iter().filter(|run| run.policy.len() == 1);
                 alone.any(|run| run.id == replay)
             };
-            confirmed.trial.suspicious.retain(|odd| own(odd.replay));
+            let suspicious = &mut confirmed.trial.suspicious;
+            suspicious.retain(|odd| own(odd.replay));
+            suspicious.extend(complaints.iter().filter_map(|line| {
+                let mut showing = ruling.runs.iter();
+                let replay = showing.find(|run| run.complaints.contains(line))?.id;
+                let what = suspicion::printed(line);
+                Some(Suspicion { replay, what })
+            }));
             found.insert(feature.clone(), confirmed);
         }
+        // Nothing will be asked because of these.
+        let hurry = std::mem::replace(&mut self.asker.hurry, Hurry::AtLeisure);
         let mut alone = settled.alone.clone();
         // What probably fails may take long, so better not left to the end.
         alone.sort_by(|a, b| prior(a).total_cmp(&prior(b)).then(a.cmp(b)));
@@ -182,6 +212,7 @@ impl<'a> Ways<'_, 'a> {
                 None => waits = true,
             }
         }
+        self.asker.hurry = hurry;
         (!waits).then_some(found)
     }
 

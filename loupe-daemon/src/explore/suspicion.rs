@@ -102,8 +102,8 @@ impl Profile {
     }
 
     /// What makes a replay with this profile suspicious, as sentences; none if it looks like
-    /// the baseline.
-    pub fn suspicions(&self, baseline: &[&Profile]) -> Vec<String> {
+    /// the baseline. For what `crowd` is, see [`super::ExploreOptions`].
+    pub fn suspicions(&self, baseline: &[&Profile], crowd: f64) -> Vec<String> {
         let mut suspicions = Vec::new();
         let least = |count: fn(&Profile) -> u64| baseline.iter().copied().map(count).min();
         let calls = least(|profile| profile.calls).unwrap_or(0);
@@ -127,11 +127,9 @@ impl Profile {
                 0 => String::new(),
                 n => format!(" (and {n} more)"),
             };
-            suspicions.push(format!(
-                "it printed what no replay of the baseline prints: `{line}`{more}"
-            ));
+            suspicions.push(printed(line) + &more);
         }
-        suspicions.extend(self.metric_suspicion(baseline));
+        suspicions.extend(self.metric_suspicion(baseline, crowd));
         suspicions
     }
 
@@ -145,7 +143,7 @@ impl Profile {
         new.cloned().collect()
     }
 
-    fn metric_suspicion(&self, baseline: &[&Profile]) -> Option<String> {
+    fn metric_suspicion(&self, baseline: &[&Profile], crowd: f64) -> Option<String> {
         let metrics: Option<Vec<f64>> = baseline.iter().map(|profile| profile.metric).collect();
         let metrics = metrics.filter(|metrics| !metrics.is_empty())?;
         let least = metrics.iter().copied().fold(f64::INFINITY, f64::min);
@@ -154,15 +152,19 @@ impl Profile {
         match self.metric {
             None => Some(format!("it printed no metric, {range}")),
             Some(metric) if metric.is_nan() => Some(format!("its metric is no number, {range}")),
-            // Factors say nothing about metrics that can be negative.
-            Some(metric)
-                if least > 0.0 && (metric < least / FAR_METRIC || metric > most * FAR_METRIC) =>
-            {
-                Some(format!("its metric is {metric}, {range}"))
+            Some(metric) => {
+                let low = least.min(most / crowd) / FAR_METRIC;
+                // Factors say nothing about metrics that can be negative.
+                let far = least > 0.0 && (metric < low || metric > most * FAR_METRIC);
+                far.then(|| format!("its metric is {metric}, {range}"))
             }
-            Some(_) => None,
         }
     }
+}
+
+/// What a new complaint is called.
+pub(super) fn printed(line: &str) -> String {
+    format!("it printed what no replay of the baseline prints: `{line}`")
 }
 
 /// The complaining lines of an output, numbers taken out.
@@ -222,7 +224,7 @@ mod tests {
         baseline.metric = Some(990.0);
         let first = Profile::new(&baseline);
         baseline.metric = Some(1010.0);
-        Profile::new(replay).suspicions(&[&first, &Profile::new(&baseline)])
+        Profile::new(replay).suspicions(&[&first, &Profile::new(&baseline)], 1.0)
     }
 
     #[test]

@@ -33,7 +33,7 @@ const CPU_FACTOR: u32 = 8;
 const START_CPU_FACTOR: u32 = 4;
 /// CPU time hardly depends on what else the host does, so its slack covers only what a replay
 /// costs at the least.
-const CPU_SLACK: Duration = Duration::from_millis(100);
+const CPU_SLACK: Duration = Duration::from_millis(50);
 
 /// An application that uses less than one part in so many of its usual CPU time idles. Its test
 /// is then given so many times its own.
@@ -226,8 +226,8 @@ mod tests {
         let limits = TimeLimits::new(&Limits::default(), &facts(10, 100), false);
         assert_eq!(limits.start, Duration::from_millis(3100));
         assert_eq!(limits.test, Duration::from_millis(4000));
-        assert_eq!(limits.cpu, Some(Duration::from_millis(900)));
-        assert_eq!(limits.start_cpu, Some(Duration::from_millis(140)));
+        assert_eq!(limits.cpu, Some(Duration::from_millis(850)));
+        assert_eq!(limits.start_cpu, Some(Duration::from_millis(90)));
     }
 
     #[test]
@@ -237,7 +237,7 @@ mod tests {
         insert(&mut facts.others_cpu, 80_000);
         let idling = facts.idling().expect("a baseline is known");
         assert_eq!(idling.application, Duration::from_millis(4));
-        assert_eq!(idling.test, Duration::from_millis(260));
+        assert_eq!(idling.test, Duration::from_millis(210));
         assert_eq!(BaselineFacts::default().idling(), None);
     }
 

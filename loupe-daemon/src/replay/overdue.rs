@@ -14,7 +14,7 @@ use crate::tracer::OpenTrace;
 /// Between two looks at an overdue replay.
 const PROBE: Duration = Duration::from_millis(20);
 /// Between two looks at one that is not.
-const EARLY_PROBE: Duration = Duration::from_millis(60);
+const EARLY_PROBE: Duration = Duration::from_millis(30);
 /// Looks in a row that must find the same standstill.
 const STANDSTILLS: u32 = 6;
 /// Looks in a row that must find it idle.

@@ -155,7 +155,7 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
                 for action in [Action::STUB, Action::Fake] {
                     let mut policy = solved.policy.clone();
                     policy.insert(feature.clone(), action);
-                    self.asker.prefetch(&policy);
+                    self.asker.prefetch(&policy, 1);
                 }
             }
             for feature in open {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use loupe_common::policy::Policy;
 
-use super::{Ledger, Probe, Purpose, REPEATED, Ruling, Want, count};
+use super::{Hurry, Ledger, Probe, Purpose, REPEATED, Ruling, Want, count};
 use crate::explore::run::Run;
 use crate::explore::tally::{Decision, Rule, Tally, UNUSABLE, Vote};
 
@@ -15,6 +15,8 @@ pub(in crate::explore) struct Asker<'a> {
     /// A guess at the replays that nothing has asked for yet.
     pub later: u64,
     pub phase: &'static str,
+    /// How soon what is asked now is wanted.
+    pub hurry: Hurry,
     /// The policies that this pass rested on so far, and on how many of their replicas. What
     /// others asked for besides must not show.
     used: BTreeMap<Policy, usize>,
@@ -29,6 +31,7 @@ impl<'a> Asker<'a> {
             wants: Vec::new(),
             later: 0,
             phase: "",
+            hurry: Hurry::Urgent,
             used: BTreeMap::new(),
             looked: BTreeSet::new(),
         }
@@ -51,9 +54,14 @@ impl<'a> Asker<'a> {
             }
             None => {
                 let flying = count(started - runs.len());
-                let start = tally.surely_needed(rule).saturating_sub(flying);
-                let left = tally.likely_needed(rule).saturating_sub(flying);
-                self.want(policy, start, left, started, tally.failures > 0);
+                self.want(Want {
+                    start: tally.surely_needed(rule).saturating_sub(flying),
+                    left: tally.likely_needed(rule).saturating_sub(flying),
+                    started: count(started),
+                    failing: tally.failures > 0,
+                    wall_us: replicas.iter().flatten().map(|run| run.wall_us).max(),
+                    ..Want::once(policy, Purpose::Decide)
+                });
                 None
             }
         }
@@ -92,12 +100,14 @@ impl<'a> Asker<'a> {
         }
     }
 
-    /// Has this policy replayed once, because something will probably ask for it soon. Not more
-    /// than once, whatever comes of it: it may turn out that nothing asks, and whether it does
+    /// Has this policy replayed so often, because something will probably ask for it soon. Not
+    /// more often, whatever comes of it: it may turn out that nothing asks, and whether it does
     /// must not depend on the order of completion.
-    pub fn prefetch(&mut self, policy: &Policy) {
-        if self.ledger.replicas(policy).is_empty() {
-            self.want(policy, 1, 1, 0, false);
+    pub fn prefetch(&mut self, policy: &Policy, replays: u32) {
+        let started = self.ledger.replicas(policy).len();
+        let missing = replays.saturating_sub(count(started));
+        if missing > 0 {
+            self.want(Want::more(policy, missing, started));
         }
     }
 
@@ -119,7 +129,10 @@ impl<'a> Asker<'a> {
             None if !self.ledger.replicas(policy).is_empty() => Some(true),
             None => {
                 if !self.wants.iter().any(|want| want.policy == *policy) {
-                    self.wants.push(Want::once(policy, Purpose::Probe));
+                    self.wants.push(Want {
+                        hurry: self.hurry,
+                        ..Want::once(policy, Purpose::Probe)
+                    });
                 }
                 None
             }
@@ -140,7 +153,7 @@ impl<'a> Asker<'a> {
         for (index, run) in replicas.iter().enumerate() {
             let Some(run) = run else {
                 let second = self.will_need_a_second(policy, replicas.len());
-                self.want(policy, second, second, replicas.len(), false);
+                self.want(Want::more(policy, second, replicas.len()));
                 return None;
             };
             match run.vote {
@@ -155,7 +168,7 @@ impl<'a> Asker<'a> {
             self.rests_on(policy, replicas.len());
             return Some(None);
         }
-        self.want(policy, 1, 1, replicas.len(), false);
+        self.want(Want::more(policy, 1, replicas.len()));
         None
     }
 
@@ -186,37 +199,31 @@ impl<'a> Asker<'a> {
             return Some(good);
         }
         self.wants.push(Want {
-            policy: policy.clone(),
             start,
             left: start,
-            failing: false,
             started,
-            purpose: Purpose::Measure,
             share,
+            ..Want::once(policy, Purpose::Measure)
         });
         None
     }
 
-    fn want(&mut self, policy: &Policy, start: u32, left: u32, started: usize, failing: bool) {
-        let known = |want: &&mut Want| want.policy == *policy && want.purpose != Purpose::Look;
-        if let Some(want) = self.wants.iter_mut().find(known) {
-            if want.purpose == Purpose::Probe {
-                // What it needs will be asked for when the probe is back.
-                return;
+    fn want(&mut self, mut want: Want) {
+        want.hurry = self.hurry;
+        let known =
+            |known: &&mut Want| known.policy == want.policy && known.purpose != Purpose::Look;
+        match self.wants.iter_mut().find(known) {
+            None => self.wants.push(want),
+            // What it needs will be asked for when the probe is back.
+            Some(known) if known.purpose == Purpose::Probe => {
+                known.hurry = known.hurry.min(want.hurry);
             }
-            want.start = want.start.max(start);
-            want.left = want.left.max(left);
-            return;
+            Some(known) => {
+                known.start = known.start.max(want.start);
+                known.left = known.left.max(want.left);
+                known.hurry = known.hurry.min(want.hurry);
+            }
         }
-        self.wants.push(Want {
-            policy: policy.clone(),
-            start,
-            left,
-            failing,
-            started: count(started),
-            purpose: Purpose::Decide,
-            share: 1,
-        });
     }
 
     /// Replays left, as far as it can be foreseen.

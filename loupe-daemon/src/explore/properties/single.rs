@@ -26,7 +26,7 @@ fn without(app: &App, feature: &Feature, action: Action) -> Replay {
 /// Whether its pass looks wrong.
 fn looks_wrong(app: &App, replay: &Replay) -> bool {
     let baseline = app.replay(&Request::new(Policy::baseline(), 0));
-    let suspicions = Profile::new(replay).suspicions(&[&Profile::new(&baseline)]);
+    let suspicions = Profile::new(replay).suspicions(&[&Profile::new(&baseline)], 1.0);
     replay.outcome.passed() && !suspicions.is_empty()
 }
 

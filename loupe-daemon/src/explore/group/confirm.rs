@@ -1,0 +1,121 @@
+//! What passed, but not often enough, is brought to the number that a verdict needs: all of it is
+//! left out at once, as often as replicas are lacking; where that does not pass, or complains of
+//! what none of its members complains of alone, the set is halved.
+
+use std::collections::BTreeSet;
+
+use loupe_common::feature::Feature;
+use loupe_common::policy::Policy;
+
+use super::{Grouping, Passed};
+use crate::explore::ledger::{Ruling, Stop};
+use crate::explore::run::Run;
+use crate::explore::tally::Decision;
+
+impl<'a> Grouping<'_, 'a> {
+    pub(super) fn confirm(&mut self, group: Vec<Passed<'a>>) -> Result<(), Stop> {
+        let enough = |(_, runs): &Passed<'a>| runs.len() >= self.rule.passes as usize;
+        let enough = |passed: &Passed<'a>| self.rule.counts_replicas() && enough(passed);
+        let (done, group): (Vec<_>, Vec<_>) = group.into_iter().partition(enough);
+        for (feature, runs) in done {
+            self.confirmed(feature, Ruling::of_passes(runs), BTreeSet::new());
+        }
+        match <[Passed<'a>; 1]>::try_from(group) {
+            Ok([(feature, runs)]) => self.confirm_alone(feature, runs),
+            Err(group) if group.is_empty() => Ok(()),
+            Err(group) => self.confirm_together(group),
+        }
+    }
+
+    /// Replicas of the feature alone make up for what its passes together with others lack.
+    fn confirm_alone(&mut self, feature: Feature, runs: Vec<&'a Run>) -> Result<(), Stop> {
+        let (own, others): (Vec<&Run>, Vec<&Run>) =
+            runs.into_iter().partition(|run| run.policy.len() == 1);
+        let counts = self.rule.counts_replicas() && !others.is_empty();
+        if !counts || own.iter().any(|run| !run.suspicions.is_empty()) {
+            self.settled.alone.push(feature);
+            return Ok(());
+        }
+        let policy = Policy::single(feature.clone(), self.action);
+        let rule = self.rule.after_passes(others.len() as u32);
+        let ruling = self.asker.ask(&policy, rule).ok_or(Stop::Pending)?;
+        let right = ruling.runs.iter().all(|run| run.suspicions.is_empty());
+        if ruling.decision == Decision::Works && right {
+            let ruling = others.into_iter().fold(ruling, Ruling::and);
+            self.confirmed(feature, ruling, BTreeSet::new());
+        } else {
+            self.settled.alone.push(feature);
+        }
+        Ok(())
+    }
+
+    fn confirm_together(&mut self, mut group: Vec<Passed<'a>>) -> Result<(), Stop> {
+        let features: BTreeSet<Feature> =
+            group.iter().map(|(feature, _)| feature.clone()).collect();
+        let policy = self.policy(&features);
+        let fewest = group.iter().map(|(_, runs)| runs.len()).min();
+        let rule = self.rule.after_passes(fewest.unwrap_or_default() as u32);
+        if self.ample && self.rule.counts_replicas() {
+            self.asker.prefetch(&policy, rule.passes);
+        }
+        let run = self.asker.glance_run(&policy).ok_or(Stop::Pending)?;
+        let known = complaints(&group);
+        let Some(run) = run.filter(|run| is_right(run, &known)) else {
+            return self.halve(group);
+        };
+        // What the others' absence keeps from being called is not tried here.
+        let idle = |(feature, _): &mut Passed<'a>| !run.fired.contains_key(feature);
+        let idle: Vec<Passed<'a>> = group.extract_if(.., idle).collect();
+        if group.is_empty() {
+            let features = idle.into_iter().map(|(feature, _)| feature);
+            self.settled.alone.extend(features);
+            return Ok(());
+        }
+        let (idle, rest) = (self.confirm(idle), self.confirm_by(&policy, group, &known));
+        idle.and(rest)
+    }
+
+    fn confirm_by(
+        &mut self,
+        policy: &Policy,
+        group: Vec<Passed<'a>>,
+        known: &BTreeSet<String>,
+    ) -> Result<(), Stop> {
+        let fewest = group.iter().map(|(_, runs)| runs.len()).min();
+        let rule = self.rule.after_passes(fewest.unwrap_or_default() as u32);
+        let ruling = self.asker.ask(policy, rule).ok_or(Stop::Pending)?;
+        let right = ruling.runs.iter().all(|run| is_right(run, known));
+        if ruling.decision != Decision::Works || !right {
+            return self.halve(group);
+        }
+        for (feature, runs) in group {
+            let mut passing = ruling.runs.iter().filter(|run| run.vote.passes());
+            if passing.all(|run| run.fired.contains_key(&feature)) {
+                let ruling = runs.into_iter().rev().fold(ruling.clone(), Ruling::with);
+                self.confirmed(feature, ruling, BTreeSet::new());
+            } else {
+                self.settled.alone.push(feature);
+            }
+        }
+        Ok(())
+    }
+
+    fn halve(&mut self, mut group: Vec<Passed<'a>>) -> Result<(), Stop> {
+        let right = group.split_off(group.len() / 2);
+        // Both are asked for before either is waited for.
+        let (left, right) = (self.confirm(group), self.confirm(right));
+        left.and(right)
+    }
+}
+
+/// What features complain of that were left out alone.
+fn complaints(group: &[Passed<'_>]) -> BTreeSet<String> {
+    let runs = group.iter().flat_map(|(_, runs)| runs);
+    let own = runs.filter(|run| run.policy.len() == 1);
+    own.flat_map(|run| run.complaints.iter().cloned()).collect()
+}
+
+/// Whether a replay passed, and at most complains of what it is known to.
+fn is_right(run: &Run, known: &BTreeSet<String>) -> bool {
+    run.passes_but_for_complaints() && run.complaints.is_subset(known)
+}
