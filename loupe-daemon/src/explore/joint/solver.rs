@@ -65,7 +65,11 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
                 break;
             };
             tried.insert(banned.clone());
-            let other = self.solve(&banned)?;
+            let mut other = self.solve(&banned)?;
+            // What its fallbacks bring may be all that keeps it from being better.
+            if other.implement.len() == best.implement.len() {
+                other = self.polish(other)?;
+            }
             if other.implement.len() < best.implement.len() {
                 best = other;
             }
