@@ -284,14 +284,15 @@ fn explore_options(
     cpus: usize,
 ) -> ExploreOptions {
     let replicas = options.replicas.unwrap_or(workload.replica_count());
+    let ample = jobs > MANY_JOBS * cpus;
     let usual = ExploreOptions {
         jobs,
         replicas,
         baseline_replicas: replicas.max(2),
         confidence: options.confidence,
         exhaustive: options.exhaustive,
-        alone_first: jobs > MANY_JOBS * cpus || is_short(first, jobs),
-        ample: jobs > MANY_JOBS * cpus,
+        alone_first: ample || is_short(first, jobs),
+        ample,
         crowd: match parallel::is_busy(first) {
             true => (jobs as f64 / cpus.max(1) as f64).max(1.0),
             false => 1.0,

@@ -68,12 +68,11 @@ impl<'a, Q: Question> Scheduler<'a, Q> {
     }
 
     /// What to do now, with running replays of these policies only waiting for their end.
-    pub fn next(&mut self, waiting: Vec<Policy>) -> Step<Q::Answer> {
-        let room = waiting.len();
-        if self.ledger.wait_for(waiting) {
+    pub fn next(&mut self, policies: Vec<Policy>) -> Step<Q::Answer> {
+        let waiting = policies.len();
+        if self.ledger.wait_for(policies) {
             self.note(Hurry::Urgent);
         }
-        let waiting = room;
         if self.ledger.running >= self.room(waiting) {
             return Step::Wait;
         }

@@ -22,6 +22,7 @@ pub(super) struct Singles {
     pub fallbacks: Vec<Fallback>,
 }
 
+/// Each feature stubbed and faked.
 pub(super) fn measure<'a>(
     asker: &mut Asker<'a>,
     options: &ExploreOptions,
@@ -42,7 +43,7 @@ pub(super) fn measure<'a>(
         shares: &|_| !options.alone_first,
         complete: true,
     };
-    let (mut stubbed, stubbing) = ways.settle(Action::STUB, &at_first);
+    let (stubbed, stubbing) = ways.settle(Action::STUB, &at_first);
     let stub = ways.measure(&stubbed, Action::STUB, &priors::stub);
     // What works stubbed mostly works faked, too: what is left out together is chosen by what the
     // stubs say.
@@ -58,7 +59,7 @@ pub(super) fn measure<'a>(
         shares: &|feature| !options.alone_first || still_may(feature),
         complete: features.all(|feature| stubbed.is_known(feature)),
     };
-    let (mut faked, faking) = ways.settle(Action::Fake, &after);
+    let (faked, faking) = ways.settle(Action::Fake, &after);
     let fake = ways.measure(&faked, Action::Fake, &now);
     stubbing.and(faking)?;
     let (Some(stub), Some(fake)) = (stub, fake) else {
@@ -72,12 +73,9 @@ pub(super) fn measure<'a>(
             fake.get(feature)?,
         ))
     };
-    let verdicts = baseline.features.iter().filter_map(verdict).collect();
-    let mut fallbacks = std::mem::take(&mut stubbed.fallbacks);
-    fallbacks.append(&mut faked.fallbacks);
     Ok(Singles {
-        verdicts,
-        fallbacks,
+        verdicts: baseline.features.iter().filter_map(verdict).collect(),
+        fallbacks: [stubbed.fallbacks, faked.fallbacks].concat(),
     })
 }
 

@@ -57,7 +57,7 @@ impl<'g, 'a> Evidence<'g, 'a> {
                     let own = blame.complaints.entry(feature.clone()).or_default();
                     own.insert((*complaint).clone());
                 }
-                Explained::Perhaps(features) => blame.suspects.extend(features.cloned()),
+                Explained::Perhaps(features) => blame.suspects.extend(features),
             }
         }
         let nobody = blame.suspects.is_empty() && blame.complaints.is_empty();
@@ -89,15 +89,12 @@ impl<'g, 'a> Evidence<'g, 'a> {
                         replay: runs.first().map(|run| run.id).unwrap_or_default(),
                     });
                 }
-                Explained::Perhaps(features) => blame.suspects.extend(features.cloned()),
+                Explained::Perhaps(features) => blame.suspects.extend(features),
             }
         }
     }
 
-    fn explaining(
-        &self,
-        shows: impl Fn(&Run) -> bool,
-    ) -> Explained<'g, 'a, impl Iterator<Item = &'g Feature>> {
+    fn explaining(&self, shows: impl Fn(&Run) -> bool) -> Explained<'g, 'a> {
         let explains = |feature: &&Feature| {
             let mut passed = self.passed.iter();
             passed.all(|(members, run)| members.contains(*feature) == shows(run))
@@ -107,13 +104,13 @@ impl<'g, 'a> Evidence<'g, 'a> {
         let showing: Vec<&Run> = showing.filter(|run| shows(run)).collect();
         match features[..] {
             [feature] if showing.len() >= self.enough => Explained::By(feature, showing),
-            _ => Explained::Perhaps(features.into_iter()),
+            _ => Explained::Perhaps(features.into_iter().cloned().collect()),
         }
     }
 }
 
-enum Explained<'g, 'a, I: Iterator<Item = &'g Feature>> {
+enum Explained<'g, 'a> {
     By(&'g Feature, Vec<&'a Run>),
     /// One of these, or none.
-    Perhaps(I),
+    Perhaps(Vec<Feature>),
 }

@@ -10,7 +10,7 @@ use loupe_common::policy::Policy;
 use super::{Grouping, Passed};
 use crate::explore::ledger::{Ruling, Stop};
 use crate::explore::run::Run;
-use crate::explore::tally::Decision;
+use crate::explore::tally::{Decision, Rule};
 
 impl<'a> Grouping<'_, 'a> {
     pub(super) fn confirm(&mut self, group: Vec<Passed<'a>>) -> Result<(), Stop> {
@@ -53,10 +53,9 @@ impl<'a> Grouping<'_, 'a> {
         let features: BTreeSet<Feature> =
             group.iter().map(|(feature, _)| feature.clone()).collect();
         let policy = self.policy(&features);
-        let fewest = group.iter().map(|(_, runs)| runs.len()).min();
-        let rule = self.rule.after_passes(fewest.unwrap_or_default() as u32);
         if self.ample && self.rule.counts_replicas() {
-            self.asker.prefetch(&policy, rule.passes);
+            let lacking = self.lacking(&group);
+            self.asker.prefetch(&policy, lacking.passes);
         }
         let run = self.asker.glance_run(&policy).ok_or(Stop::Pending)?;
         let known = complaints(&group);
@@ -81,9 +80,8 @@ impl<'a> Grouping<'_, 'a> {
         group: Vec<Passed<'a>>,
         known: &BTreeSet<String>,
     ) -> Result<(), Stop> {
-        let fewest = group.iter().map(|(_, runs)| runs.len()).min();
-        let rule = self.rule.after_passes(fewest.unwrap_or_default() as u32);
-        let ruling = self.asker.ask(policy, rule).ok_or(Stop::Pending)?;
+        let lacking = self.lacking(&group);
+        let ruling = self.asker.ask(policy, lacking).ok_or(Stop::Pending)?;
         let right = ruling.runs.iter().all(|run| is_right(run, known));
         if ruling.decision != Decision::Works || !right {
             return self.halve(group);
@@ -98,6 +96,12 @@ impl<'a> Grouping<'_, 'a> {
             }
         }
         Ok(())
+    }
+
+    /// The rule for what all of a group still lack.
+    fn lacking(&self, group: &[Passed<'a>]) -> Rule {
+        let fewest = group.iter().map(|(_, runs)| runs.len()).min();
+        self.rule.after_passes(fewest.unwrap_or_default() as u32)
     }
 
     fn halve(&mut self, mut group: Vec<Passed<'a>>) -> Result<(), Stop> {
