@@ -165,6 +165,9 @@ pub struct Usage {
     /// The part of `total_cpu_us` from before the test.
     #[serde(default)]
     pub start_cpu_us: u64,
+    /// Calls of the target before the test.
+    #[serde(default)]
+    pub start_calls: u64,
     /// The largest resident set of any one process of the command, as far as its processes
     /// waited for each other, in KiB.
     pub max_rss_kib: u64,

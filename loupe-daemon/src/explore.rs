@@ -5,6 +5,7 @@
 
 mod analysis;
 mod baseline;
+mod beginning;
 mod confidence;
 mod conflict;
 mod drill;
@@ -85,6 +86,28 @@ pub struct Recorded {
     pub reused: bool,
 }
 
+/// What came of beginning a replay.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Probed {
+    /// Nothing has failed so far; this is what was seen of it. It is no replay of the whole
+    /// workload.
+    Begun(Replay, Reached),
+    /// This came of it, and it is the requested replay.
+    Ended(Recorded),
+}
+
+/// How far a replay came that was only begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reached {
+    /// The test could begin.
+    Start,
+    /// The test has begun, and the application has hardly done anything for it in a time in which
+    /// it usually does a good part of it all.
+    Standstill,
+    /// The test has begun.
+    Test,
+}
+
 /// The replay could not be run at all, which says nothing about the policy.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
@@ -97,13 +120,9 @@ pub trait Replayer: Sync {
         request: &Request,
     ) -> impl Future<Output = Result<Recorded, ReplayError>> + Send;
 
-    /// Starts the application under a policy and ends it where its test would begin. A replay
-    /// comes back, which is the requested one, if it failed before that.
-    fn probe(
-        &self,
-        request: &Request,
-    ) -> impl Future<Output = Result<Option<Recorded>, ReplayError>> + Send {
-        async { self.replay(request).await.map(Some) }
+    /// Starts the application under a policy and ends it where its test begins, or soon after.
+    fn probe(&self, request: &Request) -> impl Future<Output = Result<Probed, ReplayError>> + Send {
+        async { self.replay(request).await.map(Probed::Ended) }
     }
 
     /// The policies of running replays that only wait for their end: as many more may run beside
@@ -266,7 +285,7 @@ async fn find_out<R: Replayer, Q: Question>(
                 let answer = match purpose {
                     Purpose::Probe => replayer.probe(&request).await,
                     Purpose::Decide | Purpose::Measure | Purpose::Look => {
-                        replayer.replay(&request).await.map(Some)
+                        replayer.replay(&request).await.map(Probed::Ended)
                     }
                 };
                 (request, answer)
@@ -274,11 +293,13 @@ async fn find_out<R: Replayer, Q: Question>(
             Step::Done(outcome) => return *outcome,
             Step::Wait => match (answer(replayer, &mut running).await, &broken) {
                 (Answer::MoreRoom, _) => {}
-                (Answer::Replay(Some((request, Ok(Some(recorded))))), _) => {
+                (Answer::Replay(Some((request, Ok(Probed::Ended(recorded))))), _) => {
                     scheduler.record(&request, &recorded);
                     progress(replayed(&recorded));
                 }
-                (Answer::Replay(Some((request, Ok(None)))), _) => scheduler.started(&request),
+                (Answer::Replay(Some((request, Ok(Probed::Begun(replay, reached))))), _) => {
+                    scheduler.begun(&request, &replay, reached);
+                }
                 (Answer::Replay(Some((_, Err(error)))), None) => broken = Some(error),
                 // One reason is enough; those that follow are mostly its consequences.
                 (Answer::Replay(Some((_, Err(error)))), Some(_)) => {

@@ -218,7 +218,10 @@ async fn measure(
         application: workload.application.clone(),
         workload: workload.workload.clone(),
     };
-    let explore_options = explore_options(options, workload, &first, jobs, cpus.len());
+
+    let mut explore_options = explore_options(options, workload, &first, jobs, cpus.len());
+    // What a test's first moments tell makes up for it.
+    explore_options.alone_first &= !recording.0.begins_tests();
     let has_baseline = Notify::new();
     let on_progress = |step| {
         if matches!(&step, Progress::Phase { name } if name != explore::BASELINE) {

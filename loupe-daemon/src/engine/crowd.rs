@@ -13,12 +13,12 @@ use loupe_common::replay::Replay;
 
 use crate::lock;
 
-/// One in so many replays is a control.
+/// After so many replays that came to their test, there is a control.
 const EVERY: u64 = 24;
 
 /// A replay that reaches one part in so many of what the baseline does in such a crowd does the
 /// workload's work.
-const WORKS: f64 = 4.0;
+const WORKS: f64 = 8.0;
 
 /// Counts replays.
 #[derive(Default)]
@@ -49,15 +49,20 @@ impl Crowd {
         };
     }
 
-    /// Counts a replay. If a control is due before it, that is beside so many others.
-    pub fn is_due(&self) -> Option<usize> {
-        let jobs = lock(&self.size).jobs;
-        if jobs == 0 {
-            return None;
+    /// Counts a replay. One that fails before its test does so wherever it runs.
+    pub fn count(&self, replay: &Replay) {
+        if lock(&self.size).jobs > 0 && replay.timing.test_us > 0 {
+            self.replays.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// If a control is due before the next replay, that is beside so many others.
+    pub fn is_control_due(&self) -> Option<usize> {
+        let jobs = lock(&self.size).jobs;
+        let due = |replays: u64| replays.checked_sub(EVERY);
         // Not at once: the baseline has just been tried beside itself.
-        let counted = self.replays.fetch_add(1, Ordering::Relaxed) + 1;
-        counted.is_multiple_of(EVERY).then_some(jobs)
+        let order = Ordering::Relaxed;
+        (jobs > 0 && self.replays.fetch_update(order, order, due).is_ok()).then_some(jobs)
     }
 
     /// Whether a replay failed although it does the workload's work.
@@ -89,11 +94,22 @@ mod tests {
     #[test]
     fn controls_are_due_only_where_replays_outnumber_the_cpus() {
         let crowd = Crowd::default();
-        let due = |crowd: &Crowd| (0..100).filter_map(|_| crowd.is_due()).collect::<Vec<_>>();
-        crowd.set(2, 2, None);
-        assert!(due(&crowd).is_empty());
+        let mut tested = replay(1000, None, true);
+        let due = |crowd: &Crowd, replay: &Replay| {
+            let one = |_| {
+                crowd.count(replay);
+                crowd.is_control_due()
+            };
+            (0..100).filter_map(one).collect::<Vec<_>>()
+        };
+        tested.timing.test_us = 0;
         crowd.set(8, 2, None);
-        assert_eq!(due(&crowd), [8; 4]);
+        assert!(due(&crowd, &tested).is_empty());
+        tested.timing.test_us = 900_000;
+        crowd.set(2, 2, None);
+        assert!(due(&crowd, &tested).is_empty());
+        crowd.set(8, 2, None);
+        assert_eq!(due(&crowd, &tested), [8; 4]);
     }
 
     #[test]
@@ -101,9 +117,9 @@ mod tests {
         let crowd = Crowd::default();
         let may = |metric, passes| crowd.may_have_failed(&replay(1000, metric, passes));
         crowd.set(8, 2, Some(8000.0));
-        assert!(may(Some(600.0), false));
-        assert!(!may(Some(600.0), true));
-        assert!(!may(Some(400.0), false));
+        assert!(may(Some(300.0), false));
+        assert!(!may(Some(300.0), true));
+        assert!(!may(Some(200.0), false));
         assert!(!may(None, false));
         crowd.set(2, 2, Some(8000.0));
         assert!(!may(Some(8000.0), false));

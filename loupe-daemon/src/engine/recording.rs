@@ -10,7 +10,7 @@ use loupe_common::replay::Replay;
 use super::crowd::Crowd;
 use super::slots::{Slot, Slots};
 use super::{AnalyzeError, EngineError};
-use crate::explore::{Recorded, ReplayError, Replayer, Request};
+use crate::explore::{Probed, Reached, Recorded, ReplayError, Replayer, Request};
 use crate::launcher::Launcher;
 use crate::lock;
 use crate::replay::{
@@ -82,7 +82,7 @@ impl Replayer for Recording {
         Ok(blocking(move || shared.replay(&request, &slot)).await?)
     }
 
-    async fn probe(&self, request: &Request) -> Result<Option<Recorded>, ReplayError> {
+    async fn probe(&self, request: &Request) -> Result<Probed, ReplayError> {
         let shared = Arc::clone(&self.0);
         let request = request.clone();
         let slot = self.0.slots().take().await;
@@ -153,10 +153,11 @@ impl Shared {
         if let Some(recorded) = self.remember(request)? {
             return Ok(Some(recorded));
         }
-        if let Some(jobs) = self.crowd.is_due() {
+        if let Some(jobs) = self.crowd.is_control_due() {
             self.control(jobs, slot)?;
         }
         let replay = self.run(request, Part::Whole, slot)?;
+        self.crowd.count(&replay);
         if self.crowd.may_have_failed(&replay) {
             return Ok(None);
         }
@@ -207,16 +208,29 @@ impl Shared {
         }
     }
 
-    /// Only starts the application; comes back with a replay if that fails.
-    fn probe(&self, request: &Request, slot: &Slot) -> Result<Option<Recorded>, AnalyzeError> {
+    /// Only begins; what fails already is the whole replay. Where it may have failed for what runs
+    /// beside it, it says nothing.
+    fn probe(&self, request: &Request, slot: &Slot) -> Result<Probed, AnalyzeError> {
         if let Some(recorded) = self.remember(request)? {
-            return Ok((!recorded.replay.outcome.passed()).then_some(recorded));
+            return Ok(match recorded.replay.outcome.passed() {
+                true => self.begun(recorded.replay),
+                false => Probed::Ended(recorded),
+            });
         }
         let replay = self.run(request, Part::Start, slot)?;
-        match replay.outcome.passed() {
-            true => Ok(None),
-            false => self.keep(request, replay).map(Some),
+        match replay.outcome.passed() || self.crowd.may_have_failed(&replay) {
+            true => Ok(self.begun(replay)),
+            false => self.keep(request, replay).map(Probed::Ended),
         }
+    }
+
+    fn begun(&self, replay: Replay) -> Probed {
+        let reached = match lock(&self.facts).beginning() {
+            None => Reached::Start,
+            Some(beginning) if beginning.is_over(&replay) => Reached::Test,
+            Some(_) => Reached::Standstill,
+        };
+        Probed::Begun(replay, reached)
     }
 
     /// What the database has.
@@ -326,6 +340,11 @@ impl Shared {
             }
         }
         replay
+    }
+
+    /// Whether a replay that is only begun reaches into its test.
+    pub fn begins_tests(&self) -> bool {
+        lock(&self.facts).beginning().is_some()
     }
 
     pub fn learn(&self, replay: &Replay) {

@@ -31,7 +31,17 @@ pub(super) struct Baseline<'a> {
 /// a replay.
 const QUICK_START: u64 = 4;
 
+/// A replay that takes so many times the CPU time of any of the baseline's costs more than to
+/// share it spares.
+const COSTLY: u64 = 2;
+
 impl Baseline<'_> {
+    /// Whether a replay takes so much CPU time that others had better not share it.
+    pub fn is_costly(&self, run: &Run) -> bool {
+        let usual = self.runs.iter().map(|run| run.total_cpu_us()).max();
+        usual.is_some_and(|usual| usual > 0 && run.total_cpu_us() > usual * COSTLY)
+    }
+
     /// Whether the application's start takes little time, compared with its test.
     pub fn starts_quickly(&self) -> bool {
         let quick = |run: &&Run| run.start_us * QUICK_START <= run.wall_us;

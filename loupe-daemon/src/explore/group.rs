@@ -6,25 +6,27 @@
 //! [`design`] and [`together`]). A feature that passes all the same when it is replayed alone
 //! joins the groups, and lacks only the rest.
 //!
-//! Where an application's start takes much less time than its test, it is first started once
-//! without each feature ([`Asker::probe`]): most of what fails does so before the test, and what
-//! does not may share its replays even if little spoke for it before.
+//! Where an application's start takes much less time than its test, a replay without each feature
+//! is first begun ([`Asker::probe`]): most of what fails does so at once, and what does not may
+//! share its replays even if little spoke for it before.
 //!
 //! Where nothing shares its first replay, what passes alone is confirmed together ([`confirm`]).
 //! A failure is always confirmed by another replay of the feature alone.
 
+mod begin;
 mod blame;
 mod confirm;
 mod design;
 mod together;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use loupe_common::analysis::Fallback;
 use loupe_common::feature::Feature;
 use loupe_common::policy::{Action, Policy};
 
 use super::baseline::Baseline;
+use super::beginning::Beginning;
 use super::ledger::{Asker, Hurry, Ruling, Stop};
 use super::run::Run;
 use super::tally::{Rule, Vote};
@@ -32,13 +34,17 @@ use design::Design;
 
 /// A feature that works with at least this chance probably works.
 const PROBABLY: f64 = 0.65;
-/// The same where it is known that the application starts without it: what fails then may take
-/// its time.
+/// The same where it is known how a replay without it begins: what fails then may take its time.
 const PROBABLY_LATE: f64 = 0.7;
 
-/// Of the features that an application needs, about this part is not missed before its test:
-/// counted over the servers in `tests/workloads`.
+/// Of the features that an application needs, about this part is not missed before its test, and
+/// this part not in the first moments of that either: counted over the servers in
+/// `tests/workloads`.
 const MISSED_LATE: f64 = 0.25;
+const MISSED_LAST: f64 = 0.1;
+
+/// How a replay without each feature begins.
+pub(super) type Beginnings = BTreeMap<Feature, Beginning>;
 
 /// What came of a way, as far as it is known; a feature that is in none of these waits.
 #[derive(Default)]
@@ -96,8 +102,8 @@ pub(super) struct Grouping<'s, 'a> {
     pub baseline: &'s Baseline<'a>,
     pub rule: Rule,
     pub action: Action,
-    /// The application is started without each feature first.
-    pub probes: bool,
+    /// Known where replays without each feature are begun first.
+    pub beginnings: Option<&'s Beginnings>,
     /// A replay that turns out to be useless costs little.
     pub ample: bool,
     pub settled: Settled<'a>,
@@ -123,24 +129,23 @@ impl<'a> Grouping<'_, 'a> {
     /// Replays alone, when there is room, what will be whatever the other way says.
     fn begin(&mut self, mut features: Vec<Feature>, chances: &Chances<'_>) -> Result<(), Stop> {
         let alone = |feature: &Feature| {
-            !(chances.shares)(feature) || !self.is_likely((chances.at_best)(feature))
+            !(chances.shares)(feature) || !self.is_likely(feature, (chances.at_best)(feature))
         };
         features.retain(alone);
         let hurry = std::mem::replace(&mut self.asker.hurry, Hurry::AtLeisure);
-        let started = self.start(features);
-        let alone = started.and_then(|started| self.alone(started, |_| Vec::new()));
+        let alone = self.alone(features, |_| Vec::new());
         self.asker.hurry = hurry;
         alone.and(Err(Stop::Pending))
     }
 
-    fn settle(&mut self, features: Vec<Feature>, chances: &Chances<'_>) -> Result<(), Stop> {
-        let mut features = self.start(features)?;
+    fn settle(&mut self, mut features: Vec<Feature>, chances: &Chances<'_>) -> Result<(), Stop> {
+        self.set_failed_apart(&mut features);
         let chance = chances.now;
         // Failures need another replay, and some of them time.
         features.sort_by(|a, b| chance(a).total_cmp(&chance(b)).then(a.cmp(b)));
         let shares = |feature: &Feature| {
             let shares = self.rule.counts_replicas() && (chances.shares)(feature);
-            shares && self.is_likely(chance(feature))
+            shares && self.is_likely(feature, chance(feature))
         };
         let (mut likely, mut features): (Vec<_>, Vec<_>) = features.into_iter().partition(shares);
         if Design::new(likely.len(), self.rule.passes as usize).is_none() {
@@ -162,12 +167,15 @@ impl<'a> Grouping<'_, 'a> {
         self.confirm(passed)
     }
 
-    /// Whether a feature that works with this chance may share its replays. It is known to be
-    /// none of those without which the application does not start, if that was tried.
-    fn is_likely(&self, chance: f64) -> bool {
-        let (missed, enough) = match self.probes {
-            true => (MISSED_LATE, PROBABLY_LATE),
-            false => (1.0, PROBABLY),
+    /// Whether a feature that works with this chance may share its replays. Where it is known how
+    /// a replay without it begins, it is none of those that are missed before.
+    fn is_likely(&self, feature: &Feature, chance: f64) -> bool {
+        let beginning = self.beginnings.and_then(|known| known.get(feature));
+        let (missed, enough) = match beginning {
+            None => (1.0, PROBABLY),
+            Some(Beginning::Fails | Beginning::Odd) => return false,
+            Some(Beginning::Starts) => (MISSED_LATE, PROBABLY_LATE),
+            Some(Beginning::Goes) => (MISSED_LAST, PROBABLY_LATE),
         };
         chance / (chance + (1.0 - chance) * missed) >= enough
     }
@@ -189,7 +197,10 @@ impl<'a> Grouping<'_, 'a> {
                     let mut runs = vec![run];
                     runs.extend(before(&feature));
                     self.settled.passed.insert(feature.clone());
-                    passed.push((feature, runs));
+                    match self.baseline.is_costly(run) {
+                        true => self.settled.alone.push(feature),
+                        false => passed.push((feature, runs)),
+                    }
                 }
                 Some(run) => {
                     if run.is_some_and(|run| run.vote == Vote::Failure) {
@@ -202,26 +213,16 @@ impl<'a> Grouping<'_, 'a> {
         unless(waits, passed)
     }
 
-    /// Starts the application without each feature, if that is to be tried. Those come back
-    /// without which it starts.
-    fn start(&mut self, features: Vec<Feature>) -> Result<Vec<Feature>, Stop> {
-        if !self.probes {
-            return Ok(features);
+    /// What has failed as soon as it was begun is replayed alone.
+    fn set_failed_apart(&mut self, features: &mut Vec<Feature>) {
+        let Some(beginnings) = self.beginnings else {
+            return;
+        };
+        let fails = |feature: &mut Feature| beginnings.get(feature) == Some(&Beginning::Fails);
+        for feature in features.extract_if(.., fails) {
+            self.settled.failed.insert(feature.clone());
+            self.settled.alone.push(feature);
         }
-        let mut started = Vec::new();
-        let mut waits = false;
-        for feature in features {
-            let policy = Policy::single(feature.clone(), self.action);
-            match self.asker.probe(&policy) {
-                None => waits = true,
-                Some(true) => started.push(feature),
-                Some(false) => {
-                    self.settled.failed.insert(feature.clone());
-                    self.settled.alone.push(feature);
-                }
-            }
-        }
-        unless(waits, started)
     }
 
     fn confirmed(&mut self, feature: Feature, ruling: Ruling<'a>, complaints: BTreeSet<String>) {

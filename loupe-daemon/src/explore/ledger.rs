@@ -12,9 +12,12 @@ mod ruling;
 use std::collections::{BTreeMap, BTreeSet};
 
 use loupe_common::policy::Policy;
+use loupe_common::replay::Replay;
 
+use super::beginning::Beginning;
 use super::run::Run;
-use super::{ExploreError, ExploreOptions, Request};
+use super::tally::Vote;
+use super::{ExploreError, ExploreOptions, Reached, Request};
 pub(super) use asker::Asker;
 pub(super) use ruling::Ruling;
 
@@ -27,20 +30,12 @@ pub(super) struct Ledger {
     measured_from: BTreeMap<Policy, usize>,
     /// Running replays of these policies only wait for their end.
     waiting: BTreeSet<Policy>,
-    /// Policies under which the application was only started; what came of it, if anything has.
-    probes: BTreeMap<Policy, Option<Probe>>,
+    /// Policies under which a replay was only begun; what came of it, if anything has.
+    probes: BTreeMap<Policy, Option<Beginning>>,
     /// One replay of each of these policies beside its replicas, watched for pseudo-files.
     looks: BTreeMap<Policy, Option<Run>>,
     pub running: u64,
     pub done: u64,
-}
-
-/// What came of starting the application.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Probe {
-    Started,
-    /// It failed, or could not be tried: that replay is the first replica of its policy.
-    Ended,
 }
 
 impl Ledger {
@@ -106,18 +101,25 @@ impl Ledger {
         let place = place
             .filter(|place| place.is_none())
             .expect("every answer belongs to one running request");
+        let vote = run.vote;
         *place = Some(run);
         if let Some(probe @ None) = self.probes.get_mut(&request.policy) {
-            *probe = Some(Probe::Ended);
+            // It could not be tried, or it failed: that replay is the first of its policy.
+            *probe = Some(match vote {
+                Vote::Failure => Beginning::Fails,
+                _ => Beginning::Starts,
+            });
         }
         self.running -= 1;
         self.done += 1;
     }
 
-    /// Files that the application has started, which is no replica.
-    pub fn started(&mut self, request: &Request) {
-        self.probes
-            .insert(request.policy.clone(), Some(Probe::Started));
+    /// Files what a replay was like that was only begun, which is no replica.
+    pub fn begun(&mut self, request: &Request, replay: &Replay, reached: Reached) {
+        let baseline = self.replicas(&Policy::baseline()).iter().flatten();
+        let passing: Vec<&Run> = baseline.filter(|run| run.vote.passes()).collect();
+        let beginning = Beginning::of(replay, reached, &passing);
+        self.probes.insert(request.policy.clone(), Some(beginning));
         self.trials.remove(&request.policy);
         self.running -= 1;
     }
@@ -141,8 +143,8 @@ pub(super) enum Purpose {
     Decide,
     /// To find out what its policy costs, which is known to work.
     Measure,
-    /// To find out whether the application starts under its policy, before anything else is
-    /// asked about that.
+    /// To find out how a replay begins under its policy, before anything else is asked about
+    /// that.
     Probe,
     /// To see which pseudo-files are used under its policy.
     Look,

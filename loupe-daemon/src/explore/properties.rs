@@ -109,6 +109,7 @@ fn app(noisy: bool) -> impl Strategy<Value = App> {
             App {
                 features,
                 conflicts: Vec::new(),
+                grudges: Vec::new(),
                 dies,
                 flakes: 0,
                 unusable,

@@ -149,6 +149,11 @@ impl Run {
         self.vote == Vote::Pass && others == 0
     }
 
+    /// CPU time of everything in its sandbox.
+    pub fn total_cpu_us(&self) -> u64 {
+        self.usage.total_cpu_us
+    }
+
     /// How much of something it had or used, where that is known.
     pub fn amount(&self, quantity: Quantity) -> Option<f64> {
         match quantity {

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use loupe_common::policy::Policy;
+use loupe_common::replay::Replay;
 
 use super::ledger::{Asker, Hurry, Ledger, Purpose, Stop, Want};
 use super::run::Run;
-use super::{ExploreError, ExploreOptions, Recorded, Request};
+use super::{ExploreError, ExploreOptions, Reached, Recorded, Request};
 
 /// What is to be found out: a plain function of the finished replays, gone through again and
 /// again until nothing is missing.
@@ -22,7 +23,7 @@ pub(super) trait Question: Sync {
 /// What the driver is to do.
 #[derive(Debug)]
 pub(super) enum Step<T> {
-    /// Start this replay, or only the application.
+    /// Start this replay, or only begin it.
     Run(Request, Purpose),
     /// Wait for a running one.
     Wait,
@@ -125,9 +126,9 @@ impl<'a, Q: Question> Scheduler<'a, Q> {
         self.note(news);
     }
 
-    /// Takes the answer to a probe: the application has started.
-    pub fn started(&mut self, request: &Request) {
-        self.ledger.started(request);
+    /// Takes the answer to a probe where nothing has failed so far.
+    pub fn begun(&mut self, request: &Request, replay: &Replay, reached: Reached) {
+        self.ledger.begun(request, replay, reached);
         self.note(Hurry::Urgent);
     }
 

@@ -14,7 +14,7 @@ use loupe_common::policy::{Action, Policy};
 use loupe_common::replay::{ExitStatus, Failure, Outcome, OutputTail, Replay, Timing, Usage};
 use loupe_common::trace::{CallCounts, Trace};
 
-use super::{Recorded, ReplayError, Replayer, Request};
+use super::{Probed, Reached, Recorded, ReplayError, Replayer, Request};
 
 /// What comes of leaving a feature out one way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +89,8 @@ pub(super) struct App {
     pub features: BTreeMap<Feature, SimFeature>,
     /// Rules that break it together, when all of them fire.
     pub conflicts: Vec<Policy>,
+    /// Rules that only make it complain together.
+    pub grudges: Vec<Policy>,
     /// It ends at once where something breaks it.
     pub dies: bool,
     /// Of a thousand runs, so many fail for no reason, under any policy.
@@ -184,9 +186,15 @@ impl App {
             };
         }
         let fires = |feature: &Feature| injections.get(feature).is_some_and(|times| *times > 0);
-        let hit = |(feature, action)| policy.get(feature) == Some(action) && fires(feature);
-        if self.conflicts.iter().any(|rules| rules.iter().all(hit)) {
+        let all_hit = |rules: &Policy| {
+            let mut rules = rules.iter();
+            rules.all(|(feature, action)| policy.get(feature) == Some(action) && fires(feature))
+        };
+        if self.conflicts.iter().any(all_hit) {
             breaks.get_or_insert(ExitStatus::Signal(11));
+        }
+        if self.grudges.iter().any(all_hit) {
+            application_output.tail += "error 18: too much is missing\n";
         }
         if chance("flake", self.flakes) {
             breaks.get_or_insert(ExitStatus::Code(1));
@@ -344,7 +352,7 @@ impl Request {
 }
 
 impl Replayer for Simulator<'_> {
-    async fn probe(&self, request: &Request) -> Result<Option<Recorded>, ReplayError> {
+    async fn probe(&self, request: &Request) -> Result<Probed, ReplayError> {
         // A group may fail for something that comes late although one of it is needed early.
         let rules = request.policy.iter();
         let early = rules.filter(|(feature, _)| self.app.needs_early(feature));
@@ -356,8 +364,14 @@ impl Replayer for Simulator<'_> {
         };
         let started = self.app.replay(&early);
         match self.app.replay(request).outcome.passed() || started.outcome.passed() {
-            true => Ok(None),
-            false => self.replay(request).await.map(Some),
+            true => {
+                let reached = match self.app.seed.is_multiple_of(2) {
+                    true => Reached::Start,
+                    false => Reached::Test,
+                };
+                Ok(Probed::Begun(self.app.replay(request), reached))
+            }
+            false => self.replay(request).await.map(Probed::Ended),
         }
     }
 

@@ -9,7 +9,7 @@ use loupe_common::policy::{Action, Policy};
 use loupe_common::verdict::Verdict;
 
 use super::baseline::{Baseline, Seen};
-use super::group::{Chances, Confirmed, Grouping, Settled};
+use super::group::{Beginnings, Chances, Confirmed, Grouping, Settled};
 use super::ledger::{Asker, Hurry, Ruling, Stop};
 use super::tally::{Decision, Rule};
 use super::{ExploreOptions, priors, suspicion};
@@ -34,8 +34,12 @@ pub(super) fn measure<'a>(
         rule: baseline.rule,
         // Impacts are measured of each feature alone, so a group would spare nothing.
         exhaustive: options.exhaustive || options.impact.is_some(),
-        probes: options.probes && !options.alone_first && baseline.starts_quickly(),
         ample: options.ample,
+    };
+    let begins = options.probes && !options.alone_first && baseline.starts_quickly();
+    let begun = match begins && ways.shares() {
+        true => Some(ways.begin()?),
+        false => None,
     };
     let at_first = Chances {
         now: &priors::stub,
@@ -43,23 +47,27 @@ pub(super) fn measure<'a>(
         shares: &|_| !options.alone_first,
         complete: true,
     };
-    let (stubbed, stubbing) = ways.settle(Action::STUB, &at_first);
+    let (stubbed, stubbing) = ways.settle(Action::STUB, begun.as_ref(), &at_first);
     let stub = ways.measure(&stubbed, Action::STUB, &priors::stub);
     // What works stubbed mostly works faked, too: what is left out together is chosen by what the
-    // stubs say.
-    let now = |feature: &Feature| match stubbed.works(feature) {
+    // stubs say, or already by how they began.
+    let stub_works = |feature: &Feature| match &begun {
+        Some(begun) => begun.stub.get(feature).map(|stub| stub.is_good()),
+        None => stubbed.works(feature),
+    };
+    let now = |feature: &Feature| match stub_works(feature) {
         Some(works) => priors::fake_if(works, feature),
         None => priors::fake(feature),
     };
-    let still_may = |feature: &Feature| stubbed.works(feature) != Some(false);
+    let still_may = |feature: &Feature| stub_works(feature) != Some(false);
     let mut features = baseline.features.keys();
     let after = Chances {
         now: &now,
         at_best: &|feature| priors::fake_if(still_may(feature), feature),
         shares: &|feature| !options.alone_first || still_may(feature),
-        complete: features.all(|feature| stubbed.is_known(feature)),
+        complete: begun.is_some() || features.all(|feature| stubbed.is_known(feature)),
     };
-    let (faked, faking) = ways.settle(Action::Fake, &after);
+    let (faked, faking) = ways.settle(Action::Fake, begun.as_ref(), &after);
     let fake = ways.measure(&faked, Action::Fake, &now);
     stubbing.and(faking)?;
     let (Some(stub), Some(fake)) = (stub, fake) else {
@@ -132,17 +140,65 @@ struct Ways<'s, 'a> {
     rule: Rule,
     /// Nothing is tested in groups.
     exhaustive: bool,
-    /// What is tested in groups is started alone before.
-    probes: bool,
     /// See [`ExploreOptions::ample`].
     ample: bool,
 }
 
+/// How replays begin, for each way to leave a feature out.
+struct Begun {
+    stub: Beginnings,
+    fake: Beginnings,
+}
+
+impl Begun {
+    fn of(&self, action: Action) -> &Beginnings {
+        match action {
+            Action::Stub(_) => &self.stub,
+            Action::Fake | Action::Plausible => &self.fake,
+        }
+    }
+}
+
 impl<'a> Ways<'_, 'a> {
+    /// Features may share replays.
+    fn shares(&self) -> bool {
+        !self.exhaustive && !self.rule.trusts_one_pass()
+    }
+
+    /// Begins a replay without each feature, each way.
+    fn begin(&mut self) -> Result<Begun, Stop> {
+        let (stub, fake) = (self.begin_all(Action::STUB), self.begin_all(Action::Fake));
+        let (stub, fake) = stub.zip(fake).ok_or(Stop::Pending)?;
+        Ok(Begun { stub, fake })
+    }
+
+    fn begin_all(&mut self, action: Action) -> Option<Beginnings> {
+        let mut beginnings = Some(Beginnings::new());
+        for feature in self.baseline.features.keys() {
+            if !self.is_steady(feature) {
+                continue;
+            }
+            let policy = Policy::single(feature.clone(), action);
+            match (self.asker.probe(&policy), &mut beginnings) {
+                (Some(beginning), Some(known)) => {
+                    known.insert(feature.clone(), beginning);
+                }
+                // All are asked for before any is waited for.
+                _ => beginnings = None,
+            }
+        }
+        beginnings
+    }
+
     /// Which features share replays with others, and which do not, as far as that is known.
-    fn settle(&mut self, action: Action, chances: &Chances<'_>) -> (Settled<'a>, Result<(), Stop>) {
+    fn settle(
+        &mut self,
+        action: Action,
+        begun: Option<&Begun>,
+        chances: &Chances<'_>,
+    ) -> (Settled<'a>, Result<(), Stop>) {
         let features = self.baseline.features.keys().cloned();
-        let together = !self.exhaustive && !self.rule.trusts_one_pass();
+        let together = self.shares();
         let (grouped, alone): (Vec<Feature>, Vec<Feature>) =
             features.partition(|feature| together && self.is_steady(feature));
         let grouping = Grouping {
@@ -150,7 +206,7 @@ impl<'a> Ways<'_, 'a> {
             baseline: self.baseline,
             rule: self.rule,
             action,
-            probes: self.probes,
+            beginnings: begun.map(|begun| begun.of(action)),
             ample: self.ample,
             settled: Settled {
                 alone,

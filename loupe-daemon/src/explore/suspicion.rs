@@ -105,16 +105,24 @@ impl Profile {
     /// the baseline. For what `crowd` is, see [`super::ExploreOptions`].
     pub fn suspicions(&self, baseline: &[&Profile], crowd: f64) -> Vec<String> {
         let mut suspicions = Vec::new();
-        let least = |count: fn(&Profile) -> u64| baseline.iter().copied().map(count).min();
-        let calls = least(|profile| profile.calls).unwrap_or(0);
-        if calls >= FEW_CALLS && self.calls < calls / FAR {
+        let range = |count: fn(&Profile) -> u64| {
+            let counts = || baseline.iter().copied().map(count);
+            (counts().min().unwrap_or(0), counts().max().unwrap_or(0))
+        };
+        // Far below the least, and below what a crowd leaves of the most.
+        let far_below = |own: u64, (least, most): (u64, u64)| {
+            let expected = least.min((most as f64 / crowd) as u64);
+            least >= FEW_CALLS && own < expected / FAR
+        };
+        let (calls, most) = range(|profile| profile.calls);
+        if far_below(self.calls, (calls, most)) {
             suspicions.push(format!(
                 "it made {} calls, the baseline at least {calls}",
                 self.calls
             ));
         }
-        let sent = least(|profile| profile.sent).unwrap_or(0);
-        if sent > 0 && (self.sent == 0 || (sent >= FEW_CALLS && self.sent < sent / FAR)) {
+        let (sent, most) = range(|profile| profile.sent);
+        if sent > 0 && (self.sent == 0 || far_below(self.sent, (sent, most))) {
             suspicions.push(format!(
                 "{} of its calls sent bytes, of the baseline's at least {sent}",
                 self.sent

@@ -43,6 +43,19 @@ const IDLING_TEST_FACTOR: u32 = 2;
 /// CPU time of the test's side that its application's start may have cost.
 const STARTING: Duration = Duration::from_millis(5);
 
+/// A test has begun as usual when its server has made one in so many of the calls that the
+/// baseline makes, and at least so many.
+const BEGINNING_PART: u64 = 100;
+const BEGINNING_CALLS: u64 = 200;
+/// Only a test in which there are so many times as many is long enough for that, and one that
+/// takes so long: a test takes some time to start, too.
+const LONG_TEST_PART: u64 = 20;
+const LONG_TEST: Duration = Duration::from_millis(250);
+/// Replays beside others are slower; but one that has not come so far in one part in so many of
+/// the whole test's time, and at least this time, has not begun as usual.
+const BEGINNING_TIME_PART: u32 = 10;
+const BEGINNING_TIME: Duration = Duration::from_millis(40);
+
 /// A phase that keeps a CPU busy for one part in so many of its time computes.
 const BUSY_PART: u32 = 6;
 
@@ -60,8 +73,31 @@ pub struct BaselineFacts {
     /// CPU time of the application, and of everything else. Sorted.
     application_cpu: Vec<Duration>,
     others_cpu: Vec<Duration>,
+    /// Calls of the target once the test has begun. Sorted.
+    test_calls: Vec<u64>,
     /// How a batch application ends when all is well.
     pub exit: Option<ExitStatus>,
+}
+
+/// The first moments of a test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beginning {
+    /// They are over when the target has made so many calls,
+    pub calls: u64,
+    /// or after this time.
+    pub most: Duration,
+}
+
+impl Beginning {
+    /// Whether a replay has come so far.
+    pub fn is_over(&self, replay: &Replay) -> bool {
+        calls_of_test(replay) >= self.calls
+    }
+}
+
+fn calls_of_test(replay: &Replay) -> u64 {
+    let all = replay.trace.total_calls();
+    all.saturating_sub(replay.usage.start_calls)
 }
 
 impl BaselineFacts {
@@ -79,6 +115,11 @@ impl BaselineFacts {
         // Unknown of a replay by an older Loupe.
         if replay.usage.start_cpu_us > 0 {
             insert(&mut self.start_cpu, replay.usage.start_cpu_us);
+        }
+        if replay.usage.start_calls > 0 {
+            let calls = calls_of_test(replay);
+            let at = self.test_calls.partition_point(|other| *other < calls);
+            self.test_calls.insert(at, calls);
         }
         self.exit = self.exit.or(replay.application_exit);
     }
@@ -108,6 +149,17 @@ impl BaselineFacts {
         Some(Idling {
             application: *self.application_cpu.first()? / IDLING_PART,
             test: *self.others_cpu.last()? * IDLING_TEST_FACTOR + CPU_SLACK,
+        })
+    }
+
+    /// How much of a test shows whether it goes as usual, where that is a small part of it.
+    pub fn beginning(&self) -> Option<Beginning> {
+        let least = *self.test_calls.first()?;
+        let calls = (least / BEGINNING_PART).max(BEGINNING_CALLS);
+        let is_long = least >= calls * LONG_TEST_PART && self.test_time() >= LONG_TEST;
+        is_long.then(|| Beginning {
+            calls,
+            most: (self.test_time() / BEGINNING_TIME_PART).max(BEGINNING_TIME),
         })
     }
 
@@ -217,6 +269,7 @@ mod tests {
             start_cpu: vec![Duration::from_millis(ready_ms)],
             application_cpu: vec![Duration::from_millis(test_ms / 2)],
             others_cpu: vec![Duration::from_millis(test_ms / 2)],
+            test_calls: vec![100_000],
             exit: None,
         }
     }
@@ -254,6 +307,25 @@ mod tests {
         insert(&mut facts.test, 2_000_000);
         assert_eq!(facts.pauses(), None);
         assert_eq!(BaselineFacts::default().pauses(), None);
+    }
+
+    #[test]
+    fn the_beginning_of_a_test_is_a_small_part_of_it_or_not_told() {
+        let ms = Duration::from_millis;
+        let calls = |calls: u64| BaselineFacts {
+            test_calls: vec![calls],
+            ..facts(10, 1000)
+        };
+        let beginning = |calls, most| Some(Beginning { calls, most });
+        assert_eq!(calls(100_000).beginning(), beginning(1000, ms(100)));
+        assert_eq!(calls(4_000).beginning(), beginning(200, ms(100)));
+        assert_eq!(calls(3_999).beginning(), None);
+        assert_eq!(BaselineFacts::default().beginning(), None);
+        let mut facts = facts(10, 100);
+        insert(&mut facts.test, 120_000);
+        assert_eq!(facts.beginning(), None);
+        insert(&mut facts.test, 300_000);
+        assert_eq!(facts.beginning(), beginning(1000, ms(40)));
     }
 
     #[test]

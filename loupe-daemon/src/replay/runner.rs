@@ -92,7 +92,8 @@ pub enum Sabotage {
 pub enum Part {
     #[default]
     Whole,
-    /// A server's start: it passes as soon as the test could begin.
+    /// A server's start and, where its test is long, how that begins: it passes as soon as nothing
+    /// has failed so far.
     Start,
     /// All of it, with something done to the application so that the test should fail.
     Sabotaged(Sabotage),

@@ -63,6 +63,8 @@ struct State {
     vdso: bool,
     /// CPU time before the test.
     start_cpu_us: u64,
+    /// Calls of the target before the test.
+    start_calls: u64,
     /// Once the test is over.
     holdings: Option<Holdings>,
     /// Everything was told to end.
@@ -128,6 +130,7 @@ impl<'a> Session<'a> {
         let metric = metric.and_then(|metric| metric.find(&test_output.tail));
         let mut usage = self.state.usage.unwrap_or_default();
         usage.start_cpu_us = self.state.start_cpu_us;
+        usage.start_calls = self.state.start_calls;
         if let Some(holdings) = self.state.holdings {
             holdings.note(&mut usage, workload.mode);
         }
@@ -173,11 +176,12 @@ impl<'a> Session<'a> {
             if let Some(failure) = failure {
                 return Ok(Outcome::Failed(failure));
             }
-            if self.job.part == Part::Start {
+            if self.job.part == Part::Start && self.job.facts.beginning().is_none() {
                 return Ok(Outcome::Passed);
             }
         }
         self.state.start_cpu_us = self.cgroup.cpu_us()?;
+        self.state.start_calls = self.trace.calls_so_far()?;
         let testing = Instant::now();
         let outcome = self.test()?;
         timing.test_us = micros(testing.elapsed());

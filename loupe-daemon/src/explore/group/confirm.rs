@@ -1,6 +1,6 @@
 //! What passed, but not often enough, is brought to the number that a verdict needs: all of it is
 //! left out at once, as often as replicas are lacking; where that does not pass, or complains of
-//! what none of its members complains of alone, the set is halved.
+//! what some member has not been seen without, the set is halved.
 
 use std::collections::BTreeSet;
 
@@ -58,8 +58,7 @@ impl<'a> Grouping<'_, 'a> {
             self.asker.prefetch(&policy, lacking.passes);
         }
         let run = self.asker.glance_run(&policy).ok_or(Stop::Pending)?;
-        let known = complaints(&group);
-        let Some(run) = run.filter(|run| is_right(run, &known)) else {
+        let Some(run) = run.filter(|run| is_right(run, &group)) else {
             return self.halve(group);
         };
         // What the others' absence keeps from being called is not tried here.
@@ -70,19 +69,14 @@ impl<'a> Grouping<'_, 'a> {
             self.settled.alone.extend(features);
             return Ok(());
         }
-        let (idle, rest) = (self.confirm(idle), self.confirm_by(&policy, group, &known));
+        let (idle, rest) = (self.confirm(idle), self.confirm_by(&policy, group));
         idle.and(rest)
     }
 
-    fn confirm_by(
-        &mut self,
-        policy: &Policy,
-        group: Vec<Passed<'a>>,
-        known: &BTreeSet<String>,
-    ) -> Result<(), Stop> {
+    fn confirm_by(&mut self, policy: &Policy, group: Vec<Passed<'a>>) -> Result<(), Stop> {
         let lacking = self.lacking(&group);
         let ruling = self.asker.ask(policy, lacking).ok_or(Stop::Pending)?;
-        let right = ruling.runs.iter().all(|run| is_right(run, known));
+        let right = ruling.runs.iter().all(|run| is_right(run, &group));
         if ruling.decision != Decision::Works || !right {
             return self.halve(group);
         }
@@ -112,14 +106,14 @@ impl<'a> Grouping<'_, 'a> {
     }
 }
 
-/// What features complain of that were left out alone.
-fn complaints(group: &[Passed<'_>]) -> BTreeSet<String> {
-    let runs = group.iter().flat_map(|(_, runs)| runs);
-    let own = runs.filter(|run| run.policy.len() == 1);
-    own.flat_map(|run| run.complaints.iter().cloned()).collect()
-}
-
-/// Whether a replay passed, and at most complains of what it is known to.
-fn is_right(run: &Run, known: &BTreeSet<String>) -> bool {
-    run.passes_but_for_complaints() && run.complaints.is_subset(known)
+/// Whether a replay of a group passed, and complains at most of what is known of those members
+/// that show it, or does not show without the others.
+fn is_right(run: &Run, group: &[Passed<'_>]) -> bool {
+    let is_cleared = |runs: &[&Run], complaint: &String| {
+        let mut runs = runs.iter();
+        runs.any(|run| run.policy.len() == 1 || !run.complaints.contains(complaint))
+    };
+    let mut complaints = run.complaints.iter();
+    run.passes_but_for_complaints()
+        && complaints.all(|complaint| group.iter().all(|(_, runs)| is_cleared(runs, complaint)))
 }

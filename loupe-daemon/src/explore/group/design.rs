@@ -22,7 +22,8 @@ impl Design {
             return None;
         }
         let groups = (least + 1..members).find(|groups| most(*groups, least) >= members)?;
-        let weight = (least..=groups).max_by_key(|weight| choose(groups, *weight))?;
+        // What breaks its groups breaks no more than it must.
+        let weight = (least..=groups).find(|weight| choose(groups, *weight) >= members)?;
         let places = subsets(groups, weight).take(members).collect();
         Some(Design { groups, places })
     }

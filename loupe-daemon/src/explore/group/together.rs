@@ -7,17 +7,19 @@
 //!
 //! Where groups fail, features without any passing group are suspected, the least likely to work
 //! first, and replayed alone. Without those that fail then, the groups are tried again. What a
-//! group complains of is not held against it if that is another member's ([`super::blame`]).
+//! group complains of is not held against a member if it is another's, or that of several others
+//! together ([`super::blame`]).
 //! Whoever lacks passes after all that is replayed alone.
 //!
-//! Where features were started alone before, groups are, too: from those without which the
-//! application does not start, members are taken until it does.
+//! Where replays without each feature were begun before, those without groups are, too
+//! ([`super::begin`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use loupe_common::feature::Feature;
 use loupe_common::policy::Policy;
 
+use super::begin::Conflicts;
 use super::blame::{Blame, Evidence};
 use super::design::Design;
 use super::{Grouping, Passed, unless};
@@ -42,6 +44,7 @@ pub(super) struct Group<'a> {
 struct Culprits<'a> {
     /// All that were replayed.
     known: BTreeSet<Feature>,
+    /// Groups are no good with these.
     broken: BTreeSet<Feature>,
     /// Passed and complained.
     complaining: BTreeMap<Feature, &'a Run>,
@@ -71,7 +74,7 @@ impl<'a> Grouping<'_, 'a> {
             complaining: complaining.collect(),
             ..Culprits::default()
         };
-        let mut groups = self.groups(&features, &mut culprits)?;
+        let groups = self.groups(&features, &mut culprits)?;
         let evidence = Evidence::new(&groups, &features, self.rule.passes);
         let mut blame = evidence.blame(self.baseline, self.action);
         // These have run alone, and that says more.
@@ -92,7 +95,6 @@ impl<'a> Grouping<'_, 'a> {
             self.alone(short, |_| Vec::new()).ok();
             return Err(stop);
         }
-        groups.retain(|group| culprits.explain(group, &blame));
         self.reckon(features, &groups, &before, &culprits, blame)
     }
 
@@ -153,7 +155,13 @@ impl<'a> Grouping<'_, 'a> {
                 None => questioned.copied().collect(),
             };
             let has_own = !own.is_empty();
-            let runs: Vec<&Run> = own.into_iter().chain(passes(groups, &feature)).collect();
+            let mut shared = passes(groups, &feature);
+            if !has_own {
+                let others =
+                    |run: &&Run| culprits.complains_for_others(run, &feature, groups, &blame);
+                shared.retain(others);
+            }
+            let runs: Vec<&Run> = own.into_iter().chain(shared).collect();
             if runs.len() >= self.rule.passes as usize {
                 let complaints = blame.complaints.remove(&feature).unwrap_or_default();
                 self.confirmed(feature, Ruling::of_passes(runs), complaints);
@@ -181,20 +189,21 @@ impl<'a> Grouping<'_, 'a> {
         groups: BTreeSet<BTreeSet<Feature>>,
         features: &[Feature],
     ) -> Result<Vec<Group<'a>>, Stop> {
-        let mut starting = BTreeSet::new();
+        let mut beginning = BTreeSet::new();
         let mut waits = false;
+        let mut conflicts = Some(Conflicts::new());
         for members in groups {
-            let members = match self.probes {
-                true => self.that_start(members, features),
-                false => Some(members),
+            let members = match self.beginnings {
+                Some(_) => self.that_begin(members, features, &mut conflicts),
+                None => Some(members),
             };
             match members {
-                Some(members) => drop(starting.insert(members)),
+                Some(members) => drop(beginning.insert(members)),
                 None => waits = true,
             }
         }
         let mut tried = Vec::new();
-        for members in starting.into_iter().filter(|members| members.len() > 1) {
+        for members in beginning.into_iter().filter(|members| members.len() > 1) {
             match self.asker.glance_run(&self.policy(&members)) {
                 None => waits = true,
                 Some(run) => {
@@ -204,38 +213,6 @@ impl<'a> Grouping<'_, 'a> {
             }
         }
         unless(waits, tried)
-    }
-
-    /// Those of a group without which the application starts: as long as it does not, the last
-    /// member of the shortest list that keeps it from starting is taken away.
-    fn that_start(
-        &mut self,
-        members: BTreeSet<Feature>,
-        features: &[Feature],
-    ) -> Option<BTreeSet<Feature>> {
-        let likely_first = features
-            .iter()
-            .rev()
-            .filter(|feature| members.contains(*feature));
-        let mut list: Vec<Feature> = likely_first.cloned().collect();
-        while list.len() > 1 && !self.starts_without(&list)? {
-            // It starts without any single one.
-            let (mut starts, mut fails) = (1, list.len());
-            while fails - starts > 1 {
-                let middle = usize::midpoint(starts, fails);
-                match self.starts_without(&list[..middle])? {
-                    true => starts = middle,
-                    false => fails = middle,
-                }
-            }
-            list.remove(fails - 1);
-        }
-        Some(list.into_iter().collect())
-    }
-
-    fn starts_without(&mut self, list: &[Feature]) -> Option<bool> {
-        let policy = self.policy(&list.iter().cloned().collect());
-        self.asker.probe(&policy)
     }
 
     /// Replays suspects alone once.
@@ -259,7 +236,11 @@ impl<'a> Grouping<'_, 'a> {
                 Some(run) if run.passes_but_for_complaints() => {
                     culprits.complaining.insert(feature, run);
                 }
-                Some(run) if run.vote == Vote::Pass => self.settled.alone.push(feature),
+                // What looks wrong makes its groups look wrong.
+                Some(run) if run.vote == Vote::Pass => {
+                    culprits.broken.insert(feature.clone());
+                    self.settled.alone.push(feature);
+                }
                 _ => {
                     culprits.broken.insert(feature.clone());
                     self.settled.failed.insert(feature.clone());
@@ -272,13 +253,29 @@ impl<'a> Grouping<'_, 'a> {
 }
 
 impl Culprits<'_> {
-    /// Whether a group passed, and one of its members is known for complaints if there are any.
-    fn explain(&self, group: &Group<'_>, blame: &Blame) -> bool {
-        let explained = |run: &Run| {
-            let mut complaining = self.complaining.keys().chain(blame.complaints.keys());
-            run.complaints.is_empty() || complaining.any(|feature| group.members.contains(feature))
+    /// Whether all that a group's replay complains of is not the feature's, which is a member: it
+    /// is what another member is known for, or does not show in another group of the feature, so
+    /// that it takes something else (or several others together). Where the feature itself is known
+    /// for it, that is said of it.
+    fn complains_for_others(
+        &self,
+        run: &Run,
+        feature: &Feature,
+        groups: &[Group<'_>],
+        blame: &Blame,
+    ) -> bool {
+        let is_known_for = |member: &Feature, complaint: &String| {
+            let own = self.complaining.get(member);
+            let taken = blame.complaints.get(member);
+            own.is_some_and(|run| run.complaints.contains(complaint))
+                || taken.is_some_and(|taken| taken.contains(complaint))
         };
-        group.passed.is_some_and(explained)
+        run.complaints.iter().all(|complaint| {
+            let mut members = run.policy.iter().map(|(member, _)| member);
+            let mut others = passes(groups, feature).into_iter();
+            members.any(|member| is_known_for(member, complaint))
+                || others.any(|run| !run.complaints.contains(complaint))
+        })
     }
 }
 

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use loupe_common::policy::Policy;
 
-use super::{Hurry, Ledger, Probe, Purpose, REPEATED, Ruling, Want, count};
+use super::{Hurry, Ledger, Purpose, REPEATED, Ruling, Want, count};
+use crate::explore::beginning::Beginning;
 use crate::explore::run::Run;
 use crate::explore::tally::{Decision, Rule, Tally, UNUSABLE, Vote};
 
@@ -111,22 +112,13 @@ impl<'a> Asker<'a> {
         }
     }
 
-    /// Whether the application starts under this policy, which nothing has been asked about
-    /// before; `None` while that is not known.
-    pub fn probe(&mut self, policy: &Policy) -> Option<bool> {
+    /// How a replay begins under this policy, which nothing has been asked about before; `None`
+    /// while that is not known.
+    pub fn probe(&mut self, policy: &Policy) -> Option<Beginning> {
         match self.ledger.probes.get(policy) {
-            Some(Some(Probe::Started)) => Some(true),
-            Some(Some(Probe::Ended)) => {
-                let first = self
-                    .ledger
-                    .replicas(policy)
-                    .first()
-                    .and_then(Option::as_ref);
-                Some(first.is_none_or(|run| run.vote != Vote::Failure))
-            }
-            Some(None) => None,
+            Some(known) => *known,
             // Whatever else asks about it will find that replay, or run its own after it.
-            None if !self.ledger.replicas(policy).is_empty() => Some(true),
+            None if !self.ledger.replicas(policy).is_empty() => Some(Beginning::Starts),
             None => {
                 if !self.wants.iter().any(|want| want.policy == *policy) {
                     self.wants.push(Want {

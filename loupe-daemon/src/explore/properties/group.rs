@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use loupe_common::analysis::{Analysis, Basis};
+use loupe_common::analysis::{Analysis, Basis, FeatureVerdict};
 use loupe_common::feature::Feature;
 use loupe_common::policy::{Action, Policy};
+use loupe_common::replay::Outcome;
 use loupe_common::verdict::Verdict;
 use proptest::prelude::*;
 
 use super::{app, feature, options, row, run};
-use crate::explore::ExploreOptions;
 use crate::explore::simulated::{App, Effect, Rescue, SimFeature, Simulator, Use};
 use crate::explore::tally::Rule;
+use crate::explore::{ExploreOptions, Request};
 
 fn analyze(app: &App, exhaustive: bool, joint: bool) -> Analysis {
     let options = ExploreOptions {
@@ -193,6 +194,49 @@ fn one_that_complains_is_told_from_those_beside_it() {
         // It is the only one that is in all the groups that complain.
         assert_eq!(stubs(&simulator), 5, "{complaining}");
     }
+}
+
+fn stubs_of(names: &[&str]) -> Policy {
+    let rule = |name: &&str| (named(name), Action::STUB);
+    names.iter().map(rule).collect()
+}
+
+/// No member has to answer for it, so none is replayed alone.
+#[test]
+fn what_two_complain_of_only_together_is_held_against_neither() {
+    let mut app = harmless_app();
+    app.grudges.push(stubs_of(&["getpid", "rseq"]));
+    let simulator = Simulator::new(&app, 1);
+    let analysis = run(&simulator, &without_joint()).expect("measurable");
+    let clean =
+        |row: &FeatureVerdict| row.stub.works == Some(true) && row.stub.suspicious.is_empty();
+    assert!(analysis.features.iter().all(clean));
+    assert_eq!(stubs(&simulator), 5);
+}
+
+#[test]
+fn two_that_keep_the_application_from_starting_only_together_are_kept_apart() {
+    let app = |pair: &[&str]| {
+        let mut app = harmless_app();
+        app.conflicts.push(stubs_of(pair));
+        app
+    };
+    let early = |name: &&str| App::default().needs_early(&named(name));
+    let early: Vec<&str> = HARMLESS.into_iter().filter(early).collect();
+    let options = ExploreOptions {
+        probes: true,
+        ..without_joint()
+    };
+    let app = app(&early[..2]);
+    let simulator = Simulator::new(&app, 1);
+    let analysis = run(&simulator, &options).expect("measurable");
+    let works = |row: &FeatureVerdict| row.verdict == Verdict::Any;
+    assert!(analysis.features.iter().all(works));
+    let whole = simulator.log.lock().expect("no test thread has panicked");
+    let failed =
+        |(request, outcome): &&(Request, Outcome)| request.policy.len() > 2 && outcome.failed();
+    // The groups with both, once each, and the pair once: what else was asked only began.
+    assert!(whole.answers.iter().filter(failed).count() <= 3);
 }
 
 #[test]

@@ -100,6 +100,7 @@ pub fn replay(policy: Policy, outcome: Outcome, trace: Trace) -> Replay {
             max_rss_kib: 6_144,
             total_cpu_us: 0,
             start_cpu_us: 0,
+            start_calls: 0,
             start_rss_kib: None,
             peak_memory_kib: None,
             descriptors: None,
