@@ -183,6 +183,13 @@ pub struct Usage {
     /// Absent: not looked at, or no process was left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub descriptors: Option<u64>,
+    /// Replays that ran at a time, this one among them, where they were more than CPUs; else 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub crowd: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Usage {

@@ -2,9 +2,9 @@
 //! more to spare when that was tried than it has later. So now and then the baseline is replayed
 //! among the others: where it fails, their failures prove nothing. And where a test sets a bound
 //! to speed, a replay may fail for being slow: one that was not much slower than all are beside
-//! so many is done again on a CPU of its own.
+//! so many is done again on a CPU of its own, and so is what disagrees with another replica.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -27,6 +27,14 @@ pub struct Crowd {
     replays: AtomicU64,
     /// What failed in it and may have for it.
     left_for: Mutex<BTreeSet<Policy>>,
+    seen: Mutex<BTreeMap<Policy, Seen>>,
+}
+
+/// What came of a policy's replays in the crowd.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    passed: bool,
+    failed: bool,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -49,10 +57,26 @@ impl Crowd {
         };
     }
 
-    /// Counts a replay. One that fails before its test does so wherever it runs.
-    pub fn count(&self, replay: &Replay) {
-        if lock(&self.size).jobs > 0 && replay.timing.test_us > 0 {
+    /// Notes that a replay ran in the crowd, if there is one, on the replay too.
+    ///
+    /// Where replays of a policy disagree, what fails may fail for the crowd: from then on they
+    /// are left without others. (The baseline is not: whether it is flaky matters.)
+    pub fn note(&self, replay: &mut Replay) {
+        let jobs = lock(&self.size).jobs;
+        if jobs == 0 || replay.policy.is_empty() {
+            return;
+        }
+        replay.usage.crowd = jobs as u64;
+        // One that fails before its test does so wherever it runs.
+        if replay.timing.test_us > 0 {
             self.replays.fetch_add(1, Ordering::Relaxed);
+        }
+        let mut seen = lock(&self.seen);
+        let seen = seen.entry(replay.policy.clone()).or_default();
+        seen.passed |= replay.outcome.passed();
+        seen.failed |= replay.outcome.failed();
+        if seen.passed && seen.failed {
+            self.leave_for(&replay.policy);
         }
     }
 
@@ -86,30 +110,51 @@ impl Crowd {
 
 #[cfg(test)]
 mod tests {
+    use loupe_common::policy::Action;
     use loupe_common::replay::Outcome;
 
     use super::*;
     use crate::engine::parallel::tests::replay;
 
+    fn stub(wall_ms: u64, passes: bool, test_us: u64) -> Replay {
+        let feature = "brk".parse().expect("a syscall");
+        let mut replay = replay(wall_ms, None, passes);
+        replay.policy = Policy::single(feature, Action::STUB);
+        replay.timing.test_us = test_us;
+        replay
+    }
+
     #[test]
     fn controls_are_due_only_where_replays_outnumber_the_cpus() {
         let crowd = Crowd::default();
-        let mut tested = replay(1000, None, true);
-        let due = |crowd: &Crowd, replay: &Replay| {
+        let due = |crowd: &Crowd, test_us: u64| {
             let one = |_| {
-                crowd.count(replay);
+                crowd.note(&mut stub(1000, true, test_us));
                 crowd.is_control_due()
             };
             (0..100).filter_map(one).collect::<Vec<_>>()
         };
-        tested.timing.test_us = 0;
-        crowd.set(8, 2, None);
-        assert!(due(&crowd, &tested).is_empty());
-        tested.timing.test_us = 900_000;
         crowd.set(2, 2, None);
-        assert!(due(&crowd, &tested).is_empty());
+        assert!(due(&crowd, 900_000).is_empty());
         crowd.set(8, 2, None);
-        assert_eq!(due(&crowd, &tested), [8; 4]);
+        assert!(due(&crowd, 0).is_empty());
+        assert_eq!(due(&crowd, 900_000), [8; 4]);
+    }
+
+    #[test]
+    fn what_disagrees_with_another_replica_is_left_without_others() {
+        let crowd = Crowd::default();
+        crowd.set(8, 2, None);
+        let mut passes = stub(1000, true, 900_000);
+        crowd.note(&mut passes);
+        assert_eq!(passes.usage.crowd, 8);
+        assert!(!crowd.is_left_for(&passes.policy));
+        crowd.note(&mut stub(1000, false, 900_000));
+        assert!(crowd.is_left_for(&passes.policy));
+
+        let mut baseline = replay(1000, None, false);
+        crowd.note(&mut baseline);
+        assert_eq!(baseline.usage.crowd, 0);
     }
 
     #[test]

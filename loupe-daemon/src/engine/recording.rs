@@ -156,11 +156,11 @@ impl Shared {
         if let Some(jobs) = self.crowd.is_control_due() {
             self.control(jobs, slot)?;
         }
-        let replay = self.run(request, Part::Whole, slot)?;
-        self.crowd.count(&replay);
+        let mut replay = self.run(request, Part::Whole, slot)?;
         if self.crowd.may_have_failed(&replay) {
             return Ok(None);
         }
+        self.crowd.note(&mut replay);
         self.keep(request, replay).map(Some)
     }
 
@@ -217,11 +217,12 @@ impl Shared {
                 false => Probed::Ended(recorded),
             });
         }
-        let replay = self.run(request, Part::Start, slot)?;
-        match replay.outcome.passed() || self.crowd.may_have_failed(&replay) {
-            true => Ok(self.begun(replay)),
-            false => self.keep(request, replay).map(Probed::Ended),
+        let mut replay = self.run(request, Part::Start, slot)?;
+        if replay.outcome.passed() || self.crowd.may_have_failed(&replay) {
+            return Ok(self.begun(replay));
         }
+        self.crowd.note(&mut replay);
+        self.keep(request, replay).map(Probed::Ended)
     }
 
     fn begun(&self, replay: Replay) -> Probed {

@@ -236,6 +236,21 @@ fn warnings(
             reasons.into_iter().collect::<Vec<_>>().join("; ")
         ));
     }
+    let crowded: BTreeSet<&Policy> = all
+        .iter()
+        .filter(|run| run.in_crowd && run.vote == Vote::Failure)
+        .filter(|run| {
+            all.iter()
+                .any(|other| other.policy == run.policy && other.vote.passes())
+        })
+        .map(|run| &run.policy)
+        .collect();
+    for policy in crowded {
+        warnings.push(format!(
+            "a replay of `{policy}` failed beside more others than there are CPUs, and others of \
+             it passed: it counts for nothing; `--jobs` makes replays fewer at a time"
+        ));
+    }
     let strays: BTreeSet<&Policy> = all
         .iter()
         .filter(|run| run.vote == Vote::Stray)

@@ -9,13 +9,14 @@ use loupe_common::replay::Replay;
 use super::Reached;
 use super::run::Run;
 
-/// A call that is one in so many of the baseline's calls is one that its test makes all the time.
-const FREQUENT_PART: u64 = 50;
+/// A call that is such a part of the baseline's calls is one that its test makes all the time.
+const FREQUENT: f64 = 1.0 / 50.0;
 
-/// What the baseline calls in all its time is called too often where it is called so many times as
-/// often, and as many times more, before that has really begun.
-const TOO_OFTEN: u64 = 5;
-const TOO_MANY: u64 = 20;
+/// A call is made too often if it is so many times as large a part of all calls as in the baseline,
+/// and this part (one in so many) more, and not just a few.
+const TOO_OFTEN: f64 = 20.0;
+const TOO_OFTEN_PART: f64 = 1.0 / 30.0;
+const FEW: u64 = 50;
 
 /// How a replay begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,14 +39,15 @@ impl Beginning {
             Reached::Standstill => return Beginning::Odd,
             Reached::Test => {}
         }
+        let all = replay.trace.total_calls();
         let calls = |feature: &Feature| {
             let counts = replay.trace.calls.get(feature);
             counts.map_or(0, |counts| counts.calls)
         };
         let is_odd = most(baseline).into_iter().any(|(feature, most)| {
             let own = calls(feature);
-            let missing = own == 0 && baseline.iter().all(|run| is_frequent(run, feature));
-            missing || own > most * TOO_OFTEN + TOO_MANY
+            let missing = own == 0 && baseline.iter().all(|run| part(run, feature) >= FREQUENT);
+            missing || own > FEW && own as f64 / all as f64 > most * TOO_OFTEN + TOO_OFTEN_PART
         });
         match is_odd {
             true => Beginning::Odd,
@@ -59,20 +61,23 @@ impl Beginning {
     }
 }
 
-/// What the baseline's replays call, and how often at most.
-fn most<'r>(baseline: &[&'r Run]) -> BTreeMap<&'r Feature, u64> {
+/// What the baseline's replays call, and which part of their calls that is at most.
+fn most<'r>(baseline: &[&'r Run]) -> BTreeMap<&'r Feature, f64> {
     let mut most = BTreeMap::new();
-    for (feature, calls) in baseline.iter().flat_map(|run| &run.calls) {
-        let known = most.entry(feature).or_insert(0);
-        *known = (*calls).max(*known);
+    for run in baseline {
+        for feature in run.calls.keys() {
+            let known = most.entry(feature).or_insert(0.0);
+            *known = part(run, feature).max(*known);
+        }
     }
     most
 }
 
-fn is_frequent(run: &Run, feature: &Feature) -> bool {
+/// Which part of all calls a call is.
+fn part(run: &Run, feature: &Feature) -> f64 {
     let all: u64 = run.calls.values().sum();
-    let own = run.calls.get(feature);
-    own.is_some_and(|own| own * FREQUENT_PART >= all)
+    let own = run.calls.get(feature).copied().unwrap_or_default();
+    own as f64 / all.max(1) as f64
 }
 
 #[cfg(test)]

@@ -28,6 +28,8 @@ pub(super) struct Run {
     pub policy: Policy,
     pub reused: bool,
     pub vote: Vote,
+    /// It ran beside more others than there are CPUs.
+    pub in_crowd: bool,
     /// Why it cannot be used, where the vote is [`Vote::Invalid`].
     pub why_invalid: Option<String>,
     /// Calls by feature; what was not seen is absent.
@@ -92,6 +94,7 @@ impl Run {
             policy: replay.policy.clone(),
             reused: recorded.reused,
             vote,
+            in_crowd: replay.usage.crowd > 0,
             why_invalid,
             calls,
             operations: self::calls(&replay.trace.operations),

@@ -93,7 +93,7 @@ pub enum Part {
     #[default]
     Whole,
     /// A server's start and, where its test is long, how that begins: it passes as soon as nothing
-    /// has failed so far.
+    /// has failed so far. Its trace then has the test's calls alone.
     Start,
     /// All of it, with something done to the application so that the test should fail.
     Sabotaged(Sabotage),
@@ -233,11 +233,15 @@ impl Runner {
                 mut replay,
                 supervised,
                 vdso,
+                start_calls,
             } = finished;
             replay.usage.cpu_us = cgroup.target_cpu_us()?;
             replay.usage.total_cpu_us = cgroup.cpu_us()?;
             replay.trace = trace.finish()?;
             replay.trace.vdso = vdso;
+            if job.part == Part::Start && replay.outcome.passed() {
+                without_start(&mut replay, &start_calls);
+            }
             Ok(super::judge::judge_trace(replay, supervised.as_ref()))
         });
         clear(&cgroup);
@@ -246,6 +250,17 @@ impl Runner {
             replay
         })
     }
+}
+
+/// Takes the calls before the test out of a trace.
+fn without_start(replay: &mut Replay, start_calls: &[u64]) {
+    for (feature, counts) in &mut replay.trace.calls {
+        let number = feature.syscall().and_then(|syscall| syscall.number());
+        let before = number.and_then(|number| start_calls.get(number as usize));
+        let before = before.copied().unwrap_or_default();
+        counts.calls = counts.calls.saturating_sub(before);
+    }
+    replay.usage.start_calls = 0;
 }
 
 impl Drop for Runner {

@@ -63,8 +63,8 @@ struct State {
     vdso: bool,
     /// CPU time before the test.
     start_cpu_us: u64,
-    /// Calls of the target before the test.
-    start_calls: u64,
+    /// Calls of the target before the test, by syscall number.
+    start_calls: Vec<u64>,
     /// Once the test is over.
     holdings: Option<Holdings>,
     /// Everything was told to end.
@@ -76,6 +76,8 @@ pub struct Finished {
     pub replay: Replay,
     pub supervised: Option<Supervised>,
     pub vdso: bool,
+    /// Calls of the target before the test, by syscall number.
+    pub start_calls: Vec<u64>,
 }
 
 impl<'a> Session<'a> {
@@ -130,7 +132,7 @@ impl<'a> Session<'a> {
         let metric = metric.and_then(|metric| metric.find(&test_output.tail));
         let mut usage = self.state.usage.unwrap_or_default();
         usage.start_cpu_us = self.state.start_cpu_us;
-        usage.start_calls = self.state.start_calls;
+        usage.start_calls = self.state.start_calls.iter().sum();
         if let Some(holdings) = self.state.holdings {
             holdings.note(&mut usage, workload.mode);
         }
@@ -153,6 +155,7 @@ impl<'a> Session<'a> {
             replay,
             supervised: self.state.supervised,
             vdso: self.state.vdso,
+            start_calls: self.state.start_calls,
         })
     }
 
@@ -181,7 +184,7 @@ impl<'a> Session<'a> {
             }
         }
         self.state.start_cpu_us = self.cgroup.cpu_us()?;
-        self.state.start_calls = self.trace.calls_so_far()?;
+        self.state.start_calls = self.trace.counts_so_far()?;
         let testing = Instant::now();
         let outcome = self.test()?;
         timing.test_us = micros(testing.elapsed());

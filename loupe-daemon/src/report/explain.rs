@@ -182,7 +182,10 @@ fn outcome(page: &mut Page, story: &ReplayStory) {
     };
     let mut text = format!("#{} {}", story.id, printable(&story.outcome.to_string()));
     if alone && !story.counted {
-        text.push_str(" (the verdict does not rest on it)");
+        text.push_str(match story.usage.crowd {
+            0 => " (the verdict does not rest on it)",
+            _ => " (beside many others; the verdict does not rest on it)",
+        });
     }
     page.entry(2, tone, &text);
     if !alone {

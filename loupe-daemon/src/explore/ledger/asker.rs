@@ -42,15 +42,20 @@ impl<'a> Asker<'a> {
     /// are asked for.
     pub fn ask(&mut self, policy: &Policy, rule: Rule) -> Option<Ruling<'a>> {
         let replicas = self.ledger.replicas(policy);
-        let (tally, runs, decision) = so_far(replicas, rule);
+        let SoFar {
+            tally,
+            runs,
+            decision,
+        } = so_far(replicas, rule);
         let started = replicas.len();
         match decision {
             Some(decision) => {
                 self.rests_on(policy, runs.len());
+                let counts = |run: &&Run| !is_forgiven(run, &runs, rule);
                 Some(Ruling {
                     decision,
                     tally,
-                    runs,
+                    runs: runs.iter().copied().filter(counts).collect(),
                 })
             }
             None => {
@@ -171,7 +176,7 @@ impl<'a> Asker<'a> {
 
     /// What the replicas of this policy come to, if that is known anyway.
     pub fn peek(&mut self, policy: &Policy, rule: Rule) -> Option<Ruling<'a>> {
-        so_far(self.ledger.replicas(policy), rule).2?;
+        so_far(self.ledger.replicas(policy), rule).decision?;
         self.ask(policy, rule)
     }
 
@@ -263,17 +268,105 @@ impl<'a> Asker<'a> {
     }
 }
 
+/// What the first replicas of a policy come to.
+struct SoFar<'a> {
+    tally: Tally,
+    runs: Vec<&'a Run>,
+    /// `None`: more are needed.
+    decision: Option<Decision>,
+}
+
 /// What the first replicas come to, as few as decide: others may have asked for more of the same
 /// policy by another rule, and what is decided stays so.
-fn so_far(replicas: &[Option<Run>], rule: Rule) -> (Tally, Vec<&Run>, Option<Decision>) {
-    let mut tally = Tally::default();
-    let mut runs = Vec::new();
+fn so_far(replicas: &[Option<Run>], rule: Rule) -> SoFar<'_> {
+    let mut so_far = SoFar {
+        tally: Tally::default(),
+        runs: Vec::new(),
+        decision: None,
+    };
     for run in replicas.iter().map_while(Option::as_ref) {
-        tally.add(run.vote);
-        runs.push(run);
-        if let Some(decision) = tally.decide(rule) {
-            return (tally, runs, Some(decision));
+        so_far.runs.push(run);
+        so_far.tally = tally(&so_far.runs, rule);
+        so_far.decision = so_far.tally.decide(rule);
+        if so_far.decision.is_some() {
+            break;
         }
     }
-    (tally, runs, None)
+    so_far
+}
+
+fn tally(runs: &[&Run], rule: Rule) -> Tally {
+    let mut tally = Tally::default();
+    for run in runs {
+        tally.add(match is_forgiven(run, runs, rule) {
+            true => Vote::Invalid,
+            false => run.vote,
+        });
+    }
+    tally
+}
+
+/// Where one replica passes, another that failed beside more others than there are CPUs may have
+/// failed for them. (Where failures are weighed, each counts.)
+fn is_forgiven(run: &Run, runs: &[&Run], rule: Rule) -> bool {
+    let may_be = rule.counts_replicas() && run.in_crowd && run.vote == Vote::Failure;
+    may_be && runs.iter().any(|run| run.vote.passes())
+}
+
+#[cfg(test)]
+mod tests {
+    use loupe_common::feature::Feature;
+    use loupe_common::policy::Action;
+
+    use super::*;
+    use crate::explore::simulated::{App, Effect, SimFeature};
+    use crate::explore::{Recorded, Request};
+
+    /// A replica that passes or not, beside so many others.
+    fn replica(passes: bool, crowd: u64) -> Option<Run> {
+        let feature: Feature = "brk".parse().expect("a syscall");
+        let effect = if passes {
+            Effect::Works
+        } else {
+            Effect::Breaks
+        };
+        let app = App {
+            features: [(feature.clone(), SimFeature::always(effect, effect))].into(),
+            ..App::default()
+        };
+        let mut replay = app.replay(&Request::new(Policy::single(feature, Action::STUB), 0));
+        replay.usage.crowd = crowd;
+        Some(Run::new(&Recorded {
+            id: 1,
+            replay,
+            reused: false,
+        }))
+    }
+
+    #[test]
+    fn what_failed_beside_many_others_counts_only_where_all_fail() {
+        let decision = |replicas: &[(bool, u64)]| {
+            let replicas = replicas
+                .iter()
+                .map(|(passes, crowd)| replica(*passes, *crowd));
+            let replicas: Vec<_> = replicas.collect();
+            so_far(&replicas, Rule::of_replicas(3)).decision
+        };
+        let (passes, fails, fails_alone) = ((true, 8), (false, 8), (false, 0));
+        assert_eq!(decision(&[fails, fails]), Some(Decision::Fails));
+        assert_eq!(decision(&[fails, passes, passes]), None);
+        let forgiven = [fails, passes, passes, passes];
+        assert_eq!(decision(&forgiven), Some(Decision::Works));
+        let disagree = [fails_alone, passes, passes, passes, passes];
+        assert_eq!(decision(&disagree), Some(Decision::Undecided));
+        let alone = [fails, passes, fails_alone, fails_alone];
+        assert_eq!(decision(&alone), Some(Decision::Fails));
+    }
+
+    #[test]
+    fn where_failures_are_weighed_none_is_forgiven() {
+        let replicas = [replica(false, 8), replica(true, 8)];
+        let rule = Rule::of_rate(10);
+        assert_eq!(so_far(&replicas, rule).tally.failures, 1);
+    }
 }

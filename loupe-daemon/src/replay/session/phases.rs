@@ -220,8 +220,8 @@ impl Session<'_> {
     }
 
     fn calls_of_test(&self) -> Result<u64, ReplayFailure> {
-        let calls = self.trace.calls_so_far()?;
-        Ok(calls.saturating_sub(self.state.start_calls))
+        let before: u64 = self.state.start_calls.iter().sum();
+        Ok(self.trace.calls_so_far()?.saturating_sub(before))
     }
 
     /// When the application is to be killed, if its phase begins now.

@@ -104,6 +104,7 @@ pub fn replay(policy: Policy, outcome: Outcome, trace: Trace) -> Replay {
             start_rss_kib: None,
             peak_memory_kib: None,
             descriptors: None,
+            crowd: 0,
         },
         metric: None,
         listened: None,
