@@ -63,23 +63,10 @@ pub struct Shared {
 
 impl Replayer for Recording {
     async fn replay(&self, request: &Request) -> Result<Recorded, ReplayError> {
-        let slots = self.0.slots();
-        let in_crowd = match self.0.crowd.is_left_for(&request.policy) {
-            true => 0,
-            false => IN_CROWD,
-        };
-        for _ in 0..in_crowd {
-            let (shared, request) = (Arc::clone(&self.0), request.clone());
-            let slot = slots.take().await;
-            let replayed = blocking(move || shared.replay_in_crowd(&request, &slot));
-            if let Some(recorded) = replayed.await? {
-                return Ok(recorded);
-            }
-        }
-        self.0.crowd.leave_for(&request.policy);
-        let (shared, request) = (Arc::clone(&self.0), request.clone());
-        let slot = slots.take_cpu().await;
-        Ok(blocking(move || shared.replay(&request, &slot)).await?)
+        let replayed = self.replay_where_it_belongs(request);
+        let (replayed, controlled) = tokio::join!(replayed, self.control_if_due());
+        controlled?;
+        Ok(replayed?)
     }
 
     async fn probe(&self, request: &Request) -> Result<Probed, ReplayError> {
@@ -152,9 +139,6 @@ impl Shared {
     ) -> Result<Option<Recorded>, AnalyzeError> {
         if let Some(recorded) = self.remember(request)? {
             return Ok(Some(recorded));
-        }
-        if let Some(jobs) = self.crowd.is_control_due() {
-            self.control(jobs, slot)?;
         }
         let mut replay = self.run(request, Part::Whole, slot)?;
         if self.crowd.may_have_failed(&replay) {
@@ -356,6 +340,37 @@ impl Shared {
 }
 
 impl Recording {
+    /// In the crowd, or with a CPU of its own.
+    async fn replay_where_it_belongs(&self, request: &Request) -> Result<Recorded, AnalyzeError> {
+        let slots = self.0.slots();
+        let in_crowd = match self.0.crowd.is_left_for(&request.policy) {
+            true => 0,
+            false => IN_CROWD,
+        };
+        for _ in 0..in_crowd {
+            let (shared, request) = (Arc::clone(&self.0), request.clone());
+            let slot = slots.take().await;
+            let replayed = blocking(move || shared.replay_in_crowd(&request, &slot));
+            if let Some(recorded) = replayed.await? {
+                return Ok(recorded);
+            }
+        }
+        self.0.crowd.leave_for(&request.policy);
+        let (shared, request) = (Arc::clone(&self.0), request.clone());
+        let slot = slots.take_cpu().await;
+        blocking(move || shared.replay(&request, &slot)).await
+    }
+
+    /// A control runs beside the replays, as one of them.
+    async fn control_if_due(&self) -> Result<(), AnalyzeError> {
+        let Some(jobs) = self.0.crowd.is_control_due() else {
+            return Ok(());
+        };
+        let shared = Arc::clone(&self.0);
+        let slot = self.0.slots().take().await;
+        blocking(move || shared.control(jobs, &slot)).await
+    }
+
     /// A server's test that passes without the server would make every verdict "any". (A
     /// batch application is also judged by its exit status.) Asks nothing of a workload that
     /// fails as it is, in this replay.

@@ -37,11 +37,11 @@ const PROBABLY: f64 = 0.65;
 /// The same where it is known how a replay without it begins: what fails then may take its time.
 const PROBABLY_LATE: f64 = 0.7;
 
-/// Of the features that an application needs, about this part is not missed before its test, and
-/// this part not in the first moments of that either: counted over the servers in
-/// `tests/workloads`.
+/// Of the features that an application needs, about this part is not missed before its test
+/// (counted over the servers in `tests/workloads`), and this part not in the first moments of that
+/// either (3 of the 96 stubs and fakes that fail nginx or redis in `tests/workloads/bench`).
 const MISSED_LATE: f64 = 0.25;
-const MISSED_LAST: f64 = 0.1;
+const MISSED_LAST: f64 = 0.05;
 
 /// How a replay without each feature begins.
 pub(super) type Beginnings = BTreeMap<Feature, Beginning>;
