@@ -11,12 +11,16 @@ use super::runner::ReplayFailure;
 use crate::cgroup::ReplayCgroup;
 use crate::tracer::OpenTrace;
 
-/// Between two looks at an overdue replay.
+/// Between two looks at an overdue replay: one in so many parts of what it usually takes, within
+/// these bounds.
+const PROBE_PART: u32 = 4;
+const SHORTEST_PROBE: Duration = Duration::from_millis(5);
 const PROBE: Duration = Duration::from_millis(20);
 /// Between two looks at one that is not.
 const EARLY_PROBE: Duration = Duration::from_millis(30);
-/// Looks in a row that must find the same standstill.
+/// Looks in a row that must find the same standstill, and the time that it must last.
 const STANDSTILLS: u32 = 6;
+const STANDSTILL: Duration = Duration::from_millis(100);
 /// Looks in a row that must find it idle.
 const IDLE_LOOKS: u32 = 3;
 /// An idle replay uses less than one part in so many of one CPU.
@@ -41,7 +45,7 @@ pub enum Look {
 
 /// Looks at one phase of a replay.
 ///
-/// A **hang** is certain when, in [`STANDSTILLS`] looks in a row, every task of the application
+/// A **hang** is certain when, in [`STANDSTILLS`] looks in a row and for [`STANDSTILL`], every task of the application
 /// and of the test sleeps in a call without a timeout, and neither a call was finished nor CPU
 /// time used in between. Nothing outside can wake them: the sandbox has no network and no
 /// terminal. A timer signal could (`setitimer`); so a hang, like every failure, counts only when
@@ -132,13 +136,14 @@ impl Overdue {
         match self.usual {
             None => NO_PROBE,
             Some(usual) => {
+                let probe = (usual / PROBE_PART).clamp(SHORTEST_PROBE, PROBE);
                 let early = usual.saturating_sub(self.begin.elapsed());
                 let seldom = match self.pauses {
-                    Some(_) if self.idle_looks > 0 => PROBE,
+                    Some(_) if self.idle_looks > 0 => probe,
                     Some(_) => EARLY_PROBE,
                     None => early,
                 };
-                early.min(seldom).max(PROBE)
+                early.min(seldom).max(probe)
             }
         }
     }
@@ -221,7 +226,7 @@ impl Overdue {
             (true, Some(pauses)) => pauses.of_all.mul_f64(PAUSE_FACTOR),
             _ => Duration::ZERO,
         };
-        self.still.1 >= STANDSTILLS && since.elapsed() >= usual_pause
+        self.still.1 >= STANDSTILLS && since.elapsed() >= usual_pause.max(STANDSTILL)
     }
 
     fn waits(&mut self, idle: bool) -> Look {
