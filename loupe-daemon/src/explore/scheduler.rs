@@ -185,13 +185,14 @@ struct Entry {
 /// The replicas that may be started, best last. First what other replays depend on: policies that
 /// failed before, because they may be slow and one at the very end would leave the other cores
 /// idle; then every policy once before any a second time. What is measured runs in rounds, each
-/// in another order. Then what fills the gaps, what takes longest first.
+/// in another order. Then what fills the gaps: what has passed so far first, since its replicas may
+/// yet disagree and then ask for more, and what takes longest first.
 fn queue(wants: Vec<Want>) -> Vec<Entry> {
     let mut replicas = Vec::new();
     for want in wants {
         let first = match want.hurry {
-            Hurry::Urgent => u64::from(!want.failing),
-            Hurry::AtLeisure => u64::MAX - want.wall_us.unwrap_or(u64::MAX),
+            Hurry::Urgent => (!want.failing, 0),
+            Hurry::AtLeisure => (want.failing, u64::MAX - want.wall_us.unwrap_or(u64::MAX)),
         };
         for replica in want.started..want.started + want.start {
             let round = replica / want.share;
