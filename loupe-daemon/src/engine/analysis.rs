@@ -218,7 +218,6 @@ async fn measure(
         application: workload.application.clone(),
         workload: workload.workload.clone(),
     };
-
     let mut explore_options = explore_options(options, workload, &first, jobs, cpus.len());
     // What a test's first moments tell makes up for it.
     explore_options.alone_first &= !recording.0.begins_tests();

@@ -92,6 +92,12 @@ fn analysis(
     let mut warnings = warnings(&features, options, &foreign, &all, &failed);
     warnings.extend(impact.as_ref().and_then(impact::too_few));
     warnings.extend(in_memory(&opened.in_memory));
+    warnings.extend(asker.forgiven(baseline.rule).map(|policy| {
+        format!(
+            "a replay of `{policy}` failed beside more others than there are CPUs, and others of \
+             it passed: it counts for nothing; `--jobs` makes replays fewer at a time"
+        )
+    }));
     let features = drill::insert(features, parts);
     Ok(Analysis {
         schema: SCHEMA.to_owned(),
@@ -234,21 +240,6 @@ fn warnings(
             "{} replays could not be used and count for nothing: {}",
             unusable.len(),
             reasons.into_iter().collect::<Vec<_>>().join("; ")
-        ));
-    }
-    let crowded: BTreeSet<&Policy> = all
-        .iter()
-        .filter(|run| run.in_crowd && run.vote == Vote::Failure)
-        .filter(|run| {
-            all.iter()
-                .any(|other| other.policy == run.policy && other.vote.passes())
-        })
-        .map(|run| &run.policy)
-        .collect();
-    for policy in crowded {
-        warnings.push(format!(
-            "a replay of `{policy}` failed beside more others than there are CPUs, and others of \
-             it passed: it counts for nothing; `--jobs` makes replays fewer at a time"
         ));
     }
     let strays: BTreeSet<&Policy> = all

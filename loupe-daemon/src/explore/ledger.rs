@@ -87,9 +87,7 @@ impl Ledger {
     /// compared with the same baseline.
     pub fn finish(&mut self, request: &Request, mut run: Run, options: &ExploreOptions) {
         if !request.policy.is_empty() {
-            let baseline = self.replicas(&Policy::baseline()).iter().flatten();
-            let passing: Vec<&Run> = baseline.filter(|run| run.vote.passes()).collect();
-            run.compare(&passing, options);
+            run.compare(&self.passing_baseline(), options);
         }
         let place = match request.replica {
             LOOK => self.looks.get_mut(&request.policy),
@@ -116,12 +114,16 @@ impl Ledger {
 
     /// Files what a replay was like that was only begun, which is no replica.
     pub fn begun(&mut self, request: &Request, replay: &Replay, reached: Reached) {
-        let baseline = self.replicas(&Policy::baseline()).iter().flatten();
-        let passing: Vec<&Run> = baseline.filter(|run| run.vote.passes()).collect();
-        let beginning = Beginning::of(replay, reached, &passing);
+        let beginning = Beginning::of(replay, reached, &self.passing_baseline());
         self.probes.insert(request.policy.clone(), Some(beginning));
         self.trials.remove(&request.policy);
         self.running -= 1;
+    }
+
+    /// What other policies are compared with.
+    fn passing_baseline(&self) -> Vec<&Run> {
+        let baseline = self.replicas(&Policy::baseline()).iter().flatten();
+        baseline.filter(|run| run.vote.passes()).collect()
     }
 
     /// Those that decide.

@@ -117,9 +117,7 @@ impl BaselineFacts {
             insert(&mut self.start_cpu, replay.usage.start_cpu_us);
         }
         if replay.usage.start_calls > 0 {
-            let calls = calls_of_test(replay);
-            let at = self.test_calls.partition_point(|other| *other < calls);
-            self.test_calls.insert(at, calls);
+            insert_sorted(&mut self.test_calls, calls_of_test(replay));
         }
         self.exit = self.exit.or(replay.application_exit);
     }
@@ -170,9 +168,12 @@ impl BaselineFacts {
 }
 
 fn insert(sorted: &mut Vec<Duration>, micros: u64) {
-    let duration = Duration::from_micros(micros);
-    let at = sorted.partition_point(|other| *other < duration);
-    sorted.insert(at, duration);
+    insert_sorted(sorted, Duration::from_micros(micros));
+}
+
+fn insert_sorted<T: Ord>(sorted: &mut Vec<T>, value: T) {
+    let at = sorted.partition_point(|other| *other < value);
+    sorted.insert(at, value);
 }
 
 fn slowest(sorted: &[Duration]) -> Duration {

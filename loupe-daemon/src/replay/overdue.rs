@@ -45,10 +45,10 @@ pub enum Look {
 
 /// Looks at one phase of a replay.
 ///
-/// A **hang** is certain when, in [`STANDSTILLS`] looks in a row and for [`STANDSTILL`], every task of the application
-/// and of the test sleeps in a call without a timeout, and neither a call was finished nor CPU
-/// time used in between. Nothing outside can wake them: the sandbox has no network and no
-/// terminal. A timer signal could (`setitimer`); so a hang, like every failure, counts only when
+/// A **hang** is certain when, in [`STANDSTILLS`] looks in a row and for [`STANDSTILL`], every task
+/// of the application and of the test sleeps in a call without a timeout, and neither a call was
+/// finished nor CPU time used in between. Nothing outside can wake them: the sandbox has no network
+/// and no terminal. A timer signal could (`setitimer`); so a hang, like every failure, counts only when
 /// a second replay confirms it. Before a replay is overdue, it must stand still for longer than
 /// the baseline does in all of the phase ([`Pauses`]).
 ///

@@ -260,6 +260,15 @@ impl<'a> Asker<'a> {
         failed.filter(|(_, failures)| *failures > 0).collect()
     }
 
+    /// The policies of which a failed replica does not count by this rule.
+    pub fn forgiven(&self, rule: Rule) -> impl Iterator<Item = &'a Policy> {
+        let ledger = self.ledger;
+        ledger.trials.keys().filter(move |policy| {
+            let runs: Vec<&Run> = ledger.replicas(policy).iter().flatten().collect();
+            runs.iter().any(|run| is_forgiven(run, &runs, rule))
+        })
+    }
+
     /// Every finished replay, whatever came of it.
     pub fn all(&self) -> impl Iterator<Item = &'a Run> {
         let ledger = self.ledger;
