@@ -6,6 +6,7 @@
 //! less, not more.
 
 use loupe_common::impact::Interval;
+use statrs::distribution::{ContinuousCDF, StudentsT};
 
 /// What matters of some numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -102,59 +103,20 @@ pub(super) fn holm(p_values: &[f64]) -> Vec<f64> {
     corrected
 }
 
-/// The chance that Student's t is at least so far from 0, either way.
+/// Student's t distribution. Degrees of freedom are at least 1: each sample has two numbers.
+fn students_t(freedom: f64) -> StudentsT {
+    // Scale 1 and at least one degree of freedom are what it accepts, so this cannot fail.
+    StudentsT::new(0.0, 1.0, freedom).expect("at least one degree of freedom")
+}
+
+/// The chance that Student's t is at least this far from 0, either way.
 fn two_sided(t: f64, freedom: f64) -> f64 {
-    incomplete_beta(freedom / (freedom + t * t), freedom / 2.0, 0.5)
+    2.0 * students_t(freedom).sf(t)
 }
 
-/// The `t` that is not exceeded with this chance (above 0.5), by halving.
+/// The `t` that is not exceeded with this chance (above 0.5).
 fn quantile(chance: f64, freedom: f64) -> f64 {
-    let (mut low, mut high) = (0.0, 1e9);
-    // Each round gains a bit, and there are no more.
-    for _ in 0..128 {
-        let middle = (low + high) / 2.0;
-        match two_sided(middle, freedom) > 2.0 * (1.0 - chance) {
-            true => low = middle,
-            false => high = middle,
-        }
-    }
-    (low + high) / 2.0
-}
-
-/// The regularised incomplete beta function, by its continued fraction
-/// (<https://dlmf.nist.gov/8.17.E22>), on the side where that converges quickly.
-fn incomplete_beta(x: f64, a: f64, b: f64) -> f64 {
-    if x <= 0.0 || x >= 1.0 {
-        return x.clamp(0.0, 1.0);
-    }
-    if x > (a + 1.0) / (a + b + 2.0) {
-        return 1.0 - incomplete_beta(1.0 - x, b, a);
-    }
-    let factor =
-        (a * x.ln() + b * (1.0 - x).ln() + ln_gamma(a + b) - ln_gamma(a) - ln_gamma(b)).exp() / a;
-    let term = |n: u32| {
-        let m = f64::from(n / 2);
-        match n % 2 {
-            0 => m * (b - m) * x / ((a + 2.0 * m - 1.0) * (a + 2.0 * m)),
-            _ => -(a + m) * (a + b + m) * x / ((a + 2.0 * m) * (a + 2.0 * m + 1.0)),
-        }
-    };
-    // From the inside out; so many terms are far more than any x on this side needs.
-    const TERMS: u32 = 200;
-    let fraction = (1..=TERMS).rev().fold(1.0, |rest, n| 1.0 + term(n) / rest);
-    factor / fraction
-}
-
-/// The logarithm of the gamma function: Stirling's series (<https://dlmf.nist.gov/5.11.E1>),
-/// for arguments below 10 by way of larger ones.
-fn ln_gamma(x: f64) -> f64 {
-    if x < 10.0 {
-        return ln_gamma(x + 1.0) - x.ln();
-    }
-    let inverse = 1.0 / (x * x);
-    let series =
-        (1.0 / 12.0 - inverse * (1.0 / 360.0 - inverse * (1.0 / 1260.0 - inverse / 1680.0))) / x;
-    (x - 0.5) * x.ln() - x + 0.5 * (2.0 * std::f64::consts::PI).ln() + series
+    students_t(freedom).inverse_cdf(chance)
 }
 
 #[cfg(test)]

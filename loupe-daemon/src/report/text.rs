@@ -1,8 +1,9 @@
 //! Words and figures as people read them: escaped, wrapped, rounded. Knows nothing of Loupe.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthStr;
 
 /// Text from outside made harmless: whatever could steer a terminal or turn the direction of
 /// the text is written as an escape.
@@ -39,48 +40,18 @@ pub(crate) fn width(text: &str) -> usize {
     text.width()
 }
 
-/// The longest head of at most this many columns, and the rest.
-fn split_at_width(text: &str, columns: usize) -> (&str, &str) {
-    let mut taken = 0;
-    for (index, character) in text.char_indices() {
-        taken += character.width().unwrap_or(0);
-        if taken > columns {
-            return text.split_at(index);
-        }
-    }
-    (text, "")
-}
-
 /// Breaks a text between words into lines of at most `columns`, all but the first of them
 /// indented by `hanging` columns. A word that is too long for any line is broken where it is.
 pub(crate) fn wrap(text: &str, columns: usize, hanging: usize) -> Vec<String> {
     let indent = " ".repeat(hanging);
-    let mut lines = Vec::new();
-    let mut line = String::new();
-    for (index, word) in text.split(' ').enumerate() {
-        let mut rest = word;
-        if index > 0 {
-            let whole = hanging + width(word) <= columns;
-            if width(&line) + 1 + width(word) <= columns || !whole {
-                line.push(' ');
-            } else {
-                lines.push(std::mem::replace(&mut line, indent.clone()));
-            }
-        }
-        while width(&line) + width(rest) > columns {
-            let (head, tail) = split_at_width(rest, columns.saturating_sub(width(&line)));
-            if head.is_empty() && width(&line) <= hanging {
-                // Not even one character fits into an empty line.
-                break;
-            }
-            line.push_str(head);
-            lines.push(std::mem::replace(&mut line, indent.clone()));
-            rest = tail;
-        }
-        line.push_str(rest);
-    }
-    lines.push(line);
-    lines
+    let options = textwrap::Options::new(columns)
+        .subsequent_indent(&indent)
+        // Names of features are words: a hyphen or a slash in them is no place to break.
+        .word_separator(textwrap::WordSeparator::AsciiSpace)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation)
+        .wrap_algorithm(textwrap::WrapAlgorithm::FirstFit);
+    let lines = textwrap::wrap(text, options);
+    lines.into_iter().map(Cow::into_owned).collect()
 }
 
 /// `1 replay`, `3 replays`.
@@ -206,7 +177,7 @@ mod tests {
             ["a bcd", "  efg", "  hij", "  k"]
         );
         assert_eq!(wrap("日本語日本語", 5, 0), ["日本", "語日", "本語"]);
-        assert_eq!(wrap("日本", 1, 0), ["日本"], "nothing to be done");
+        assert_eq!(wrap("日本", 1, 0), ["日", "本"], "a character is never broken");
     }
 
     proptest::proptest! {
