@@ -124,7 +124,7 @@ fn is_anothers(pid: u32) -> bool {
 }
 
 /// A process, its parent, and so on.
-fn lineage(pid: u32) -> impl Iterator<Item = u32> {
+pub fn lineage(pid: u32) -> impl Iterator<Item = u32> {
     std::iter::successors(Some(pid), |pid| {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         // The name, in parentheses, may hold anything; state and parent follow it.
@@ -154,6 +154,12 @@ fn cgroups(others: &Others) -> Vec<String> {
         }
     }
     found
+}
+
+/// How many cgroups there are of runs, of anybody's.
+pub fn run_cgroups() -> usize {
+    let all = cgroups(&Others(BTreeSet::new()));
+    all.iter().filter(|name| name.contains("/loupe/")).count()
 }
 
 fn mounts() -> Vec<String> {
@@ -260,7 +266,7 @@ fn files(scene: &Path) -> Vec<String> {
 }
 
 /// Ids of loaded BPF programs, maps and links. Nothing without the right to ask.
-fn bpf_objects() -> Vec<String> {
+pub fn bpf_objects() -> Vec<String> {
     // enum bpf_cmd, include/uapi/linux/bpf.h
     let kinds = [("program", 11), ("map", 12), ("link", 31)];
     let mut found = Vec::new();

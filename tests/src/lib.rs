@@ -5,6 +5,7 @@
 pub mod analysis;
 pub mod binaries;
 pub mod command;
+pub mod daemon;
 pub mod ground_truth;
 pub mod leftovers;
 pub mod operations;

@@ -7,98 +7,16 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
-use loupe_tests::analysis::Analysis;
 use loupe_tests::binaries;
-use loupe_tests::command::{self, Finished, LIMIT, Running};
+use loupe_tests::command;
+use loupe_tests::daemon::{Daemon, wait_until};
 use loupe_tests::ground_truth::victim;
 use loupe_tests::require;
 use loupe_tests::requirement::Requirement::Replays;
 use loupe_tests::scene::{RESULT, Scene};
 
 const NOBODY: u32 = 65534;
-
-struct Daemon<'a> {
-    scene: &'a Scene,
-    running: Option<Running>,
-}
-
-impl<'a> Daemon<'a> {
-    /// Starts `louped` in the scene and waits until it answers.
-    fn start(scene: &'a Scene) -> Daemon<'a> {
-        let mut louped = Command::new(binaries::louped());
-        louped
-            .arg("--socket")
-            .arg(Self::socket_of(scene))
-            .arg("--db")
-            .arg(scene.database())
-            .current_dir(scene.directory());
-        let running = command::start(louped);
-        wait_until("louped listens", || {
-            UnixStream::connect(Self::socket_of(scene)).is_ok()
-                || running.ends_within(Duration::ZERO)
-        });
-        if running.ends_within(Duration::ZERO) {
-            panic!("louped ended: {:#?}", running.wait());
-        }
-        Daemon {
-            scene,
-            running: Some(running),
-        }
-    }
-
-    fn socket_of(scene: &Scene) -> PathBuf {
-        scene.path("louped.sock")
-    }
-
-    fn socket(&self) -> PathBuf {
-        Self::socket_of(self.scene)
-    }
-
-    /// `loupe` as a client of this daemon.
-    fn client(&self, words: &[&str]) -> Command {
-        self.client_by(&binaries::loupe(), words)
-    }
-
-    fn client_by(&self, program: &Path, words: &[&str]) -> Command {
-        let (verb, rest) = words.split_first().expect("a verb");
-        let mut command = Command::new(program);
-        command
-            .arg(verb)
-            .arg("--socket")
-            .arg(self.socket())
-            .args(rest)
-            .current_dir(self.scene.directory())
-            .env("NO_COLOR", "1");
-        command
-    }
-
-    fn run(&self, words: &[&str]) -> Finished {
-        command::run(self.client(words))
-    }
-
-    /// What a command prints that prints an analysis as JSON.
-    fn analysis(&self, words: &[&str]) -> Analysis {
-        Analysis::new(self.run(words).expect_code(0).json())
-    }
-
-    fn stop(mut self, signal: i32) -> Finished {
-        let running = self.running.take().expect("it runs until it is stopped");
-        running.signal(signal);
-        running.wait()
-    }
-}
-
-impl Drop for Daemon<'_> {
-    fn drop(&mut self) {
-        if let Some(running) = self.running.take() {
-            running.signal(libc::SIGKILL);
-            running.wait();
-        }
-        let _ = std::fs::remove_file(self.socket());
-    }
-}
 
 /// A batch workload of these words of the victim. A script starts it, because a file among a
 /// command's own words is part of what makes two analyses comparable, and some of these change.
@@ -213,17 +131,6 @@ fn a_client_that_goes_away_leaves_nothing_running() {
     wait_until("the victim has ended", || victims(&scene) == 0);
     daemon.stop(libc::SIGTERM).expect_code(0);
     scene.assert_nothing_left();
-}
-
-/// # Panics
-/// If it does not come true.
-#[track_caller]
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + LIMIT;
-    while !holds() {
-        assert!(Instant::now() < deadline, "not in {LIMIT:?}: {what}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
 }
 
 fn length(path: &Path) -> u64 {
