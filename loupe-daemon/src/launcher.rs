@@ -10,11 +10,14 @@
 
 mod channel;
 mod child;
+mod copy;
 mod init;
 mod keeper;
 mod main_process;
+pub mod places;
 pub mod protocol;
 mod ptrace;
+mod rights;
 mod sandbox;
 mod supervisor;
 mod target;
@@ -31,6 +34,7 @@ use channel::Channel;
 pub use child::candidates as search_path;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use protocol::{FromKeeper, Preparation, ToKeeper};
+pub use rights::with_rights_of;
 pub use supervisor::Supervised;
 
 /// First argument of the binary that is to be the launcher.

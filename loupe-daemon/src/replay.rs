@@ -12,9 +12,9 @@ mod output;
 mod overdue;
 mod prepared;
 mod progress;
-mod rights;
 mod runner;
 mod session;
+mod shown;
 mod silence;
 mod workload;
 
@@ -22,6 +22,6 @@ pub use facts::{BaselineFacts, TimeLimits};
 pub use judge::{add_files, injections};
 pub use metric::Metric;
 pub use prepared::{PrepareError, Prepared, find_program};
-pub use rights::with_rights_of;
 pub use runner::{Cancel, Job, Pace, Part, ReplayFailure, Runner, Sabotage, clear, run_name};
+pub use shown::NotShown;
 pub use workload::*;

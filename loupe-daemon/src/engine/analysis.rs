@@ -19,7 +19,7 @@ use super::{
     parallel, test_check,
 };
 use crate::explore::{self, ExploreError, ExploreOptions, ImpactOptions, Subject};
-use crate::replay::{Cancel, Kind, Mode, Pace, Prepared, Workload};
+use crate::replay::{Cancel, Kind, Mode, Pace, PrepareError, Prepared, Workload};
 use crate::store::Store;
 use crate::tracer::Attachment;
 
@@ -120,12 +120,12 @@ impl Engine {
     pub(super) fn open(
         &self,
         order: &Order<'_>,
-        fingerprint: impl FnOnce(&Prepared) -> String,
+        fingerprint: impl FnOnce(&Prepared) -> Result<String, PrepareError>,
     ) -> Result<Session, AnalyzeError> {
         let prepared = Prepared::new(order.workload, order.identity)?;
         let tracer = tokio::task::block_in_place(|| self.tracer()).map_err(EngineError::from)?;
         let attached = tracer.attach().map_err(EngineError::from)?;
-        let fingerprint = fingerprint(&prepared);
+        let fingerprint = fingerprint(&prepared)?;
         let owner = order.identity.uid;
         let run =
             order

@@ -19,8 +19,8 @@ use super::{Engine, EngineError, RunControl, RunReport, RunRequest, StreamedCall
 use crate::cgroup::ReplayCgroup;
 use crate::inject;
 use crate::launcher::protocol::{CommandSpec, FromKeeper, Preparation, Role, ToKeeper};
-use crate::launcher::{Keeper, Launcher, Supervised};
-use crate::replay::{add_files, clear, find_program, injections, run_name, with_rights_of};
+use crate::launcher::{Keeper, Launcher, Supervised, with_rights_of};
+use crate::replay::{add_files, clear, find_program, injections, run_name};
 use crate::tracer::{Event, OpenTrace, TraceOptions, Tracer, abi_name, syscall_feature};
 
 /// Between the SIGTERM and the SIGKILL of a cancelled command.

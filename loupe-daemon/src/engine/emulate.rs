@@ -53,7 +53,8 @@ impl Engine {
         };
         let usual = AnalyzeOptions::default();
         let session = self.open(&order, |prepared| {
-            format!("emulation\n{}", fingerprint::of(prepared, identity, &usual))
+            let text = fingerprint::of(prepared, identity, &usual)?;
+            Ok(format!("emulation\n{text}"))
         })?;
         let begin = Instant::now();
         let result = session

@@ -1,16 +1,21 @@
 //! What must be the same for replays of two analyses to be comparable. Reads file attributes.
 
 use std::fmt::Write;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::AnalyzeOptions;
+use crate::launcher::places::find;
 use crate::launcher::protocol::Identity;
-use crate::replay::Prepared;
+use crate::launcher::with_rights_of;
+use crate::replay::{PrepareError, Prepared};
 
 /// A text that changes when the workload, its files, the target, the caller, the kernel or
 /// Loupe itself changes.
-pub fn of(prepared: &Prepared, identity: &Identity, options: &AnalyzeOptions) -> String {
+pub fn of(
+    prepared: &Prepared,
+    identity: &Identity,
+    options: &AnalyzeOptions,
+) -> Result<String, PrepareError> {
     let workload = &prepared.workload;
     let mut text = format!(
         "loupe {}; kernel {}; uid {} gid {}; in {}\n",
@@ -41,31 +46,29 @@ pub fn of(prepared: &Prepared, identity: &Identity, options: &AnalyzeOptions) ->
         .iter()
         .map(|file| workload.base.join(&file.from));
     let named = words.map(|word| prepared.command.directory.join(word));
-    for path in std::iter::once(prepared.target.clone())
+    let paths: Vec<PathBuf> = std::iter::once(prepared.target.clone())
         .chain(named)
         .chain(files)
-    {
         // What the replays themselves may write to is no input.
-        if !workload.writable.iter().any(|top| path.starts_with(top)) {
-            add(&mut text, &path);
-        }
-    }
-    text
+        .filter(|path| !workload.writable.iter().any(|top| path.starts_with(top)))
+        .collect();
+    let add_all = || paths.iter().for_each(|path| add(&mut text, path));
+    with_rights_of(identity, add_all).map_err(PrepareError::Rights)?;
+    Ok(text)
 }
 
 /// Words of a command line that are no files have nothing to add.
 fn add(text: &mut String, path: &Path) {
-    if let Ok(file) = std::fs::metadata(path)
-        && file.is_file()
+    if let Ok(found) = find(path)
+        && found.is_file()
     {
+        let (seconds, nanoseconds) = found.changed;
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
-            "{} {} {}.{}",
+            "{} {} {seconds}.{nanoseconds}",
             path.display(),
-            file.size(),
-            file.mtime(),
-            file.mtime_nsec()
+            found.length,
         );
     }
 }

@@ -3,8 +3,11 @@
 //! It prepares the sandbox, starts what it is told to start, follows the application to its
 //! target, reports every end, and finally ends and reaps everything. It judges nothing.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 use libc::sock_filter;
 use loupe_common::replay::{ExitStatus, Usage};
@@ -16,15 +19,17 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::stat::Mode;
 use nix::sys::wait::WaitStatus;
-use nix::unistd::{ForkResult, Pid, fork, pipe2, read};
+use nix::unistd::{ForkResult, Pid, fork, pipe2, read, write};
 
 use super::channel::Channel;
 use super::child::{self, Report};
+use super::copy::{self, NotCopied};
 use super::protocol::{
-    CommandSpec, FromKeeper, Instruction, Preparation, Role, SandboxSpec, ToKeeper,
+    CommandSpec, FromKeeper, Identity, Instruction, Preparation, Role, ToKeeper,
 };
 use super::ptrace::{Filters, Stop, Tree};
-use super::sandbox::{self, SetupError};
+use super::rights::within_rights_of;
+use super::sandbox::{self, SetupError, Source};
 use super::supervisor::Supervisor;
 use super::target::Target;
 use super::{init, wait};
@@ -127,9 +132,9 @@ impl Keeper {
         let init = match &preparation.sandbox {
             None => None,
             Some(spec) => {
-                sandbox::enter(spec)?;
+                let files = sandbox::enter(spec)?;
                 let init = start_init()?;
-                copy_files(spec)?;
+                copy_files(files, &spec.identity)?;
                 Some(init)
             }
         };
@@ -207,7 +212,9 @@ impl Keeper {
                 let stdio = [stdin, stdout, stderr];
                 let held = child::fork_held(&command, &stdio)?;
                 let pid = held.pid;
-                let target = Target::new(&target, self.proc.try_clone()?)?;
+                let proc = self.proc.try_clone()?;
+                let look_up = || Target::new(&target, proc);
+                let target = within_rights_of(&command.identity, look_up)??;
                 let mut filters = Filters {
                     constant: filter.into_iter().map(instruction).collect(),
                     notifying: Vec::new(),
@@ -396,49 +403,43 @@ fn start_init() -> Result<Pid, SetupError> {
 
 /// Copies the workload's files, by a child with the caller's rights: what the caller may not
 /// read or write must stay so.
-fn copy_files(spec: &SandboxSpec) -> Result<(), SetupError> {
-    if spec.files.is_empty() {
+fn copy_files(files: Vec<Source>, identity: &Identity) -> Result<(), SetupError> {
+    if files.is_empty() {
         return Ok(());
     }
+    const STEP: &str = "copy the workload's files (key `files`)";
+    let (told, report) = pipe2(OFlag::O_CLOEXEC).map_err(setup(STEP))?;
     // SAFETY: the keeper has one thread, so its child may run any code.
-    let child = match unsafe { fork() }.map_err(setup("fork"))? {
+    let child = match unsafe { fork() }.map_err(setup(STEP))? {
         ForkResult::Parent { child } => child,
         ForkResult::Child => {
-            let copied = child::assume(&spec.identity)
-                .map_err(io::Error::from)
-                .and_then(|()| spec.files.iter().try_for_each(|(from, to)| copy(from, to)));
-            let code = copied
-                .err()
-                .map_or(0, |error| error.raw_os_error().unwrap_or(libc::EIO));
+            let path = PathBuf::from("the caller's rights");
+            let copied = child::assume(identity)
+                .map_err(|errno| NotCopied { path, errno })
+                .and_then(|()| files.iter().try_for_each(copy::copy));
+            let code = copied.err().map_or(0, |NotCopied { path, errno }| {
+                // The longest path fits into a pipe. Where it is not told, the errno still is.
+                let _ = write(&report, path.as_os_str().as_bytes());
+                errno as i32
+            });
             // SAFETY: ends the process, which is always sound.
             unsafe { libc::_exit(code) }
         }
     };
-    let status = nix::sys::wait::waitpid(child, None).map_err(setup("copy the files"))?;
-    match status {
-        WaitStatus::Exited(_, 0) => Ok(()),
-        WaitStatus::Exited(_, errno) => Err(SetupError {
-            step: "copy the workload's files (key `files`)".to_owned(),
-            errno: Errno::from_raw(errno),
-        }),
-        _ => Err(SetupError {
-            step: "copy the workload's files (key `files`)".to_owned(),
-            errno: Errno::EINTR,
-        }),
-    }
-}
-
-fn copy(from: &std::path::Path, to: &std::path::Path) -> io::Result<()> {
-    if let Some(parent) = to.parent() {
-        std::fs::create_dir_all(parent)?;
-    }
-    if !from.is_dir() {
-        return std::fs::copy(from, to).map(drop);
-    }
-    std::fs::create_dir_all(to)?;
-    for entry in std::fs::read_dir(from)? {
-        let entry = entry?;
-        copy(&entry.path(), &to.join(entry.file_name()))?;
-    }
-    Ok(())
+    drop((report, files));
+    let status = nix::sys::wait::waitpid(child, None).map_err(setup(STEP))?;
+    let errno = match status {
+        WaitStatus::Exited(_, 0) => return Ok(()),
+        WaitStatus::Exited(_, errno) => Errno::from_raw(errno),
+        _ => Errno::EINTR,
+    };
+    let path = io::read_to_string(File::from(told)).unwrap_or_default();
+    let what = match errno {
+        Errno::ENOTSUP => " is neither a file nor a directory",
+        _ => "",
+    };
+    Err(SetupError {
+        step: format!("{STEP}: {path}{what}"),
+        errno,
+    })
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use loupe_common::replay::{ExitStatus, Usage};
 use serde::{Deserialize, Serialize};
 
+pub use super::places::{Link, Place};
 use super::supervisor::Supervised;
 use crate::inject::Notified;
 
@@ -27,18 +28,29 @@ pub struct Preparation {
     pub sandbox: Option<SandboxSpec>,
 }
 
-/// How the sandbox differs from the host.
+/// How the sandbox differs from the host. What is of the host is opened with the rights of
+/// `identity`, for each sandbox anew.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SandboxSpec {
     /// Directories below `/tmp`, `/run` or `/dev/shm` that must be seen all the same.
-    pub visible: Vec<PathBuf>,
-    /// Host paths that are written through.
-    pub writable: Vec<PathBuf>,
-    /// Copies to make, from and to, with the rights of `identity`.
-    pub files: Vec<(PathBuf, PathBuf)>,
+    pub visible: Vec<Place>,
+    /// Links there that lead to what the workload names.
+    pub links: Vec<Link>,
+    /// What is written through to the host.
+    pub writable: Vec<Place>,
+    /// Copies to make.
+    pub files: Vec<Copied>,
     pub identity: Identity,
     /// Limit of the memory that written files may take, in bytes.
     pub scratch_bytes: u64,
+}
+
+/// A file or directory to copy into the sandbox.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Copied {
+    pub from: Place,
+    /// Absolute, in the sandbox.
+    pub to: PathBuf,
 }
 
 /// A process to start.

@@ -5,22 +5,31 @@
 //! mounts live in the sandbox's own mount namespace, so they vanish with its last process.
 //! `/proc` is mounted by the sandbox's process 1 (see `init`).
 
+mod callers;
 mod mounts;
+mod points;
+mod trees;
 
 use std::fs;
 use std::io;
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
-use nix::unistd::{chdir, chown, pivot_root, sethostname};
+use nix::sys::statvfs::{FsFlags, fstatvfs};
+use nix::unistd::{chdir, chown, fchdir, pivot_root, sethostname};
 
+use super::places::{Attributes, Opened};
 use super::protocol::SandboxSpec;
+use callers::Callers;
+pub use callers::Source;
+use trees::Tree;
 
 /// A step of the set-up that failed.
 #[derive(Debug)]
@@ -48,8 +57,8 @@ const SCRATCH: &str = "/proc";
 const NO_DATA: Option<&str> = None;
 
 /// Puts this process into new namespaces (its children into a new process namespace) with the
-/// sandbox's file system as root.
-pub fn enter(spec: &SandboxSpec) -> Result<(), SetupError> {
+/// sandbox's file system as root. Returns what is to be copied into it.
+pub fn enter(spec: &SandboxSpec) -> Result<Vec<Source>, SetupError> {
     unshare(
         CloneFlags::CLONE_NEWNS
             | CloneFlags::CLONE_NEWNET
@@ -69,7 +78,11 @@ pub fn enter(spec: &SandboxSpec) -> Result<(), SetupError> {
     .map_err(at("make the mounts private"))?;
     sethostname("loupe").map_err(at("set the host name"))?;
     raise_loopback()?;
-    let host = mounts::Mounts::read().map_err(io_at("read the mount table"))?;
+    // From here on nothing of the host is looked up by a name that somebody else may change.
+    let callers = Callers::open(spec)?;
+    let host = mounts::open_all().map_err(io_at("read the mount table"))?;
+    let top = look_at(Path::new("/"))?;
+    let sys = look_at(Path::new("/sys"))?;
     let scratch = Path::new(SCRATCH);
     let options = format!("mode=0755,size={}", spec.scratch_bytes);
     mount(
@@ -80,15 +93,20 @@ pub fn enter(spec: &SandboxSpec) -> Result<(), SetupError> {
         Some(options.as_str()),
     )
     .map_err(at("mount the upper layer's memory"))?;
-    let root = Root {
-        scratch: scratch.to_owned(),
-        path: scratch.join("root"),
-    };
-    root.build(spec, &host)?;
+    let mut root = Root::new(scratch, &top)?;
+    root.build(&host, &sys)?;
+    let files = root.show(callers)?;
     chdir(&root.path).map_err(at("enter the new root"))?;
     pivot_root(".", ".").map_err(at("change the root"))?;
     umount2(".", MntFlags::MNT_DETACH).map_err(at("let go of the old root"))?;
-    chdir("/").map_err(at("enter the new root"))
+    chdir("/").map_err(at("enter the new root"))?;
+    Ok(files)
+}
+
+/// A directory of the host's own, as root names it.
+fn look_at(path: &Path) -> Result<OwnedFd, SetupError> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    open(path, flags, Mode::empty()).map_err(at(format!("open {}", path.display())))
 }
 
 fn raise_loopback() -> Result<(), SetupError> {
@@ -110,27 +128,47 @@ fn raise_loopback() -> Result<(), SetupError> {
     Ok(())
 }
 
-/// The new root while it is built.
+/// The new root while it is built. Memory, devices and links of its own are named by path: what is
+/// above them is Loupe's or root's. All else is mounted on descriptors.
 struct Root {
     scratch: PathBuf,
     path: PathBuf,
+    /// Its top directory.
+    top: OwnedFd,
+    /// Overlays so far.
+    layers: usize,
 }
 
 impl Root {
-    fn build(&self, spec: &SandboxSpec, host: &mounts::Mounts) -> Result<(), SetupError> {
-        fs::create_dir(&self.path).map_err(io_at("create the new root"))?;
-        self.overlay(Path::new("/"), 0)?;
-        for (index, mount) in host.to_overlay().enumerate() {
-            // What cannot be a lower layer (some network and FUSE file systems) is shown as
-            // it is, read-only.
-            if self.overlay(mount, index + 1).is_err() {
-                self.bind(mount, true)?;
+    /// An overlay over the host's root directory.
+    fn new(scratch: &Path, host: &OwnedFd) -> Result<Root, SetupError> {
+        let path = scratch.join("root");
+        fs::create_dir(&path).map_err(io_at("create the new root"))?;
+        overlay(host, &scratch.join("layer"), &path)?;
+        Ok(Root {
+            scratch: scratch.to_owned(),
+            top: look_at(&path)?,
+            path,
+            layers: 0,
+        })
+    }
+
+    fn build(&mut self, host: &[mounts::Mount], sys: &OwnedFd) -> Result<(), SetupError> {
+        for mount in host {
+            let step = || format!("show {}", mount.path.display());
+            // Where the way to it has become another meanwhile, it is not shown.
+            let Ok(point) = points::reach(&self.top, &mount.path) else {
+                continue;
+            };
+            // What cannot be a lower layer (single files, some network and FUSE file systems) is
+            // shown as it is, read-only.
+            if !mount.is_directory || self.overlay(&mount.file, &point).is_err() {
+                show_read_only(&mount.file, &point).map_err(at(step()))?;
             }
         }
-        for path in host.to_bind() {
-            self.bind(path, true)?;
-        }
-        self.bind(Path::new("/sys"), true)?;
+        points::reach(&self.top, Path::new("/sys"))
+            .and_then(|point| show_read_only(sys, &point))
+            .map_err(at("show /sys"))?;
         for (name, mode) in [("tmp", "mode=1777"), ("run", "mode=0755")] {
             self.memory(name, mode)?;
         }
@@ -138,57 +176,52 @@ impl Root {
         fs::create_dir(&lock)
             .and_then(|()| fs::set_permissions(&lock, fs::Permissions::from_mode(0o1777)))
             .map_err(io_at("create /run/lock"))?;
-        self.devices()?;
-        for (index, path) in spec.visible.iter().enumerate() {
-            self.create_like_host(path)?;
-            self.overlay(path, 1000 + index)?;
-        }
-        for path in &spec.writable {
-            self.create_like_host(path)?;
-            self.bind(path, false)?;
-        }
-        Ok(())
+        self.devices()
     }
 
-    fn inside(&self, path: &Path) -> PathBuf {
-        self.path.join(path.strip_prefix("/").unwrap_or(path))
+    /// Mounts what the caller has named. Returns what is to be copied.
+    fn show(&mut self, callers: Callers) -> Result<Vec<Source>, SetupError> {
+        for opened in &callers.visible {
+            let point = self.point(opened)?;
+            self.overlay(&opened.file, &point)?;
+        }
+        for (directory, link) in &callers.links {
+            let point = self.point(directory)?;
+            points::link(&point, &link.name, &link.content)
+                .map_err(at(format!("create the link {}", link.path().display())))?;
+        }
+        let mut written: Vec<&Path> = Vec::new();
+        for opened in &callers.writable {
+            let step = || format!("show {}", opened.path.display());
+            // Below a place of the host's own nothing is made.
+            let point = match written.iter().any(|top| opened.path.starts_with(top)) {
+                true => points::reach(&self.top, &opened.path).map_err(at(step()))?,
+                false => self.point(opened)?,
+            };
+            Tree::copy(&opened.file)
+                .and_then(|tree| tree.attach(&point))
+                .map_err(at(step()))?;
+            written.push(&opened.path);
+        }
+        Ok(callers.files)
     }
 
-    /// Mounts an overlay over the host's `path` at the same place in the new root.
-    fn overlay(&self, path: &Path, number: usize) -> Result<(), SetupError> {
-        let step = || format!("overlay over {}", path.display());
-        let layers = self.scratch.join(format!("layer{number}"));
-        let (upper, work) = (layers.join("upper"), layers.join("work"));
-        for directory in [&upper, &work] {
-            fs::create_dir_all(directory).map_err(io_at(step()))?;
-        }
-        // The upper layer's top directory shows as the mounted one: it must look the same.
-        copy_attributes(path, &upper).map_err(io_at(step()))?;
-        let data = format!(
-            "lowerdir={},upperdir={},workdir={},volatile",
-            escape(path),
-            escape(&upper),
-            escape(&work)
-        );
-        mount(
-            Some("loupe"),
-            &self.inside(path),
-            Some("overlay"),
-            MsFlags::empty(),
-            Some(data.as_str()),
-        )
-        .map_err(at(step()))
+    /// Where the sandbox has the same path, made where it is missing.
+    fn point(&self, opened: &Opened) -> Result<OwnedFd, SetupError> {
+        points::make(&self.top, &opened.path, &opened.way)
+            .map_err(at(format!("create {}", opened.path.display())))
     }
 
-    fn bind(&self, path: &Path, read_only: bool) -> Result<(), SetupError> {
-        let step = || format!("show {}", path.display());
-        let inside = self.inside(path);
-        mount(Some(path), &inside, NO_DATA, MsFlags::MS_BIND, NO_DATA).map_err(at(step()))?;
-        if read_only {
-            let flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
-            mount(Some(path), &inside, NO_DATA, flags, NO_DATA).map_err(at(step()))?;
-        }
-        Ok(())
+    /// Mounts an overlay over `lower` at `point`.
+    fn overlay(&mut self, lower: &OwnedFd, point: &OwnedFd) -> Result<(), SetupError> {
+        self.layers += 1;
+        let layer = self.scratch.join(format!("layer{}", self.layers));
+        let shown = layer.join("shown");
+        fs::create_dir_all(&shown).map_err(io_at("create the place of an overlay"))?;
+        overlay(lower, &layer, &shown)?;
+        Tree::at(&shown)
+            .and_then(|tree| tree.attach(point))
+            .map_err(at("put an overlay in its place"))
     }
 
     fn memory(&self, name: &str, options: &str) -> Result<(), SetupError> {
@@ -248,43 +281,57 @@ impl Root {
         )
         .map_err(at("mount /dev/pts"))
     }
-
-    /// Makes `path` in the new root where it is not there yet, each directory on the way with
-    /// the host's owner and mode.
-    fn create_like_host(&self, path: &Path) -> Result<(), SetupError> {
-        let step = || format!("create {}", path.display());
-        let mut ancestors: Vec<&Path> = path.ancestors().collect();
-        ancestors.reverse();
-        for ancestor in ancestors {
-            let inside = self.inside(ancestor);
-            if inside.symlink_metadata().is_ok() {
-                continue;
-            }
-            if fs::metadata(ancestor).map_err(io_at(step()))?.is_dir() {
-                fs::create_dir(&inside).map_err(io_at(step()))?;
-            } else {
-                fs::write(&inside, []).map_err(io_at(step()))?;
-            }
-            copy_attributes(ancestor, &inside).map_err(io_at(step()))?;
-        }
-        Ok(())
-    }
 }
 
-fn copy_attributes(from: &Path, to: &Path) -> io::Result<()> {
-    let from = fs::metadata(from)?;
-    chown(to, Some(from.uid().into()), Some(from.gid().into()))?;
-    fs::set_permissions(to, from.permissions())
+/// Mounts an overlay over `lower`, with its upper layer below `layer`, at `shown`: both are
+/// Loupe's own.
+fn overlay(lower: &OwnedFd, layer: &Path, shown: &Path) -> Result<(), SetupError> {
+    let step = || format!("make the overlay {}", shown.display());
+    let (upper, work) = (layer.join("upper"), layer.join("work"));
+    for directory in [&upper, &work] {
+        fs::create_dir_all(directory).map_err(io_at(step()))?;
+    }
+    // The upper layer's top directory shows as the mounted one: it must look the same.
+    let attributes = Attributes::of(lower).map_err(at(step()))?;
+    chown(
+        &upper,
+        Some(attributes.uid.into()),
+        Some(attributes.gid.into()),
+    )
+    .map_err(at(step()))?;
+    let mode = fs::Permissions::from_mode(attributes.mode & 0o7777);
+    fs::set_permissions(&upper, mode).map_err(io_at(step()))?;
+    // The overlay is named by what it stands on: a path could lead elsewhere by now.
+    fchdir(lower).map_err(at(step()))?;
+    let data = format!(
+        "lowerdir=.,upperdir={},workdir={},volatile",
+        upper.display(),
+        work.display()
+    );
+    let mounted = mount(
+        Some("loupe"),
+        shown,
+        Some("overlay"),
+        restrictions(lower).map_err(at(step()))?,
+        Some(data.as_str()),
+    );
+    chdir("/").map_err(at(step()))?;
+    mounted.map_err(at(step()))
 }
 
-/// Commas and backslashes separate mount options; colons separate lower layers.
-fn escape(path: &Path) -> String {
-    let mut text = String::new();
-    for character in path.to_string_lossy().chars() {
-        if matches!(character, ',' | ':' | '\\') {
-            text.push('\\');
-        }
-        text.push(character);
-    }
-    text
+/// What the host does not let the files of a file system do (a user's own, a memory stick) they
+/// must not do in a sandbox.
+fn restrictions(file: &OwnedFd) -> nix::Result<MsFlags> {
+    let flags = fstatvfs(file)?.flags();
+    let mut kept = MsFlags::empty();
+    kept.set(MsFlags::MS_NOSUID, flags.contains(FsFlags::ST_NOSUID));
+    kept.set(MsFlags::MS_NODEV, flags.contains(FsFlags::ST_NODEV));
+    Ok(kept)
+}
+
+/// Mounts what the host has there, for reading only.
+fn show_read_only(file: &OwnedFd, point: impl AsFd) -> nix::Result<()> {
+    let tree = Tree::copy_one(file)?;
+    tree.make_read_only()?;
+    tree.attach(point)
 }

@@ -2,18 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::rights::with_rights_of;
+use super::shown::{self, NotShown};
 use super::workload::{BringFile, Workload};
+use crate::launcher::places::find;
 use crate::launcher::protocol::{CommandSpec, Identity, SandboxSpec};
-use crate::launcher::search_path;
-
-/// Where the sandbox shows its own directory instead of the host's.
-const HIDDEN: [&str; 3] = ["/tmp", "/run", "/dev/shm"];
-/// Of the host's memory, what one sandbox may write at most.
-const SCRATCH_BYTES: u64 = 2 << 30;
+use crate::launcher::{search_path, with_rights_of};
 
 /// The environment of every workload, before its own `env`. Fixed, so that a workload means
 /// the same whoever runs it.
@@ -33,12 +28,8 @@ pub enum PrepareError {
     NotFound { what: &'static str, program: String },
     #[error("the {what} {} cannot be executed (no execute permission)", path.display())]
     NotExecutable { what: &'static str, path: PathBuf },
-    #[error("the working directory {} does not exist", .0.display())]
-    NoDirectory(PathBuf),
-    #[error("`files`: {} does not exist", .0.display())]
-    NoFile(PathBuf),
-    #[error("`writable`: {} does not exist", .0.display())]
-    NoWritable(PathBuf),
+    #[error(transparent)]
+    NotShown(#[from] NotShown),
     #[error("cannot look at files with the caller's rights: {0}")]
     Rights(#[source] io::Error),
 }
@@ -62,11 +53,7 @@ impl Prepared {
     }
 
     fn look_up(workload: &Workload, identity: &Identity) -> Result<Prepared, PrepareError> {
-        let directory = workload.working_directory();
-        if !directory.is_dir() {
-            return Err(PrepareError::NoDirectory(directory));
-        }
-        let directory = std::path::absolute(&directory).unwrap_or(directory);
+        let directory = shown::directory(workload)?;
         let mut environment: BTreeMap<String, String> = ENVIRONMENT
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
@@ -98,7 +85,7 @@ impl Prepared {
             Some(target) => look_up("target", &target.to_string_lossy())?,
             None => first,
         };
-        let sandbox = sandbox(workload, &directory, &target, identity)?;
+        let sandbox = shown::sandbox(workload, &directory, &target, identity)?;
         Ok(Prepared {
             workload: workload.clone(),
             command,
@@ -138,61 +125,11 @@ pub fn find_program(
         if files.iter().any(|file| path.starts_with(&file.to)) {
             return Ok(path);
         }
-        match std::fs::metadata(&path) {
-            Ok(file) if file.is_file() && file.permissions().mode() & 0o111 != 0 => {
-                return Ok(path);
-            }
+        match find(&path) {
+            Ok(found) if found.is_program() => return Ok(path),
             Ok(_) => refused = Some(path),
             Err(_) => {}
         }
     }
     Err(refused.map_or(Missing::NotFound, Missing::NotExecutable))
-}
-
-fn sandbox(
-    workload: &Workload,
-    directory: &Path,
-    target: &Path,
-    identity: &Identity,
-) -> Result<SandboxSpec, PrepareError> {
-    let hidden = |path: &Path| {
-        HIDDEN
-            .iter()
-            .any(|top| path.starts_with(top) && path != Path::new(top))
-    };
-    let mut visible: Vec<PathBuf> = [Some(directory), Some(&workload.base), target.parent()]
-        .into_iter()
-        .flatten()
-        .filter(|path| hidden(path))
-        .map(Path::to_owned)
-        .collect();
-    visible.sort();
-    // A directory shows what is below it too.
-    visible.dedup_by(|inner, outer| inner.starts_with(outer));
-    let files = workload
-        .files
-        .iter()
-        .map(|file| (workload.base.join(&file.from), file.to.clone()))
-        .collect::<Vec<_>>();
-    if let Some((missing, _)) = files.iter().find(|(from, _)| !from.exists()) {
-        return Err(PrepareError::NoFile(missing.clone()));
-    }
-    if let Some(missing) = workload.writable.iter().find(|path| !path.exists()) {
-        return Err(PrepareError::NoWritable(missing.clone()));
-    }
-    // The sandbox hides them, so their sources are read where they show.
-    for (from, _) in &files {
-        if let Some(parent) = from.parent().filter(|parent| hidden(parent))
-            && !visible.iter().any(|shown| parent.starts_with(shown))
-        {
-            visible.push(parent.to_owned());
-        }
-    }
-    Ok(SandboxSpec {
-        visible,
-        writable: workload.writable.clone(),
-        files,
-        identity: identity.clone(),
-        scratch_bytes: SCRATCH_BYTES,
-    })
 }

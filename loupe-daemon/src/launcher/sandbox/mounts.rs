@@ -2,7 +2,15 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+
+use super::points;
+use super::trees::mount_id;
+use crate::launcher::places::Attributes;
 
 /// What the sandbox replaces with its own.
 const REPLACED: [&str; 5] = ["/proc", "/sys", "/dev", "/tmp", "/run"];
@@ -24,58 +32,50 @@ const KERNEL_STATE: [&str; 14] = [
     "pstore",
 ];
 
-struct Mount {
-    path: PathBuf,
-    is_directory: bool,
+/// A mount that holds files.
+pub struct Mount {
+    pub path: PathBuf,
+    pub file: OwnedFd,
+    /// Else it is a single file, such as a container's `/etc/hosts`.
+    pub is_directory: bool,
 }
 
-/// The mounts below the root that hold files.
-pub struct Mounts(Vec<Mount>);
-
-impl Mounts {
-    pub fn read() -> io::Result<Mounts> {
-        let table = fs::read_to_string("/proc/self/mountinfo")?;
-        let mut mounts: Vec<Mount> = parse(&table)
-            .into_iter()
-            .filter_map(|path| {
-                // A mount that cannot be looked at (another one covers it) is not shown.
-                let is_directory = fs::metadata(&path).ok()?.is_dir();
-                Some(Mount { path, is_directory })
+/// The mounts below the root that the sandbox has to show, outer ones first.
+pub fn open_all() -> io::Result<Vec<Mount>> {
+    let table = fs::read_to_string("/proc/self/mountinfo")?;
+    let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
+    let root = open("/", flags, Mode::empty())?;
+    let mut mounts: Vec<Mount> = parse(&table)
+        .into_iter()
+        .filter_map(|(id, path)| {
+            // One that cannot be looked at is not shown, nor one that another covers. Users may
+            // own the directories on the way (to a FUSE file system): it must be the very mount.
+            let file = points::reach(&root, &path).ok()?;
+            let is_directory = Attributes::of(&file).ok()?.is_directory();
+            (mount_id(file.as_fd()).ok()? == id).then_some(Mount {
+                path,
+                file,
+                is_directory,
             })
-            .collect();
-        // Outer ones first. The same place twice: one mount covers the other.
-        mounts.sort_by(|a, b| a.path.cmp(&b.path));
-        mounts.dedup_by(|a, b| a.path == b.path);
-        Ok(Mounts(mounts))
-    }
-
-    pub fn to_overlay(&self) -> impl Iterator<Item = &Path> {
-        self.0
-            .iter()
-            .filter(|mount| mount.is_directory)
-            .map(|mount| mount.path.as_path())
-    }
-
-    /// Single files, such as a container's `/etc/hosts`.
-    pub fn to_bind(&self) -> impl Iterator<Item = &Path> {
-        self.0
-            .iter()
-            .filter(|mount| !mount.is_directory)
-            .map(|mount| mount.path.as_path())
-    }
+        })
+        .collect();
+    mounts.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(mounts)
 }
 
-/// Mount points of a `mountinfo` that the sandbox has to show.
-fn parse(table: &str) -> Vec<PathBuf> {
+/// Mounts of a `mountinfo` that the sandbox has to show: number and place.
+fn parse(table: &str) -> Vec<(u64, PathBuf)> {
     table
         .lines()
         .filter_map(|line| {
             let (left, right) = line.split_once(" - ")?;
-            let path = PathBuf::from(unescape(left.split(' ').nth(4)?));
+            let mut fields = left.split(' ');
+            let id = fields.next()?.parse().ok()?;
+            let path = PathBuf::from(unescape(fields.nth(3)?));
             let kind = right.split(' ').next()?;
             let replaced = REPLACED.iter().any(|top| path.starts_with(top));
             let wanted = !replaced && path != Path::new("/") && !KERNEL_STATE.contains(&kind);
-            wanted.then_some(path)
+            wanted.then_some((id, path))
         })
         .collect()
 }
@@ -106,7 +106,10 @@ mod tests {
         let shown = parse(table);
         assert_eq!(
             shown,
-            [PathBuf::from("/home"), PathBuf::from("/srv/with blank")]
+            [
+                (28, PathBuf::from("/home")),
+                (29, PathBuf::from("/srv/with blank"))
+            ]
         );
     }
 }

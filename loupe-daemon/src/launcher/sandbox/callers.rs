@@ -1,0 +1,93 @@
+//! What of the host a caller has named, held open for one sandbox. Opened with the caller's
+//! rights, so that the mounts that are made of it show nothing that the caller could not reach.
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+
+use super::trees::Tree;
+use super::{SetupError, at, io_at};
+use crate::launcher::places::{self, Opened, Place};
+use crate::launcher::protocol::{Link, SandboxSpec};
+use crate::launcher::rights::within_rights_of;
+
+/// A file to read from, or a directory that has no other place.
+pub struct Source {
+    pub file: OwnedFd,
+    /// On the host.
+    pub path: PathBuf,
+    /// In the sandbox.
+    pub to: PathBuf,
+}
+
+pub struct Callers {
+    pub visible: Vec<Opened>,
+    /// The directory of each link.
+    pub links: Vec<(Opened, Link)>,
+    pub writable: Vec<Opened>,
+    pub files: Vec<Source>,
+}
+
+impl Callers {
+    /// While the host's files are still the root.
+    pub fn open(spec: &SandboxSpec) -> Result<Callers, SetupError> {
+        let mut callers = within_rights_of(&spec.identity, || Callers::look_up(spec))
+            .map_err(io_at("take on the caller's rights"))??;
+        // The host's tree is taken apart before they are read.
+        for source in &mut callers.files {
+            let is_directory = places::Attributes::of(&source.file)
+                .map_err(at(format!("look at {}", source.path.display())))?
+                .is_directory();
+            if is_directory {
+                let tree = Tree::copy(&source.file);
+                source.file = tree
+                    .map_err(at(format!("show {}", source.path.display())))?
+                    .into();
+            }
+        }
+        Ok(callers)
+    }
+
+    fn look_up(spec: &SandboxSpec) -> Result<Callers, SetupError> {
+        let links = spec.links.iter();
+        let files = spec.files.iter();
+        Ok(Callers {
+            visible: all(&spec.visible)?,
+            links: links
+                .map(|link| Ok((open(&link.directory)?, link.clone())))
+                .collect::<Result<_, SetupError>>()?,
+            writable: all(&spec.writable)?,
+            files: files
+                .map(|file| {
+                    let opened = places::open_to_copy(&file.from);
+                    Ok(Source {
+                        file: opened.map_err(|errno| explained(&file.from, errno))?,
+                        path: file.from.path.clone(),
+                        to: file.to.clone(),
+                    })
+                })
+                .collect::<Result<_, SetupError>>()?,
+        })
+    }
+}
+
+fn all(places: &[Place]) -> Result<Vec<Opened>, SetupError> {
+    places.iter().map(open).collect()
+}
+
+fn open(place: &Place) -> Result<Opened, SetupError> {
+    places::open(place).map_err(|errno| explained(place, errno))
+}
+
+fn explained(place: &Place, errno: Errno) -> SetupError {
+    let path = place.path.display();
+    let step = match errno {
+        Errno::ESTALE | Errno::ELOOP | Errno::ENOENT | Errno::ENOTDIR => {
+            format!("{path} is not what it was when the analysis began")
+        }
+        Errno::ENOTSUP => format!("{path} is neither a file nor a directory"),
+        _ => format!("open {path} with the caller's rights"),
+    };
+    SetupError { step, errno }
+}
