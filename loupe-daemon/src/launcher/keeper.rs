@@ -222,7 +222,9 @@ impl Keeper {
                 if let Some(notified) = notified {
                     let program = notified.filter();
                     filters.notifying = program.map_err(io::Error::other)?;
-                    self.supervisor = Some(Supervisor::new(notified, self.proc.try_clone()?));
+                    let proc = self.proc.try_clone()?;
+                    let identity = command.identity.clone();
+                    self.supervisor = Some(Supervisor::new(notified, proc, identity));
                 }
                 let mut tree = Tree::seize(pid, target, filters, target_cgroup)?;
                 tree.hide_vdso = hide_vdso;

@@ -27,6 +27,7 @@ use crate::inject::listener::{Listener, Notification, Response};
 use crate::inject::notify::file_errno;
 use crate::inject::notify::paths::{self, Follow, PathCall, Want};
 use crate::inject::notify::plausible::{self, Inert, Plausible};
+use crate::launcher::protocol::Identity;
 use memory::Memory;
 use view::View;
 
@@ -59,6 +60,8 @@ pub struct Supervisor {
     listeners: Vec<Listener>,
     /// The host's `/proc`.
     proc: OwnedFd,
+    /// Whose the workload is.
+    identity: Identity,
     /// Opened for all who only read it.
     empty: OnceCell<OwnedFd>,
     supervised: Supervised,
@@ -82,7 +85,7 @@ impl Answer {
 }
 
 impl Supervisor {
-    pub fn new(notified: Notified, proc: OwnedFd) -> Supervisor {
+    pub fn new(notified: Notified, proc: OwnedFd, identity: Identity) -> Supervisor {
         let has_paths = notified.has_paths();
         let path_calls = paths::by_number().filter(|_| has_paths);
         let row = |(feature, action): (&Feature, Action)| {
@@ -102,6 +105,7 @@ impl Supervisor {
             notified,
             listeners: Vec::new(),
             proc,
+            identity,
             empty: OnceCell::new(),
         }
     }
@@ -214,10 +218,15 @@ impl Supervisor {
         let view = View {
             proc: &self.proc,
             tid: call.tid,
+            identity: &self.identity,
         };
         let directory = path_call.directory.map(|at| call.args[at] as i32);
         let follow = follows(&path_call, call, flags);
-        let files = view.pseudo_files(directory, &String::from_utf8_lossy(&path), follow);
+        let path = String::from_utf8_lossy(&path);
+        let Ok(files) = view.pseudo_files(directory, &path, follow) else {
+            *lost += 1;
+            return Answer::go_on();
+        };
         let rules = &self.notified.rules;
         let ruled = files.iter().find_map(|file| {
             let feature = Feature::PseudoFile(file.clone());
@@ -324,6 +333,7 @@ impl Supervisor {
             let view = View {
                 proc: &self.proc,
                 tid: call.tid,
+                identity: &self.identity,
             };
             view.own().ok_or(Errno::ESRCH)
         };

@@ -1,16 +1,21 @@
 //! Where a path leads, as the thread that gave it sees it: its root, its working directory, its
 //! descriptors, and every link on the way. Only for what matters here: does it lead to a
-//! pseudo-file, and to which?
+//! pseudo-file, and to which? Links are read with the rights of the workload's user: what it
+//! cannot reach leads nowhere.
 //!
 //! What `/proc` shows of processes is not walked (whoever looks sees himself there): its few
 //! links are known, and where one leads out of `/proc`, the way ends at the link.
 
+use std::io;
 use std::os::fd::OwnedFd;
 
 use loupe_common::pseudo_file::{Own, PseudoFile};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
 use nix::sys::stat::Mode;
+
+use crate::launcher::protocol::Identity;
+use crate::launcher::rights::within_rights_of;
 
 /// As many links as the kernel follows (`MAXSYMLINKS`).
 const MOST_LINKS: usize = 40;
@@ -20,25 +25,26 @@ pub struct View<'a> {
     /// The host's `/proc`.
     pub proc: &'a OwnedFd,
     pub tid: i32,
+    pub identity: &'a Identity,
 }
 
 impl View<'_> {
     /// The pseudo-files that a path names on its way, each link by its own name first; the last
-    /// is where it ends. None: it leads elsewhere.
+    /// is where it ends. None: it leads elsewhere. An error: nobody can tell.
     pub fn pseudo_files(
         &self,
         directory: Option<i32>,
         path: &str,
         follow: bool,
-    ) -> Vec<PseudoFile> {
+    ) -> io::Result<Vec<PseudoFile>> {
         let Some(path) = self.absolute(directory, path) else {
-            return Vec::new();
+            return Ok(Vec::new());
         };
         let walked = match PseudoFile::new(&clean(&path), None) {
-            Some(_) => self.walk(&path, follow),
+            Some(_) => self.walk(&path, follow)?,
             // Mostly there is no link at all on the way, which one call tells.
             None => match self.has_links(&path, follow) {
-                true => self.walk(&path, follow),
+                true => self.walk(&path, follow)?,
                 false => Vec::new(),
             },
         };
@@ -53,7 +59,7 @@ impl View<'_> {
         let mut files: Vec<PseudoFile> = Vec::new();
         let elsewhere = |path: &&String| PseudoFile::new(path, None).is_none();
         if walked.last().as_ref().is_none_or(elsewhere) {
-            return files;
+            return Ok(files);
         }
         for path in &walked {
             if let Some(file) = PseudoFile::new(path, own)
@@ -62,7 +68,7 @@ impl View<'_> {
                 files.push(file);
             }
         }
-        files
+        Ok(files)
     }
 
     /// Its ids as it sees them itself.
@@ -138,9 +144,16 @@ impl View<'_> {
     }
 
     /// The path as it is before each link, and at its end.
-    fn walk(&self, path: &str, follow: bool) -> Vec<String> {
+    fn walk(&self, path: &str, follow: bool) -> io::Result<Vec<String>> {
+        // Gone: nobody needs the answer.
+        let Ok(root) = self.root() else {
+            return Ok(Vec::new());
+        };
         // What is before the last component is no link any more, so each look stays below its root.
-        walk(path, follow, |path| self.link(&format!("root{path}")))
+        let link = |path: &str| readlinkat(&root, path.trim_start_matches('/')).ok();
+        within_rights_of(self.identity, || {
+            walk(path, follow, |path| link(path)?.into_string().ok())
+        })
     }
 }
 
@@ -304,9 +317,14 @@ mod tests {
         let view = View {
             proc: &proc,
             tid: nix::unistd::gettid().as_raw(),
+            identity: &Identity {
+                uid: nix::unistd::geteuid().as_raw(),
+                gid: nix::unistd::getegid().as_raw(),
+                groups: Vec::new(),
+            },
         };
         let names = |path: &str| -> Vec<String> {
-            let files = view.pseudo_files(None, path, true);
+            let files = view.pseudo_files(None, path, true).expect("told");
             files.iter().map(PseudoFile::to_string).collect()
         };
         let own = format!("/proc/{}/maps", view.own().expect("own ids").pid);
@@ -318,6 +336,7 @@ mod tests {
         let directory = nix::fcntl::open("/proc/sys", flags, Mode::empty()).expect("opened");
         let number = std::os::fd::AsRawFd::as_raw_fd(&directory);
         let files = view.pseudo_files(Some(number), "kernel/../vm/swappiness", true);
+        let files = files.expect("told");
         assert_eq!(files[0].as_str(), "/proc/sys/vm/swappiness");
     }
 }
