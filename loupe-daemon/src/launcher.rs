@@ -167,10 +167,22 @@ impl Keeper {
         }
     }
 
-    /// Waits until the sandbox stands.
-    pub fn wait_ready(&self) -> Result<(), LauncherError> {
+    /// Waits until the sandbox stands, or `cancel` can be read from: then it does not.
+    pub fn wait_ready(&self, cancel: Option<BorrowedFd<'_>>) -> Result<bool, LauncherError> {
+        if let Some(cancel) = cancel {
+            let mut descriptors =
+                [self.as_fd(), cancel].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+            let limit = PollTimeout::try_from(READY_LIMIT).unwrap_or(PollTimeout::MAX);
+            match poll(&mut descriptors, limit) {
+                Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+                Err(error) => return Err(LauncherError::Gone(error.into())),
+            }
+            if descriptors[1].any().unwrap_or(false) {
+                return Ok(false);
+            }
+        }
         match self.receive(READY_LIMIT)? {
-            Some(FromKeeper::Ready) => Ok(()),
+            Some(FromKeeper::Ready) => Ok(true),
             Some(other) => Err(LauncherError::Protocol(format!("{other:?}"))),
             None => Err(LauncherError::Sandbox {
                 step: "waiting for the sandbox".to_owned(),
@@ -188,3 +200,25 @@ impl AsFd for Keeper {
 
 /// Descriptors 0, 1 and 2 of a process to be started.
 pub type Stdio = [OwnedFd; 3];
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::eventfd::EventFd;
+
+    use super::*;
+
+    #[test]
+    fn who_waits_for_a_sandbox_can_give_up() {
+        let (channel, keeper) = Channel::pair().expect("a pair");
+        let waiting = Keeper { channel };
+        let cancel = EventFd::new().expect("an eventfd");
+        cancel.write(1).expect("written");
+        // It says nothing, and lives.
+        let ready = waiting.wait_ready(Some(cancel.as_fd()));
+        assert!(!ready.expect("cancelled"));
+        cancel.read().expect("read");
+        keeper.send(&FromKeeper::Ready, &[]).expect("sent");
+        let ready = waiting.wait_ready(Some(cancel.as_fd()));
+        assert!(ready.expect("ready"));
+    }
+}

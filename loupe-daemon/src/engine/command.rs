@@ -100,7 +100,7 @@ fn run(
             cpu: None,
             sandbox: None,
         })?;
-        keeper.wait_ready()?;
+        keeper.wait_ready(None)?;
         let procs = cgroup.target_procs()?;
         let message = ToKeeper::Start {
             command,

@@ -209,8 +209,12 @@ impl Runner {
             ..
         } = ready;
         let result = keeper
-            .wait_ready()
+            .wait_ready(Some(job.cancel.as_fd()))
             .map_err(ReplayFailure::from)
+            .and_then(|ready| match ready {
+                true => Ok(()),
+                false => Err(ReplayFailure::Cancelled),
+            })
             .and_then(|()| {
                 let sandbox_time = begin.elapsed();
                 // The next sandbox is made while this replay runs.

@@ -4,8 +4,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
+
 use super::workload::Workload;
-use crate::launcher::places::{Found, Link, Place, find};
+use crate::launcher::places::{Found, Link, Place, find, open_to_copy};
 use crate::launcher::protocol::{Copied, Identity, SandboxSpec};
 
 /// Where the sandbox shows its own directory instead of the host's.
@@ -123,8 +125,16 @@ pub fn sandbox(
     for file in &workload.files {
         let path = workload.base.join(&file.from);
         let found = look_up(FILES, &path)?;
-        if !found.is_file() && !found.is_directory() {
-            return Err(NotShown::NotCopyable { what: FILES, path });
+        match open_to_copy(&found.place) {
+            Ok(_) => {}
+            Err(Errno::ENOTSUP) => return Err(NotShown::NotCopyable { what: FILES, path }),
+            Err(errno) => {
+                return Err(NotShown::NotFound {
+                    what: FILES,
+                    path,
+                    source: errno.into(),
+                });
+            }
         }
         files.push(Copied {
             from: found.place,

@@ -2,11 +2,16 @@
 //! it. Reads and checks; runs nothing. `docs/workloads.md` is the manual.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::metric::Metric;
+
+/// Each is held open while a sandbox is made, and a process has 1024 descriptors where nobody says
+/// otherwise.
+const MOST_FILES: usize = 512;
+const MOST_WRITABLE: usize = 64;
 
 /// Whether the workload is a benchmark or a test suite (the paper's two kinds).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -220,20 +225,26 @@ impl Workload {
                 ));
             }
         }
-        for file in &self.files {
-            if !file.to.is_absolute() {
+        for (key, count, most) in [
+            ("files", self.files.len(), MOST_FILES),
+            ("writable", self.writable.len(), MOST_WRITABLE),
+        ] {
+            if count > most {
                 return Err(format!(
-                    "`files`: `to` must be absolute: {}",
-                    file.to.display()
+                    "`{key}` has {count} entries, and {most} at most are possible: name the \
+                     directory that they are in"
                 ));
             }
         }
-        for path in &self.writable {
+        let copies = self.files.iter().map(|file| ("`files`: `to`", &file.to));
+        let written = self.writable.iter().map(|path| ("`writable` paths", path));
+        for (what, path) in copies.chain(written) {
+            let path_shown = path.display();
             if !path.is_absolute() {
-                return Err(format!(
-                    "`writable` paths must be absolute: {}",
-                    path.display()
-                ));
+                return Err(format!("{what} must be absolute: {path_shown}"));
+            }
+            if path.components().any(|part| part == Component::ParentDir) {
+                return Err(format!("{what} must be without `..`: {path_shown}"));
             }
         }
         Ok(())
@@ -359,9 +370,30 @@ test = "curl -f http://127.0.0.1/"
                 "`limits.test` must be above 0",
             ),
             ("mode", "writable = [\"x\"]\nmode", "must be absolute"),
+            (
+                "mode",
+                "writable = [\"/srv/../etc\"]\nmode",
+                "`writable` paths must be without `..`: /srv/../etc",
+            ),
+            (
+                "mode",
+                "files = [{ from = \"../x\", to = \"/tmp/../x\" }]\nmode",
+                "`files`: `to` must be without `..`: /tmp/../x",
+            ),
         ] {
             let error = error_of(&GOOD.replacen(from, to, 1));
             assert!(error.contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn more_paths_than_can_be_held_open_are_refused() {
+        let with = |count: usize| {
+            let paths = vec!["\"/srv\""; count].join(", ");
+            GOOD.replace("mode", &format!("writable = [{paths}]\nmode"))
+        };
+        assert!(parse(&with(MOST_WRITABLE)).is_ok());
+        let error = error_of(&with(MOST_WRITABLE + 1));
+        assert!(error.contains("65 entries, and 64 at most"), "{error}");
     }
 }
