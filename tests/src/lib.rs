@@ -8,6 +8,7 @@ pub mod command;
 pub mod daemon;
 pub mod ground_truth;
 pub mod leftovers;
+pub mod member;
 pub mod operations;
 pub mod requirement;
 pub mod scene;
