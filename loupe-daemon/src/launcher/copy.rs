@@ -1,5 +1,5 @@
-//! Copies the workload's files into the sandbox. Runs in a process that has taken on the caller's
-//! identity and stands in the sandbox: what the caller may not read or write stays so.
+//! Copies the workload's files into the sandbox, in a process that has taken on the caller's identity
+//! and stands in the sandbox. Knows nothing of where they come from.
 //!
 //! A copy has the mode of its source. Its owner is the caller, as of anything that the caller
 //! makes; root's copies have the owner and the group of the source. A directory that was there
@@ -17,16 +17,21 @@ use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, readlinkat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mkdirat};
-use nix::unistd::{UnlinkatFlags, fchown, fchownat, geteuid, symlinkat, unlinkat};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{
+    ForkResult, UnlinkatFlags, fchown, fchownat, fork, geteuid, pipe2, symlinkat, unlinkat, write,
+};
 
+use super::child;
 use super::places::{READING, kind};
-use super::sandbox::Source;
+use super::protocol::Identity;
+use super::sandbox::{SetupError, Source};
 
 /// What could not be copied, and why.
 #[derive(Debug, PartialEq, Eq)]
-pub struct NotCopied {
-    pub path: PathBuf,
-    pub errno: Errno,
+struct NotCopied {
+    path: PathBuf,
+    errno: Errno,
 }
 
 fn at(path: &Path) -> impl FnOnce(Errno) -> NotCopied {
@@ -41,8 +46,55 @@ struct To<'a> {
     name: &'a Path,
 }
 
+/// Copies the workload's files, by a child with the caller's rights: what the caller may not
+/// read or write must stay so.
+pub fn all(files: Vec<Source>, identity: &Identity) -> Result<(), SetupError> {
+    if files.is_empty() {
+        return Ok(());
+    }
+    const STEP: &str = "copy the workload's files (key `files`)";
+    let failed = |errno| SetupError {
+        step: STEP.to_owned(),
+        errno,
+    };
+    let (told, report) = pipe2(OFlag::O_CLOEXEC).map_err(failed)?;
+    // SAFETY: the keeper has one thread, so its child may run any code.
+    let child = match unsafe { fork() }.map_err(failed)? {
+        ForkResult::Parent { child } => child,
+        ForkResult::Child => {
+            let path = PathBuf::from("the caller's rights");
+            let copied = child::assume(identity)
+                .map_err(|errno| NotCopied { path, errno })
+                .and_then(|()| files.iter().try_for_each(copy));
+            let code = copied.err().map_or(0, |NotCopied { path, errno }| {
+                // The longest path fits into a pipe. Where it is not told, the errno still is.
+                let _ = write(&report, path.as_os_str().as_bytes());
+                errno as i32
+            });
+            // SAFETY: ends the process, which is always sound.
+            unsafe { libc::_exit(code) }
+        }
+    };
+    drop((report, files));
+    let status = waitpid(child, None).map_err(failed)?;
+    let errno = match status {
+        WaitStatus::Exited(_, 0) => return Ok(()),
+        WaitStatus::Exited(_, errno) => Errno::from_raw(errno),
+        _ => Errno::EINTR,
+    };
+    let path = io::read_to_string(File::from(told)).unwrap_or_default();
+    let what = match errno {
+        Errno::ENOTSUP => " is neither a file nor a directory",
+        _ => "",
+    };
+    Err(SetupError {
+        step: format!("{STEP}: {path}{what}"),
+        errno,
+    })
+}
+
 /// Copies one file or directory.
-pub fn copy(source: &Source) -> Result<(), NotCopied> {
+fn copy(source: &Source) -> Result<(), NotCopied> {
     if let Some(parent) = source.to.parent() {
         let made = DirBuilder::new().recursive(true).mode(0o755).create(parent);
         made.map_err(|error| at(parent)(errno_of(&error)))?;

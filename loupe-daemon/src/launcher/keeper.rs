@@ -3,11 +3,8 @@
 //! It prepares the sandbox, starts what it is told to start, follows the application to its
 //! target, reports every end, and finally ends and reaps everything. It judges nothing.
 
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
 
 use libc::sock_filter;
 use loupe_common::replay::{ExitStatus, Usage};
@@ -19,17 +16,15 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::stat::Mode;
 use nix::sys::wait::WaitStatus;
-use nix::unistd::{ForkResult, Pid, fork, pipe2, read, write};
+use nix::unistd::{ForkResult, Pid, fork, pipe2, read};
 
 use super::channel::Channel;
 use super::child::{self, Report};
-use super::copy::{self, NotCopied};
-use super::protocol::{
-    CommandSpec, FromKeeper, Identity, Instruction, Preparation, Role, ToKeeper,
-};
+use super::copy;
+use super::protocol::{CommandSpec, FromKeeper, Instruction, Preparation, Role, ToKeeper};
 use super::ptrace::{Filters, Stop, Tree};
 use super::rights::within_rights_of;
-use super::sandbox::{self, SetupError, Source};
+use super::sandbox::{self, SetupError};
 use super::supervisor::Supervisor;
 use super::target::Target;
 use super::{init, wait};
@@ -134,7 +129,7 @@ impl Keeper {
             Some(spec) => {
                 let files = sandbox::enter(spec)?;
                 let init = start_init()?;
-                copy_files(files, &spec.identity)?;
+                copy::all(files, &spec.identity)?;
                 Some(init)
             }
         };
@@ -401,47 +396,4 @@ fn start_init() -> Result<Pid, SetupError> {
             }
         }
     }
-}
-
-/// Copies the workload's files, by a child with the caller's rights: what the caller may not
-/// read or write must stay so.
-fn copy_files(files: Vec<Source>, identity: &Identity) -> Result<(), SetupError> {
-    if files.is_empty() {
-        return Ok(());
-    }
-    const STEP: &str = "copy the workload's files (key `files`)";
-    let (told, report) = pipe2(OFlag::O_CLOEXEC).map_err(setup(STEP))?;
-    // SAFETY: the keeper has one thread, so its child may run any code.
-    let child = match unsafe { fork() }.map_err(setup(STEP))? {
-        ForkResult::Parent { child } => child,
-        ForkResult::Child => {
-            let path = PathBuf::from("the caller's rights");
-            let copied = child::assume(identity)
-                .map_err(|errno| NotCopied { path, errno })
-                .and_then(|()| files.iter().try_for_each(copy::copy));
-            let code = copied.err().map_or(0, |NotCopied { path, errno }| {
-                // The longest path fits into a pipe. Where it is not told, the errno still is.
-                let _ = write(&report, path.as_os_str().as_bytes());
-                errno as i32
-            });
-            // SAFETY: ends the process, which is always sound.
-            unsafe { libc::_exit(code) }
-        }
-    };
-    drop((report, files));
-    let status = nix::sys::wait::waitpid(child, None).map_err(setup(STEP))?;
-    let errno = match status {
-        WaitStatus::Exited(_, 0) => return Ok(()),
-        WaitStatus::Exited(_, errno) => Errno::from_raw(errno),
-        _ => Errno::EINTR,
-    };
-    let path = io::read_to_string(File::from(told)).unwrap_or_default();
-    let what = match errno {
-        Errno::ENOTSUP => " is neither a file nor a directory",
-        _ => "",
-    };
-    Err(SetupError {
-        step: format!("{STEP}: {path}{what}"),
-        errno,
-    })
 }

@@ -69,6 +69,9 @@ pub struct Found {
     /// When its content was changed: seconds and nanoseconds.
     pub changed: (i64, i64),
     mode: u32,
+    /// The place and the directories of the links. As long as they are open, no other file can have
+    /// their numbers, and no file system gives them new ones.
+    pub held: Vec<OwnedFd>,
 }
 
 impl Found {
@@ -111,7 +114,7 @@ fn walk(path: &Path) -> io::Result<Found> {
     // The directories from the root to here, and the names of all but the first.
     let mut way = vec![root()?];
     let mut at: Vec<OsString> = Vec::new();
-    let mut links = Vec::new();
+    let (mut links, mut held) = (Vec::new(), Vec::new());
     while let Some(name) = rest.pop_front() {
         if name == ".." {
             at.pop();
@@ -138,6 +141,7 @@ fn walk(path: &Path) -> io::Result<Found> {
             name: name.into(),
             content: content.clone(),
         });
+        held.push(directory.try_clone()?);
         if content.is_absolute() {
             at.clear();
             way.truncate(1);
@@ -146,7 +150,9 @@ fn walk(path: &Path) -> io::Result<Found> {
             rest.push_front(name);
         }
     }
-    let end = fstat(&way[at.len()])?;
+    let file = way.swap_remove(at.len());
+    let end = fstat(&file)?;
+    held.push(file);
     Ok(Found {
         place: Place {
             path: joined(&at),
@@ -156,6 +162,7 @@ fn walk(path: &Path) -> io::Result<Found> {
         length: end.st_size,
         changed: (end.st_mtime, end.st_mtime_nsec),
         mode: end.st_mode,
+        held,
     })
 }
 

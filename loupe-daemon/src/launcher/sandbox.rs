@@ -191,16 +191,14 @@ impl Root {
                 .map_err(at(format!("create the link {}", link.path().display())))?;
         }
         let mut written: Vec<&Path> = Vec::new();
-        for opened in &callers.writable {
+        for (opened, tree) in &callers.writable {
             let step = || format!("show {}", opened.path.display());
             // Below a place of the host's own nothing is made.
             let point = match written.iter().any(|top| opened.path.starts_with(top)) {
                 true => points::reach(&self.top, &opened.path).map_err(at(step()))?,
                 false => self.point(opened)?,
             };
-            Tree::copy(&opened.file)
-                .and_then(|tree| tree.attach(&point))
-                .map_err(at(step()))?;
+            tree.attach(&point).map_err(at(step()))?;
             written.push(&opened.path);
         }
         Ok(callers.files)

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::shown::{self, NotShown};
 use super::workload::{BringFile, Workload};
@@ -43,6 +45,8 @@ pub struct Prepared {
     /// The binary that is measured.
     pub target: PathBuf,
     pub sandbox: SandboxSpec,
+    /// What `sandbox` names: open, it cannot become another file with the same numbers.
+    _held: Arc<Vec<OwnedFd>>,
 }
 
 impl Prepared {
@@ -85,13 +89,14 @@ impl Prepared {
             Some(target) => look_up("target", &target.to_string_lossy())?,
             None => first,
         };
-        let sandbox = shown::sandbox(workload, &directory, &target, identity)?;
+        let (sandbox, held) = shown::sandbox(workload, &directory, &target, identity)?;
         Ok(Prepared {
             workload: workload.clone(),
             command,
             test,
             target,
             sandbox,
+            _held: Arc::new(held),
         })
     }
 }

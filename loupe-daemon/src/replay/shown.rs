@@ -2,6 +2,7 @@
 //! names, without the links on the way to them. Mounts and opens nothing for good.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -66,10 +67,12 @@ fn is_hidden(path: &Path) -> bool {
 struct Shown {
     places: Vec<Place>,
     links: Vec<Link>,
+    held: Vec<OwnedFd>,
 }
 
 impl Shown {
     fn add(&mut self, found: Found) {
+        self.held.extend(found.held);
         let links = found.links.into_iter();
         self.links
             .extend(links.filter(|link| is_hidden(&link.path())));
@@ -88,13 +91,14 @@ impl Shown {
     }
 }
 
-/// The sandbox of a workload whose `directory` and `target` are known.
+/// The sandbox of a workload whose `directory` and `target` are known, and what must stay open as
+/// long as sandboxes are made like it.
 pub fn sandbox(
     workload: &Workload,
     directory: &Path,
     target: &Path,
     identity: &Identity,
-) -> Result<SandboxSpec, NotShown> {
+) -> Result<(SandboxSpec, Vec<OwnedFd>), NotShown> {
     let mut shown = Shown::default();
     shown.add(look_up(DIRECTORY, directory)?);
     // What the caller cannot reach is not shown: neither needs to be there, where `files` brings
@@ -113,6 +117,7 @@ pub fn sandbox(
     let mut writable = Vec::new();
     for path in &workload.writable {
         let found = look_up(WRITABLE, path)?;
+        shown.held.extend(found.held);
         let links = found.links.into_iter();
         shown
             .links
@@ -136,6 +141,7 @@ pub fn sandbox(
                 });
             }
         }
+        shown.held.extend(found.held);
         files.push(Copied {
             from: found.place,
             to: file.to.clone(),
@@ -144,6 +150,7 @@ pub fn sandbox(
     let Shown {
         mut places,
         mut links,
+        held,
     } = shown;
     // What replays write to they may also replace.
     let replaced = |place: &Place| {
@@ -159,12 +166,13 @@ pub fn sandbox(
             place.object = None;
         }
     }
-    Ok(SandboxSpec {
+    let spec = SandboxSpec {
         visible: places,
         links,
         writable,
         files,
         identity: identity.clone(),
         scratch_bytes: SCRATCH_BYTES,
-    })
+    };
+    Ok((spec, held))
 }

@@ -8,7 +8,7 @@ use nix::errno::Errno;
 
 use super::trees::Tree;
 use super::{SetupError, at, io_at};
-use crate::launcher::places::{self, Opened, Place};
+use crate::launcher::places::{self, Attributes, Opened, Place};
 use crate::launcher::protocol::{Link, SandboxSpec};
 use crate::launcher::rights::within_rights_of;
 
@@ -25,34 +25,52 @@ pub struct Callers {
     pub visible: Vec<Opened>,
     /// The directory of each link.
     pub links: Vec<(Opened, Link)>,
-    pub writable: Vec<Opened>,
+    pub writable: Vec<(Opened, Tree)>,
     pub files: Vec<Source>,
 }
 
 impl Callers {
     /// While the host's files are still the root.
     pub fn open(spec: &SandboxSpec) -> Result<Callers, SetupError> {
-        let mut callers = within_rights_of(&spec.identity, || Callers::look_up(spec))
-            .map_err(io_at("take on the caller's rights"))??;
+        let looked_up = within_rights_of(&spec.identity, || LookedUp::new(spec));
+        let mut found = looked_up.map_err(io_at("take on the caller's rights"))??;
         // The host's tree is taken apart before they are read.
-        for source in &mut callers.files {
-            let is_directory = places::Attributes::of(&source.file)
-                .map_err(at(format!("look at {}", source.path.display())))?
-                .is_directory();
-            if is_directory {
-                let tree = Tree::copy(&source.file);
-                source.file = tree
-                    .map_err(at(format!("show {}", source.path.display())))?
-                    .into();
+        for source in &mut found.files {
+            let step = || format!("show {}", source.path.display());
+            let attributes = Attributes::of(&source.file).map_err(at(step()))?;
+            if attributes.is_directory() {
+                source.file = Tree::copy(&source.file).map_err(at(step()))?.into();
             }
         }
-        Ok(callers)
+        let mut writable = Vec::new();
+        for opened in found.writable {
+            let tree = Tree::copy(&opened.file);
+            let step = || format!("show {}", opened.path.display());
+            let tree = tree.map_err(at(step()))?;
+            writable.push((opened, tree));
+        }
+        Ok(Callers {
+            visible: found.visible,
+            links: found.links,
+            writable,
+            files: found.files,
+        })
     }
+}
 
-    fn look_up(spec: &SandboxSpec) -> Result<Callers, SetupError> {
+/// The same before anything is made of it.
+struct LookedUp {
+    visible: Vec<Opened>,
+    links: Vec<(Opened, Link)>,
+    writable: Vec<Opened>,
+    files: Vec<Source>,
+}
+
+impl LookedUp {
+    fn new(spec: &SandboxSpec) -> Result<LookedUp, SetupError> {
         let links = spec.links.iter();
         let files = spec.files.iter();
-        Ok(Callers {
+        Ok(LookedUp {
             visible: all(&spec.visible)?,
             links: links
                 .map(|link| Ok((open(&link.directory)?, link.clone())))
