@@ -6,7 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
-use loupe_tests::daemon::Daemon;
+use loupe_tests::command;
+use loupe_tests::daemon::{Daemon, wait_until};
 use loupe_tests::member::{NOBODY, ask};
 use loupe_tests::require;
 use loupe_tests::requirement::Requirement::Replays;
@@ -73,6 +74,40 @@ fn a_workload_is_found_behind_links_and_where_the_sandbox_has_its_own() {
         .run(&["analyze", path.to_str().expect("a plain path")])
         .expect_code(3)
         .expect_message(&["| xmine", "| places.toml"]);
+    drop(hidden);
+    scene.assert_nothing_left();
+}
+
+#[test]
+fn a_directory_that_is_replaced_meanwhile_ends_the_analysis_with_a_sentence() {
+    require!(Replays);
+    let scene = Scene::new();
+    let hidden = hidden();
+    let directory = hidden.path().join("mine");
+    fs::create_dir(&directory).expect("made");
+    let log = scene.write("log", "");
+    let path = scene.write(
+        "replaced.toml",
+        &format!(
+            "application = \"places\"\nworkload = \"w\"\nmode = \"batch\"\nreplicas = 50\n\
+             command = \"echo ran >>{0}; echo >/tmp/result; /bin/true\"\n\
+             target = \"/bin/true\"\ntest = [\"test\", \"-e\", \"/tmp/result\"]\n\
+             directory = {directory:?}\nwritable = [{log:?}]\n",
+            log.display()
+        ),
+    );
+    let path = path.to_str().expect("a plain path");
+    let running = command::start(scene.loupe(&["analyze", path]));
+    wait_until("a replay has run", || {
+        fs::metadata(&log).expect("there").len() > 0
+    });
+    fs::rename(&directory, hidden.path().join("away")).expect("moved");
+    symlink("/root", &directory).expect("a link");
+    let named = format!("{} is not what it was", directory.display());
+    running
+        .wait()
+        .expect_code(125)
+        .expect_message(&[&named, "leave what the workload names"]);
     drop(hidden);
     scene.assert_nothing_left();
 }

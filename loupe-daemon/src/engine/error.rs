@@ -197,6 +197,13 @@ impl AnalyzeError {
             AnalyzeError::Crowded { .. } => {
                 "ask for fewer with --jobs, and leave the host to itself meanwhile".to_owned()
             }
+            AnalyzeError::Replay(ReplayFailure::Launcher(LauncherError::Sandbox {
+                source,
+                ..
+            })) if source.raw_os_error() == Some(libc::ESTALE) => {
+                "leave what the workload names as it is while it is analysed, then analyse it again"
+                    .to_owned()
+            }
             AnalyzeError::Replay(ReplayFailure::TargetNeverStarted(_)) => {
                 "`target` must be the path of a binary or script that the command executes"
                     .to_owned()

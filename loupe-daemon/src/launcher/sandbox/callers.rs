@@ -100,12 +100,14 @@ fn open(place: &Place) -> Result<Opened, SetupError> {
 
 fn explained(place: &Place, errno: Errno) -> SetupError {
     let path = place.path.display();
-    let step = match errno {
-        Errno::ESTALE | Errno::ELOOP | Errno::ENOENT | Errno::ENOTDIR => {
-            format!("{path} is not what it was when the analysis began")
-        }
-        Errno::ENOTSUP => format!("{path} is neither a file nor a directory"),
-        _ => format!("open {path} with the caller's rights"),
+    let (step, errno) = match errno {
+        // Gone, or another thing by now: a link, a file instead of a directory.
+        Errno::ESTALE | Errno::ELOOP | Errno::ENOENT | Errno::ENOTDIR => (
+            format!("{path} is not what it was when the analysis began"),
+            Errno::ESTALE,
+        ),
+        Errno::ENOTSUP => (format!("{path} is neither a file nor a directory"), errno),
+        _ => (format!("open {path} with the caller's rights"), errno),
     };
     SetupError { step, errno }
 }
