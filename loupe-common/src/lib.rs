@@ -36,6 +36,8 @@ pub mod replay;
 #[cfg(feature = "user")]
 pub mod syscalls;
 #[cfg(feature = "user")]
+pub mod text;
+#[cfg(feature = "user")]
 pub mod trace;
 #[cfg(feature = "user")]
 pub mod verdict;

@@ -11,6 +11,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::text::escape_json;
+
 pub use messages::{AnalyzeRequest, JobId, JobInfo, JobState, Reply, Request, RunOnce};
 pub use parts::Assembler;
 
@@ -41,6 +43,8 @@ pub mod code {
     pub const STOPPING: &str = "stopping";
     pub const NOT_FOUND: &str = "not-found";
     pub const CANCELLED: &str = "cancelled";
+    /// The job took all that the daemon gives to one.
+    pub const BOUND: &str = "bound";
     /// The work was done and failed; the message says how.
     pub const FAILED: &str = "failed";
 }
@@ -182,8 +186,10 @@ fn encode_line(body: &impl Serialize) -> Result<Vec<u8>, Failure> {
         loupe: VERSION,
         body,
     };
-    let mut line = serde_json::to_vec(&envelope)
+    let line = serde_json::to_string(&envelope)
         .map_err(|error| Failure::internal("a message cannot be written").because(Some(&error)))?;
+    // Some people read it with nc.
+    let mut line = escape_json(&line).into_owned().into_bytes();
     line.push(b'\n');
     Ok(line)
 }

@@ -3,6 +3,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use loupe_common::text::escape_json;
 use loupe_common::wire::Failure;
 use serde::Serialize;
 
@@ -30,10 +31,12 @@ pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     print(&json_text(value)?)
 }
 
-/// JSON for a file or a pipe: indented, with a line break at the end.
+/// JSON for a file or a pipe: indented, with a line break at the end; or for a terminal, which
+/// nothing in it can steer.
 pub fn json_text(value: &impl Serialize) -> Result<String, Failure> {
-    let mut text = serde_json::to_string_pretty(value)
+    let text = serde_json::to_string_pretty(value)
         .map_err(|error| Failure::internal("the result cannot be written").because(Some(&error)))?;
+    let mut text = escape_json(&text).into_owned();
     text.push('\n');
     Ok(text)
 }
@@ -89,7 +92,7 @@ pub fn print_failure(program: &str, failure: &Failure) {
 }
 
 /// Message, causes, output, cure; what comes from outside cannot steer the terminal.
-fn failure_text(program: &str, failure: &Failure) -> String {
+pub fn failure_text(program: &str, failure: &Failure) -> String {
     let mut text = format!("{program}: ");
     let indent = " ".repeat(text.len());
     push_lines(&mut text, &failure.message, &indent);
@@ -143,6 +146,12 @@ mod tests {
             failure_text("loupe", &failure),
             "loupe: cannot write\n  cause: no such disk\n  | a\n  | \\x1b[31mb\n  hint: buy one\n"
         );
+    }
+
+    #[test]
+    fn json_cannot_steer_the_terminal_either() {
+        let text = json_text(&["a\u{9b}31m\u{202e}b"]).expect("JSON");
+        assert_eq!(text, "[\n  \"a\\u009b31m\\u202eb\"\n]\n");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use loupe_common::analysis::Analysis;
 use loupe_common::feature::Feature;
+use loupe_common::text::fault_of_name;
 
 use super::analysis::{self, Odd};
 use super::table::{self, Table};
@@ -231,7 +232,13 @@ fn pick(
 /// A run is taken whole, or its first damage is told.
 fn read_run(set: &mut DataSet, data: &Path, name: Choice) {
     let mut remarks = Vec::new();
-    match read_tables(data, &name, &mut remarks) {
+    let parts = [&name.application, &name.workload, &name.run];
+    let fault = parts.into_iter().find_map(|part| fault_of_name(part));
+    let read = match fault {
+        Some(fault) => Err(Remark::new(data, None, format!("its directory {fault}"))),
+        None => read_tables(data, &name, &mut remarks),
+    };
+    match read {
         Ok(analysis) => {
             set.runs.push(Run { name, analysis });
             set.remarks.extend(remarks);

@@ -311,3 +311,20 @@ proptest::proptest! {
         let _ = table::read::<4>(&text);
     }
 }
+
+#[test]
+fn a_directory_whose_name_steers_a_terminal_is_not_imported() {
+    let scratch = Scratch::new();
+    let table = rows(&[(0, "Y,N,N,N")], HEADER, 334);
+    for name in ["good", "e\u{202e}vil", "e\u{1b}]0;x\u{7}"] {
+        scratch.file(&format!("{name}/bench/run/data/dyn.csv"), &table);
+    }
+    let set = scratch.read();
+    assert_eq!(set.applications().into_iter().collect::<Vec<_>>(), ["good"]);
+    let told: Vec<_> = set.damaged.iter().map(|damage| &damage.remark).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(
+        told.iter()
+            .all(|remark| remark.what.contains("its directory must be a name"))
+    );
+}

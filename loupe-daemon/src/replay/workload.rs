@@ -1,12 +1,16 @@
 //! The workload file: how to start an application, how to test that it works, how to isolate
 //! it. Reads and checks; runs nothing. `docs/workloads.md` is the manual.
 
+mod check;
+
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::metric::Metric;
+
+pub use check::MOST_REPLICAS;
 
 /// Each is held open while a sandbox is made, and a process has 1024 descriptors where nobody says
 /// otherwise.
@@ -188,16 +192,7 @@ impl Workload {
 
     /// What the types cannot say; for a workload that did not come from [`Workload::parse`].
     pub fn check(&self) -> Result<(), String> {
-        for (key, name) in [
-            ("application", &self.application),
-            ("workload", &self.workload),
-        ] {
-            if name.is_empty() || name.contains(['/', '\n', '\0']) {
-                return Err(format!(
-                    "`{key}` must be a name without slashes or line breaks, not {name:?}"
-                ));
-            }
-        }
+        check::names(self)?;
         for (key, command) in [("command", &self.command), ("test", &self.test)] {
             if command.words().first().is_none_or(String::is_empty) {
                 return Err(format!("`{key}` is empty"));
@@ -210,21 +205,9 @@ impl Workload {
                     .to_owned(),
             );
         }
-        if self.replicas == Some(0) {
-            return Err("`replicas` must be at least 1".to_owned());
-        }
-        for (key, limit) in [
-            ("start", self.limits.start),
-            ("run", self.limits.run),
-            ("test", self.limits.test),
-            ("stop", self.limits.stop),
-        ] {
-            if limit.is_some_and(|seconds| !(seconds > 0.0 && seconds <= 86_400.0)) {
-                return Err(format!(
-                    "`limits.{key}` must be above 0 and at most 86400 seconds"
-                ));
-            }
-        }
+        check::numbers(self)?;
+        check::words(self)?;
+        check::paths(self)?;
         for (key, count, most) in [
             ("files", self.files.len(), MOST_FILES),
             ("writable", self.writable.len(), MOST_WRITABLE),
@@ -369,6 +352,33 @@ test = "curl -f http://127.0.0.1/"
                 "limits.test = -1.0\nmode",
                 "`limits.test` must be above 0",
             ),
+            (
+                "mode",
+                "replicas = 1001\nmode",
+                "`replicas` must be at most 1000",
+            ),
+            (
+                "mode",
+                "limits.cpu = -1.0\nmode",
+                "`limits.cpu` must be above 0",
+            ),
+            ("mode", "limits.cpu = nan\nmode", "`limits.cpu` must be"),
+            ("mode", "limits.cpu = inf\nmode", "`limits.cpu` must be"),
+            ("\"nginx\"\nw", "\"a\u{202E}b\"\nw", "holds U+202E"),
+            ("\"wrk\"", "\"a\u{009B}b\"", "holds U+009B"),
+            (
+                "mode",
+                "directory = \"/a\u{2066}b\"\nmode",
+                "`directory` must not hold",
+            ),
+            (
+                "mode",
+                "files = [{ from = \"/a\\nb\", to = \"/c\" }]\nmode",
+                "`files` must not hold",
+            ),
+            ("mode", "env.\"a=b\" = \"\"\nmode", "name of a variable"),
+            ("mode", "env.A = \"\\u0000\"\nmode", "holds a NUL"),
+            ("\"-g\"", "\"\\u0000\"", "`command` holds a NUL"),
             ("mode", "writable = [\"x\"]\nmode", "must be absolute"),
             (
                 "mode",

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
+use loupe_common::text::steers;
 use unicode_width::UnicodeWidthStr;
 
 /// Text from outside made harmless: whatever could steer a terminal or turn the direction of
@@ -18,21 +19,13 @@ pub fn printable(text: &str) -> String {
                 // Writing to a String cannot fail.
                 let _ = write!(shown, "\\x{:02x}", u32::from(control));
             }
-            hidden if hidden.is_control() || is_formatting(hidden) => {
+            hidden if steers(hidden) => {
                 let _ = write!(shown, "\\u{{{:x}}}", u32::from(hidden));
             }
             plain => shown.push(plain),
         }
     }
     shown
-}
-
-/// Characters that are not seen and change how others are: directional marks and overrides,
-/// zero-width ones, line and paragraph separators, tags.
-fn is_formatting(character: char) -> bool {
-    matches!(u32::from(character),
-        0x00ad | 0x061c | 0x180e | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0xfeff
-        | 0xfff9..=0xfffb | 0xe0000..=0xe007f)
 }
 
 /// Columns that a text takes.

@@ -3,6 +3,7 @@
 use std::io::{self, BufWriter, Write};
 
 use loupe_common::errno::Errno;
+use loupe_common::text::escape_json;
 use loupe_common::wire::Failure;
 
 use crate::engine::StreamedCall;
@@ -48,8 +49,8 @@ impl CallWriter {
 
     fn write_one(&mut self, call: &StreamedCall) -> io::Result<()> {
         if self.json {
-            serde_json::to_writer(&mut self.out, call)?;
-            return self.out.write_all(b"\n");
+            let line = serde_json::to_string(call)?;
+            return writeln!(self.out, "{}", escape_json(&line));
         }
         let start = *self.start_ns.get_or_insert(call.time_ns);
         let line = text(call, start);
