@@ -5,7 +5,7 @@ mod export;
 mod plans;
 mod report;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -63,14 +63,32 @@ pub struct Global {
     #[arg(long, global = true)]
     pub local: bool,
 
-    /// The daemon's socket
-    #[arg(long, value_name = "PATH", global = true, env = "LOUPE_SOCKET",
-          default_value = DEFAULT_SOCKET, value_hint = ValueHint::FilePath)]
-    pub socket: PathBuf,
+    /// Use the daemon at this socket, and fail where none answers [default:
+    /// /run/loupe/louped.sock, if there is a daemon]
+    #[arg(long = "socket", value_name = "PATH", global = true, env = "LOUPE_SOCKET",
+          value_hint = ValueHint::FilePath)]
+    pub chosen_socket: Option<PathBuf>,
 
     /// Say more on standard error; twice for even more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
+}
+
+impl Global {
+    /// Where the daemon is.
+    pub fn socket(&self) -> &Path {
+        match &self.chosen_socket {
+            Some(chosen) if self.insists_on_daemon() => chosen,
+            _ => Path::new(DEFAULT_SOCKET),
+        }
+    }
+
+    /// Somebody has said which daemon it is to be: no other and no database will do. (An empty
+    /// variable is as good as none.)
+    pub fn insists_on_daemon(&self) -> bool {
+        let chosen = self.chosen_socket.as_ref();
+        chosen.is_some_and(|path| !path.as_os_str().is_empty())
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,4 +1,5 @@
-//! Which way to the engine: the daemon where it answers, else this very process.
+//! Which way to the engine: the daemon where it answers, else this very process; unless somebody
+//! has said which daemon it is to be.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -41,15 +42,45 @@ pub async fn choose(global: &Global, need: Need) -> Result<Door, Failure> {
     if global.local || global.db.is_some() {
         return forced(global, need, root);
     }
-    let daemon = probe(&global.socket).await;
-    let door = decide(&daemon, need, root, &global.socket)?;
-    if door == Door::Here && global.verbose > 0 {
-        match why(&daemon, &global.socket) {
+    let socket = global.socket();
+    let daemon = probe(socket).await;
+    if global.insists_on_daemon() && !matches!(daemon, DaemonFact::Answers { .. }) {
+        return Err(not_at(&daemon, socket));
+    }
+    let door = decide(&daemon, need, root, socket)?;
+    if door == Door::Here {
+        match why(&daemon, socket) {
+            // What it has is not what is shown now.
             Some(why) => note(&format!("{why}: working without the daemon")),
-            None => note("no daemon: working in this process"),
+            None if global.verbose > 0 => note("no daemon: working in this process"),
+            None => {}
         }
     }
     Ok(door)
+}
+
+/// The daemon that was asked for does not answer. Another database is no answer.
+fn not_at(daemon: &DaemonFact, socket: &Path) -> Failure {
+    let why = why(daemon, socket)
+        .unwrap_or_else(|| format!("there is no socket at {}", socket.display()));
+    let cure = match daemon {
+        DaemonFact::Denied => {
+            "join the group that may use it (`sudo usermod -aG loupe $USER`, then log in again)"
+                .to_owned()
+        }
+        _ => format!(
+            "start it as root (`louped --socket {}`, or `systemctl start louped` for its own \
+             socket)",
+            socket.display()
+        ),
+    };
+    Failure::internal(format!(
+        "louped is not running where it was asked for: {why}"
+    ))
+    .hint(format!(
+        "{cure}; or leave --socket and LOUPE_SOCKET away, or work without a daemon: --local, --db \
+         PATH"
+    ))
 }
 
 /// With `--local` or `--db`.
@@ -218,6 +249,33 @@ mod tests {
                 assert_eq!(refused.exit_code, 125);
                 assert!(refused.hint.is_some(), "{daemon:?}");
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_was_asked_for_must_answer_whatever_is_needed() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let dead = directory.path().join("dead");
+        drop(std::os::unix::net::UnixListener::bind(&dead).expect("bound"));
+        for socket in [dead, directory.path().join("absent")] {
+            let global = Global {
+                db: None,
+                local: false,
+                chosen_socket: Some(socket.clone()),
+                verbose: 0,
+            };
+            for need in [Need::Engine, Need::Results, Need::Daemon] {
+                let refused = choose(&global, need).await.expect_err("nobody answers");
+                assert_eq!(refused.exit_code, 125);
+                let named = socket.display().to_string();
+                assert!(refused.message.contains(&named), "{refused}");
+                assert!(refused.hint.is_some());
+            }
+            let local = Global {
+                local: true,
+                ..global
+            };
+            assert_eq!(choose(&local, Need::Results).await, Ok(Door::Here));
         }
     }
 

@@ -20,7 +20,7 @@ pub async fn results(
     match door::choose(global, Purpose::Results).await? {
         Door::Daemon => {
             let request = Request::Results { analysis };
-            match talk::ask(&global.socket, &request).await? {
+            match talk::ask(global.socket(), &request).await? {
                 Reply::Results { entries } => talk::value(entries),
                 other => Err(talk::unexpected(&other)),
             }

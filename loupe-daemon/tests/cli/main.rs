@@ -113,6 +113,54 @@ fn a_bad_workload_file_is_refused_with_its_place() {
 }
 
 #[test]
+fn a_workload_whose_name_steers_a_terminal_is_refused_without_steering_it() {
+    let home = home();
+    let path = home.path().join("w.toml");
+    for name in ["a\\u001b]0;x\\u0007", "a\u{202e}b", "a\u{9b}31m"] {
+        let text = WORKLOAD.replace("\"cat\"\nw", &format!("\"{name}\"\nw"));
+        std::fs::write(&path, text).expect("written");
+        let output = run(loupe(home.path()).arg("analyze").arg(&path));
+        assert_fails(&output, 2, "`application` must be a name");
+        let told = stderr(&output);
+        assert!(
+            told.chars().all(|c| c == '\n' || !c.is_control()),
+            "{told:?}"
+        );
+        assert!(!told.contains('\u{202e}'), "{told:?}");
+    }
+}
+
+#[test]
+fn where_nobody_answers_at_the_socket_that_was_named_no_other_database_is_looked_into() {
+    let home = home();
+    let there = home.path().join(".local/state/loupe/loupe.db");
+    let nobody = home.path().join("nobody.sock");
+    for words in [
+        &["list"][..],
+        &["show", "cat"],
+        &["explain", "cat", "read"],
+        &["stats"],
+        &["run", "--", "true"],
+        &["import", "loupedb", "."],
+    ] {
+        for named in [true, false] {
+            let mut command = loupe(home.path());
+            match named {
+                true => command
+                    .env_remove("LOUPE_SOCKET")
+                    .arg("--socket")
+                    .arg(&nobody),
+                false => command.env("LOUPE_SOCKET", &nobody),
+            };
+            let output = run(command.args(words));
+            assert_fails(&output, 125, "nobody.sock");
+            assert!(stderr(&output).contains("hint: start it"), "{words:?}");
+        }
+    }
+    assert!(!there.exists());
+}
+
+#[test]
 fn looking_things_up_makes_no_database() {
     let home = home();
     let database = home.path().join("loupe.db");

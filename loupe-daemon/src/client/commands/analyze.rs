@@ -52,7 +52,7 @@ pub async fn run(global: &Global, args: &Analyze) -> Result<Ending, Failure> {
     let (ended, interrupted) = match door {
         Door::Daemon => {
             let request = request(&workload, &options, args.detach)?;
-            let mut talk = Talk::open(&global.socket, &request, &[]).await?;
+            let mut talk = Talk::open(global.socket(), &request, &[]).await?;
             if args.detach {
                 return detached(&mut talk).await;
             }

@@ -11,7 +11,7 @@ pub async fn run(global: &Global, args: &Cancel) -> Result<Ending, Failure> {
     let request = Request::Cancel {
         job: Some(args.job),
     };
-    match talk::ask(&global.socket, &request).await? {
+    match talk::ask(global.socket(), &request).await? {
         Reply::Cancelling { job } => {
             output::note(&format!("job {job} is being cancelled"));
             Ok(Ending::OK)

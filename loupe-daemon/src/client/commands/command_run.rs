@@ -184,7 +184,7 @@ async fn by_daemon(
     });
     let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
     let stdio = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
-    let mut talk = Talk::open(&global.socket, &once, &stdio).await?;
+    let mut talk = Talk::open(global.socket(), &once, &stdio).await?;
     loop {
         let reply = tokio::select! {
             reply = talk.next() => reply?,
@@ -245,7 +245,7 @@ mod tests {
         Global {
             db: None,
             local: false,
-            socket: socket.to_owned(),
+            chosen_socket: Some(socket.to_owned()),
             verbose: 0,
         }
     }

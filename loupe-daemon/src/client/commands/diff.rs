@@ -53,7 +53,7 @@ async fn side(global: &Global, word: &str) -> Result<(Option<i64>, Analysis), Fa
                 application: application.to_owned(),
                 workload: workload.map(str::to_owned),
             };
-            match talk::ask(&global.socket, &request).await? {
+            match talk::ask(global.socket(), &request).await? {
                 Reply::Shown { analysis } => talk::value::<crate::store::StoredAnalysis>(analysis)?,
                 other => return Err(talk::unexpected(&other)),
             }

@@ -8,7 +8,7 @@ use crate::doctor::{Facts, judge, table};
 use crate::tracer;
 
 pub async fn run(global: &Global, args: &Doctor) -> Result<Ending, Failure> {
-    let daemon = door::probe(&global.socket).await;
+    let daemon = door::probe(global.socket()).await;
     let database = door::database(global).ok();
     let facts = Facts::of_this_host(tracer::EMBEDDED, database.as_deref(), daemon);
     let report = judge(&facts);

@@ -17,7 +17,7 @@ pub async fn run(global: &Global, args: &Explain) -> Result<Ending, Failure> {
                 workload: workload.map(str::to_owned),
                 feature: args.feature.clone(),
             };
-            match talk::ask(&global.socket, &request).await? {
+            match talk::ask(global.socket(), &request).await? {
                 Reply::Explained { evidence } => talk::value(evidence)?,
                 other => return Err(talk::unexpected(&other)),
             }

@@ -20,12 +20,16 @@ pub async fn run(global: &Global, args: &Import) -> Result<Ending, Failure> {
 
 async fn import(global: &Global, args: &ImportLoupedb) -> Result<Ending, Failure> {
     let root = nix::unistd::geteuid().is_root();
-    // What a user without rights imported would not be seen behind the daemon.
-    if !root && door::choose(global, Need::Results).await? == Door::Daemon {
-        return Err(Failure::usage(
-            "importing writes the database directly, and the daemon's is not yours",
-        )
-        .hint("do it as root, or choose another database with --db PATH (or --local)"));
+    // What a user without rights imported would not be seen behind the daemon, nor what root
+    // imported behind another daemon than the system's.
+    let behind_daemon = !root || global.insists_on_daemon();
+    if behind_daemon && door::choose(global, Need::Results).await? == Door::Daemon {
+        return Err(
+            Failure::usage("importing writes a database directly, not by the daemon").hint(
+                "do it as root, without --socket and LOUPE_SOCKET, or choose another database with \
+             --db PATH (or --local)",
+            ),
+        );
     }
     let set = loupedb::read(&args.directory, &args.run)
         .map_err(|error| Failure::from_error(exit::USAGE, &error).explained(error.hint(), None))?;

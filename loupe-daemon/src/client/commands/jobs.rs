@@ -14,7 +14,7 @@ const SCHEMA: &str = "loupe.jobs/1";
 
 pub async fn run(global: &Global, args: &Jobs) -> Result<Ending, Failure> {
     door::choose(global, Need::Daemon).await?;
-    let jobs = match talk::ask(&global.socket, &Request::Jobs).await? {
+    let jobs = match talk::ask(global.socket(), &Request::Jobs).await? {
         Reply::Jobs { jobs } => jobs,
         other => return Err(talk::unexpected(&other)),
     };

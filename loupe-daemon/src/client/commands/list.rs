@@ -11,7 +11,7 @@ use crate::store::Listed;
 
 pub async fn run(global: &Global, args: &List) -> Result<Ending, Failure> {
     let list: Vec<Listed> = match door::choose(global, Need::Results).await? {
-        Door::Daemon => match talk::ask(&global.socket, &Request::List).await? {
+        Door::Daemon => match talk::ask(global.socket(), &Request::List).await? {
             Reply::Listed { entries } => talk::value(entries)?,
             other => return Err(talk::unexpected(&other)),
         },

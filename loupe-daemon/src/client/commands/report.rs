@@ -187,7 +187,7 @@ async fn told(
         workload: Some(analysis.workload.clone()),
         feature: row.feature.clone(),
     };
-    let story: Explanation = match talk::ask(&global.socket, &request).await? {
+    let story: Explanation = match talk::ask(global.socket(), &request).await? {
         Reply::Explained { evidence } => talk::value(evidence)?,
         other => return Err(talk::unexpected(&other)),
     };

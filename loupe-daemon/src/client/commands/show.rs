@@ -17,7 +17,7 @@ pub async fn run(global: &Global, args: &Show) -> Result<Ending, Failure> {
                 application: application.to_owned(),
                 workload: workload.map(str::to_owned),
             };
-            match talk::ask(&global.socket, &request).await? {
+            match talk::ask(global.socket(), &request).await? {
                 Reply::Shown { analysis } => talk::value(analysis)?,
                 other => return Err(talk::unexpected(&other)),
             }

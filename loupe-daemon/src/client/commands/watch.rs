@@ -13,7 +13,7 @@ use crate::client::{Ending, output};
 pub async fn run(global: &Global, args: &Watch) -> Result<Ending, Failure> {
     door::choose(global, Need::Daemon).await?;
     let mut signals = Signals::catch()?;
-    let mut talk = Talk::open(&global.socket, &Request::Watch { job: args.job }, &[]).await?;
+    let mut talk = Talk::open(global.socket(), &Request::Watch { job: args.job }, &[]).await?;
     let display = Display::new(global.verbose > 0);
     let analysis = tokio::select! {
         analysis = follow::to_the_end(&mut talk, &display) => analysis?,
