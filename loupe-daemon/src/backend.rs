@@ -15,12 +15,16 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 pub use crate::engine::RunControl;
-use crate::engine::{AnalyzeOptions, Identity, ProgressSink, RunReport, RunRequest, StreamedCall};
+use crate::engine::{
+    AnalyzeOptions, Finished, Identity, ProgressSink, RunReport, RunRequest, StreamedCall,
+};
 use crate::replay::Workload;
 use crate::report::Explanation;
-use crate::store::{Listed, StoredAnalysis};
+use crate::store::{JobBook, Listed, StoredAnalysis};
 
-pub use here::{Here, Library, default_database, emulate_here, own_identity, run_here};
+pub use here::{
+    Here, Library, default_database, emulate_here, own_identity, run_here, store_failure,
+};
 
 /// Whose results and jobs somebody may see: root everybody's, others their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +64,7 @@ pub trait Backend: Send + Sync + 'static {
         options: AnalyzeOptions,
         progress: ProgressSink,
         cancel: CancellationToken,
-    ) -> impl Future<Output = Result<Analysis, Failure>> + Send;
+    ) -> impl Future<Output = Result<Finished, Failure>> + Send;
 
     /// Runs a command once with this standard input, output and error.
     fn run(
@@ -71,7 +75,9 @@ pub trait Backend: Send + Sync + 'static {
         control: RunControl,
     ) -> impl Future<Output = Result<RunReport, Failure>> + Send;
 
-    /// Blocks, briefly, like the ones below.
+    /// The jobs in the database, for one daemon. Blocks, briefly, like the ones below.
+    fn keep_jobs(&self) -> Result<JobBook, Failure>;
+
     fn list(&self, viewer: Viewer) -> Result<Vec<Listed>, Failure>;
 
     /// The newest results of every workload, or the one of this id.

@@ -16,6 +16,7 @@ mod test_check;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use loupe_common::analysis::Analysis;
 use loupe_common::feature::Depth;
 use loupe_common::policy::Policy;
 use loupe_common::progress::Progress;
@@ -26,10 +27,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::launcher::Launcher;
 pub use crate::launcher::protocol::Identity;
+use crate::replay::MOST_REPLICAS;
 use crate::tracer::{Tracer, TracerError};
 use crate::{cgroup, lock};
 pub use emulate::EmulateOptions;
 pub use error::{AnalyzeError, EngineError};
+
+/// More replays at a time than any host can run.
+const MOST_JOBS: u64 = 65_535;
+
+/// Replays of each way whose impact is measured.
+const MOST_MEASURED: u32 = 1000;
 
 /// How an analysis is done.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -69,6 +77,37 @@ pub struct AnalyzeOptions {
     pub paper_mode: bool,
     /// Measure what leaving each feature out costs, where that works, by so many replays each.
     pub impact: Option<u32>,
+}
+
+impl AnalyzeOptions {
+    /// What the types cannot say; for options that did not come from the command line.
+    pub fn check(&self) -> Result<(), String> {
+        let within = |name: &str, value: Option<u64>, least: u64, most: u64| match value {
+            Some(value) if !(least..=most).contains(&value) => Err(format!(
+                "`{name}` must be at least {least} and at most {most}"
+            )),
+            _ => Ok(()),
+        };
+        within("jobs", self.jobs.map(|jobs| jobs as u64), 1, MOST_JOBS)?;
+        let most = u64::from(MOST_REPLICAS);
+        within("replicas", self.replicas.map(u64::from), 1, most)?;
+        let most = u64::from(MOST_MEASURED);
+        within("impact", self.impact.map(u64::from), 2, most)?;
+        match self.confidence {
+            // NaN is none either.
+            Some(chance) if !(chance > 0.5 && chance < 1.0) => {
+                Err("`confidence` must be above 0.5 and below 1".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// An analysis that is done, and the number under which the database has it.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    pub id: i64,
+    pub analysis: Analysis,
 }
 
 /// Called with every step of a running analysis; must not block.

@@ -4,9 +4,11 @@
 //! `docs/protocol.md` is the manual of what goes over the socket.
 
 mod connection;
+mod counts;
 mod daemon;
 mod jobs;
 mod listen;
+mod log;
 mod requests;
 
 #[cfg(test)]
@@ -14,21 +16,23 @@ pub(crate) mod fake;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use loupe_common::wire::{Failure, Reply, code, encode_reply, exit};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::backend::Backend;
 use crate::link;
+use counts::Counts;
 use jobs::Jobs;
+use log::Refusals;
 
 pub use daemon::{definition, main};
+pub use jobs::Bounds;
 pub use listen::{GROUP, ListenError, Listening, listen};
 
 /// What a daemon lets its clients use.
@@ -41,21 +45,23 @@ pub struct Limits {
     pub connections_per_user: usize,
     /// Commands that run at once for `run`.
     pub runs: usize,
-    /// Replays at a time, at most, whatever a client asks for.
-    pub jobs: usize,
+    /// For one user other than root.
+    pub runs_per_user: usize,
+    /// What one job may take.
+    pub job: Bounds,
     /// How long a stopping daemon waits for clients to read their last replies.
     pub farewell: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Limits {
             first_line: Duration::from_secs(10),
             connections: 256,
             connections_per_user: 64,
             runs: 16,
-            jobs: 4 * cores,
+            runs_per_user: 8,
+            job: Bounds::default(),
             farewell: Duration::from_secs(2),
         }
     }
@@ -67,26 +73,28 @@ pub struct Server<B> {
     backend: Arc<B>,
     jobs: Arc<Jobs<B>>,
     limits: Limits,
-    /// Slots for `run`.
-    runs: Semaphore,
-    /// Open connections by uid.
-    connections: Mutex<HashMap<u32, usize>>,
+    /// Commands of `run`.
+    runs: Arc<Counts>,
+    connections: Arc<Counts>,
+    refusals: Refusals,
     tasks: TaskTracker,
     /// No more requests, and an end to the runs.
     stopping: CancellationToken,
 }
 
 impl<B: Backend> Server<B> {
-    pub fn new(backend: Arc<B>, limits: Limits) -> Arc<Server<B>> {
-        Arc::new(Server {
-            jobs: Jobs::new(Arc::clone(&backend)),
+    /// Takes over the jobs that an earlier daemon has left.
+    pub fn new(backend: Arc<B>, limits: Limits) -> Result<Arc<Server<B>>, Failure> {
+        Ok(Arc::new(Server {
+            jobs: Jobs::new(Arc::clone(&backend), limits.job.clone())?,
             backend,
-            runs: Semaphore::new(limits.runs),
+            runs: Counts::new(limits.runs, limits.runs_per_user),
+            connections: Counts::new(limits.connections, limits.connections_per_user),
+            refusals: Refusals::default(),
             limits,
-            connections: Mutex::default(),
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
-        })
+        }))
     }
 
     /// One line on what the daemon is doing, whenever that changes.
@@ -97,6 +105,7 @@ impl<B: Backend> Server<B> {
     /// Accepts connections until `stop`; then cancels what runs, waits for its clean-up and for
     /// the last replies to be read.
     pub async fn serve(self: Arc<Self>, listener: UnixListener, stop: CancellationToken) {
+        self.jobs.begin();
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -138,17 +147,15 @@ impl<B: Backend> Server<B> {
                 return;
             }
         };
-        let Some(slot) = Slot::take(self, identity.uid) else {
-            tracing::warn!(uid = identity.uid, "too many connections: refused");
-            refuse(
-                &stream,
-                Failure::new(
-                    code::BUSY,
-                    exit::LOUPE_FAILED,
-                    "the daemon has too many connections",
-                )
-                .hint("wait until other clients are done"),
-            );
+        let Some(slot) = self.connections.take(identity.uid) else {
+            let busy = Failure::new(
+                code::BUSY,
+                exit::LOUPE_FAILED,
+                "the daemon has too many connections",
+            )
+            .hint("wait until other clients are done");
+            self.refusals.log(identity.uid, &busy);
+            refuse(&stream, busy);
             return;
         };
         let server = Arc::clone(self);
@@ -166,48 +173,5 @@ fn refuse(stream: &UnixStream, failure: Failure) {
         .and_then(|line| stream.try_write(&line));
     if let Err(error) = sent {
         tracing::debug!(%error, "a refused client could not be told why");
-    }
-}
-
-/// An open connection, counted.
-#[derive(Debug)]
-struct Slot<B> {
-    server: Arc<Server<B>>,
-    uid: u32,
-}
-
-impl<B> Slot<B> {
-    fn take(server: &Arc<Server<B>>, uid: u32) -> Option<Slot<B>> {
-        let limits = &server.limits;
-        let mut open = server
-            .connections
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let all: usize = open.values().sum();
-        let own = open.entry(uid).or_default();
-        if all >= limits.connections || (uid != 0 && *own >= limits.connections_per_user) {
-            return None;
-        }
-        *own += 1;
-        Some(Slot {
-            server: Arc::clone(server),
-            uid,
-        })
-    }
-}
-
-impl<B> Drop for Slot<B> {
-    fn drop(&mut self) {
-        let mut open = self
-            .server
-            .connections
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(own) = open.get_mut(&self.uid) {
-            *own -= 1;
-            if *own == 0 {
-                open.remove(&self.uid);
-            }
-        }
     }
 }

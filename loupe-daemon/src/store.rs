@@ -14,6 +14,7 @@
 
 mod claim;
 mod error;
+mod jobs;
 mod open;
 mod query;
 mod results;
@@ -39,6 +40,7 @@ use claim::{Claim, Claims};
 use schema::MIGRATIONS;
 
 pub use error::StoreError;
+pub use jobs::{JobBook, JobEnding, NewJob, StoredJob, StoredState};
 pub use query::{Evidence, Listed, Progressing, StoredAnalysis, StoredReplay, VerdictCounts};
 pub use results::Import;
 
@@ -256,18 +258,15 @@ impl Store {
     /// Keeps the result of an analysis in progress and closes it. On the disk when it returns.
     pub fn finish_analysis(&self, analysis: i64, result: &Analysis) -> Result<(), StoreError> {
         let result = encode("an analysis", result)?;
-        let mut connection = self.connection();
-        self.sorted(connection.pragma_update(None, "synchronous", "FULL"))?;
-        let finished = self.write_on(&mut connection, |transaction| {
+        self.write_to_disk(|transaction| {
             self.expect_in_progress(transaction, analysis)?;
             self.sorted(transaction.execute(
                 "UPDATE analyses SET state = 'finished', ended_ms = ?2, result = ?3
                  WHERE id = ?1",
                 params![analysis, now_ms(), result],
-            ))
-        });
-        let restored = self.sorted(connection.pragma_update(None, "synchronous", "NORMAL"));
-        finished.and(restored)
+            ))?;
+            Ok(())
+        })
     }
 
     fn expect_in_progress(
@@ -316,6 +315,18 @@ impl Store {
         body: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         self.write_on(&mut self.connection(), body)
+    }
+
+    /// [`Store::write`] that is on the disk when it returns, with all that was written before.
+    fn write_to_disk<T>(
+        &self,
+        body: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut connection = self.connection();
+        self.sorted(connection.pragma_update(None, "synchronous", "FULL"))?;
+        let written = self.write_on(&mut connection, body);
+        let restored = self.sorted(connection.pragma_update(None, "synchronous", "NORMAL"));
+        written.and_then(|value| restored.map(|()| value))
     }
 
     /// One transaction. It takes the write lock at its start: one that begins as a reader and

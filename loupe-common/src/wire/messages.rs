@@ -11,7 +11,7 @@ use crate::feature::Feature;
 use crate::policy::Policy;
 use crate::progress::Progress;
 
-/// The number of a job, unique while the daemon lives.
+/// The number of a job: its own for good, also after a restart of the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct JobId(pub u64);
@@ -172,7 +172,10 @@ pub struct JobInfo {
     pub detached: bool,
     /// Seconds since the epoch.
     pub submitted: u64,
-    /// Jobs that run before it; 0 unless it is queued.
+    /// When it ended, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<u64>,
+    /// Jobs that run before it, if nothing changes; 0 unless it is queued.
     pub ahead: usize,
     /// Clients that follow it now.
     #[serde(default)]

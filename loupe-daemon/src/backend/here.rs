@@ -4,7 +4,6 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use loupe_common::analysis::Analysis;
 use loupe_common::emulation::Emulation;
 use loupe_common::feature::Feature;
 use loupe_common::replay::Replay;
@@ -14,12 +13,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Backend, RunControl, Viewer, not_analyzed, not_used};
 use crate::engine::{
-    AnalyzeError, AnalyzeOptions, EmulateOptions, Engine, EngineError, Identity, ProgressSink,
-    RunReport, RunRequest, StreamedCall,
+    AnalyzeError, AnalyzeOptions, EmulateOptions, Engine, EngineError, Finished, Identity,
+    ProgressSink, RunReport, RunRequest, StreamedCall,
 };
 use crate::replay::Workload;
 use crate::report::Explanation;
-use crate::store::{Import, Listed, Store, StoreError, StoredAnalysis};
+use crate::store::{Import, JobBook, Listed, Store, StoreError, StoredAnalysis};
 
 /// The database of the system, for root.
 const SYSTEM_DATABASE: &str = "/var/lib/loupe/loupe.db";
@@ -173,7 +172,7 @@ impl Backend for Here {
         options: AnalyzeOptions,
         progress: ProgressSink,
         cancel: CancellationToken,
-    ) -> Result<Analysis, Failure> {
+    ) -> Result<Finished, Failure> {
         self.engine
             .analyze(
                 &self.library.store,
@@ -198,6 +197,10 @@ impl Backend for Here {
             .run(request, stdio, calls, control)
             .await
             .map_err(engine_failure)
+    }
+
+    fn keep_jobs(&self) -> Result<JobBook, Failure> {
+        self.library.store.keep_jobs().map_err(store_failure)
     }
 
     fn list(&self, viewer: Viewer) -> Result<Vec<Listed>, Failure> {
@@ -232,7 +235,8 @@ impl Backend for Here {
     }
 }
 
-fn store_failure(error: StoreError) -> Failure {
+/// An error of the database in the form that reaches the user.
+pub fn store_failure(error: StoreError) -> Failure {
     Failure::from_error(error.exit_code(), &error).explained(error.hint(), None)
 }
 

@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use super::recording::{How, Recording, Shared};
 use super::slots::Slots;
 use super::{
-    AnalyzeError, AnalyzeOptions, Engine, EngineError, Identity, ProgressSink, fingerprint,
-    parallel, test_check,
+    AnalyzeError, AnalyzeOptions, Engine, EngineError, Finished, Identity, MOST_MEASURED,
+    ProgressSink, fingerprint, parallel, test_check,
 };
 use crate::explore::{self, ExploreError, ExploreOptions, ImpactOptions, Subject};
 use crate::replay::{Cancel, Kind, Mode, Pace, PrepareError, Prepared, Workload};
@@ -36,9 +36,6 @@ const LONG: Duration = Duration::from_secs(6);
 /// from what is not, and the others are as fast as without.
 const WATCHED: u32 = 2;
 
-/// Replays of each way whose impact is measured.
-const MOST_MEASURED: u32 = 1000;
-
 impl Engine {
     /// Analyses a workload. When `cancel` fires, everything of the running replays is gone
     /// before this returns [`AnalyzeError::Cancelled`].
@@ -50,7 +47,7 @@ impl Engine {
         options: &AnalyzeOptions,
         progress: ProgressSink,
         cancel: CancellationToken,
-    ) -> Result<Analysis, AnalyzeError> {
+    ) -> Result<Finished, AnalyzeError> {
         let order = (store, workload, identity);
         match self.attempt(order, options, &progress, &cancel).await {
             Err(error @ AnalyzeError::Crowded { .. }) if options.jobs.is_none() => {
@@ -72,7 +69,7 @@ impl Engine {
         options: &AnalyzeOptions,
         progress: &ProgressSink,
         cancel: &CancellationToken,
-    ) -> Result<Analysis, AnalyzeError> {
+    ) -> Result<Finished, AnalyzeError> {
         let fingerprint = |prepared: &Prepared| fingerprint::of(prepared, identity, options);
         let how = How {
             pace: match options.paper_mode {
@@ -112,8 +109,9 @@ impl Engine {
                 return Err(error);
             }
         };
-        store.finish_analysis(recording.0.run.id, &analysis)?;
-        Ok(analysis)
+        let id = recording.0.run.id;
+        store.finish_analysis(id, &analysis)?;
+        Ok(Finished { id, analysis })
     }
 
     /// Everything that replays of a workload take.

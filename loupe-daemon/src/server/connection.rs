@@ -81,7 +81,7 @@ pub(super) async fn handle<B: Backend>(server: &Server<B>, stream: UnixStream, i
     let request = match first_request(server, &mut client).await {
         Some(Ok(request)) => request,
         Some(Err(failure)) => {
-            tracing::info!(uid = client.identity.uid, %failure, "refused");
+            server.refusals.log(client.identity.uid, &failure);
             // If it cannot be sent there is nobody to tell.
             let _ = reply(&client.writer, &Reply::Error(failure)).await;
             return;

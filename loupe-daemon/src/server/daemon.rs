@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{CommandFactory, Parser, ValueHint};
 use loupe_common::wire::{DEFAULT_SOCKET, Failure, exit};
@@ -12,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{Limits, ListenError, Server, listen};
+use super::{Limits, ListenError, Server, listen, log};
 use crate::backend::{Here, default_database};
 
 /// The daemon of Loupe: does analyses and runs for its clients.
@@ -26,8 +27,8 @@ use crate::backend::{Here, default_database};
     version,
     max_term_width = 100,
     after_help = "\
-SIGTERM stops it: running analyses are cancelled, and nothing of them is left when it ends.
-Their finished replays are kept. LOUPE_LOG sets what is logged to standard error (info)."
+SIGTERM stops it: nothing of the running analyses is left when it ends, and their finished
+replays are kept. Detached jobs go on when it is started again. LOUPE_LOG sets what is logged to standard error (info)."
 )]
 struct Args {
     /// Listen here
@@ -42,6 +43,11 @@ struct Args {
     /// Replays at a time, at most, whatever a client asks for [default: four per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
+
+    /// Hours that one job may run, all its turns together; then it ends with what it has
+    #[arg(long, value_name = "HOURS", default_value_t = 24,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    job_hours: u32,
 }
 
 /// The definition of the command line, for manual pages and completions.
@@ -52,23 +58,12 @@ pub fn definition() -> clap::Command {
 /// Serves until it is told to stop.
 pub fn main() -> ExitCode {
     let args = Args::parse();
-    let filter = tracing_subscriber::EnvFilter::try_from_env("LOUPE_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .with_target(false);
-    // The journal has times of its own.
-    match std::env::var_os("JOURNAL_STREAM") {
-        Some(_) => log.without_time().init(),
-        None => log.init(),
-    }
+    log::begin();
     match run(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             tell(&[NotifyState::Status(&failure.message)]);
-            crate::client::print_failure("louped", &failure);
+            log::print_failure(&failure);
             ExitCode::from(failure.exit_code)
         }
     }
@@ -92,8 +87,9 @@ fn run(args: Args) -> Result<(), Failure> {
     tracing::info!(database = %database.display(), "starting");
     let backend = Arc::new(Here::start(&database)?);
     let mut limits = Limits::default();
+    limits.job.time = Duration::from_secs(u64::from(args.job_hours) * 60 * 60);
     if let Some(jobs) = args.jobs {
-        limits.jobs = usize::from(jobs);
+        limits.job.parallel = usize::from(jobs);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -107,7 +103,7 @@ fn run(args: Args) -> Result<(), Failure> {
         let listener = UnixListener::from_std(listener)
             .map_err(|error| Failure::internal("cannot use the socket").because(Some(&error)))?;
         let stop = stop_on_signals()?;
-        let server = Server::new(backend, limits);
+        let server = Server::new(backend, limits)?;
         let status = tokio::spawn(tell_status(server.status()));
         tell(&[NotifyState::Ready]);
         match &listening.path {

@@ -12,11 +12,13 @@ use loupe_common::wire::{Failure, code, exit};
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::backend::{Backend, RunControl, Viewer, not_analyzed, not_used};
-use crate::engine::{AnalyzeOptions, Identity, ProgressSink, RunReport, RunRequest, StreamedCall};
+use crate::backend::{Backend, RunControl, Viewer, not_analyzed, not_used, store_failure};
+use crate::engine::{
+    AnalyzeOptions, Finished, Identity, ProgressSink, RunReport, RunRequest, StreamedCall,
+};
 use crate::replay::Workload;
 use crate::report::Explanation;
-use crate::store::{Listed, StoredAnalysis};
+use crate::store::{JobBook, Listed, Store, StoredAnalysis};
 
 /// What the running analysis does next.
 #[derive(Debug)]
@@ -24,6 +26,7 @@ pub enum Step {
     Tell(Progress),
     /// Ends: well, or as cancelled where it was cancelled.
     Finish,
+    Fail(Failure),
     Panic,
 }
 
@@ -33,8 +36,14 @@ pub struct Fake {
     steps: Mutex<mpsc::Receiver<Step>>,
     started: mpsc::UnboundedSender<String>,
     cancelled: mpsc::UnboundedSender<()>,
+    /// Where the jobs are, and what came of them.
+    pub store: Arc<Store>,
+    /// The store's, unless it is somebody else's.
+    _directory: Option<tempfile::TempDir>,
     /// What [`Backend::show`] knows.
     pub stored: Option<StoredAnalysis>,
+    /// The options of all analyses, in their order.
+    pub options: std::sync::Mutex<Vec<AnalyzeOptions>>,
     /// The identity of the last analysis or run.
     pub identity: std::sync::Mutex<Option<Identity>>,
 }
@@ -76,6 +85,14 @@ impl Steps {
 
 impl Fake {
     pub fn scripted() -> (Fake, Arc<Steps>) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (mut fake, steps) = Fake::at(&directory.path().join("loupe.db"));
+        fake._directory = Some(directory);
+        (fake, steps)
+    }
+
+    /// With this database.
+    pub fn at(database: &Path) -> (Fake, Arc<Steps>) {
         let (steps, steps_receiver) = mpsc::channel(16);
         let (started, started_receiver) = mpsc::unbounded_channel();
         let (cancelled, cancelled_receiver) = mpsc::unbounded_channel();
@@ -83,7 +100,10 @@ impl Fake {
             steps: Mutex::new(steps_receiver),
             started,
             cancelled,
+            store: Arc::new(Store::open(database).expect("the store opens")),
+            _directory: None,
             stored: None,
+            options: std::sync::Mutex::default(),
             identity: std::sync::Mutex::default(),
         };
         let steps = Steps {
@@ -92,6 +112,18 @@ impl Fake {
             cancelled: Mutex::new(cancelled_receiver),
         };
         (fake, Arc::new(steps))
+    }
+
+    /// Keeps a result, as the engine does.
+    fn finished(&self, workload: &Workload, identity: &Identity) -> Finished {
+        let analysis = analysis(&workload.application);
+        let run = self
+            .store
+            .begin_analysis_of(identity.uid, workload, "f", true);
+        let id = run.expect("the store works").id;
+        let kept = self.store.finish_analysis(id, &analysis);
+        kept.expect("the store works");
+        Finished { id, analysis }
     }
 
     fn remember(&self, identity: &Identity) {
@@ -140,11 +172,15 @@ impl Backend for Fake {
         &self,
         workload: Workload,
         identity: Identity,
-        _options: AnalyzeOptions,
+        options: AnalyzeOptions,
         progress: ProgressSink,
         cancel: CancellationToken,
-    ) -> Result<Analysis, Failure> {
+    ) -> Result<Finished, Failure> {
         self.remember(&identity);
+        self.options
+            .lock()
+            .expect("no panic holds it")
+            .push(options);
         let started = self.started.send(workload.application.clone());
         started.expect("the test listens");
         let mut steps = self.steps.lock().await;
@@ -161,6 +197,7 @@ impl Backend for Fake {
             };
             match step {
                 Some(Step::Tell(event)) => progress(event),
+                Some(Step::Fail(failure)) => return Err(failure),
                 Some(Step::Panic) => panic!("as the test wants"),
                 Some(Step::Finish) | None if cancel.is_cancelled() => {
                     return Err(Failure::new(
@@ -169,7 +206,7 @@ impl Backend for Fake {
                         "cancelled",
                     ));
                 }
-                Some(Step::Finish) | None => return Ok(analysis(&workload.application)),
+                Some(Step::Finish) | None => return Ok(self.finished(&workload, &identity)),
             }
         }
     }
@@ -219,6 +256,10 @@ impl Backend for Fake {
             }
         }
         Ok(report(exit))
+    }
+
+    fn keep_jobs(&self) -> Result<JobBook, Failure> {
+        self.store.keep_jobs().map_err(store_failure)
     }
 
     fn list(&self, _viewer: Viewer) -> Result<Vec<Listed>, Failure> {

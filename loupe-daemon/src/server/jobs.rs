@@ -1,37 +1,38 @@
-//! Jobs: analyses that the daemon does for its clients, one at a time, in the order of their
-//! arrival. Any number of clients can watch one; none of them can hold it up. It knows no
-//! sockets, and of the engine only [`Backend::analyze`].
+//! Jobs: analyses that the daemon does for its clients, one at a time, its users in turn. Any
+//! number of clients can watch one; none of them can hold it up. It knows no sockets, and of the
+//! engine only [`Backend::analyze`].
 //!
 //! A job lives as long as somebody is attached to it (its submitter, or anyone who watches),
-//! unless it was detached. Who orders what the same user has ordered already joins that job.
-//! Finished jobs are remembered, the newest [`KEPT`] of them.
+//! unless it was detached: then it outlives the daemon too. Who orders what the same user has
+//! ordered already joins that job. All of them are in the database, also those that have ended,
+//! the newest [`KEPT`] of each user.
 
 mod attachment;
+mod failures;
 mod job;
+mod kept;
+mod queue;
+mod turn;
 
-use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use loupe_common::analysis::Analysis;
-use loupe_common::progress::Progress;
-use loupe_common::wire::{Failure, JobId, JobInfo, JobState, code, exit};
+use loupe_common::wire::{Failure, JobId, JobInfo, JobState};
 use tokio::sync::{Notify, watch};
 
-use crate::backend::{Backend, Viewer};
-use crate::engine::{AnalyzeOptions, Identity, ProgressSink};
+use crate::backend::{Backend, Viewer, store_failure};
+use crate::engine::{AnalyzeOptions, Identity};
 use crate::replay::Workload;
+use crate::store::{JobBook, JobEnding, StoredJob};
 
 pub use attachment::{Attachment, Event, GaveUp};
 use job::Job;
+use queue::State;
+use turn::Why;
 
-/// Finished jobs that are remembered.
-const KEPT: usize = 64;
-
-/// Jobs that may wait, in all.
-const MAX_QUEUED: usize = 128;
-
-/// Jobs that may wait for one user other than root, so that nobody can fill the queue alone.
-const MAX_QUEUED_PER_USER: usize = 16;
+/// Ended jobs of each user that are remembered.
+const KEPT: u32 = 64;
 
 /// How a job ended.
 pub type JobEnd = Result<Analysis, Failure>;
@@ -46,10 +47,44 @@ pub struct Order {
     pub detach: bool,
 }
 
+/// What one job may take.
+#[derive(Clone, Debug)]
+pub struct Bounds {
+    /// Replays at a time.
+    pub parallel: usize,
+    /// How long a job may run while other users wait; then it goes back to the queue as soon as
+    /// its next replay has ended, so that it is further each time.
+    pub slice: Duration,
+    /// How long others wait for the end of that replay.
+    pub patience: Duration,
+    /// All turns of a job together.
+    pub time: Duration,
+    /// Replays of a job that are not in the database already.
+    pub replays: u64,
+    /// How often a running job is looked at.
+    pub look: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Bounds {
+            parallel: 4 * cores,
+            slice: Duration::from_secs(10 * 60),
+            patience: Duration::from_secs(30 * 60),
+            time: Duration::from_secs(24 * 60 * 60),
+            replays: 200_000,
+            look: Duration::from_secs(1),
+        }
+    }
+}
+
 /// All jobs of a daemon.
 #[derive(Debug)]
 pub struct Jobs<B> {
     backend: Arc<B>,
+    book: JobBook,
+    bounds: Bounds,
     state: Mutex<State>,
     /// Told whenever a job has ended.
     ended: Notify,
@@ -57,23 +92,27 @@ pub struct Jobs<B> {
     status: watch::Sender<String>,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    last: u64,
-    jobs: BTreeMap<JobId, Job>,
-    queue: VecDeque<JobId>,
-    running: Option<JobId>,
-    stopping: bool,
-}
-
 impl<B: Backend> Jobs<B> {
-    pub fn new(backend: Arc<B>) -> Arc<Jobs<B>> {
-        Arc::new(Jobs {
+    /// Takes over what an earlier daemon has left. Nothing runs before [`Jobs::begin`].
+    pub fn new(backend: Arc<B>, bounds: Bounds) -> Result<Arc<Jobs<B>>, Failure> {
+        let book = backend.keep_jobs()?;
+        let mut state = State::default();
+        state.jobs = kept::take_over(&book)?;
+        Ok(Arc::new(Jobs {
             backend,
-            state: Mutex::default(),
+            book,
+            bounds,
+            state: Mutex::new(state),
             ended: Notify::new(),
             status: watch::Sender::new("idle".to_owned()),
-        })
+        }))
+    }
+
+    /// Goes on with what an earlier daemon has left.
+    pub fn begin(self: &Arc<Self>) {
+        let mut state = self.lock();
+        self.start_next(&mut state);
+        self.tell_status(&state);
     }
 
     /// One line on what is going on, whenever that changes.
@@ -82,17 +121,7 @@ impl<B: Backend> Jobs<B> {
     }
 
     fn tell_status(&self, state: &State) {
-        let running = state.running.and_then(|id| state.jobs.get(&id));
-        self.status.send_replace(match running {
-            None => "idle".to_owned(),
-            Some(job) => format!(
-                "job {}: {}/{}; {} waiting",
-                job.info.id,
-                job.info.application,
-                job.info.workload,
-                state.queue.len()
-            ),
-        });
+        self.status.send_replace(state.status());
     }
 
     /// A panic under the lock leaves nothing half done that another would trip over.
@@ -100,53 +129,77 @@ impl<B: Backend> Jobs<B> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes an order; it runs when its turn comes.
+    /// Takes an order; it runs when its turn comes. Blocks until it is on the disk.
     pub fn submit(self: &Arc<Self>, order: Order) -> Result<Attachment<B>, Failure> {
         let mut state = self.lock();
-        if let Some(id) = state.join(&order)? {
-            return Attachment::new(self, &mut state, id, true).ok_or_else(|| no_such_job(id));
-        }
-        state.admit(&order.identity)?;
-        state.last += 1;
-        let id = JobId(state.last);
-        state.jobs.insert(id, Job::new(id, order));
-        state.queue.push_back(id);
-        self.start_next(&mut state);
-        self.tell_status(&state);
-        Attachment::new(self, &mut state, id, true).ok_or_else(|| no_such_job(id))
+        let id = match state.same(&order)? {
+            Some(id) => {
+                self.join(&mut state, id, &order)?;
+                id
+            }
+            None => {
+                state.admit(&order.identity)?;
+                let id = kept::add(&self.book, &order)?;
+                state.jobs.insert(id, Job::new(id, order));
+                self.start_next(&mut state);
+                self.tell_status(&state);
+                id
+            }
+        };
+        Attachment::new(self, &mut state, id, true).ok_or_else(|| failures::no_such_job(id))
     }
 
-    /// Follows a job, from a summary of what was so far to its end. Also for a finished one.
+    fn join(&self, state: &mut State, id: JobId, order: &Order) -> Result<(), Failure> {
+        if let Some(job) = state.jobs.get_mut(&id)
+            && order.detach
+            && !job.info.detached
+        {
+            self.book.detach(id.0).map_err(store_failure)?;
+            job.info.detached = true;
+        }
+        Ok(())
+    }
+
+    /// Follows a job, from a summary of what was so far to its end. Also one that has ended.
     pub fn attach(self: &Arc<Self>, viewer: Viewer, id: JobId) -> Result<Attachment<B>, Failure> {
         let mut state = self.lock();
-        state.visible(viewer, id)?;
-        Attachment::new(self, &mut state, id, false).ok_or_else(|| no_such_job(id))
+        if state.visible(viewer, id).is_some() {
+            let attached = Attachment::new(self, &mut state, id, false);
+            return attached.ok_or_else(|| failures::no_such_job(id));
+        }
+        let stored = self.ended_job(viewer, id)?;
+        let end = kept::end(&self.book, &stored)?;
+        Ok(Attachment::of_ended(self, id, end))
     }
 
-    /// The jobs that this viewer may see, oldest first.
-    pub fn list(&self, viewer: Viewer) -> Vec<JobInfo> {
+    /// One that has ended. Another's is as good as none.
+    fn ended_job(&self, viewer: Viewer, id: JobId) -> Result<StoredJob, Failure> {
+        let found = self.book.ended_job(id.0).map_err(store_failure)?;
+        found
+            .filter(|job| viewer.sees(job.owner))
+            .ok_or_else(|| failures::no_such_job(id))
+    }
+
+    /// The jobs that this viewer may see, by their numbers. Blocks, briefly.
+    pub fn list(&self, viewer: Viewer) -> Result<Vec<JobInfo>, Failure> {
+        // Under the lock, so that one that ends meanwhile is in it once.
         let state = self.lock();
-        state
-            .jobs
-            .values()
-            .filter(|job| viewer.sees(job.info.uid))
-            .map(|job| state.info(job))
-            .collect()
+        let ended = self.book.ended(viewer.owner()).map_err(store_failure)?;
+        let mut list: Vec<JobInfo> = ended.iter().map(kept::info).collect();
+        list.extend(state.infos(viewer));
+        list.sort_by_key(|job| job.id);
+        Ok(list)
     }
 
     /// Cancels a job. It has ended when its watchers are told so.
     pub fn cancel(self: &Arc<Self>, viewer: Viewer, id: JobId) -> Result<(), Failure> {
         let mut state = self.lock();
-        let job = state.visible(viewer, id)?;
-        if job.info.state.is_final() {
-            return Err(Failure::new(
-                code::NOT_FOUND,
-                exit::FINDING,
-                format!("job {id} has already ended ({})", job.info.state),
-            ));
+        if state.visible(viewer, id).is_some() {
+            self.cancel_locked(&mut state, id);
+            return Ok(());
         }
-        self.cancel_locked(&mut state, id);
-        Ok(())
+        let stored = self.ended_job(viewer, id)?;
+        Err(failures::already_ended(id, kept::info(&stored).state))
     }
 
     fn cancel_locked(self: &Arc<Self>, state: &mut State, id: JobId) {
@@ -154,26 +207,20 @@ impl<B: Backend> Jobs<B> {
             return;
         };
         match job.info.state {
-            JobState::Queued => {
-                state.queue.retain(|queued| *queued != id);
-                self.end(state, id, Err(cancelled()));
-            }
-            JobState::Running => {
-                job.info.state = JobState::Stopping;
-                job.cancel.cancel();
-            }
-            JobState::Stopping | JobState::Finished | JobState::Failed | JobState::Cancelled => {}
+            JobState::Queued => self.end(state, id, Err(failures::cancelled())),
+            _ => job.ask_to_stop(Why::Cancelled),
         }
     }
 
-    /// Takes no more orders, cancels every job, and returns when the last one is gone.
+    /// Takes no more orders, and returns when nothing runs any more. Detached jobs stay in the
+    /// database for the next daemon; the others are cancelled, for their clients cannot wait.
     pub async fn stop(self: &Arc<Self>) {
         {
             let mut state = self.lock();
             state.stopping = true;
             let all: Vec<JobId> = state.jobs.keys().copied().collect();
             for id in all {
-                self.cancel_locked(&mut state, id);
+                self.stop_job(&mut state, id);
             }
         }
         loop {
@@ -188,170 +235,57 @@ impl<B: Backend> Jobs<B> {
         }
     }
 
-    fn start_next(self: &Arc<Self>, state: &mut State) {
-        if state.running.is_some() {
-            return;
-        }
-        let Some(id) = state.queue.pop_front() else {
-            return;
-        };
-        let Some(job) = state.jobs.get_mut(&id) else {
-            return;
-        };
-        job.info.state = JobState::Running;
-        let order = job.order.clone();
-        state.running = Some(id);
-        let cancel = job.cancel.clone();
-        let weak = Arc::downgrade(self);
-        let progress: ProgressSink = Arc::new(move |event| {
-            if let Some(jobs) = weak.upgrade() {
-                jobs.progressed(id, event);
-            }
-        });
-        let backend = Arc::clone(&self.backend);
-        let analysis = tokio::spawn(async move {
-            backend
-                .analyze(
-                    order.workload,
-                    order.identity,
-                    order.options,
-                    progress,
-                    cancel,
-                )
-                .await
-        });
-        let jobs = Arc::clone(self);
-        tokio::spawn(async move {
-            // A panic of the engine ends its job, not the daemon.
-            let end = analysis.await.unwrap_or_else(|error| {
-                Err(Failure::internal("the analysis ended unexpectedly").because(Some(&error)))
-            });
-            let mut state = jobs.lock();
-            state.running = None;
-            jobs.end(&mut state, id, end);
-        });
-    }
-
-    fn progressed(&self, id: JobId, event: Progress) {
-        if let Some(job) = self.lock().jobs.get_mut(&id) {
-            job.progressed(event);
+    fn stop_job(self: &Arc<Self>, state: &mut State, id: JobId) {
+        match state.jobs.get_mut(&id) {
+            Some(job) if !job.info.detached => self.cancel_locked(state, id),
+            Some(job) if job.info.state == JobState::Queued => self.leave_for_later(state, id),
+            Some(job) => job.ask_to_stop(Why::DaemonStops),
+            None => {}
         }
     }
 
-    fn end(self: &Arc<Self>, state: &mut State, id: JobId, end: JobEnd) {
-        if let Some(job) = state.jobs.get_mut(&id) {
-            match &end {
-                Ok(_) => tracing::info!(job = %id, "finished"),
-                Err(failure) => tracing::info!(job = %id, error = %failure, "ended"),
-            }
-            job.ended(end);
+    /// Tells those who watch that the next daemon will go on with it.
+    fn leave_for_later(&self, state: &mut State, id: JobId) {
+        if let Some(mut job) = state.jobs.remove(&id) {
+            tracing::info!(job = %id, "goes on when louped is started again");
+            job.ended(Err(failures::goes_on_later(id)));
         }
-        state.forget_old();
+        self.ended.notify_waiters();
+    }
+
+    /// For those who watch, and for good.
+    fn end(self: &Arc<Self>, state: &mut State, id: JobId, end: Result<(i64, Analysis), Failure>) {
+        let Some(mut job) = state.jobs.remove(&id) else {
+            return;
+        };
+        let ending = match &end {
+            Ok((analysis, _)) => JobEnding::Finished(*analysis),
+            Err(failure) if failures::is_cancelled(failure) => JobEnding::Cancelled(failure),
+            Err(failure) => JobEnding::Failed(failure),
+        };
+        kept::log_end(id, &ending);
+        if let Err(error) = self.book.ends(id.0, ending, job.info.done, KEPT) {
+            tracing::error!(job = %id, %error, "its end cannot be kept: louped may do it again");
+        }
+        job.ended(end.map(|(_, analysis)| analysis));
         self.start_next(state);
         self.tell_status(state);
         self.ended.notify_waiters();
     }
 
-    fn detached(self: &Arc<Self>, id: JobId, own: bool) {
+    /// A client has left.
+    fn left(self: &Arc<Self>, id: JobId, own: bool) {
         let mut state = self.lock();
         let Some(job) = state.jobs.get_mut(&id) else {
             return;
         };
         job.attached -= 1;
         job.wanted -= usize::from(own);
-        if job.attached == 0 && !job.info.detached && !job.info.state.is_final() {
+        if job.attached == 0 && !job.info.detached && !job.is_being_cancelled() {
             tracing::info!(job = %id, "nobody is attached any more: cancelled");
             self.cancel_locked(&mut state, id);
         }
     }
-}
-
-impl State {
-    /// The job that does already what the order says, unless that wants a fresh start.
-    fn join(&mut self, order: &Order) -> Result<Option<JobId>, Failure> {
-        if self.stopping {
-            return Err(Failure::new(
-                code::STOPPING,
-                exit::LOUPE_FAILED,
-                "the daemon is stopping",
-            ));
-        }
-        let same = self.jobs.values_mut().find(|job| job.does(order));
-        Ok(same.map(|job| {
-            job.info.detached |= order.detach;
-            job.info.id
-        }))
-    }
-
-    fn admit(&self, identity: &Identity) -> Result<(), Failure> {
-        let own = self
-            .queue
-            .iter()
-            .filter_map(|id| self.jobs.get(id))
-            .filter(|job| job.info.uid == identity.uid)
-            .count();
-        if self.queue.len() >= MAX_QUEUED || (identity.uid != 0 && own >= MAX_QUEUED_PER_USER) {
-            return Err(Failure::new(
-                code::BUSY,
-                exit::LOUPE_FAILED,
-                format!("{} jobs are waiting already", self.queue.len()),
-            )
-            .hint(
-                "wait for some of them to end, or cancel one: `loupe jobs`, `loupe cancel JOB`",
-            ));
-        }
-        Ok(())
-    }
-
-    /// Another's job is as good as none.
-    fn visible(&self, viewer: Viewer, id: JobId) -> Result<&Job, Failure> {
-        self.jobs
-            .get(&id)
-            .filter(|job| viewer.sees(job.info.uid))
-            .ok_or_else(|| no_such_job(id))
-    }
-
-    fn info(&self, job: &Job) -> JobInfo {
-        let mut info = job.info.clone();
-        info.watchers = job.attached;
-        info.ahead = self
-            .queue
-            .iter()
-            .position(|queued| *queued == info.id)
-            .map_or(0, |position| position + usize::from(self.running.is_some()));
-        info
-    }
-
-    fn forget_old(&mut self) {
-        let ended: Vec<JobId> = self
-            .jobs
-            .values()
-            .filter(|job| job.info.state.is_final())
-            .map(|job| job.info.id)
-            .collect();
-        for id in ended.iter().take(ended.len().saturating_sub(KEPT)) {
-            self.jobs.remove(id);
-        }
-    }
-}
-
-fn no_such_job(id: JobId) -> Failure {
-    Failure::new(
-        code::NOT_FOUND,
-        exit::USAGE,
-        format!("there is no job {id}"),
-    )
-    .hint("`loupe jobs` lists them")
-}
-
-/// What a cancelled job ends with.
-fn cancelled() -> Failure {
-    Failure::new(
-        code::CANCELLED,
-        exit::INTERRUPTED,
-        "the analysis was cancelled",
-    )
-    .hint("its finished replays are kept: the same `loupe analyze` goes on from there")
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use loupe_common::wire::{Failure, Reply, Request, SUPPORTED, code, exit};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Server;
 use super::connection::{Client, Gone, reply};
+use super::{Server, log};
 use crate::backend::Backend;
 
 /// Answers one request.
@@ -29,9 +29,15 @@ pub(super) async fn serve<B: Backend>(
             supported: SUPPORTED.to_vec(),
             pid: std::process::id(),
         }),
-        Request::Jobs => Ok(Reply::Jobs {
-            jobs: server.jobs.list(viewer),
-        }),
+        Request::Jobs => {
+            let jobs = Arc::clone(&server.jobs);
+            look_up(server, move |_| {
+                Ok(Reply::Jobs {
+                    jobs: jobs.list(viewer)?,
+                })
+            })
+            .await
+        }
         Request::Cancel { job: Some(job) } => server
             .jobs
             .cancel(viewer, job)
@@ -83,6 +89,11 @@ pub(super) async fn serve<B: Backend>(
             .await
         }
     };
+    if let Err(failure) = &answer
+        && log::is_own(failure)
+    {
+        tracing::error!(why = log::line(failure), "a request failed");
+    }
     reply(&client.writer, &answer.unwrap_or_else(Reply::Error)).await
 }
 

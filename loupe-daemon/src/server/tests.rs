@@ -38,7 +38,7 @@ impl Daemon {
         prepare(&mut fake);
         let backend = Arc::new(fake);
         let stop = CancellationToken::new();
-        let server = Server::new(Arc::clone(&backend), limits);
+        let server = Server::new(Arc::clone(&backend), limits).expect("a server");
         Daemon {
             serving: tokio::spawn(server.serve(listener, stop.clone())),
             path,

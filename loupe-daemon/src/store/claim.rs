@@ -1,4 +1,5 @@
-//! Which unfinished analyses somebody works on right now, and who makes the database.
+//! Which unfinished analyses somebody works on right now, who keeps the jobs, and who makes the
+//! database.
 //!
 //! A claim is a lock on one byte (at the analysis's id) of a file beside the database. The
 //! kernel drops it when its holder dies, however it dies, so an analysis that is unfinished and
@@ -16,6 +17,9 @@ use nix::fcntl::{FcntlArg, fcntl};
 
 /// The byte for the making of the database; the ids of analyses begin above it.
 const MAKING: i64 = 0;
+
+/// The byte for the jobs: far above the id of any analysis.
+const JOBS: i64 = i64::MAX - 1;
 
 /// The claims on a database's analyses.
 #[derive(Debug)]
@@ -50,6 +54,11 @@ impl Claims {
                 Err(errno) => return Err(errno.into()),
             }
         }
+    }
+
+    /// The right to keep the jobs. `None`: another daemon does.
+    pub(super) fn jobs(&self) -> io::Result<Option<Claim>> {
+        self.claim(JOBS)
     }
 
     /// `None`: somebody else works on it.

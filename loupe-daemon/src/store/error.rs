@@ -44,6 +44,9 @@ pub enum StoreError {
         path.display()
     )]
     Replaced { path: PathBuf, analysis: i64 },
+    /// Jobs are for one daemon: two would both do them.
+    #[error("another louped already keeps the jobs of the database {}", path.display())]
+    JobsKept { path: PathBuf },
     #[error("the database {} is damaged ({message})", path.display())]
     Damaged { path: PathBuf, message: String },
     /// A JSON column that does not hold what this version writes there.
@@ -149,6 +152,11 @@ impl StoreError {
             ),
             StoreError::Replaced { path, .. } => format!(
                 "end that process (`fuser {}-claims` names it) and run the same command again",
+                path.display()
+            ),
+            StoreError::JobsKept { path } => format!(
+                "stop that one first (`fuser {}-claims` names it), or choose another database with \
+                 --db PATH",
                 path.display()
             ),
             StoreError::Damaged { path, .. } => format!(

@@ -12,6 +12,7 @@ pub(super) const APPLICATION_ID: i64 = 0x4c6f_7570;
 pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
 ];
 
 /// Who writes, for `meta`.

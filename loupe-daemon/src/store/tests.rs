@@ -2,6 +2,7 @@
 
 mod concurrency;
 mod full_disk;
+mod jobs;
 mod kill;
 mod migration;
 mod owners;
@@ -11,6 +12,7 @@ mod resume;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use loupe_common::analysis::{Analysis, Basis, FeatureVerdict, SCHEMA, Trial};
 use loupe_common::feature::Feature;

@@ -41,6 +41,7 @@ pub async fn run(global: &Global, args: &Analyze) -> Result<Ending, Failure> {
         paper_mode: args.paper_mode,
         impact: args.impact,
     };
+    options.check().map_err(Failure::usage)?;
     let need = if args.detach {
         Need::Daemon
     } else {
@@ -143,7 +144,9 @@ async fn here(
     let mut interrupted = None;
     loop {
         let signal = tokio::select! {
-            ended = &mut running => return Ok((ended, interrupted)),
+            ended = &mut running => {
+                return Ok((ended.map(|finished| finished.analysis), interrupted));
+            }
             signal = signals.next() => signal,
         };
         stopping(display, interrupted);

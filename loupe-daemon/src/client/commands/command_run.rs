@@ -279,6 +279,7 @@ mod tests {
             let (fake, steps) = Fake::scripted();
             let backend = Arc::new(fake);
             let server = Server::new(Arc::clone(&backend), Limits::default());
+            let server = server.expect("a server");
             tokio::spawn(server.serve(listener, CancellationToken::new()));
             Daemon {
                 directory,

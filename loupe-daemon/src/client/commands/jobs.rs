@@ -88,6 +88,7 @@ mod tests {
             state,
             detached: false,
             submitted: 0,
+            ended: None,
             ahead: 2,
             watchers: 1,
             phase: "single features".to_owned(),

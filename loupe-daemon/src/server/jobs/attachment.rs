@@ -8,7 +8,8 @@ use loupe_common::wire::{Failure, JobId};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 
-use super::{JobEnd, Jobs, State};
+use super::queue::State;
+use super::{JobEnd, Jobs};
 use crate::backend::Backend;
 
 /// What a watcher is told.
@@ -42,7 +43,7 @@ impl<B: Backend> Attachment<B> {
         id: JobId,
         own: bool,
     ) -> Option<Attachment<B>> {
-        let ahead = state.info(state.jobs.get(&id)?).ahead;
+        let ahead = state.ahead_of(id);
         let job = state.jobs.get_mut(&id)?;
         job.attached += 1;
         job.wanted += usize::from(own);
@@ -55,6 +56,20 @@ impl<B: Backend> Attachment<B> {
             events: job.events.as_ref().map(broadcast::Sender::subscribe),
             end: job.end.subscribe(),
         })
+    }
+
+    /// Of a job that has ended: it has only an end.
+    pub(super) fn of_ended(jobs: &Arc<Jobs<B>>, id: JobId, end: JobEnd) -> Attachment<B> {
+        let (_, end) = watch::channel(Some(Arc::new(end)));
+        Attachment {
+            jobs: Arc::clone(jobs),
+            id,
+            own: false,
+            ahead: 0,
+            earlier: VecDeque::new(),
+            events: None,
+            end,
+        }
     }
 
     pub fn id(&self) -> JobId {
@@ -138,6 +153,6 @@ impl<B: Backend> Canceller<B> {
 
 impl<B: Backend> Drop for Attachment<B> {
     fn drop(&mut self) {
-        self.jobs.detached(self.id, self.own);
+        self.jobs.left(self.id, self.own);
     }
 }

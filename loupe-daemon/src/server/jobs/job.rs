@@ -1,13 +1,14 @@
 //! One job: its row in the list, and the channels to those who watch it.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use loupe_common::progress::Progress;
 use loupe_common::wire::{JobId, JobInfo, JobState, code};
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::turn::Why;
 use super::{JobEnd, Order};
 
 /// Steps that a watcher may fall behind before it loses the oldest.
@@ -18,7 +19,16 @@ pub(super) struct Job {
     /// `ahead` and `watchers` are filled in when it is asked for.
     pub info: JobInfo,
     pub order: Order,
+    /// Stops its turn.
     pub cancel: CancellationToken,
+    /// Why that was used.
+    pub stop: Option<Why>,
+    /// Its analysis is in the database.
+    pub begun: bool,
+    /// The turns that are over.
+    pub ran: Duration,
+    /// Replays of all turns.
+    pub replays: u64,
     /// Clients that would miss it.
     pub attached: usize,
     /// Those of them that have ordered it.
@@ -43,6 +53,7 @@ impl Job {
                 state: JobState::Queued,
                 detached: order.detach,
                 submitted,
+                ended: None,
                 ahead: 0,
                 watchers: 0,
                 phase: String::new(),
@@ -53,6 +64,10 @@ impl Job {
             },
             order,
             cancel: CancellationToken::new(),
+            stop: None,
+            begun: false,
+            ran: Duration::ZERO,
+            replays: 0,
             attached: 0,
             wanted: 0,
             events: Some(broadcast::Sender::new(BACKLOG)),
@@ -67,6 +82,19 @@ impl Job {
             && self.order.identity == order.identity
             && self.order.workload == order.workload
             && self.order.options == order.options
+    }
+
+    /// Ends its turn soon, unless there is a stronger reason already.
+    pub fn ask_to_stop(&mut self, why: Why) {
+        self.stop = self.stop.max(Some(why));
+        if why != Why::OthersTurn {
+            self.info.state = JobState::Stopping;
+        }
+        self.cancel.cancel();
+    }
+
+    pub fn is_being_cancelled(&self) -> bool {
+        self.stop == Some(Why::Cancelled)
     }
 
     pub fn progressed(&mut self, event: Progress) {

@@ -1,7 +1,21 @@
+use loupe_common::progress::Progress;
+use loupe_common::wire::{code, exit};
 use tokio::sync::mpsc;
 
 use super::*;
+
+mod fair;
+mod restart;
+
 use crate::server::fake::{Fake, Step, identity, workload};
+
+fn jobs_of(fake: Fake) -> Arc<Jobs<Fake>> {
+    jobs_within(fake, Bounds::default())
+}
+
+fn jobs_within(fake: Fake, bounds: Bounds) -> Arc<Jobs<Fake>> {
+    Jobs::new(Arc::new(fake), bounds).expect("no other daemon has them")
+}
 
 fn order(application: &str, uid: u32) -> Order {
     Order {
@@ -40,7 +54,7 @@ fn notice(text: &str) -> Progress {
 #[tokio::test]
 async fn one_job_runs_and_the_others_wait_in_their_order() {
     let (fake, steps) = Fake::scripted();
-    let jobs = Jobs::new(Arc::new(fake));
+    let jobs = jobs_of(fake);
     let attached: Vec<_> = ["a", "b", "c"]
         .map(|name| jobs.submit(order(name, 0)).expect("admitted"))
         .into();
@@ -50,6 +64,7 @@ async fn one_job_runs_and_the_others_wait_in_their_order() {
     );
     let states: Vec<_> = jobs
         .list(Viewer::Everything)
+        .expect("readable")
         .iter()
         .map(|job| (job.state, job.ahead))
         .collect();
@@ -74,7 +89,7 @@ async fn one_job_runs_and_the_others_wait_in_their_order() {
 #[tokio::test]
 async fn every_watcher_sees_the_progress_and_the_result() {
     let (fake, steps) = Fake::scripted();
-    let jobs = Jobs::new(Arc::new(fake));
+    let jobs = jobs_of(fake);
     let submitter = jobs.submit(order("a", 1000)).expect("admitted");
     let id = submitter.id();
     steps.started().await;
@@ -95,7 +110,7 @@ async fn every_watcher_sees_the_progress_and_the_result() {
 #[tokio::test]
 async fn a_late_watcher_learns_where_the_job_is() {
     let (fake, steps) = Fake::scripted();
-    let jobs = Jobs::new(Arc::new(fake));
+    let jobs = jobs_of(fake);
     let submitter = jobs.submit(order("a", 0)).expect("admitted");
     steps.started().await;
     let phase = Progress::Phase {
@@ -127,7 +142,7 @@ async fn a_late_watcher_learns_where_the_job_is() {
 #[tokio::test]
 async fn a_slow_watcher_loses_progress_and_holds_up_nobody() {
     let (fake, steps) = Fake::scripted();
-    let jobs = Jobs::new(Arc::new(fake));
+    let jobs = jobs_of(fake);
     let slow = jobs.submit(order("a", 0)).expect("admitted");
     steps.started().await;
     for number in 0..2000 {
@@ -146,7 +161,7 @@ async fn a_slow_watcher_loses_progress_and_holds_up_nobody() {
 #[tokio::test]
 async fn a_queued_job_is_cancelled_at_once_and_never_runs() {
     let (fake, steps) = Fake::scripted();
-    let jobs = Jobs::new(Arc::new(fake));
+    let jobs = jobs_of(fake);
     let first = jobs.submit(order("a", 0)).expect("admitted");
     let second = jobs.submit(order("b", 0)).expect("admitted");
     let third = jobs.submit(order("c", 0)).expect("admitted");
@@ -168,13 +183,13 @@ async fn a_queued_job_is_cancelled_at_once_and_never_runs() {
 #[tokio::test]
 async fn a_running_job_ends_only_when_the_engine_has_cleaned_up() {
     let (fake, steps) = Fake::scripted();
-    let jobs = Jobs::new(Arc::new(fake));
+    let jobs = jobs_of(fake);
     let attachment = jobs.submit(order("a", 0)).expect("admitted");
     let id = attachment.id();
     steps.started().await;
     jobs.cancel(Viewer::Everything, id).expect("it runs");
     steps.cancelled().await;
-    let stopping = &jobs.list(Viewer::Everything)[0];
+    let stopping = &jobs.list(Viewer::Everything).expect("readable")[0];
     assert_eq!(stopping.state, JobState::Stopping);
     steps.send(Step::Finish).await; // the clean-up
     let (_, _, end) = follow(attachment).await;
@@ -182,7 +197,10 @@ async fn a_running_job_ends_only_when_the_engine_has_cleaned_up() {
         end.as_ref().as_ref().expect_err("cancelled").code,
         code::CANCELLED
     );
-    assert_eq!(jobs.list(Viewer::Everything)[0].state, JobState::Cancelled);
+    assert_eq!(
+        jobs.list(Viewer::Everything).expect("readable")[0].state,
+        JobState::Cancelled
+    );
     let again = jobs.cancel(Viewer::Everything, id).expect_err("it is over");
     assert!(again.message.contains("already ended"), "{again}");
 }
@@ -190,13 +208,16 @@ async fn a_running_job_ends_only_when_the_engine_has_cleaned_up() {
 #[tokio::test]
 async fn a_job_is_cancelled_when_the_last_one_leaves_unless_it_is_detached() {
     let (fake, steps) = Fake::scripted();
-    let jobs = Jobs::new(Arc::new(fake));
+    let jobs = jobs_of(fake);
     let left = jobs.submit(order("left", 0)).expect("admitted");
     let id = left.id();
     steps.started().await;
     let watcher = jobs.attach(Viewer::Everything, id).expect("visible");
     drop(left);
-    assert_eq!(jobs.list(Viewer::Everything)[0].state, JobState::Running);
+    assert_eq!(
+        jobs.list(Viewer::Everything).expect("readable")[0].state,
+        JobState::Running
+    );
     drop(watcher);
     steps.cancelled().await;
     steps.send(Step::Finish).await;
@@ -213,12 +234,12 @@ async fn a_job_is_cancelled_when_the_last_one_leaves_unless_it_is_detached() {
 #[tokio::test]
 async fn others_jobs_are_as_good_as_absent_except_for_root() {
     let (fake, _steps) = Fake::scripted();
-    let jobs = Jobs::new(Arc::new(fake));
+    let jobs = jobs_of(fake);
     let own = jobs.submit(order("a", 1000)).expect("admitted");
     let stranger = Viewer::Owner(1001);
-    assert!(jobs.list(stranger).is_empty());
-    assert_eq!(jobs.list(Viewer::Owner(1000)).len(), 1);
-    assert_eq!(jobs.list(Viewer::Everything).len(), 1);
+    assert!(jobs.list(stranger).expect("readable").is_empty());
+    assert_eq!(jobs.list(Viewer::Owner(1000)).expect("readable").len(), 1);
+    assert_eq!(jobs.list(Viewer::Everything).expect("readable").len(), 1);
     let absent = jobs
         .attach(stranger, JobId(99))
         .expect_err("no such job")
@@ -232,16 +253,19 @@ async fn others_jobs_are_as_good_as_absent_except_for_root() {
         jobs.cancel(stranger, own.id()).expect_err("hidden").message,
         absent
     );
-    assert_eq!(jobs.list(Viewer::Everything)[0].state, JobState::Running);
+    assert_eq!(
+        jobs.list(Viewer::Everything).expect("readable")[0].state,
+        JobState::Running
+    );
 }
 
 #[tokio::test]
 async fn one_user_cannot_fill_the_queue() {
     let (fake, _steps) = Fake::scripted();
-    let jobs = Jobs::new(Arc::new(fake));
+    let jobs = jobs_of(fake);
     let mut attached = Vec::new();
     // One runs, the others wait.
-    for number in 0..=MAX_QUEUED_PER_USER {
+    for number in 0..queue::MOST_OF_USER {
         let order = order(&number.to_string(), 1000);
         attached.push(jobs.submit(order).expect("admitted"));
     }
@@ -253,24 +277,25 @@ async fn one_user_cannot_fill_the_queue() {
 #[tokio::test]
 async fn only_the_newest_finished_jobs_are_kept() {
     let (fake, steps) = Fake::scripted();
-    let jobs = Jobs::new(Arc::new(fake));
-    for _ in 0..KEPT + 10 {
+    let jobs = jobs_of(fake);
+    for _ in 0..u64::from(KEPT) + 10 {
         let attachment = jobs.submit(order("a", 0)).expect("admitted");
         steps.started().await;
         steps.send(Step::Finish).await;
         follow(attachment).await;
     }
-    let kept = jobs.list(Viewer::Everything);
-    assert_eq!(kept.len(), KEPT);
+    let kept = jobs.list(Viewer::Everything).expect("readable");
+    assert_eq!(kept.len() as u32, KEPT);
     assert_eq!(kept[0].id, JobId(11));
 }
 
 #[tokio::test]
 async fn stopping_waits_for_the_clean_up_and_takes_no_more_orders() {
     let (fake, steps) = Fake::scripted();
-    let jobs = Jobs::new(Arc::new(fake));
+    let jobs = jobs_of(fake);
     let running = jobs.submit(detached("a")).expect("admitted");
     let queued = jobs.submit(detached("b")).expect("admitted");
+    let followed = jobs.submit(order("followed", 0)).expect("admitted");
     steps.started().await;
     let (done, mut stopped) = mpsc::channel(1);
     let stopping = Arc::clone(&jobs);
@@ -286,19 +311,20 @@ async fn stopping_waits_for_the_clean_up_and_takes_no_more_orders() {
     );
     steps.send(Step::Finish).await;
     stopped.recv().await.expect("stopped");
-    for attachment in [running, queued] {
+    for (attachment, expected) in [
+        (running, code::STOPPING),
+        (queued, code::STOPPING),
+        (followed, code::CANCELLED),
+    ] {
         let (_, _, end) = follow(attachment).await;
-        assert_eq!(
-            end.as_ref().as_ref().expect_err("cancelled").code,
-            code::CANCELLED
-        );
+        assert_eq!(end.as_ref().as_ref().expect_err("stopped").code, expected);
     }
 }
 
 #[tokio::test]
 async fn a_panic_of_the_engine_fails_its_job_and_the_next_one_runs() {
     let (fake, steps) = Fake::scripted();
-    let jobs = Jobs::new(Arc::new(fake));
+    let jobs = jobs_of(fake);
     let first = jobs.submit(order("a", 0)).expect("admitted");
     let second = jobs.submit(order("b", 0)).expect("admitted");
     steps.send(Step::Panic).await;
@@ -312,9 +338,28 @@ async fn a_panic_of_the_engine_fails_its_job_and_the_next_one_runs() {
 }
 
 #[tokio::test]
+async fn a_failure_of_loupes_own_is_an_error_in_the_log_and_one_of_the_workload_is_not() {
+    let (log, _guard) = crate::server::log::tests::Written::catch();
+    let (fake, steps) = Fake::scripted();
+    let jobs = jobs_of(fake);
+    for step in [
+        Step::Panic,
+        Step::Fail(Failure::new(code::FAILED, exit::INVALID, "it fails")),
+    ] {
+        let attachment = jobs.submit(order("a", 0)).expect("admitted");
+        steps.started().await;
+        steps.send(step).await;
+        follow(attachment).await;
+    }
+    let log = log.text();
+    assert!(log.contains("<3>failed job=1"), "{log}");
+    assert!(log.contains("<6>came to no result job=2"), "{log}");
+}
+
+#[tokio::test]
 async fn who_orders_the_same_again_joins_the_job() {
     let (fake, steps) = Fake::scripted();
-    let jobs = Jobs::new(Arc::new(fake));
+    let jobs = jobs_of(fake);
     let first = jobs.submit(order("a", 1000)).expect("admitted");
     let again = jobs.submit(order("a", 1000)).expect("admitted");
     assert_eq!(again.id(), first.id());
@@ -335,7 +380,7 @@ async fn who_orders_the_same_again_joins_the_job() {
 #[tokio::test]
 async fn one_of_several_who_ordered_a_job_gives_it_up_for_itself_only() {
     let (fake, steps) = Fake::scripted();
-    let jobs = Jobs::new(Arc::new(fake));
+    let jobs = jobs_of(fake);
     let first = jobs.submit(order("a", 0)).expect("admitted");
     let again = jobs.submit(order("a", 0)).expect("admitted");
     let watcher = jobs
@@ -345,7 +390,10 @@ async fn one_of_several_who_ordered_a_job_gives_it_up_for_itself_only() {
     assert_eq!(watcher.canceller().give_up(), GaveUp::NotOwn);
     assert_eq!(first.canceller().give_up(), GaveUp::LeftToOthers);
     drop(first);
-    assert_eq!(jobs.list(Viewer::Everything)[0].state, JobState::Running);
+    assert_eq!(
+        jobs.list(Viewer::Everything).expect("readable")[0].state,
+        JobState::Running
+    );
     assert_eq!(again.canceller().give_up(), GaveUp::Cancelled);
     steps.cancelled().await;
     steps.send(Step::Finish).await;

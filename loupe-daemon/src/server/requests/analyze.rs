@@ -1,7 +1,9 @@
 //! `analyze` and `watch`: a job, and its progress to the client.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use loupe_common::text::fault_of_path;
 use loupe_common::wire::{AnalyzeRequest, Failure, JobId, Reply, Request, code, exit};
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -9,9 +11,9 @@ use tokio::sync::Notify;
 use crate::backend::Backend;
 use crate::engine::AnalyzeOptions;
 use crate::replay::Workload;
-use crate::server::Server;
 use crate::server::connection::{Client, FollowUp, Gone, follow_up, reply};
 use crate::server::jobs::{Attachment, Event, GaveUp, Order};
+use crate::server::{Server, log};
 
 pub(super) async fn analyze<B: Backend>(
     server: &Server<B>,
@@ -19,10 +21,19 @@ pub(super) async fn analyze<B: Backend>(
     request: AnalyzeRequest,
 ) -> Result<(), Gone> {
     let detach = request.detach;
-    let submitted = order(server, client, request).and_then(|order| server.jobs.submit(order));
+    let submitted = match order(client, request) {
+        Ok(order) => submit(server, order).await,
+        Err(failure) => Err(failure),
+    };
     let attachment = match submitted {
         Ok(attachment) => attachment,
-        Err(failure) => return reply(&client.writer, &Reply::Error(failure)).await,
+        Err(failure) => {
+            match log::is_own(&failure) {
+                true => tracing::error!(why = log::line(&failure), "an order cannot be taken"),
+                false => server.refusals.log(client.identity.uid, &failure),
+            }
+            return reply(&client.writer, &Reply::Error(failure)).await;
+        }
     };
     tracing::info!(job = %attachment.id(), uid = client.identity.uid, detach, "submitted");
     if detach {
@@ -33,6 +44,16 @@ pub(super) async fn analyze<B: Backend>(
         return reply(&client.writer, &queued).await;
     }
     follow(client, attachment).await
+}
+
+/// On a thread of its own: it waits for the disk.
+async fn submit<B: Backend>(server: &Server<B>, order: Order) -> Result<Attachment<B>, Failure> {
+    let jobs = Arc::clone(&server.jobs);
+    tokio::task::spawn_blocking(move || jobs.submit(order))
+        .await
+        .unwrap_or_else(|error| {
+            Err(Failure::internal("the order ended unexpectedly").because(Some(&error)))
+        })
 }
 
 pub(super) async fn watch<B: Backend>(
@@ -49,27 +70,28 @@ pub(super) async fn watch<B: Backend>(
 /// Checks what came over the socket as if it were a workload file. The daemon itself opens
 /// nothing that the workload names: the paths in it are used by the replay, with the rights of
 /// the caller.
-fn order<B: Backend>(
-    server: &Server<B>,
-    client: &Client,
-    request: AnalyzeRequest,
-) -> Result<Order, Failure> {
+fn order(client: &Client, request: AnalyzeRequest) -> Result<Order, Failure> {
     let bad = |message: String| Failure::new(code::BAD_REQUEST, exit::USAGE, message);
     let mut workload: Workload = serde_json::from_value(request.workload).map_err(|error| {
         bad(format!("the workload cannot be used: {error}"))
             .hint("if `loupe` took it, louped is of an older release: restart it after an upgrade")
     })?;
-    workload.base = PathBuf::from(request.base);
+    workload.base = PathBuf::from(&request.base);
     if !workload.base.is_absolute() {
         return Err(bad("`base` must be an absolute path".to_owned()));
     }
+    if let Some(fault) = fault_of_path(&request.base) {
+        return Err(bad(format!("`base` {fault}")));
+    }
     workload.check().map_err(bad)?;
-    let mut options = match request.options {
+    let options = match request.options {
         Value::Null => AnalyzeOptions::default(),
-        options => serde_json::from_value(options)
+        options => serde_json::from_value::<AnalyzeOptions>(options)
             .map_err(|error| bad(format!("the options cannot be used: {error}")))?,
     };
-    options.most_jobs = Some(server.limits.jobs);
+    options
+        .check()
+        .map_err(|why| bad(format!("the options cannot be used: {why}")))?;
     Ok(Order {
         identity: client.identity.clone(),
         workload,

@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 use super::json;
 use crate::backend::{Backend, RunControl};
 use crate::engine::{RunRequest, StreamedCall};
-use crate::server::Server;
 use crate::server::connection::{Client, FollowUp, Gone, follow_up, reply};
+use crate::server::{Server, log};
 
 /// Calls that wait for a slow client before the tracer has to wait.
 const BACKLOG: usize = 4096;
@@ -31,21 +31,27 @@ pub(super) async fn run<B: Backend>(
     client: &mut Client,
     request: RunOnce,
 ) -> Result<(), Gone> {
-    let Ok(_slot) = server.runs.try_acquire() else {
+    let uid = client.identity.uid;
+    let Some(_slot) = server.runs.take(uid) else {
         let busy = Failure::new(
             code::BUSY,
             exit::LOUPE_FAILED,
             "the daemon runs too many commands already",
-        );
+        )
+        .hint("wait until some of them have ended");
+        server.refusals.log(uid, &busy);
         return reply(&client.writer, &Reply::Error(busy)).await;
     };
     let stream = request.stream;
     let prepared = stdio(client).and_then(|stdio| Ok((stdio, prepare(client, request)?)));
     let (stdio, request) = match prepared {
         Ok(prepared) => prepared,
-        Err(failure) => return reply(&client.writer, &Reply::Error(failure)).await,
+        Err(failure) => {
+            server.refusals.log(uid, &failure);
+            return reply(&client.writer, &Reply::Error(failure)).await;
+        }
     };
-    tracing::info!(uid = client.identity.uid, command = ?request.command, "run");
+    tracing::info!(uid, command = ?request.command, "run");
 
     let cancel = server.stopping.child_token();
     let (signals, signals_receiver) = mpsc::channel(SIGNALS);
@@ -77,6 +83,11 @@ pub(super) async fn run<B: Backend>(
     };
     match report {
         Ok(report) => {
+            if let Err(failure) = &report
+                && log::is_own(failure)
+            {
+                tracing::error!(uid, why = log::line(failure), "a run failed");
+            }
             let report = report.and_then(|report| json(&report));
             let last = report.map_or_else(Reply::Error, |report| Reply::Ran { report });
             reply(writer, &last).await

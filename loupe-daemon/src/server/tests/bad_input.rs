@@ -179,7 +179,20 @@ async fn a_workload_that_is_none_is_refused_with_the_reason() {
         (json!({"workload": {"moode": 1}}), "unknown field `moode`"),
         (json!({"workload": 7}), "invalid type"),
         (json!({"base": "relative"}), "absolute path"),
+        (json!({"base": "/a\u{202e}b"}), "`base` must not hold"),
         (json!({"options": {"jobs": "many"}}), "options"),
+        (json!({"options": {"jobs": 0}}), "`jobs` must be at least 1"),
+        (
+            json!({"options": {"replicas": 4_294_967_295_u32}}),
+            "`replicas` must be at least 1 and at most 1000",
+        ),
+        (json!({"options": {"replicas": 0}}), "`replicas` must be"),
+        (
+            json!({"options": {"impact": 4_294_967_295_u32}}),
+            "`impact` must be at least 2",
+        ),
+        (json!({"options": {"confidence": 1.0}}), "`confidence`"),
+        (json!({"options": {"confidence": -1.0}}), "`confidence`"),
     ] {
         let mut request = analyze("nginx");
         for (key, value) in change.as_object().expect("an object") {
@@ -190,8 +203,38 @@ async fn a_workload_that_is_none_is_refused_with_the_reason() {
         assert!(message.contains(expected), "{message}");
         assert_eq!(error["exit_code"], 2);
     }
-    let mut request = analyze("nginx");
-    request["workload"]["command"] = json!([]);
-    let error = daemon.ask(request).await.hear_error().await;
-    assert_eq!(error["message"], "`command` is empty");
+    for (key, value, expected) in [
+        ("command", json!([]), "`command` is empty"),
+        ("command", json!(["a", "b\0"]), "`command` holds a NUL"),
+        ("application", json!("a\u{202e}b"), "`application` must be"),
+        ("workload", json!("\u{1b}]0;x\u{7}"), "`workload` must be"),
+        ("workload", json!("w".repeat(100_000)), "at most 255 bytes"),
+        ("target", json!("/a\u{9b}b"), "`target` must not hold"),
+        ("limits", json!({"cpu": -1.0}), "`limits.cpu` must be"),
+        ("limits", json!({"cpu": 1e300}), "`limits.cpu` must be"),
+        ("replicas", json!(4_294_967_295_u32), "`replicas` must be"),
+        ("env", json!({"A=B": "x"}), "name of a variable"),
+    ] {
+        let mut request = analyze("nginx");
+        request["workload"][key] = value;
+        let error = daemon.ask(request).await.hear_error().await;
+        let message = error["message"].as_str().expect("text");
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn what_steers_a_terminal_goes_over_the_socket_as_an_escape() {
+    let daemon = Daemon::start();
+    let line = "{\"loupe\":1,\"request\":\"a\u{9b}31m\u{202e}\"}\n";
+    let path = daemon.path.clone();
+    let talk = move || {
+        let mut stream = Blocking::connect(path).expect("it listens");
+        stream.write_all(line.as_bytes()).expect("sent");
+        let mut all = String::new();
+        stream.read_to_string(&mut all).expect("readable");
+        all
+    };
+    let all = tokio::task::spawn_blocking(talk).await.expect("no panic");
+    assert!(all.contains("unknown-request") && all.is_ascii(), "{all}");
 }

@@ -1,0 +1,154 @@
+//! The jobs that have not ended, and whose turn is next: the users in turn, and each user's own
+//! in the order of their arrival. So nobody waits for more than one turn of each other user,
+//! however many jobs these have. Runs nothing.
+
+use std::collections::BTreeMap;
+
+use loupe_common::wire::{Failure, JobId, JobInfo, JobState};
+
+use super::job::Job;
+use super::turn::Turn;
+use super::{Order, failures};
+use crate::backend::Viewer;
+use crate::engine::Identity;
+
+/// Jobs that may run and wait, in all.
+pub(super) const MOST: usize = 128;
+
+/// Jobs that may run and wait for one user other than root, so that nobody can fill the queue
+/// alone.
+pub(super) const MOST_OF_USER: usize = 16;
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// Those that have not ended.
+    pub jobs: BTreeMap<JobId, Job>,
+    pub running: Option<Turn>,
+    pub stopping: bool,
+    /// When each user had a turn last, in turns of the daemon's life.
+    turns: Turns,
+}
+
+/// Who had a turn when.
+#[derive(Clone, Debug, Default)]
+struct Turns {
+    last: u64,
+    /// Not more than the host has users.
+    of: BTreeMap<u32, u64>,
+}
+
+impl Turns {
+    /// Whoever has waited longest comes first: who never had a turn before all others.
+    fn next(&self, waiting: &[(u32, JobId)]) -> Option<usize> {
+        let had = |uid: &u32| self.of.get(uid).copied().unwrap_or(0);
+        let order = waiting.iter().enumerate();
+        let first = order.min_by_key(|(_, (uid, id))| (had(uid), *id));
+        first.map(|(position, _)| position)
+    }
+
+    fn take(&mut self, uid: u32) {
+        self.last += 1;
+        self.of.insert(uid, self.last);
+    }
+}
+
+impl State {
+    /// The job that does already what the order says, unless that wants a fresh start.
+    pub fn same(&self, order: &Order) -> Result<Option<JobId>, Failure> {
+        if self.stopping {
+            return Err(failures::stopping());
+        }
+        let same = self.jobs.values().find(|job| job.does(order));
+        Ok(same.map(|job| job.info.id))
+    }
+
+    pub fn admit(&self, identity: &Identity) -> Result<(), Failure> {
+        let uids = self.jobs.values().map(|job| job.info.uid);
+        let own = uids.filter(|uid| *uid == identity.uid).count();
+        if identity.uid != 0 && own >= MOST_OF_USER {
+            return Err(failures::too_many_of_user(own));
+        }
+        match self.jobs.len() {
+            all if all >= MOST => Err(failures::too_many_jobs(all)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Another's job is as good as none.
+    pub fn visible(&self, viewer: Viewer, id: JobId) -> Option<&Job> {
+        let job = self.jobs.get(&id);
+        job.filter(|job| viewer.sees(job.info.uid))
+    }
+
+    fn waiting(&self) -> Vec<(u32, JobId)> {
+        let queued = |job: &&Job| job.info.state == JobState::Queued;
+        let jobs = self.jobs.values().filter(queued);
+        jobs.map(|job| (job.info.uid, job.info.id)).collect()
+    }
+
+    /// Whose turn it is; takes it.
+    pub fn take_next(&mut self) -> Option<JobId> {
+        let waiting = self.waiting();
+        let (uid, id) = waiting[self.turns.next(&waiting)?];
+        self.turns.take(uid);
+        Some(id)
+    }
+
+    /// Somebody else than the running job's owner waits.
+    pub fn others_wait(&self) -> bool {
+        let running = self
+            .running
+            .as_ref()
+            .and_then(|turn| self.jobs.get(&turn.id));
+        running.is_some_and(|job| {
+            let mut waiting = self.waiting().into_iter();
+            waiting.any(|(uid, _)| uid != job.info.uid)
+        })
+    }
+
+    /// Jobs that run before each waiting one, if nothing changes.
+    fn ahead(&self) -> BTreeMap<JobId, usize> {
+        let (mut waiting, mut turns) = (self.waiting(), self.turns.clone());
+        let mut ahead = BTreeMap::new();
+        let running = usize::from(self.running.is_some());
+        while let Some(position) = turns.next(&waiting) {
+            let (uid, id) = waiting.remove(position);
+            turns.take(uid);
+            ahead.insert(id, running + ahead.len());
+        }
+        ahead
+    }
+
+    pub fn ahead_of(&self, id: JobId) -> usize {
+        self.ahead().get(&id).copied().unwrap_or(0)
+    }
+
+    /// What this viewer may know of the jobs.
+    pub fn infos(&self, viewer: Viewer) -> Vec<JobInfo> {
+        let ahead = self.ahead();
+        let seen = self.jobs.values().filter(|job| viewer.sees(job.info.uid));
+        seen.map(|job| JobInfo {
+            watchers: job.attached,
+            ahead: ahead.get(&job.info.id).copied().unwrap_or(0),
+            ..job.info.clone()
+        })
+        .collect()
+    }
+
+    /// One line on what is going on.
+    pub fn status(&self) -> String {
+        let running = self
+            .running
+            .as_ref()
+            .and_then(|turn| self.jobs.get(&turn.id));
+        let Some(job) = running else {
+            return "idle".to_owned();
+        };
+        let (application, workload) = (&job.info.application, &job.info.workload);
+        let waiting = self.waiting().len();
+        format!(
+            "job {}: {application}/{workload}; {waiting} waiting",
+            job.info.id
+        )
+    }
+}
