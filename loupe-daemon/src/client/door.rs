@@ -100,6 +100,17 @@ fn forced(global: &Global, need: Need, root: bool) -> Result<Door, Failure> {
     }
 }
 
+/// For what no daemon does yet: refuses where one was asked for, whose database is another.
+pub fn here_only(global: &Global, what: &str) -> Result<(), Failure> {
+    if global.insists_on_daemon() && !global.local && global.db.is_none() {
+        return Err(
+            Failure::usage(format!("{what} is done in this process, not by the daemon"))
+                .hint("leave --socket and LOUPE_SOCKET away, or say --local or --db PATH"),
+        );
+    }
+    Ok(())
+}
+
 fn decide(daemon: &DaemonFact, need: Need, root: bool, socket: &Path) -> Result<Door, Failure> {
     if matches!(daemon, DaemonFact::Answers { .. }) {
         return Ok(Door::Daemon);
@@ -271,10 +282,13 @@ mod tests {
                 assert!(refused.message.contains(&named), "{refused}");
                 assert!(refused.hint.is_some());
             }
+            let refused = here_only(&global, "emulating").expect_err("not by this daemon");
+            assert_eq!(refused.exit_code, 2);
             let local = Global {
                 local: true,
                 ..global
             };
+            here_only(&local, "emulating").expect("as asked for");
             assert_eq!(choose(&local, Need::Results).await, Ok(Door::Here));
         }
     }

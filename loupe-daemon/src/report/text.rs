@@ -170,7 +170,11 @@ mod tests {
             ["a bcd", "  efg", "  hij", "  k"]
         );
         assert_eq!(wrap("日本語日本語", 5, 0), ["日本", "語日", "本語"]);
-        assert_eq!(wrap("日本", 1, 0), ["日", "本"], "a character is never broken");
+        assert_eq!(
+            wrap("日本", 1, 0),
+            ["日", "本"],
+            "a character is never broken"
+        );
     }
 
     proptest::proptest! {

@@ -59,7 +59,7 @@ pub async fn run(
         ignored_signals: signals::ignored()?,
     };
     // Root needs no daemon for this: a command of one's own terminal is best one's own child.
-    let door = match nix::unistd::geteuid().is_root() {
+    let door = match nix::unistd::geteuid().is_root() && !global.insists_on_daemon() {
         true => Door::Here,
         false => door::choose(global, Need::Engine).await?,
     };

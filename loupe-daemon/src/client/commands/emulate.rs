@@ -65,6 +65,7 @@ pub(super) async fn emulated(
                 .hint("run it through sudo"),
         );
     }
+    door::here_only(global, "emulating")?;
     let database = door::database(global)?;
     let mut signals = Signals::catch()?;
     let display = Arc::new(Display::new(global.verbose > 0));

@@ -7,6 +7,7 @@ use crate::client::args::{Global, Jobs};
 use crate::client::door::{self, Need};
 use crate::client::{Ending, output, talk};
 use crate::report::layout::{Align, Cell, Layout};
+use crate::report::text::date;
 use crate::report::{Style, Tone, printable};
 
 /// The value of `schema` in the JSON.
@@ -69,7 +70,13 @@ fn remark(job: &JobInfo) -> String {
         (JobState::Queued, _) => format!("{} before it", job.ahead),
         (JobState::Running | JobState::Stopping, _) => job.phase.clone(),
         (_, Some(error)) => error.clone(),
-        (_, None) => String::new(),
+        (_, None) => match job.ended {
+            Some(ended) => {
+                let ms = i64::try_from(ended.saturating_mul(1000)).unwrap_or(i64::MAX);
+                date(ms) + " (UTC)"
+            }
+            None => String::new(),
+        },
     }
 }
 
@@ -88,7 +95,7 @@ mod tests {
             state,
             detached: false,
             submitted: 0,
-            ended: None,
+            ended: (state == JobState::Finished).then_some(1_764_000_059),
             ahead: 2,
             watchers: 1,
             phase: "single features".to_owned(),
@@ -105,9 +112,10 @@ mod tests {
             job(1, JobState::Failed),
             job(2, JobState::Running),
             job(3, JobState::Queued),
+            job(4, JobState::Finished),
         ];
         let text = table(&jobs, Style::PLAIN);
-        assert_eq!(text.lines().count(), 4, "{text}");
+        assert_eq!(text.lines().count(), 5, "{text}");
         assert!(
             text.lines().all(|line| line.chars().count() <= 80),
             "{text}"
@@ -115,5 +123,6 @@ mod tests {
         assert!(text.contains("the baseline\\nfails"), "{text}");
         assert!(text.contains("single features"), "{text}");
         assert!(text.contains("2 before it"), "{text}");
+        assert!(text.contains("2025-11-24 16:00 (UTC)"), "{text}");
     }
 }
