@@ -150,3 +150,27 @@ fn a_user_with_one_job_waits_for_one_of_another_users_many() {
     daemon.stop(libc::SIGTERM).expect_code(0);
     scene.assert_nothing_left();
 }
+
+#[test]
+fn a_job_that_is_cancelled_in_its_first_replay_is_cancelled_and_not_failed() {
+    require!(Replays);
+    let scene = Scene::new();
+    let begun = scene.write("begun", "");
+    let script = format!("echo > {} && exec ./victim hangs -", begun.display());
+    let path = scene.write(
+        "hangs.toml",
+        &format!(
+            "application = \"hangs\"\nworkload = \"truth\"\nmode = \"batch\"\n\
+             command = {script:?}\ntarget = \"./victim\"\ntest = \"true\"\n\
+             limits.run = 86400.0\nwritable = [{begun:?}]\n"
+        ),
+    );
+    let daemon = Daemon::start(&scene);
+    let id = detached(&daemon, path.to_str().expect("a plain path")).to_string();
+    wait_until("the workload was started", || length(&begun) > 0);
+    daemon.run(&["cancel", &id]).expect_code(0);
+    wait_until("the job has ended", || jobs(&daemon)[0]["ended"].is_u64());
+    assert_eq!(jobs(&daemon)[0]["state"], "cancelled");
+    daemon.stop(libc::SIGTERM).expect_code(0);
+    scene.assert_nothing_left();
+}

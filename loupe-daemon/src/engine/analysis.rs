@@ -19,7 +19,9 @@ use super::{
     ProgressSink, fingerprint, parallel, test_check,
 };
 use crate::explore::{self, ExploreError, ExploreOptions, ImpactOptions, Subject};
-use crate::replay::{Cancel, Kind, Mode, Pace, PrepareError, Prepared, Workload};
+use crate::replay::{
+    Cancel, Kind, Mode, Pace, PrepareError, Prepared, ReplayFailure, Workload,
+};
 use crate::store::Store;
 use crate::tracer::Attachment;
 
@@ -49,7 +51,7 @@ impl Engine {
         cancel: CancellationToken,
     ) -> Result<Finished, AnalyzeError> {
         let order = (store, workload, identity);
-        match self.attempt(order, options, &progress, &cancel).await {
+        let attempted = match self.attempt(order, options, &progress, &cancel).await {
             Err(error @ AnalyzeError::Crowded { .. }) if options.jobs.is_none() => {
                 let text = format!("{error}: beginning anew with one for each CPU");
                 progress(Progress::Notice { text });
@@ -60,7 +62,12 @@ impl Engine {
                 self.attempt(order, &options, &progress, &cancel).await
             }
             result => result,
-        }
+        };
+        // Also where it was a replay before the analysis proper.
+        attempted.map_err(|error| match error {
+            AnalyzeError::Replay(ReplayFailure::Cancelled) => AnalyzeError::Cancelled,
+            other => other,
+        })
     }
 
     async fn attempt(

@@ -19,12 +19,14 @@ use std::time::Duration;
 
 use loupe_common::analysis::Analysis;
 use loupe_common::wire::{Failure, JobId, JobInfo, JobState};
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
 
 use crate::backend::{Backend, Viewer, store_failure};
 use crate::engine::{AnalyzeOptions, Identity};
 use crate::replay::Workload;
-use crate::store::{JobBook, JobEnding, StoredJob};
+use crate::store::{JobBook, StoreError, StoredJob};
 
 pub use attachment::{Attachment, Event, GaveUp};
 use job::Job;
@@ -85,6 +87,7 @@ pub struct Jobs<B> {
     backend: Arc<B>,
     book: JobBook,
     bounds: Bounds,
+    /// Never held while the disk is waited for.
     state: Mutex<State>,
     /// Told whenever a job has ended.
     ended: Notify,
@@ -131,42 +134,54 @@ impl<B: Backend> Jobs<B> {
 
     /// Takes an order; it runs when its turn comes. Blocks until it is on the disk.
     pub fn submit(self: &Arc<Self>, order: Order) -> Result<Attachment<B>, Failure> {
+        if let Some(joined) = self.join(&order)? {
+            return Ok(joined);
+        }
+        let kept = kept::add(&self.book, &order);
         let mut state = self.lock();
-        let id = match state.same(&order)? {
-            Some(id) => {
-                self.join(&mut state, id, &order)?;
-                id
-            }
-            None => {
-                state.admit(&order.identity)?;
-                let id = kept::add(&self.book, &order)?;
-                state.jobs.insert(id, Job::new(id, order));
-                self.start_next(&mut state);
-                self.tell_status(&state);
-                id
-            }
-        };
-        Attachment::new(self, &mut state, id, true).ok_or_else(|| failures::no_such_job(id))
+        state.has_come(&order.identity);
+        let id = kept?;
+        state.jobs.insert(id, Job::new(id, order));
+        let attached = Attachment::new(self, &mut state, id, true);
+        match state.stopping {
+            true => self.stop_job(&mut state, id),
+            false => self.start_next(&mut state),
+        }
+        self.tell_status(&state);
+        attached.ok_or_else(|| failures::no_such_job(id))
     }
 
-    fn join(&self, state: &mut State, id: JobId, order: &Order) -> Result<(), Failure> {
-        if let Some(job) = state.jobs.get_mut(&id)
-            && order.detach
-            && !job.info.detached
-        {
+    /// `None`: it is an order like no other, and there is room for it.
+    fn join(self: &Arc<Self>, order: &Order) -> Result<Option<Attachment<B>>, Failure> {
+        let mut state = self.lock();
+        let Some(id) = state.same(order)? else {
+            state.admit(&order.identity)?;
+            return Ok(None);
+        };
+        let attached = Attachment::new(self, &mut state, id, true);
+        let job = state.jobs.get_mut(&id);
+        let detach = job.is_some_and(|job| {
+            let before = job.info.detached;
+            job.info.detached |= order.detach;
+            job.info.detached && !before
+        });
+        drop(state);
+        if detach {
             self.book.detach(id.0).map_err(store_failure)?;
-            job.info.detached = true;
         }
-        Ok(())
+        Ok(attached)
     }
 
     /// Follows a job, from a summary of what was so far to its end. Also one that has ended.
+    /// Blocks, briefly.
     pub fn attach(self: &Arc<Self>, viewer: Viewer, id: JobId) -> Result<Attachment<B>, Failure> {
         let mut state = self.lock();
         if state.visible(viewer, id).is_some() {
             let attached = Attachment::new(self, &mut state, id, false);
             return attached.ok_or_else(|| failures::no_such_job(id));
         }
+        drop(state);
+        // What is not in memory any more was in the database before.
         let stored = self.ended_job(viewer, id)?;
         let end = kept::end(&self.book, &stored)?;
         Ok(Attachment::of_ended(self, id, end))
@@ -182,22 +197,24 @@ impl<B: Backend> Jobs<B> {
 
     /// The jobs that this viewer may see, by their numbers. Blocks, briefly.
     pub fn list(&self, viewer: Viewer) -> Result<Vec<JobInfo>, Failure> {
-        // Under the lock, so that one that ends meanwhile is in it once.
-        let state = self.lock();
+        let living = self.lock().infos(viewer);
         let ended = self.book.ended(viewer.owner()).map_err(store_failure)?;
         let mut list: Vec<JobInfo> = ended.iter().map(kept::info).collect();
-        list.extend(state.infos(viewer));
+        // One that has ended meanwhile is in both; its end is the news.
+        list.extend(living);
         list.sort_by_key(|job| job.id);
+        list.dedup_by_key(|job| job.id);
         Ok(list)
     }
 
-    /// Cancels a job. It has ended when its watchers are told so.
+    /// Cancels a job. It has ended when its watchers are told so. Blocks, briefly.
     pub fn cancel(self: &Arc<Self>, viewer: Viewer, id: JobId) -> Result<(), Failure> {
         let mut state = self.lock();
         if state.visible(viewer, id).is_some() {
             self.cancel_locked(&mut state, id);
             return Ok(());
         }
+        drop(state);
         let stored = self.ended_job(viewer, id)?;
         Err(failures::already_ended(id, kept::info(&stored).state))
     }
@@ -206,13 +223,16 @@ impl<B: Backend> Jobs<B> {
         let Some(job) = state.jobs.get_mut(&id) else {
             return;
         };
-        match job.info.state {
-            JobState::Queued => self.end(state, id, Err(failures::cancelled())),
-            _ => job.ask_to_stop(Why::Cancelled),
+        let waits = job.info.state == JobState::Queued;
+        job.ask_to_stop(Why::Cancelled);
+        // The last clients may leave when the daemon has no threads any more; the next one
+        // cancels the job then.
+        if waits && let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(Arc::clone(self).end(id, Err(failures::cancelled())));
         }
     }
 
-    /// Takes no more orders, and returns when nothing runs any more. Detached jobs stay in the
+    /// Takes no more orders, and returns when no job is left in this daemon. Detached jobs stay in the
     /// database for the next daemon; the others are cancelled, for their clients cannot wait.
     pub async fn stop(self: &Arc<Self>) {
         {
@@ -228,7 +248,7 @@ impl<B: Backend> Jobs<B> {
             let ended = self.ended.notified();
             tokio::pin!(ended);
             ended.as_mut().enable();
-            if self.lock().running.is_none() {
+            if self.lock().jobs.is_empty() {
                 return;
             }
             ended.await;
@@ -253,24 +273,43 @@ impl<B: Backend> Jobs<B> {
         self.ended.notify_waiters();
     }
 
-    /// For those who watch, and for good.
-    fn end(self: &Arc<Self>, state: &mut State, id: JobId, end: Result<(i64, Analysis), Failure>) {
-        let Some(mut job) = state.jobs.remove(&id) else {
-            return;
-        };
-        let ending = match &end {
-            Ok((analysis, _)) => JobEnding::Finished(*analysis),
-            Err(failure) if failures::is_cancelled(failure) => JobEnding::Cancelled(failure),
-            Err(failure) => JobEnding::Failed(failure),
-        };
-        kept::log_end(id, &ending);
-        if let Err(error) = self.book.ends(id.0, ending, job.info.done, KEPT) {
-            tracing::error!(job = %id, %error, "its end cannot be kept: louped may do it again");
+    /// First for good, then for those who watch: who is told of an end finds it in the list.
+    async fn end(self: Arc<Self>, id: JobId, end: Result<(i64, Analysis), Failure>) {
+        kept::log_end(id, &kept::ending(&end));
+        let done = self.lock().jobs.get(&id).map_or(0, |job| job.info.done);
+        let jobs = Arc::clone(&self);
+        let kept = tokio::task::spawn_blocking(move || {
+            if let Err(error) = jobs.book.ends(id.0, kept::ending(&end), done, KEPT) {
+                tracing::error!(job = %id, %error, "its end cannot be kept: louped may do it again");
+            }
+            end
+        });
+        let end = kept.await.unwrap_or_else(|error| {
+            Err(Failure::internal("the job's end was lost").because(Some(&error)))
+        });
+        let mut state = self.lock();
+        state.running.take_if(|turn| turn.id == id);
+        if let Some(mut job) = state.jobs.remove(&id) {
+            job.ended(end.map(|(_, analysis)| analysis));
         }
-        job.ended(end.map(|(_, analysis)| analysis));
-        self.start_next(state);
-        self.tell_status(state);
+        self.start_next(&mut state);
+        self.tell_status(&state);
         self.ended.notify_waiters();
+    }
+
+    /// Writes on a thread of its own: the disk may be slow, and nobody waits for it under the
+    /// lock. A job goes on where that fails.
+    fn write(
+        self: &Arc<Self>,
+        id: JobId,
+        write: impl FnOnce(&JobBook) -> Result<(), StoreError> + Send + 'static,
+    ) -> JoinHandle<()> {
+        let jobs = Arc::clone(self);
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = write(&jobs.book) {
+                tracing::error!(job = %id, %error, "what the job does cannot be kept");
+            }
+        })
     }
 
     /// A client has left.

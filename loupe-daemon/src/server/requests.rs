@@ -38,10 +38,14 @@ pub(super) async fn serve<B: Backend>(
             })
             .await
         }
-        Request::Cancel { job: Some(job) } => server
-            .jobs
-            .cancel(viewer, job)
-            .map(|()| Reply::Cancelling { job }),
+        Request::Cancel { job: Some(job) } => {
+            let jobs = Arc::clone(&server.jobs);
+            look_up(server, move |_| {
+                jobs.cancel(viewer, job)?;
+                Ok(Reply::Cancelling { job })
+            })
+            .await
+        }
         Request::Cancel { job: None } | Request::Signal { .. } => Err(Failure::new(
             code::BAD_REQUEST,
             exit::USAGE,

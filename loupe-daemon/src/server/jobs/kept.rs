@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use loupe_common::analysis::Analysis;
 use loupe_common::wire::{Failure, JobId, JobInfo, JobState, code};
 use serde::{Deserialize, Serialize};
 
@@ -96,6 +97,15 @@ fn restored(stored: &StoredJob) -> Result<Job, Failure> {
     job.ran = Duration::from_millis(stored.ran_ms);
     job.replays = stored.replays;
     Ok(job)
+}
+
+/// How it is kept that a job has ended.
+pub(super) fn ending(end: &Result<(i64, Analysis), Failure>) -> JobEnding<'_> {
+    match end {
+        Ok((analysis, _)) => JobEnding::Finished(*analysis),
+        Err(failure) if failures::is_cancelled(failure) => JobEnding::Cancelled(failure),
+        Err(failure) => JobEnding::Failed(failure),
+    }
 }
 
 /// How it has ended.

@@ -25,6 +25,8 @@ pub(super) struct State {
     pub jobs: BTreeMap<JobId, Job>,
     pub running: Option<Turn>,
     pub stopping: bool,
+    /// Whose orders are being written down.
+    coming: Vec<u32>,
     /// When each user had a turn last, in turns of the daemon's life.
     turns: Turns,
 }
@@ -62,16 +64,36 @@ impl State {
         Ok(same.map(|job| job.info.id))
     }
 
-    pub fn admit(&self, identity: &Identity) -> Result<(), Failure> {
+    /// Makes room for an order, until [`State::has_come`].
+    pub fn admit(&mut self, identity: &Identity) -> Result<(), Failure> {
         let uids = self.jobs.values().map(|job| job.info.uid);
-        let own = uids.filter(|uid| *uid == identity.uid).count();
+        let uids = uids.chain(self.coming.iter().copied());
+        let (mut all, mut own) = (0, 0);
+        for uid in uids {
+            all += 1;
+            own += usize::from(uid == identity.uid);
+        }
         if identity.uid != 0 && own >= MOST_OF_USER {
             return Err(failures::too_many_of_user(own));
         }
-        match self.jobs.len() {
-            all if all >= MOST => Err(failures::too_many_jobs(all)),
-            _ => Ok(()),
+        if all >= MOST {
+            return Err(failures::too_many_jobs(all));
         }
+        self.coming.push(identity.uid);
+        Ok(())
+    }
+
+    /// An order that was admitted is written down, or was not to be.
+    pub fn has_come(&mut self, identity: &Identity) {
+        let own = self.coming.iter().position(|uid| *uid == identity.uid);
+        if let Some(own) = own {
+            self.coming.swap_remove(own);
+        }
+    }
+
+    #[cfg(test)]
+    pub fn is_being_ordered(&self, uid: u32) -> bool {
+        self.coming.contains(&uid)
     }
 
     /// Another's job is as good as none.

@@ -6,6 +6,8 @@ use super::*;
 
 mod fair;
 mod restart;
+mod shared;
+mod surroundings;
 
 use crate::server::fake::{Fake, Step, identity, workload};
 
@@ -335,70 +337,4 @@ async fn a_panic_of_the_engine_fails_its_job_and_the_next_one_runs() {
     assert_eq!(steps.started().await, "b");
     steps.send(Step::Finish).await;
     assert!(follow(second).await.2.is_ok());
-}
-
-#[tokio::test]
-async fn a_failure_of_loupes_own_is_an_error_in_the_log_and_one_of_the_workload_is_not() {
-    let (log, _guard) = crate::server::log::tests::Written::catch();
-    let (fake, steps) = Fake::scripted();
-    let jobs = jobs_of(fake);
-    for step in [
-        Step::Panic,
-        Step::Fail(Failure::new(code::FAILED, exit::INVALID, "it fails")),
-    ] {
-        let attachment = jobs.submit(order("a", 0)).expect("admitted");
-        steps.started().await;
-        steps.send(step).await;
-        follow(attachment).await;
-    }
-    let log = log.text();
-    assert!(log.contains("<3>failed job=1"), "{log}");
-    assert!(log.contains("<6>came to no result job=2"), "{log}");
-}
-
-#[tokio::test]
-async fn who_orders_the_same_again_joins_the_job() {
-    let (fake, steps) = Fake::scripted();
-    let jobs = jobs_of(fake);
-    let first = jobs.submit(order("a", 1000)).expect("admitted");
-    let again = jobs.submit(order("a", 1000)).expect("admitted");
-    assert_eq!(again.id(), first.id());
-    let mut fresh = order("a", 1000);
-    fresh.options.fresh = true;
-    let mut more = order("a", 1000);
-    more.options.replicas = Some(9);
-    for other in [order("b", 1000), order("a", 1001), fresh, more] {
-        let other = jobs.submit(other).expect("admitted");
-        assert_ne!(other.id(), first.id());
-    }
-    steps.started().await;
-    steps.send(Step::Finish).await;
-    assert!(follow(first).await.2.is_ok());
-    assert!(follow(again).await.2.is_ok());
-}
-
-#[tokio::test]
-async fn one_of_several_who_ordered_a_job_gives_it_up_for_itself_only() {
-    let (fake, steps) = Fake::scripted();
-    let jobs = jobs_of(fake);
-    let first = jobs.submit(order("a", 0)).expect("admitted");
-    let again = jobs.submit(order("a", 0)).expect("admitted");
-    let watcher = jobs
-        .attach(Viewer::Everything, first.id())
-        .expect("visible");
-    steps.started().await;
-    assert_eq!(watcher.canceller().give_up(), GaveUp::NotOwn);
-    assert_eq!(first.canceller().give_up(), GaveUp::LeftToOthers);
-    drop(first);
-    assert_eq!(
-        jobs.list(Viewer::Everything).expect("readable")[0].state,
-        JobState::Running
-    );
-    assert_eq!(again.canceller().give_up(), GaveUp::Cancelled);
-    steps.cancelled().await;
-    steps.send(Step::Finish).await;
-    for attachment in [again, watcher] {
-        let (_, _, end) = follow(attachment).await;
-        assert!(end.is_err());
-    }
 }

@@ -49,9 +49,6 @@ impl<B: Backend> Jobs<B> {
         };
         job.info.state = JobState::Running;
         job.cancel = CancellationToken::new();
-        if let Err(error) = self.book.takes_up(id.0) {
-            tracing::error!(job = %id, %error, "cannot keep that it runs");
-        }
         let analysis = self.analyze(job);
         state.running = Some(Turn {
             id,
@@ -74,7 +71,10 @@ impl<B: Backend> Jobs<B> {
             }
         });
         let (backend, cancel) = (Arc::clone(&self.backend), job.cancel.clone());
+        let taken_up = self.write(id, move |book| book.takes_up(id.0));
         tokio::spawn(async move {
+            // It only fails by a panic, which was told.
+            let _ = taken_up.await;
             backend
                 .analyze(
                     order.workload,
@@ -103,7 +103,7 @@ impl<B: Backend> Jobs<B> {
         let result = joined.unwrap_or_else(|error| {
             Err(Failure::internal("the analysis ended unexpectedly").because(Some(&error)))
         });
-        self.turn_ended(id, result);
+        self.turn_ended(id, result).await;
     }
 
     /// Whether it has run for too long.
@@ -129,16 +129,14 @@ impl<B: Backend> Jobs<B> {
         }
     }
 
-    fn progressed(&self, id: JobId, event: Progress) {
+    fn progressed(self: &Arc<Self>, id: JobId, event: Progress) {
         let mut state = self.lock();
         let others_wait = state.others_wait();
         let State { running, jobs, .. } = &mut *state;
         let Some(job) = jobs.get_mut(&id) else { return };
         if !job.begun {
             job.begun = true;
-            if let Err(error) = self.book.has_begun(id.0) {
-                tracing::error!(job = %id, %error, "cannot keep that it has begun");
-            }
+            self.write(id, move |book| book.has_begun(id.0));
         }
         if matches!(event, Progress::Replayed { reused: false, .. }) {
             job.replays += 1;
@@ -153,21 +151,24 @@ impl<B: Backend> Jobs<B> {
         job.progressed(event);
     }
 
-    fn turn_ended(self: &Arc<Self>, id: JobId, result: Result<Finished, Failure>) {
-        let mut state = self.lock();
-        let turn = state.running.take();
-        let Some(job) = state.jobs.get_mut(&id) else {
-            return;
+    async fn turn_ended(self: Arc<Self>, id: JobId, result: Result<Finished, Failure>) {
+        let (why, ran_ms, replays) = {
+            let mut state = self.lock();
+            let State { running, jobs, .. } = &mut *state;
+            let Some(job) = jobs.get_mut(&id) else { return };
+            job.ran += running
+                .as_ref()
+                .map_or_else(Default::default, |turn| turn.began.elapsed());
+            (job.stop, job.ran.as_millis() as u64, job.replays)
         };
-        job.ran += turn.map_or_else(Default::default, |turn| turn.began.elapsed());
-        let why = job.stop.take();
         let end = match (result, why) {
             (Ok(finished), _) => Ok((finished.id, finished.analysis)),
             (Err(failure), Some(why)) if failures::is_cancelled(&failure) => match why {
-                Why::OthersTurn => return self.put_back(&mut state, id),
-                Why::DaemonStops => {
-                    self.keep_turn(job);
-                    return self.leave_for_later(&mut state, id);
+                Why::OthersTurn | Why::DaemonStops => {
+                    let kept = self.write(id, move |book| book.puts_back(id.0, ran_ms, replays));
+                    // It only fails by a panic, which was told.
+                    let _ = kept.await;
+                    return self.put_back(id);
                 }
                 Why::TooLong => Err(failures::too_long(id, self.bounds.time)),
                 Why::TooManyReplays => Err(failures::too_many_replays(id, self.bounds.replays)),
@@ -175,28 +176,31 @@ impl<B: Backend> Jobs<B> {
             },
             (Err(failure), _) => Err(failure),
         };
-        self.end(&mut state, id, end);
+        self.end(id, end).await;
     }
 
-    /// To the queue, for others.
-    fn put_back(self: &Arc<Self>, state: &mut State, id: JobId) {
+    /// To the queue, for others; or for another daemon.
+    fn put_back(self: &Arc<Self>, id: JobId) {
+        let mut state = self.lock();
+        state.running = None;
         if let Some(job) = state.jobs.get_mut(&id) {
-            tracing::info!(job = %id, replays = job.replays, "others wait: it goes on after them");
-            self.keep_turn(job);
+            let why = job.stop.take();
             job.info.state = JobState::Queued;
             job.info.running = 0;
-            let text = format!("others wait for their turn: job {id} goes on after them");
-            job.progressed(Progress::Notice { text });
+            match why {
+                Some(Why::DaemonStops) => self.leave_for_later(&mut state, id),
+                // It was cancelled since.
+                Some(Why::Cancelled) => self.cancel_locked(&mut state, id),
+                _ => {
+                    let replays = job.replays;
+                    tracing::info!(job = %id, replays, "others wait: it goes on after them");
+                    let text = format!("others wait for their turn: job {id} goes on after them");
+                    job.progressed(Progress::Notice { text });
+                }
+            }
         }
-        self.start_next(state);
-        self.tell_status(state);
+        self.start_next(&mut state);
+        self.tell_status(&state);
         self.ended.notify_waiters();
-    }
-
-    fn keep_turn(&self, job: &Job) {
-        let (id, ran_ms) = (job.info.id, job.ran.as_millis() as u64);
-        if let Err(error) = self.book.puts_back(id.0, ran_ms, job.replays) {
-            tracing::error!(job = %id, %error, "cannot keep how far it is");
-        }
     }
 }

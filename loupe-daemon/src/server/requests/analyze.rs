@@ -12,7 +12,7 @@ use crate::backend::Backend;
 use crate::engine::AnalyzeOptions;
 use crate::replay::Workload;
 use crate::server::connection::{Client, FollowUp, Gone, follow_up, reply};
-use crate::server::jobs::{Attachment, Event, GaveUp, Order};
+use crate::server::jobs::{Attachment, Event, GaveUp, Jobs, Order};
 use crate::server::{Server, log};
 
 pub(super) async fn analyze<B: Backend>(
@@ -22,7 +22,7 @@ pub(super) async fn analyze<B: Backend>(
 ) -> Result<(), Gone> {
     let detach = request.detach;
     let submitted = match order(client, request) {
-        Ok(order) => submit(server, order).await,
+        Ok(order) => blocking(server, move |jobs| jobs.submit(order)).await,
         Err(failure) => Err(failure),
     };
     let attachment = match submitted {
@@ -46,13 +46,16 @@ pub(super) async fn analyze<B: Backend>(
     follow(client, attachment).await
 }
 
-/// On a thread of its own: it waits for the disk.
-async fn submit<B: Backend>(server: &Server<B>, order: Order) -> Result<Attachment<B>, Failure> {
+/// Attaches to a job on a thread of its own: the disk may be slow.
+async fn blocking<B: Backend>(
+    server: &Server<B>,
+    attach: impl FnOnce(&Arc<Jobs<B>>) -> Result<Attachment<B>, Failure> + Send + 'static,
+) -> Result<Attachment<B>, Failure> {
     let jobs = Arc::clone(&server.jobs);
-    tokio::task::spawn_blocking(move || jobs.submit(order))
+    tokio::task::spawn_blocking(move || attach(&jobs))
         .await
         .unwrap_or_else(|error| {
-            Err(Failure::internal("the order ended unexpectedly").because(Some(&error)))
+            Err(Failure::internal("the request ended unexpectedly").because(Some(&error)))
         })
 }
 
@@ -61,7 +64,8 @@ pub(super) async fn watch<B: Backend>(
     client: &mut Client,
     job: JobId,
 ) -> Result<(), Gone> {
-    match server.jobs.attach(client.viewer(), job) {
+    let viewer = client.viewer();
+    match blocking(server, move |jobs| jobs.attach(viewer, job)).await {
         Ok(attachment) => follow(client, attachment).await,
         Err(failure) => reply(&client.writer, &Reply::Error(failure)).await,
     }
