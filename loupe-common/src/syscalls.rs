@@ -120,9 +120,14 @@ impl Syscall {
     }
 }
 
-/// Levenshtein distance; the names are short, so the plain table is enough.
+/// Levenshtein distance of a word to a known name; names are short, so the plain table is enough.
+/// A word that is far longer is infinitely far away: it may be a mebibyte from a socket, and is
+/// compared with every name.
 pub(crate) fn edit_distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
+    if a.chars().nth(2 * b.len() + 8).is_some() {
+        return usize::MAX;
+    }
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, ca) in a.chars().enumerate() {
         let mut diagonal = row[0];
@@ -184,6 +189,15 @@ impl std::str::FromStr for Syscall {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_of_a_mebibyte_is_near_to_nothing_and_not_compared() {
+        let long = "x".repeat(1 << 20);
+        assert_eq!(edit_distance(&long, "read"), usize::MAX);
+        assert!(Syscall::suggestions(&long).is_empty());
+        assert_eq!(edit_distance("raed", "read"), 2);
+        assert!(Syscall::suggestions("opeenat").contains(&"openat"));
+    }
 
     #[test]
     fn tables_reach_the_newest_syscalls() {
