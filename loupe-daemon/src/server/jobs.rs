@@ -232,8 +232,8 @@ impl<B: Backend> Jobs<B> {
         }
     }
 
-    /// Takes no more orders, and returns when no job is left in this daemon. Detached jobs stay in the
-    /// database for the next daemon; the others are cancelled, for their clients cannot wait.
+    /// Takes no more orders, and returns when no job is left in this daemon. Detached jobs stay in
+    /// the database for the next daemon; the others are cancelled, for their clients cannot wait.
     pub async fn stop(self: &Arc<Self>) {
         {
             let mut state = self.lock();
