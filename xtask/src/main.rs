@@ -7,6 +7,7 @@ mod bench;
 mod build;
 mod codegen;
 mod demo;
+mod kernel;
 mod lint;
 #[path = "../../loupe-daemon/build/nested.rs"]
 mod nested;

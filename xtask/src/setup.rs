@@ -34,7 +34,13 @@ pub struct Consent {
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     ensure(
-        &[Purpose::Build, Purpose::Lint, Purpose::Demo, Purpose::Test],
+        &[
+            Purpose::Build,
+            Purpose::Lint,
+            Purpose::Demo,
+            Purpose::Test,
+            Purpose::Kernels,
+        ],
         &arguments.consent,
     )
 }

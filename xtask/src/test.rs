@@ -10,6 +10,7 @@ use std::{env, fs};
 
 use anyhow::{Context, Result, bail};
 
+use crate::kernel;
 use crate::setup::{self, Consent, Purpose};
 use crate::workspace::{self, step};
 use report::{Report, Rung};
@@ -21,6 +22,10 @@ pub struct Arguments {
     /// Test optimised binaries
     #[arg(long)]
     release: bool,
+    /// Instead, run the smoke suite on another kernel of Debian's, in QEMU; may be repeated
+    /// (docs/kernels.md)
+    #[arg(long, value_name = "VERSION", value_delimiter = ',')]
+    kernel: Vec<String>,
     /// For the test programs, for example a part of the names of the tests to run
     #[arg(last = true)]
     arguments: Vec<String>,
@@ -46,10 +51,11 @@ const RUNGS: [(&str, &[&str], bool); 3] = [
 const SKIPS: &str = "LOUPE_TEST_SKIPS";
 
 pub fn run(arguments: &Arguments) -> Result<()> {
-    setup::ensure(
-        &[Purpose::Build, Purpose::Demo, Purpose::Test],
-        &arguments.consent,
-    )?;
+    let purposes: &[Purpose] = match arguments.kernel.is_empty() {
+        true => &[Purpose::Build, Purpose::Demo, Purpose::Test],
+        false => &[Purpose::Build, Purpose::Kernels],
+    };
+    setup::ensure(purposes, &arguments.consent)?;
     step("Building everything that is tested (minutes the first time)");
     workspace::run(cargo("build", arguments).arg("--all-targets"))?;
 
@@ -59,6 +65,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     } else {
         "debug"
     });
+    if !arguments.kernel.is_empty() {
+        return kernel::run(&arguments.kernel, &binaries);
+    }
     let skips = target.join("skipped-tests");
     match fs::remove_file(&skips) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

@@ -13,6 +13,7 @@ pub enum Purpose {
     Lint,
     Demo,
     Test,
+    Kernels,
 }
 
 impl Purpose {
@@ -22,6 +23,7 @@ impl Purpose {
             Purpose::Lint => "the lints",
             Purpose::Demo => "the demo",
             Purpose::Test => "the tests",
+            Purpose::Kernels => "the tests on other kernels",
         }
     }
 }
@@ -71,6 +73,19 @@ pub fn packages(purpose: Purpose) -> Vec<Package> {
             // Looks at the report; the largest of them, 80 MB to download.
             Package::program("chromium", "chromium"),
         ],
+        Purpose::Kernels => vec![
+            Package::program("qemu-system-x86", "qemu-system-x86_64"),
+            // The machine's first process; has to be static.
+            Package::library("busybox-static"),
+            Package::program("cpio", "cpio"),
+            // Unpack kernel modules.
+            Package::program("xz-utils", "xz"),
+            Package::program("zstd", "zstd"),
+            // For strip; the programs of the suite.
+            Package::program("binutils", "strip"),
+            Package::program("strace", "strace"),
+            Package::program("procps", "pgrep"),
+        ],
     }
 }
 
@@ -78,7 +93,7 @@ pub fn packages(purpose: Purpose) -> Vec<Package> {
 pub fn suites(purpose: Purpose) -> &'static [Suite] {
     match purpose {
         Purpose::Test => suites::ALL,
-        Purpose::Build | Purpose::Lint | Purpose::Demo => &[],
+        Purpose::Build | Purpose::Lint | Purpose::Demo | Purpose::Kernels => &[],
     }
 }
 

@@ -1,7 +1,8 @@
 //! The other side of the victims' echo servers, and the test that goes with the batch victims.
 //!
 //! A program of its own, so that what is injected into the victim cannot meet its test.
-//! `probe echo PORT` or `probe works FILE`. It has no time limit: ending a test that hangs is
+//! `probe echo PORT` or `probe works FILE`; and `probe no-bpf-objects`, for a machine that has none
+//! of its own. It has no time limit: ending a test that hangs is
 //! the business of the one who started it.
 
 use std::io::{self, Read, Write};
@@ -13,7 +14,10 @@ fn main() -> ExitCode {
     let result = match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["echo", port] => echo(port),
         ["works", file] => works(file),
-        _ => Err(io::Error::other("usage: probe echo PORT | works FILE")),
+        ["no-bpf-objects"] => no_bpf_objects(),
+        _ => Err(io::Error::other(
+            "usage: probe echo PORT | works FILE | no-bpf-objects",
+        )),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -44,5 +48,12 @@ fn works(file: &str) -> io::Result<()> {
     match std::fs::read(file)?.as_slice() {
         b"ok\n" => Ok(()),
         other => Err(io::Error::other(format!("{file} holds {other:?}"))),
+    }
+}
+
+fn no_bpf_objects() -> io::Result<()> {
+    match loupe_tests::leftovers::bpf_objects() {
+        none if none.is_empty() => Ok(()),
+        some => Err(io::Error::other(format!("there are {}", some.join(", ")))),
     }
 }

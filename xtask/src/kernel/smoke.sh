@@ -1,0 +1,63 @@
+# The smoke suite, inside the machine. The harness reads what it prints: a line
+# `STEP name rc=0 want=0 1.5s` for each step, and `FILE name` … `END name` around each file.
+# $smoke comes from the kernel's command line: `works`, or `refuses` for kernels that are too old.
+step() { # NAME WANTED-STATUS COMMAND…
+    name=$1 want=$2
+    shift 2
+    echo "--- $name: $*"
+    begin=$(cut -d' ' -f1 /proc/uptime)
+    timeout -k 10 "${limit:-120}" "$@"
+    rc=$?
+    end=$(cut -d' ' -f1 /proc/uptime)
+    echo "STEP $name rc=$rc want=$want $(awk "BEGIN { printf \"%.1f\", $end - $begin }")s"
+}
+file() { # NAME PATH
+    echo "FILE $1"
+    cat "$2"
+    echo "END $1"
+}
+# A refusal is one sentence and its cure, before anything is loaded or started.
+refusal() { # NAME WANTED-STATUS COMMAND…
+    step "$1" "$2" sh -c '"$@" 2> /tmp/refusal > /tmp/refusal.out' sh $3 $4 $5 $6 $7 $8 $9
+    file "$1" /tmp/refusal
+}
+cd /root
+uname -r
+if [ "$smoke" = refuses ]; then
+    step doctor 1 loupe doctor
+    refusal refused-trace 125 loupe trace -- true
+    refusal refused-analyze 125 loupe --db /root/loupe.db analyze small.toml
+    refusal refused-daemon 125 louped --socket /root/socket --db /root/loupe.db
+else
+    step doctor 0 loupe doctor
+    step trace 0 loupe trace --json -o /tmp/trace -- true
+    file trace /tmp/trace
+    step strace 0 strace -f -c -o /tmp/strace true
+    file strace /tmp/strace
+    step stub 1 loupe run --stub uname -- uname -s
+    step file 2 loupe run --stub /proc/cpuinfo -- grep -c processor /proc/cpuinfo
+    step plausible 0 loupe run --fake getppid=plausible -- sh -c 'echo $PPID'
+    step vdso 0 loupe trace --no-vdso -o /tmp/vdso -- date +%s
+    step vdso-counted 0 grep -w clock_gettime /tmp/vdso
+    step forks 0 loupe trace -o /tmp/forks -- sh -c 'for i in 1 2 3; do true; /bin/true; done'
+    step compat 0 loupe trace -o /tmp/compat -- victim i386-calls /tmp/result
+    step rings 0 loupe trace --json -o /tmp/rings -- victim rings /tmp/result
+    file rings /tmp/rings
+    limit=400
+    step analyze 0 sh -c 'loupe --db /root/loupe.db analyze small.toml --json > /tmp/analysis'
+    file analysis /tmp/analysis
+fi
+step no-processes 1 pgrep -l loupe
+step no-cgroups 1 sh -c 'find /sys/fs/cgroup -name "*loupe*" | grep .'
+step no-mounts 1 grep -c loupe /proc/mounts
+# The kernel lets go of them a little later.
+step no-bpf-objects 0 sh -c 'for try in 1 2 3 4 5 6 7 8 9; do probe no-bpf-objects && exit; sleep 1; done; exit 1'
+if [ "$smoke" = works ]; then
+    # These last: neither can be taken back.
+    echo 3 > /proc/sys/kernel/yama/ptrace_scope
+    refusal refused-ptrace 125 loupe run --stub uname -- true
+    echo confidentiality > /sys/kernel/security/lockdown
+    refusal refused-lockdown 125 loupe trace -- true
+fi
+step kernel-complains 1 sh -c 'dmesg | grep -E "BUG:|WARNING:|Oops|Call Trace|soft lockup|hung task"'
+echo "FINISHED"
