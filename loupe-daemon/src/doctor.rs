@@ -1,16 +1,18 @@
 //! `loupe doctor`: what this host can and cannot do, and the cure for each lack.
 //!
 //! [`facts`] looks at the host, [`judge`] decides from the facts alone, and this module prints.
-//! Nothing here changes anything on the host.
+//! Nothing here changes anything on the host. What makes Loupe impossible is asked before each work,
+//! too ([`refusal`]).
 
 pub mod facts;
 mod judge;
 mod print;
 
+use loupe_common::wire::Failure;
 use serde::Serialize;
 
 pub use facts::{DaemonFact, Facts};
-pub use judge::judge;
+pub use judge::{Work, judge, obstacle};
 pub use print::table;
 
 /// The value of `schema` in the JSON of a [`Report`].
@@ -47,6 +49,13 @@ pub struct Report {
     /// Nothing failed.
     pub usable: bool,
     pub checks: Vec<Check>,
+}
+
+/// Why this process cannot do this work, and the cure: told before anything is loaded or started.
+pub fn refusal(facts: &Facts, work: Work) -> Option<Failure> {
+    let check = obstacle(facts, work)?;
+    let message = format!("Loupe cannot work here: {}: {}", check.name, check.found);
+    Some(Failure::internal(message).explained(check.cure, None))
 }
 
 impl Report {

@@ -183,6 +183,11 @@ impl Engine {
         })
     }
 
+    /// Loads the in-kernel programs now. Blocks.
+    pub fn load(&self) -> Result<(), TracerError> {
+        self.tracer().map(drop)
+    }
+
     /// The loaded in-kernel programs. Blocks while they are loaded.
     fn tracer(&self) -> Result<Tracer, TracerError> {
         let mut tracer = lock(&self.tracer);

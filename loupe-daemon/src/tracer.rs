@@ -10,6 +10,7 @@ mod events;
 mod kernel_log;
 mod maps;
 mod operations;
+mod refusal;
 
 use std::sync::{Arc, Mutex};
 
@@ -24,6 +25,7 @@ pub use events::{Event, EventQueue};
 
 use crate::cgroup::{CgroupError, ReplayCgroup, TARGET_LEVEL};
 use crate::lock;
+use refusal::program_error;
 
 /// The in-kernel programs, as built; empty where the build had no BPF toolchain.
 pub static EMBEDDED: &[u8] = aya::include_bytes_aligned!(env!("LOUPE_EBPF_OBJECT"));
@@ -49,6 +51,12 @@ pub enum TracerError {
     Program {
         name: &'static str,
         source: Box<ProgramError>,
+    },
+    #[error("the kernel refused the program `{name}`: its verifier said: {reason}")]
+    Refused {
+        name: &'static str,
+        reason: String,
+        source: std::io::Error,
     },
     #[error("cannot read what the in-kernel programs log: {0}")]
     Log(#[source] aya_log::Error),
@@ -292,13 +300,6 @@ impl Kernel {
             .into_iter()
             .find(|slot| !self.slots[*slot])
             .ok_or(TracerError::NoFreeSlot)
-    }
-}
-
-fn program_error(name: &'static str) -> impl Fn(ProgramError) -> TracerError {
-    move |source| TracerError::Program {
-        name,
-        source: Box::new(source),
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{Backend, RunControl, Viewer, not_analyzed, not_used};
+use crate::doctor::{self, Facts, Work};
 use crate::engine::{
     AnalyzeError, AnalyzeOptions, EmulateOptions, Engine, EngineError, Finished, Identity,
     ProgressSink, RunReport, RunRequest, StreamedCall,
@@ -19,6 +20,7 @@ use crate::engine::{
 use crate::replay::Workload;
 use crate::report::Explanation;
 use crate::store::{Import, JobBook, Listed, Store, StoreError, StoredAnalysis};
+use crate::tracer;
 
 /// The database of the system, for root.
 const SYSTEM_DATABASE: &str = "/var/lib/loupe/loupe.db";
@@ -126,11 +128,29 @@ pub struct Here {
 }
 
 impl Here {
-    /// Opens the database and starts the engine's launcher.
+    /// Opens the database and starts the engine's launcher. Fails where nothing can be replayed.
     pub fn start(database: &Path) -> Result<Here, Failure> {
+        ask_first(Work::Replays)?;
         let library = Library::open(database)?;
         let engine = Engine::start().map_err(engine_failure)?;
         Ok(Here { engine, library })
+    }
+
+    /// Loads the in-kernel programs, which only the first work would do: what the kernel refuses is
+    /// better known before anybody is promised anything.
+    pub fn load(&self) -> Result<(), Failure> {
+        self.engine
+            .load()
+            .map_err(|error| engine_failure(error.into()))
+    }
+}
+
+/// What is known to make this work impossible is told before it begins: what the kernel says then is
+/// no sentence.
+fn ask_first(work: Work) -> Result<(), Failure> {
+    match doctor::refusal(&Facts::for_this_process(tracer::EMBEDDED), work) {
+        Some(refusal) => Err(refusal),
+        None => Ok(()),
     }
 }
 
@@ -141,6 +161,7 @@ pub async fn run_here(
     calls: Option<mpsc::Sender<StreamedCall>>,
     control: RunControl,
 ) -> Result<RunReport, Failure> {
+    ask_first(Work::Command)?;
     let engine = Engine::start().map_err(engine_failure)?;
     engine
         .run(request, stdio, calls, control)
@@ -173,6 +194,8 @@ impl Backend for Here {
         progress: ProgressSink,
         cancel: CancellationToken,
     ) -> Result<Finished, Failure> {
+        // A daemon may have started before somebody forbade it its work.
+        ask_first(Work::Replays)?;
         self.engine
             .analyze(
                 &self.library.store,
@@ -193,6 +216,7 @@ impl Backend for Here {
         calls: Option<mpsc::Sender<StreamedCall>>,
         control: RunControl,
     ) -> Result<RunReport, Failure> {
+        ask_first(Work::Command)?;
         self.engine
             .run(request, stdio, calls, control)
             .await

@@ -107,6 +107,18 @@ impl Host {
 
     /// What the files say. The rest is the live host's: see [`Facts::of_this_host`].
     pub fn files(&self) -> Facts {
+        Facts {
+            io_uring_disabled: self.number("/proc/sys/kernel/io_uring_disabled"),
+            io_uring_exists: self.has_symbol("io_uring_setup"),
+            bpf_jit: self.number("/proc/sys/net/core/bpf_jit_enable"),
+            memory_available_kib: self.field("/proc/meminfo", "MemAvailable:"),
+            ..self.obstacles()
+        }
+    }
+
+    /// Of the same, what can make Loupe impossible; all of it is read in about a millisecond, so
+    /// that it can be asked before anything is done.
+    fn obstacles(&self) -> Facts {
         let release = self.read("/proc/sys/kernel/osrelease");
         Facts {
             btf_bytes: fs::metadata(self.path("/sys/kernel/btf/vmlinux"))
@@ -120,11 +132,7 @@ impl Host {
             overlay: self.overlay(release.as_deref()),
             namespaces: self.namespaces(),
             ptrace_scope: self.number("/proc/sys/kernel/yama/ptrace_scope"),
-            io_uring_disabled: self.number("/proc/sys/kernel/io_uring_disabled"),
-            io_uring_exists: self.has_symbol("io_uring_setup"),
             lockdown: self.lockdown(),
-            bpf_jit: self.number("/proc/sys/net/core/bpf_jit_enable"),
-            memory_available_kib: self.field("/proc/meminfo", "MemAvailable:"),
             kernel_release: release,
             ..Facts::default()
         }
@@ -214,6 +222,19 @@ impl Host {
 }
 
 impl Facts {
+    /// What can make it impossible that this very process traces and replays.
+    pub fn for_this_process(object: &[u8]) -> Facts {
+        let host = Host {
+            root: PathBuf::from("/"),
+        };
+        Facts {
+            machine: std::env::consts::ARCH,
+            object_bytes: object.len(),
+            uid: nix::unistd::geteuid().as_raw(),
+            ..host.obstacles()
+        }
+    }
+
     /// Looks at this host. The daemon is asked by the caller, who knows how.
     pub fn of_this_host(object: &[u8], database: Option<&Path>, daemon: DaemonFact) -> Facts {
         let host = Host {

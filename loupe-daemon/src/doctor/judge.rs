@@ -53,6 +53,30 @@ pub fn judge(facts: &Facts) -> Report {
     ])
 }
 
+/// What a process wants to do itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Trace a command, and inject into it, without a sandbox.
+    Command,
+    /// Replays, which have sandboxes.
+    Replays,
+}
+
+/// The first thing that makes this work impossible, where there is any. Overlay is not among them:
+/// from inside a container, nobody can tell whether the kernel will load its module.
+pub fn obstacle(facts: &Facts, work: Work) -> Option<Check> {
+    type Judge = fn(&Facts) -> Check;
+    let always: [Judge; 9] = [
+        kernel, machine, object, privileges, lockdown, btf, cgroup, seccomp, ptrace,
+    ];
+    let replays: &[Judge] = match work {
+        Work::Command => &[],
+        Work::Replays => &[namespaces],
+    };
+    let mut checks = always.iter().chain(replays).map(|judge| judge(facts));
+    checks.find(|check| check.status == Status::Fail)
+}
+
 fn check(name: &'static str, needed_for: &'static str, found: impl Into<String>) -> Check {
     Check {
         name,

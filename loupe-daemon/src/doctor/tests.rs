@@ -126,6 +126,77 @@ fn every_lack_is_found_by_its_own_check_and_has_a_cure() {
 }
 
 #[test]
+fn what_makes_work_impossible_is_refused_in_one_sentence_with_its_cure() {
+    type Spoil = fn(&mut Facts);
+    let lacks: &[(&str, &str, Spoil)] = &[
+        ("kernel: 5.10.0-8-amd64", "Linux 5.15", |f| {
+            f.kernel_release = Some("5.10.0-8-amd64".into());
+            // One thing at a time, the one that explains the rest first.
+            f.cgroup2.as_mut().expect("there").kill = Some(false);
+        }),
+        ("lockdown: confidentiality", "lockdown=integrity", |f| {
+            f.lockdown = Some("confidentiality".into())
+        }),
+        ("ptrace: forbidden", "ptrace_scope", |f| {
+            f.ptrace_scope = Some(3)
+        }),
+        ("BTF: no /sys", "CONFIG_DEBUG_INFO_BTF", |f| {
+            f.btf_bytes = None
+        }),
+        ("privileges: root without CAP_BPF", "container", |f| {
+            f.capabilities = Some(!(1 << 39))
+        }),
+        ("privileges: uid 1000", "as root", |f| {
+            f.uid = 1000;
+            f.daemon = DaemonFact::Absent;
+        }),
+        ("cgroup v2: not mounted", "mount", |f| f.cgroup2 = None),
+        ("eBPF programs: not in", "bpf-linker", |f| {
+            f.object_bytes = 0
+        }),
+        ("seccomp filters: not in", "SECCOMP", |f| {
+            f.seccomp_actions = None
+        }),
+        ("namespaces: without net", "user.max", |f| {
+            f.namespaces.retain(|name| name != "net")
+        }),
+    ];
+    for work in [Work::Command, Work::Replays] {
+        assert_eq!(refusal(&good(), work), None);
+        for (message, cure, spoil) in lacks {
+            let mut facts = good();
+            spoil(&mut facts);
+            let refused = refusal(&facts, work);
+            if work == Work::Command && message.starts_with("namespaces") {
+                assert_eq!(refused, None, "a command has no sandbox");
+                continue;
+            }
+            let refused = refused.expect(message);
+            assert_eq!(refused.exit_code, 125);
+            assert!(refused.message.contains(message), "{refused:?}");
+            assert!(!refused.message.contains('\n'), "{refused:?}");
+            let hint = refused.hint.as_deref().unwrap_or_default();
+            assert!(hint.contains(cure), "{refused:?}");
+        }
+    }
+}
+
+#[test]
+fn what_only_limits_is_no_reason_to_refuse() {
+    let limited = Facts {
+        io_uring_disabled: None,
+        bpf_jit: Some(0),
+        cpus: 1,
+        memory_available_kib: Some(1),
+        database: None,
+        overlay: Overlay::Absent,
+        daemon: DaemonFact::Dead,
+        ..good()
+    };
+    assert_eq!(refusal(&limited, Work::Replays), None);
+}
+
+#[test]
 fn without_seccomp_filters_both_seccomp_checks_say_so() {
     let facts = Facts {
         seccomp_actions: None,

@@ -113,6 +113,11 @@ fn tracer_hint(error: &TracerError) -> Option<String> {
              it lacks"
                 .to_owned(),
         ),
+        TracerError::Refused { .. } => Some(
+            "`loupe doctor` tells what this host lacks; LOUPE_LOG=debug shows all that the verifier \
+             said"
+                .to_owned(),
+        ),
         TracerError::Load(_) | TracerError::Program { .. } | TracerError::Map { .. } => {
             Some("loading needs root (CAP_BPF, CAP_PERFMON); `loupe doctor` tells more".to_owned())
         }

@@ -62,7 +62,7 @@ pub fn main() -> ExitCode {
     match run(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            tell(&[NotifyState::Status(&failure.message)]);
+            tell(&[NotifyState::Status(&status_of(&failure))]);
             log::print_failure(&failure);
             ExitCode::from(failure.exit_code)
         }
@@ -86,6 +86,7 @@ fn run(args: Args) -> Result<(), Failure> {
     }
     tracing::info!(database = %database.display(), "starting");
     let backend = Arc::new(Here::start(&database)?);
+    backend.load()?;
     let mut limits = Limits::default();
     limits.job.time = Duration::from_secs(u64::from(args.job_hours) * 60 * 60);
     if let Some(jobs) = args.jobs {
@@ -124,6 +125,14 @@ fn run(args: Args) -> Result<(), Failure> {
     drop(listening);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// In one line, for `systemctl status`.
+fn status_of(failure: &Failure) -> String {
+    match &failure.hint {
+        Some(hint) => format!("{} ({hint})", failure.message),
+        None => failure.message.clone(),
+    }
 }
 
 fn listen_failure(error: ListenError) -> Failure {

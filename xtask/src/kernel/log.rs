@@ -130,12 +130,19 @@ impl Log {
     }
 }
 
+/// What louped logs before it fails, the sentence, its causes and its cure are no more than this.
+const LONGEST_REFUSAL: usize = 6;
+
 /// Why this is not one sentence with its cure.
 fn unlike_a_refusal(text: &str) -> Option<&'static str> {
+    let mut lines = text.lines();
     if !text.contains("hint: ") {
         return Some("there is no cure");
     }
-    (text.lines().count() > 4).then_some("it is long")
+    if lines.any(|line| line.contains("INFO") && line.contains("ready")) {
+        return Some("it says that it is ready");
+    }
+    (text.lines().count() > LONGEST_REFUSAL).then_some("it is long")
 }
 
 /// The verdicts in the JSON of an analysis.
@@ -284,9 +291,13 @@ mod tests {
             (
                 output(
                     "refused-ptrace",
-                    &(REFUSAL.to_owned() + "0: R1\n1: R2\n2: R3"),
+                    &(REFUSAL.to_owned() + &"0: R1\n".repeat(5)),
                 ),
                 "it is long",
+            ),
+            (
+                output("refused-ptrace", &("INFO ready\n".to_owned() + REFUSAL)),
+                "it is ready",
             ),
         ] {
             let faults = faults(&text);

@@ -58,6 +58,7 @@ if [ "$smoke" = works ]; then
     refusal refused-ptrace 125 loupe run --stub uname -- true
     echo confidentiality > /sys/kernel/security/lockdown
     refusal refused-lockdown 125 loupe trace -- true
+    refusal refused-daemon 125 louped --socket /root/socket --db /root/loupe.db
 fi
 step kernel-complains 1 sh -c 'dmesg | grep -E "BUG:|WARNING:|Oops|Call Trace|soft lockup|hung task"'
 echo "FINISHED"
