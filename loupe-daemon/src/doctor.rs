@@ -58,6 +58,12 @@ pub fn refusal(facts: &Facts, work: Work) -> Option<Failure> {
     Some(Failure::internal(message).explained(check.cure, None))
 }
 
+/// Major and minor number of the running kernel.
+pub fn kernel_version() -> Option<(u32, u32)> {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").ok()?;
+    judge::version(release.trim())
+}
+
 impl Report {
     fn new(checks: Vec<Check>) -> Report {
         Report {

@@ -14,16 +14,16 @@ mod table;
 mod tests;
 
 pub use need::{Class, Needs, Row};
-pub use profile::{Extent, Profile, ProfileError, Starter};
+pub use profile::{Extent, Host, Profile, ProfileError, Starter, VDSO};
 pub use seccomp::{read_oci, write_oci};
 pub use system::{after, left_out};
-pub use systemd::{read_drop_in, write_drop_in};
+pub use systemd::{Groups, read_drop_in, write_drop_in};
 pub use table::{c_header, rust_table};
 
 /// Reads a profile of any form that is read, told apart by how it begins.
-pub fn read_profile(text: &str) -> Result<Profile, ProfileError> {
+pub fn read_profile(text: &str, host: &Host) -> Result<Profile, ProfileError> {
     match text.trim_start().starts_with('{') {
-        true => read_oci(text),
-        false => read_drop_in(text),
+        true => read_oci(text, host.kernel),
+        false => read_drop_in(text, &host.groups),
     }
 }

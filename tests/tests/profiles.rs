@@ -88,12 +88,22 @@ fn a_profile_that_cannot_be_used_is_refused_with_the_reason() {
     let scene = Scene::new();
     let workload = scene.workload(victim("needs-result"));
     let workload = workload.to_str().expect("a plain path");
-    let file = scene.write("bad.conf", "[Service]\n\nSystemCallFilter=raed\n");
+    let file = scene.write(
+        "bad.json",
+        r#"{"defaultAction": "SCMP_ACT_ALLOW",
+            "syscalls": [{"names": ["uname"], "action": "SCMP_ACT_ERNO"}]}"#,
+    );
     let file = file.to_str().expect("a plain path");
     scene
         .run(&["emulate", "--profile", file, workload])
         .expect_code(2)
-        .expect_message(&["bad.conf", "line 3", "`raed`", "did you mean read"]);
+        .expect_message(&["bad.json", "rule 1", "(uname)", "SCMP_ACT_ERNO", "hint:"]);
+    for format in ["seccomp", "systemd"] {
+        scene
+            .run(&["export", format])
+            .expect_code(2)
+            .expect_message(&["which applications", "loupe list", "--all"]);
+    }
     scene
         .run(&["emulate", "--profile", "/nonexistent", workload])
         .expect_code(2)
@@ -141,5 +151,73 @@ fn a_plan_from_an_os_without_anything_holds_when_it_is_tried() {
         .run(&["emulate", "--plan", file, "--step", "99", sqlite])
         .expect_code(2)
         .expect_message(&["no step 99"]);
+    scene.assert_nothing_left();
+}
+
+#[test]
+fn a_unit_passes_with_what_systemd_adds_to_its_list_and_without_what_it_ignores() {
+    require!(Replays);
+    let scene = Scene::new();
+    let workload = scene.write(
+        "cat.toml",
+        "application = \"cat\"\nworkload = \"unit\"\nmode = \"batch\"\n\
+         command = [\"sh\", \"-c\", \"cat /etc/hostname > /tmp/result\"]\ntarget = \"/bin/cat\"\n\
+         test = [\"cmp\", \"/tmp/result\", \"/etc/hostname\"]\n",
+    );
+    let workload = workload.to_str().expect("a plain path");
+    scene.run(&["analyze", workload, "--json"]).expect_code(0);
+    let analysis = scene.run(&["show", "cat", "--json"]).expect_code(0).json();
+    let rows = analysis["features"].as_array().expect("a list");
+    let used: Vec<&str> = rows
+        .iter()
+        .filter(|row| row["kind"] == "syscall")
+        .filter_map(|row| row["feature"].as_str())
+        .collect();
+    let added = ["mmap", "brk", "munmap"];
+    assert!(added.iter().all(|name| used.contains(name)), "{used:?}");
+    let listed: Vec<&str> = used
+        .into_iter()
+        .filter(|name| !added.contains(name))
+        .collect();
+    let unit = scene.write(
+        "unit.conf",
+        &format!(
+            "[Service]\nSystemCallErrorNumber=EPERM\nSystemCallFilter={}\n\
+             SystemCallFilter=_llseek mmap2 raed\n",
+            listed.join(" ")
+        ),
+    );
+    let unit = unit.to_str().expect("a plain path");
+    scene
+        .run(&["emulate", "--profile", unit, workload])
+        .expect_code(0)
+        .expect_message(&["_llseek, mmap2, raed", "ignored", "systemd 2"]);
+    scene.assert_nothing_left();
+}
+
+#[test]
+fn the_calls_of_the_vdso_are_let_through_unless_they_were_measured() {
+    require!(Replays);
+    let scene = Scene::new();
+    let workload = scene.workload(victim("needs-result"));
+    let workload = workload.to_str().expect("a plain path");
+    let allowed = |options: &[&str]| {
+        let mut words = vec!["analyze", workload, "--json", "--no-joint"];
+        words.extend(options);
+        scene.run(&words).expect_code(0);
+        let profile = scene
+            .run(&["export", "seccomp", "needs-result"])
+            .expect_code(0)
+            .json();
+        let rules = profile["syscalls"].as_array().expect("a list").clone();
+        ["getcpu", "clock_gettime", "gettimeofday", "time"].map(|name| {
+            rules
+                .iter()
+                .any(|rule| rule["names"][0] == name && rule["action"] == "SCMP_ACT_ALLOW")
+        })
+    };
+    assert_eq!(allowed(&[]), [true; 4]);
+    // The victim asks for no time.
+    assert_eq!(allowed(&["--no-vdso"]), [false; 4]);
     scene.assert_nothing_left();
 }

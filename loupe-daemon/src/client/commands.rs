@@ -23,6 +23,7 @@ pub mod watch;
 mod command_run;
 mod follow;
 mod plan_file;
+mod profile_host;
 mod profiles;
 mod stream;
 mod verify;

@@ -54,6 +54,9 @@ pub struct Needs {
     pub fallbacks: BTreeSet<Feature>,
     /// Pseudo-files that any application needs; nothing that is written here speaks of them.
     pub pseudo_files: BTreeSet<Feature>,
+    /// An application of these may have had calls answered by its vDSO, which no trace shows: on a host
+    /// whose clock the vDSO cannot read, they are syscalls.
+    pub vdso: bool,
     /// Applications whose needs were never seen to hold all at once.
     pub not_joint: Vec<String>,
 }
@@ -89,6 +92,7 @@ impl Needs {
                 .iter()
                 .flat_map(|need| need.pseudo_files.iter().cloned())
                 .collect(),
+            vdso: analyses.iter().any(|analysis| hides_vdso_calls(analysis)),
             not_joint: each
                 .iter()
                 .filter(|need| need.basis != NeedBasis::Joint)
@@ -107,6 +111,18 @@ impl Needs {
     pub fn of_class(&self, class: Class) -> impl Iterator<Item = &Row> {
         self.rows.iter().filter(move |row| row.class == class)
     }
+}
+
+/// Whether calls of an application may have been answered by a vDSO: by its own, by that of what it
+/// executes, which has one in any case, or by one that an imported measurement says nothing of.
+fn hides_vdso_calls(analysis: &Analysis) -> bool {
+    let executes = |feature: &Feature| {
+        let name = feature.to_string();
+        name == "execve" || name == "execveat"
+    };
+    analysis.vdso
+        || analysis.origin.is_some()
+        || analysis.features.iter().any(|row| executes(&row.feature))
 }
 
 /// The least that serves all who use it.

@@ -9,6 +9,7 @@ use loupe_common::policy::{Action, Policy};
 use loupe_common::syscalls::{Arch, Syscall};
 
 use super::need::{Class, Needs};
+use super::systemd::Groups;
 
 /// How much a profile lets through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +72,18 @@ const CONTAINER: [&str; 30] = [
 /// The exec is the last thing that systemd does, right after putting the filter on.
 const SERVICE: [&str; 1] = ["execve"];
 
+/// What a vDSO answers without a syscall where it can: the clocks need one that user space can read
+/// (the TSC), `getrandom` a kernel and a C library that are new enough. Source: the kernel's
+/// `arch/x86/entry/vdso/vdso.lds.S` and `arch/arm64/kernel/vdso/vdso.lds.S`.
+pub const VDSO: [&str; 6] = [
+    "clock_getres",
+    "clock_gettime",
+    "getcpu",
+    "getrandom",
+    "gettimeofday",
+    "time",
+];
+
 impl Starter {
     fn calls(self) -> impl Iterator<Item = Feature> {
         let starting: &[&str] = match self {
@@ -93,6 +106,20 @@ pub struct Profile {
     pub notes: Vec<String>,
 }
 
+/// Of the host that a profile is read for, what its meaning depends on.
+#[derive(Clone, Debug)]
+pub struct Host {
+    pub groups: Groups,
+    /// Major and minor number.
+    pub kernel: (u32, u32),
+}
+
+/// `what: name, name`, unless there are none.
+pub(super) fn note(what: &str, names: &BTreeSet<String>) -> Option<String> {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    (!names.is_empty()).then(|| format!("{what}: {}", names.join(", ")))
+}
+
 /// A profile that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
@@ -100,32 +127,30 @@ pub enum ProfileError {
     Json(#[from] serde_json::Error),
     #[error("there is no SystemCallFilter= in it")]
     NoFilter,
-    #[error("line {line}: `{name}` is not a syscall{}", suggestion(name))]
-    UnknownSyscall { line: usize, name: String },
-    #[error("line {line}: `{name}` is a group of systemd's, whose members depend on its release")]
-    Group { line: usize, name: String },
     #[error("line {line}: `{text}` is not an errno")]
     UnknownErrno { line: usize, text: String },
-    #[error("it answers {what} with {action}, which cannot be emulated: only errnos can")]
+    #[error("it answers {what} with {action}")]
     Action { what: String, action: String },
+    #[error("rule {number} of `syscalls` ({names}) is not understood: {what}")]
+    Rule {
+        /// From 1.
+        number: usize,
+        names: String,
+        what: String,
+    },
     #[error("the errno {0} does not exist")]
     ErrnoRange(i64),
-}
-
-fn suggestion(name: &str) -> String {
-    match Syscall::suggestions(name).as_slice() {
-        [] => String::new(),
-        near => format!(" (did you mean {}?)", near.join(", ")),
-    }
 }
 
 impl ProfileError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            ProfileError::Group { name, .. } => Some(format!(
-                "write its members instead: `systemd-analyze syscall-filter {name}` prints them"
-            )),
+            ProfileError::Rule { .. } => Some(
+                "Loupe emulates rules on whole syscalls that let through or return an errno, and \
+                 conditions on capabilities, architectures and kernels"
+                    .to_owned(),
+            ),
             ProfileError::NoFilter | ProfileError::Json(_) => Some(
                 "`loupe export seccomp` and `loupe export systemd` write such files".to_owned(),
             ),
@@ -138,6 +163,7 @@ fn features(names: &'static [&str]) -> impl Iterator<Item = Feature> {
     names
         .iter()
         .filter_map(|name| Syscall::from_name(name))
+        .filter(|syscall| syscall.number_on(Arch::NATIVE).is_some())
         .map(Feature::from)
 }
 
@@ -145,7 +171,10 @@ impl Profile {
     /// The profile that applications with these needs can live with. `errno` is for what they
     /// never call.
     pub fn of(needs: &Needs, extent: Extent, errno: Errno, starter: Starter) -> Profile {
-        let kept: BTreeSet<Feature> = starter.calls().collect();
+        let mut kept: BTreeSet<Feature> = starter.calls().collect();
+        if needs.vdso {
+            kept.extend(features(&VDSO));
+        }
         let mut allow: BTreeSet<Feature> = needs.used.union(&kept).cloned().collect();
         let mut answers = BTreeMap::new();
         if extent == Extent::Reduced {

@@ -14,8 +14,13 @@ pub struct Filter {
     #[arg(long, value_name = "ERRNO", default_value = "ENOSYS")]
     pub errno: Errno,
 
-    #[command(flatten)]
-    pub applications: Applications,
+    /// Applications, each as APP or APP/WORKLOAD: the profile is for all of them together
+    #[arg(value_name = "APP")]
+    pub names: Vec<String>,
+
+    /// One profile for all that was ever analysed
+    #[arg(long, conflicts_with = "names")]
+    pub all: bool,
 }
 
 /// Which analyses.

@@ -8,7 +8,7 @@ use loupe_common::policy::Policy;
 use loupe_common::wire::{Failure, code, exit};
 use tokio_util::sync::CancellationToken;
 
-use super::plan_file;
+use super::{plan_file, profile_host};
 use crate::backend::emulate_here;
 use crate::client::args::{Emulate, Global};
 use crate::client::door;
@@ -98,7 +98,7 @@ fn system(global: &Global, args: &Emulate) -> Result<(String, Policy), Failure> 
         return planned(global, args);
     };
     let text = read(path)?;
-    let profile = formats::read_profile(&text).map_err(|error| {
+    let profile = formats::read_profile(&text, &profile_host::ask()).map_err(|error| {
         let hint = error.hint();
         Failure::usage(format!("{} cannot be used", path.display()))
             .because(Some(&error))

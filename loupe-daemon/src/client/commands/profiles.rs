@@ -38,9 +38,10 @@ pub async fn rust(global: &Global, applications: &Applications) -> Result<Ending
     Ok(Ending::OK)
 }
 
-async fn needs(global: &Global, applications: &Applications) -> Result<Needs, Failure> {
+/// Of the applications that are named; without a name, of all there are.
+async fn needs(global: &Global, names: &[String]) -> Result<Needs, Failure> {
     let results = measured::results(global, None).await?;
-    let chosen = chosen(&results, &applications.names)?;
+    let chosen = chosen(&results, names)?;
     if chosen.is_empty() {
         return Err(
             Failure::usage("there is no finished analysis in the database")
@@ -53,12 +54,19 @@ async fn needs(global: &Global, applications: &Applications) -> Result<Needs, Fa
 
 /// For a table that somebody builds an OS by, who would wonder what else it takes.
 async fn of_an_os(global: &Global, applications: &Applications) -> Result<Needs, Failure> {
-    let needs = needs(global, applications).await?;
+    let needs = needs(global, &applications.names).await?;
     let paths: Vec<String> = needs.pseudo_files.iter().map(Feature::to_string).collect();
     if !paths.is_empty() {
         output::note(&format!(
             "pseudo-files are needed, too, which are no syscalls and left out here: {}",
             printable(&paths.join(", "))
+        ));
+    }
+    if needs.vdso {
+        output::note(&format!(
+            "the vDSO may have answered some of {}, which are then not listed: an OS without one has \
+             to implement them (`loupe analyze --no-vdso` measures them)",
+            formats::VDSO.join(", ")
         ));
     }
     Ok(needs)
@@ -69,7 +77,14 @@ async fn profile(
     filter: &Filter,
     starter: Starter,
 ) -> Result<(Needs, Profile), Failure> {
-    let needs = needs(global, &filter.applications).await?;
+    if filter.names.is_empty() && !filter.all {
+        return Err(Failure::usage(
+            "for which applications? One profile for all that was ever analysed would let through \
+             what any of it calls",
+        )
+        .hint("name them (`loupe list` shows which there are), or say --all"));
+    }
+    let needs = needs(global, &filter.names).await?;
     let extent = match filter.reduced {
         true => Extent::Reduced,
         false => Extent::Full,
@@ -89,6 +104,13 @@ async fn profile(
         output::note(&format!(
             "let through, because it may not fail, although nothing has to be done: {}",
             fakes.join(", ")
+        ));
+    }
+    if needs.vdso {
+        output::note(&format!(
+            "let through, because a vDSO may have answered them, unseen: {} (`loupe analyze \
+             --no-vdso` measures them)",
+            formats::VDSO.join(", ")
         ));
     }
     let profile = Profile::of(&needs, extent, filter.errno, starter);
