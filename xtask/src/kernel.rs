@@ -40,11 +40,11 @@ pub fn run(versions: &[String], binaries: &Path) -> Result<()> {
         Ok((smoke, fetch::kernel(version, &target)?))
     });
     let kernels = kernels.collect::<Result<Vec<_>>>()?;
-    step("Analysing the suite's workload on this host, to compare with");
-    let verdicts = verdicts_of_the_host(binaries, &directory)?;
+    step("Analysing the suite's workloads on this host, to compare with");
+    let host = Host::measure(binaries, &directory)?;
     let mut results = Vec::new();
     for (smoke, kernel) in &kernels {
-        results.push(one(kernel, smoke, &verdicts, binaries, &directory)?);
+        results.push(one(kernel, smoke, &host, binaries, &directory)?);
     }
     step("Other kernels");
     for (line, _) in &results {
@@ -61,12 +61,12 @@ pub fn run(versions: &[String], binaries: &Path) -> Result<()> {
 fn one(
     kernel: &fetch::Kernel,
     smoke: &str,
-    verdicts: &BTreeMap<String, String>,
+    host: &Host,
     binaries: &Path,
     directory: &Path,
 ) -> Result<(String, bool)> {
     step(&format!("Linux {} in QEMU: {smoke}", kernel.release));
-    let image = image::make(kernel, binaries, directory)?;
+    let image = image::make(kernel, binaries, &host.profile, directory)?;
     let ended = boot::boot(kernel, &image, smoke, directory, |line| {
         if let Some(step) = log::step(line) {
             eprintln!("    {}", step.line);
@@ -74,7 +74,7 @@ fn one(
     })?;
     fs::remove_file(&image).with_context(|| format!("cannot remove {}", image.display()))?;
     let read = log::read(&ended.log);
-    let mut faults = read.faults(smoke, verdicts);
+    let mut faults = read.faults(smoke, &host.verdicts);
     if ended.too_long {
         faults.push("it took too long and was ended".to_owned());
     }
@@ -82,7 +82,7 @@ fn one(
     if faults.is_empty() {
         let outcome = match smoke {
             REFUSES => "refused in one sentence, as it should be".to_owned(),
-            _ => format!("{} verdicts equal to this host's", verdicts.len()),
+            _ => format!("{} verdicts equal to this host's", host.verdicts.len()),
         };
         let line = format!(
             "Linux {}: passed, {} steps, {outcome} ({seconds} s)",
@@ -103,18 +103,34 @@ fn one(
     Ok((line, false))
 }
 
-/// What the machine's verdicts are compared with.
-fn verdicts_of_the_host(binaries: &Path, directory: &Path) -> Result<BTreeMap<String, String>> {
-    let workload = directory.join("small.toml");
-    fs::write(&workload, image::WORKLOAD)
-        .with_context(|| format!("cannot write {}", workload.display()))?;
-    let mut command = workspace::as_root(binaries.join("loupe"), &[])?;
-    command
-        .arg("--db")
-        .arg(directory.join("host.db"))
-        .args(["analyze", "--fresh", "--json"])
-        .arg(&workload);
-    let text = workspace::output(&mut command)?;
-    let analysis = serde_json::from_str(&text).context("an analysis as JSON")?;
-    log::verdicts(&analysis)
+/// What this host measures, to compare with.
+struct Host {
+    verdicts: BTreeMap<String, String>,
+    /// A seccomp profile of `clock.toml`.
+    profile: String,
+}
+
+impl Host {
+    fn measure(binaries: &Path, directory: &Path) -> Result<Host> {
+        let loupe = |words: &[&str]| {
+            let mut command = workspace::as_root(binaries.join("loupe"), &[])?;
+            command
+                .args(["--db", "host.db"])
+                .args(words)
+                .current_dir(directory);
+            workspace::output(&mut command)
+        };
+        for (name, content) in image::WORKLOADS {
+            let file = directory.join(name);
+            fs::write(&file, content)
+                .with_context(|| format!("cannot write {}", file.display()))?;
+        }
+        let analysis = loupe(&["analyze", "--fresh", "--json", "small.toml"])?;
+        let analysis = serde_json::from_str(&analysis).context("an analysis as JSON")?;
+        loupe(&["analyze", "--fresh", "--json", "clock.toml"])?;
+        Ok(Host {
+            verdicts: log::verdicts(&analysis)?,
+            profile: loupe(&["export", "seccomp", "clock"])?,
+        })
+    }
 }

@@ -13,7 +13,12 @@ use crate::workspace;
 
 const INIT: &str = include_str!("init.sh");
 const SMOKE: &str = include_str!("smoke.sh");
-pub const WORKLOAD: &str = include_str!("small.toml");
+
+/// What is analysed here and there.
+pub const WORKLOADS: [(&str, &str); 2] = [
+    ("small.toml", include_str!("small.toml")),
+    ("clock.toml", include_str!("clock.toml")),
+];
 
 /// Programs of the host that the suite runs or measures.
 const PROGRAMS: [&str; 15] = [
@@ -41,7 +46,7 @@ const EMPTY: [&str; 10] = [
 ];
 
 /// Makes the image as a file: an uncompressed archive, since the machine is slow and has memory.
-pub fn make(kernel: &Kernel, binaries: &Path, directory: &Path) -> Result<PathBuf> {
+pub fn make(kernel: &Kernel, binaries: &Path, profile: &str, directory: &Path) -> Result<PathBuf> {
     let root = Root {
         directory: directory.join("root"),
     };
@@ -61,7 +66,10 @@ pub fn make(kernel: &Kernel, binaries: &Path, directory: &Path) -> Result<PathBu
     root.copy(Path::new("/etc/ld.so.cache"), "etc/ld.so.cache")?;
     root.write("init", INIT, 0o755)?;
     root.write("smoke.sh", SMOKE, 0o644)?;
-    root.write("root/small.toml", WORKLOAD, 0o644)?;
+    for (name, content) in WORKLOADS {
+        root.write(&format!("root/{name}"), content, 0o644)?;
+    }
+    root.write("root/clock.json", profile, 0o644)?;
     root.write("etc/hostname", "smoke\n", 0o644)?;
     root.write("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n", 0o644)?;
     root.write("etc/group", "root:x:0:\n", 0o644)?;
