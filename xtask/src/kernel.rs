@@ -78,14 +78,18 @@ fn one(
     if ended.too_long {
         faults.push("it took too long and was ended".to_owned());
     }
-    let seconds = ended.took.as_secs();
+    let time = format!(
+        "{} s, {} s of CPU",
+        ended.took.as_secs(),
+        ended.cpu.as_secs()
+    );
     if faults.is_empty() {
         let outcome = match smoke {
             REFUSES => "refused in one sentence, as it should be".to_owned(),
             _ => format!("{} verdicts equal to this host's", host.verdicts.len()),
         };
         let line = format!(
-            "Linux {}: passed, {} steps, {outcome} ({seconds} s)",
+            "Linux {}: passed, {} steps, {outcome} ({time})",
             kernel.release,
             read.steps.len()
         );
@@ -96,7 +100,7 @@ fn one(
         println!("    {}: {fault}", kernel.release);
     }
     let line = format!(
-        "Linux {}: FAILED, {} faults, shown above ({seconds} s)",
+        "Linux {}: FAILED, {} faults, shown above ({time})",
         kernel.release,
         faults.len()
     );

@@ -6,7 +6,7 @@ step() { # NAME WANTED-STATUS COMMAND…
     shift 2
     echo "--- $name: $*"
     begin=$(cut -d' ' -f1 /proc/uptime)
-    timeout -k 10 "${limit:-120}" "$@"
+    timeout -k 10 "${limit:-300}" "$@"
     rc=$?
     end=$(cut -d' ' -f1 /proc/uptime)
     echo "STEP $name rc=$rc want=$want $(awk "BEGIN { printf \"%.1f\", $end - $begin }")s"
@@ -49,9 +49,10 @@ else
     step compat 0 loupe trace -o /tmp/compat -- victim i386-calls /tmp/result
     step rings 0 loupe trace --json -o /tmp/rings -- victim rings /tmp/result
     file rings /tmp/rings
-    limit=400
+    limit=1200
     step analyze 0 sh -c 'loupe --db /root/loupe.db analyze small.toml --json > /tmp/analysis'
     file analysis /tmp/analysis
+    limit=
 fi
 step no-processes 1 pgrep -l loupe
 step no-cgroups 1 sh -c 'find /sys/fs/cgroup -name "*loupe*" | grep .'
