@@ -11,6 +11,9 @@ pub const EVENT_LISTEN: u32 = 5;
 pub const EVENT_CALL: u32 = 6;
 /// The target installed a seccomp filter of its own.
 pub const EVENT_OWN_FILTER: u32 = 7;
+/// Somebody outside the run sent a signal to one of its processes. The header's `pid`, `tid`
+/// and the name are the sender's.
+pub const EVENT_OUTSIDE_SIGNAL: u32 = 8;
 
 /// How every record starts. Fixed-width, no implicit padding.
 #[repr(C)]
@@ -42,13 +45,15 @@ pub struct CallEvent {
 }
 
 /// [`EVENT_EXEC`], [`EVENT_FORK`] (`other` is the child's pid), [`EVENT_EXIT`]
-/// (`other` is the exit code as `wait` reports it), [`EVENT_LISTEN`] (`other` is the descriptor), [`EVENT_OWN_FILTER`].
+/// (`other` is the exit code as `wait` reports it), [`EVENT_LISTEN`] (`other` is the descriptor),
+/// [`EVENT_OWN_FILTER`], [`EVENT_OUTSIDE_SIGNAL`] (`other` is the receiver's thread id, `signal`
+/// the signal).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProcessEvent {
     pub header: EventHeader,
     pub other: u32,
-    pub pad: u32,
+    pub signal: u32,
     /// The task's command name, NUL-padded.
     pub comm: [u8; 16],
 }

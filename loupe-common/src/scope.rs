@@ -32,6 +32,22 @@ pub const SCOPE_STREAM: u32 = 1 << 1;
 /// The time between enter and exit is recorded; needs the enter program.
 pub const SCOPE_LATENCY: u32 = 1 << 2;
 
+/// How deep below the kernel's own cgroup root the traced cgroups lie.
+///
+/// User space cannot tell: a cgroup namespace and a mount of a part of the tree hide what is
+/// above. So it names a cgroup, puts a process into it, and a program notes the level.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScopeLevel {
+    /// The cgroup whose level is asked for.
+    pub cgroup_id: u64,
+    /// Its level; 0 until it is known: nothing is traced in the root.
+    pub level: u32,
+    pub pad: u32,
+}
+
+const _: () = assert!(size_of::<ScopeLevel>() == 16);
+
 /// The entry that a cgroup id selects.
 pub const fn scope_index(cgroup_id: u64) -> u32 {
     (cgroup_id as u32) & (SCOPE_ENTRIES - 1)

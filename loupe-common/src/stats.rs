@@ -40,7 +40,7 @@ const _: () = assert!(size_of::<SlotStats>() == MAX_SYSCALL * 8 + 40);
 pub struct ErrorKey {
     pub slot: u16,
     pub number: u16,
-    /// Positive errno; 0 counts calls that returned exactly 0 (for faked calls).
+    /// Positive.
     pub errno: u16,
     pub pad: u16,
 }
@@ -78,7 +78,7 @@ const _: () = assert!(size_of::<Selector>() == 24);
 pub struct OperationKey {
     pub slot: u16,
     pub number: u16,
-    /// Positive errno; 0: no error; [`RETURNED_ZERO`].
+    /// Positive errno; 0: no error.
     pub errno: u16,
     pub pad: u16,
     /// See [`Selector`].
@@ -86,9 +86,6 @@ pub struct OperationKey {
 }
 
 const _: () = assert!(size_of::<OperationKey>() == 16);
-
-/// Instead of an errno: a call that returns twice returned 0, as in the child or when faked.
-pub const RETURNED_ZERO: u16 = u16::MAX;
 
 /// Native ABI of the kernel.
 pub const ABI_NATIVE: u32 = 0;

@@ -110,7 +110,17 @@ pub struct Trace {
     /// The target installed a seccomp filter of its own, which answers calls before ours does.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub own_filter: bool,
+    /// Somebody outside the run sent a signal to one of its processes: who, which, to whom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disturbed: Option<String>,
+    /// Tasks of the target that left its cgroup: what they called then was not counted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub escaped: u64,
     pub lost: Lost,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Trace {

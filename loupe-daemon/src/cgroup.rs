@@ -1,24 +1,45 @@
-//! The cgroups of replays: `loupe/<run>/launcher` and `loupe/<run>/target` under the cgroup v2 root.
+//! The cgroups of replays: `loupe/<run>/launcher` and `loupe/<run>/target`, below the cgroup that
+//! is delegated to Loupe, else below the root of the tree.
 //!
 //! The directory's inode number is the id that the in-kernel programs see. Processes start in
 //! `launcher`; a target moves to `target` at its exec and everything it spawns stays there, so
 //! what belongs to the target is a matter of membership. Knows no processes beyond their ids.
 
+mod owner;
+mod place;
+
 use std::fs;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// Depth of `target` below the cgroup v2 root.
-pub const TARGET_LEVEL: u32 = 3;
+use nix::sys::wait::waitpid;
+use nix::unistd::{ForkResult, fork};
+
+use crate::lock;
+pub use owner::{remove_orphans, remove_runs_of};
+pub use place::{candidates, enter_leaf, own, settle};
+
 const PARENT: &str = "loupe";
+const LAUNCHER: &str = "launcher";
+const TARGET: &str = "target";
 
 /// A cgroup operation that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CgroupError {
     #[error("no cgroup v2 hierarchy is mounted (mount one: mount -t cgroup2 none /sys/fs/cgroup)")]
     NotMounted,
+    #[error("cgroup v2 is mounted read-only at {0} (remount it: mount -o remount,rw {0})")]
+    ReadOnly(String),
+    #[error(
+        "a process cannot be moved to {}: {source} (in a container, mount the tree that it may \
+         use: mount -t cgroup2 none /sys/fs/cgroup)",
+        path.display()
+    )]
+    Enter { path: PathBuf, source: io::Error },
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
         action: &'static str,
@@ -35,44 +56,46 @@ fn at<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Cgr
     }
 }
 
-/// Where cgroup v2 is mounted (its own place on hybrid hosts, such as `/sys/fs/cgroup/unified`).
-pub fn mount_point() -> Result<PathBuf, CgroupError> {
-    let path = Path::new("/proc/self/mountinfo");
-    let mounts = fs::read_to_string(path).map_err(at("read", path))?;
-    mounts
-        .lines()
-        .find_map(|line| {
-            let (left, right) = line.split_once(" - ")?;
-            let mut fields = left.split(' ').skip(3);
-            let (root, mount) = (fields.next()?, fields.next()?);
-            (right.starts_with("cgroup2 ") && root == "/").then(|| PathBuf::from(mount))
-        })
-        .ok_or(CgroupError::NotMounted)
-}
-
 /// The cgroups of one replay. Dropping does not remove them; [`ReplayCgroup::remove`] does.
 #[derive(Clone, Debug)]
 pub struct ReplayCgroup {
     pub directory: PathBuf,
+    /// Held as long as the run is somebody's; see `owner`.
+    _lock: Option<Arc<fs::File>>,
 }
 
+/// Runs of this process whose directories could not be removed.
+static STUCK: Mutex<Vec<ReplayCgroup>> = Mutex::new(Vec::new());
+
 impl ReplayCgroup {
-    /// Makes the directories. `run` must be unique among the living.
-    pub fn create(run: &str) -> Result<ReplayCgroup, CgroupError> {
-        let directory = mount_point()?.join(PARENT).join(run);
-        let cgroup = ReplayCgroup { directory };
-        for path in [cgroup.launcher(), cgroup.target()] {
-            create_all(&path).map_err(at("create", &path))?;
+    /// Makes the directories of a new run, which is this process's until all clones are dropped.
+    pub fn create() -> Result<ReplayCgroup, CgroupError> {
+        remove_stuck();
+        ReplayCgroup::create_in(&place::place()?)
+    }
+
+    pub fn create_in(place: &Path) -> Result<ReplayCgroup, CgroupError> {
+        let (directory, lock) = owner::create(&place.join(PARENT), &[LAUNCHER, TARGET])?;
+        Ok(ReplayCgroup {
+            directory,
+            _lock: Some(lock),
+        })
+    }
+
+    /// Somebody else's.
+    pub fn of(directory: PathBuf) -> ReplayCgroup {
+        ReplayCgroup {
+            directory,
+            _lock: None,
         }
-        Ok(cgroup)
     }
 
     pub fn launcher(&self) -> PathBuf {
-        self.directory.join("launcher")
+        self.directory.join(LAUNCHER)
     }
 
     pub fn target(&self) -> PathBuf {
-        self.directory.join("target")
+        self.directory.join(TARGET)
     }
 
     /// Whoever is written into it (`0`: the writer) becomes part of the target.
@@ -84,8 +107,51 @@ impl ReplayCgroup {
 
     /// The id of the target's cgroup, as the in-kernel programs see it.
     pub fn target_id(&self) -> Result<u64, CgroupError> {
+        id(&self.target())
+    }
+
+    /// The ids of all its cgroups.
+    pub fn ids(&self) -> Result<[u64; 3], CgroupError> {
+        Ok([
+            id(&self.directory)?,
+            id(&self.launcher())?,
+            self.target_id()?,
+        ])
+    }
+
+    /// Has a process that does nothing else enter the target's cgroup and leave it again by its
+    /// end.
+    pub fn visit_target(&self) -> Result<(), CgroupError> {
+        let procs = self.target_procs()?;
         let path = self.target();
-        Ok(fs::metadata(&path).map_err(at("stat", &path))?.ino())
+        let error = |source: io::Error| CgroupError::Enter {
+            path: path.clone(),
+            source,
+        };
+        // SAFETY: the child makes two system calls, which is all that it may do where other
+        // threads exist: it writes, and ends.
+        match unsafe { fork() }.map_err(|errno| error(errno.into()))? {
+            ForkResult::Child => {
+                // SAFETY: the descriptor is open, and the byte outlives the call.
+                let written = unsafe { libc::write(procs.as_raw_fd(), b"0".as_ptr().cast(), 1) };
+                // SAFETY: ends the process, which is always sound; errnos fit a status.
+                unsafe {
+                    libc::_exit(if written == 1 {
+                        0
+                    } else {
+                        *libc::__errno_location()
+                    })
+                }
+            }
+            ForkResult::Parent { child } => {
+                use nix::sys::wait::WaitStatus;
+                match waitpid(child, None).map_err(|errno| error(errno.into()))? {
+                    WaitStatus::Exited(_, 0) => Ok(()),
+                    WaitStatus::Exited(_, errno) => Err(error(io::Error::from_raw_os_error(errno))),
+                    _ => Err(error(io::ErrorKind::Interrupted.into())),
+                }
+            }
+        }
     }
 
     /// A cgroup for the target with another id (the old one's slot in a table was taken).
@@ -129,20 +195,79 @@ impl ReplayCgroup {
         kill_all(&self.directory)
     }
 
-    /// Removes the empty directories. The kernel refuses while a process is left (EBUSY).
+    /// Whether any process is in it or below.
+    pub fn is_populated(&self) -> Result<bool, CgroupError> {
+        let path = self.directory.join("cgroup.events");
+        let text = fs::read_to_string(&path).map_err(at("read", &path))?;
+        Ok(text.lines().any(|line| line == "populated 1"))
+    }
+
+    /// Times that the kernel killed one of its processes for lack of memory. Where the memory
+    /// controller does not count for this cgroup: times that it did so anywhere on the host.
+    pub fn out_of_memory_kills(&self) -> u64 {
+        let of = |path: &Path| {
+            let text = fs::read_to_string(path).ok()?;
+            let count = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
+            count?.trim().parse().ok()
+        };
+        of(&self.directory.join("memory.events"))
+            .or_else(|| of(Path::new("/proc/vmstat")))
+            .unwrap_or(0)
+    }
+
+    /// Removes the empty directories, those that a workload has made below among them. The kernel
+    /// refuses while a process is left (EBUSY).
     pub fn remove(&self) -> Result<(), CgroupError> {
-        for path in [self.launcher(), self.target(), self.directory.clone()] {
-            match fs::remove_dir(&path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                other => other.map_err(at("remove", &path))?,
-            }
-        }
+        remove_tree(&self.directory)?;
         // Shared by all runs: goes with the last one, whoever that is.
         if let Some(parent) = self.directory.parent() {
             let _ = fs::remove_dir(parent);
         }
         Ok(())
     }
+
+    /// Removes it now, or, where that fails, with the next run or at the end.
+    pub fn remove_or_later(&self) {
+        if self.remove().is_err() {
+            self.remove_later();
+        }
+    }
+
+    pub fn remove_later(&self) {
+        lock(&STUCK).push(self.clone());
+    }
+}
+
+/// Tries once more to remove what could not be removed.
+pub fn remove_stuck() {
+    lock(&STUCK).retain(|run| {
+        // What may still be in it has no business any more.
+        let _ = run.kill();
+        run.remove().is_err()
+    });
+}
+
+fn remove_tree(directory: &Path) -> Result<(), CgroupError> {
+    let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    let entries = match fs::read_dir(directory) {
+        Err(error) if gone(&error) => return Ok(()),
+        other => other.map_err(at("list", directory))?,
+    };
+    for entry in entries.flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_tree(&entry.path())?;
+        }
+    }
+    match fs::remove_dir(directory) {
+        Err(error) if gone(&error) => Ok(()),
+        other => other.map_err(at("remove", directory)),
+    }
+}
+
+fn id(directory: &Path) -> Result<u64, CgroupError> {
+    Ok(fs::metadata(directory)
+        .map_err(at("stat", directory))?
+        .ino())
 }
 
 /// Another run that ends removes the shared parent when it looks empty, which may be between
@@ -162,7 +287,9 @@ fn create_all(path: &Path) -> io::Result<()> {
 
 fn kill_all(directory: &Path) -> Result<(), CgroupError> {
     let path = directory.join("cgroup.kill");
-    fs::write(&path, "1").map_err(at("write", &path))
+    let file = fs::OpenOptions::new().write(true).open(&path);
+    file.and_then(|mut file| io::Write::write_all(&mut file, b"1"))
+        .map_err(at("write", &path))
 }
 
 fn cpu_us(directory: &Path) -> Result<u64, CgroupError> {
@@ -187,46 +314,4 @@ pub fn members(directory: &Path, file: &str) -> Result<Vec<i32>, CgroupError> {
 pub fn move_process(pid: i32, directory: &Path) -> Result<(), CgroupError> {
     let path = directory.join("cgroup.procs");
     fs::write(&path, pid.to_string()).map_err(at("write", &path))
-}
-
-/// Clears away what a Loupe that was killed left behind: runs are named `<pid>-<n>`, and a
-/// run whose process is gone has no owner.
-pub fn remove_orphans() -> Result<(), CgroupError> {
-    remove_runs(|owner| !Path::new("/proc").join(owner.to_string()).exists())
-}
-
-/// Ends and clears away every run of this process.
-pub fn remove_runs_of(process: u32) -> Result<(), CgroupError> {
-    remove_runs(|owner| owner == process)
-}
-
-fn remove_runs(chosen: impl Fn(u32) -> bool) -> Result<(), CgroupError> {
-    let parent = mount_point()?.join(PARENT);
-    let entries = match fs::read_dir(&parent) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        other => other.map_err(at("list", &parent))?,
-    };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let owner = name.to_str().and_then(|name| name.split_once('-'));
-        let Some(owner) = owner.and_then(|(pid, _)| pid.parse::<u32>().ok()) else {
-            continue;
-        };
-        if !chosen(owner) {
-            continue;
-        }
-        let run = ReplayCgroup {
-            directory: entry.path(),
-        };
-        // Another Loupe may be clearing the same one: what is gone is gone. Killed processes
-        // leave their cgroup a moment later.
-        let _ = run.kill();
-        for _ in 0..1000 {
-            if run.remove().is_ok() {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    }
-    Ok(())
 }

@@ -1,8 +1,8 @@
 //! `loupe doctor`: what this host can and cannot do, and the cure for each lack.
 //!
 //! [`facts`] looks at the host, [`judge`] decides from the facts alone, and this module prints.
-//! Nothing here changes anything on the host. What makes Loupe impossible is asked before each work,
-//! too ([`refusal`]).
+//! Nothing here changes anything on the host; the trial, a trace of `true`, is the caller's. What
+//! makes Loupe impossible is asked before each work, too ([`refusal`]).
 
 pub mod facts;
 mod judge;
@@ -11,7 +11,7 @@ mod print;
 use loupe_common::wire::Failure;
 use serde::Serialize;
 
-pub use facts::{DaemonFact, Facts};
+pub use facts::{DaemonFact, Facts, Trial};
 pub use judge::{Work, judge, obstacle};
 pub use print::table;
 

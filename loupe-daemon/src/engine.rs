@@ -198,3 +198,9 @@ impl Engine {
         Ok(tracer.insert(loaded).clone())
     }
 }
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        cgroup::remove_stuck();
+    }
+}

@@ -19,9 +19,9 @@ mod silence;
 mod workload;
 
 pub use facts::{BaselineFacts, TimeLimits};
-pub use judge::{add_files, injections};
+pub use judge::{add_files, injections, is_silent};
 pub use metric::Metric;
 pub use prepared::{PrepareError, Prepared, find_program};
-pub use runner::{Cancel, Job, Pace, Part, ReplayFailure, Runner, Sabotage, clear, run_name};
+pub use runner::{Cancel, Job, Pace, Part, ReplayFailure, Runner, Sabotage, clear};
 pub use shown::NotShown;
 pub use workload::*;

@@ -8,22 +8,29 @@ mod btf;
 mod collect;
 mod events;
 mod kernel_log;
+mod level;
 mod maps;
 mod operations;
+mod programs;
 mod refusal;
 
 use std::sync::{Arc, Mutex};
 
-use aya::programs::{BtfTracePoint, ProgramError, RawTracePoint};
+use aya::programs::{ProgramError, RawTracePoint};
 use aya::{Btf, Ebpf, EbpfLoader};
 use loupe_common::scope::{SCOPE_COUNT, SCOPE_LATENCY, SCOPE_STREAM, SLOTS, Scope, scope_index};
 use loupe_common::stats::LATENCY_SLOTS;
 use loupe_common::trace::Trace;
 
+use btf::IoUring;
 pub use collect::{abi_name, feature as syscall_feature};
 pub use events::{Event, EventQueue};
+pub use programs::counts_io_uring;
+use programs::{
+    Attached, ENTER_PROGRAMS, EXIT_PROGRAMS, TRACEPOINTS, btf_program, io_uring_program,
+};
 
-use crate::cgroup::{CgroupError, ReplayCgroup, TARGET_LEVEL};
+use crate::cgroup::{CgroupError, ReplayCgroup};
 use crate::lock;
 use refusal::program_error;
 
@@ -65,6 +72,11 @@ pub enum TracerError {
         name: &'static str,
         source: Box<aya::maps::MapError>,
     },
+    #[error(
+        "the in-kernel programs do not see the processes of {0}: what runs there would be traced \
+         as silent"
+    )]
+    Blind(std::path::PathBuf),
     #[error("too many traces are open ({LATENCY_SLOTS} with times, {SLOTS} in all)")]
     NoFreeSlot,
     #[error(transparent)]
@@ -97,7 +109,6 @@ struct Shared {
 struct Kernel {
     ebpf: Ebpf,
     maps: maps::Maps,
-    /// The kernel has the tracepoint.
     traces_io_uring: bool,
     /// Slots in use.
     slots: [bool; SLOTS as usize],
@@ -105,36 +116,8 @@ struct Kernel {
     enter_program: Attached,
 }
 
-/// A group of programs that are attached while somebody holds them.
-struct Attached {
-    names: &'static [&'static str],
-    holders: usize,
-    links: Vec<(&'static str, aya::programs::tp_btf::BtfTracePointLinkId)>,
-}
-
-const EXIT_PROGRAMS: &[&str] = &["sys_exit", "process_exec", "process_fork", "process_exit"];
-/// The program for io_uring and its tracepoint, which not every kernel has.
-const IO_URING_PROGRAM: (&str, &str) = ("io_uring_submit", "io_uring_submit_req");
-const EXIT_AND_IO_URING_PROGRAMS: &[&str] = &[
-    "sys_exit",
-    "process_exec",
-    "process_fork",
-    "process_exit",
-    IO_URING_PROGRAM.0,
-];
-const ENTER_PROGRAMS: &[&str] = &["sys_enter"];
-
-/// The tracepoint that each program belongs to.
-const TRACEPOINTS: &[(&str, &str)] = &[
-    ("sys_exit", "sys_exit"),
-    ("process_exec", "sched_process_exec"),
-    ("process_fork", "sched_process_fork"),
-    ("process_exit", "sched_process_exit"),
-    ("sys_enter", "sys_enter"),
-];
-
 impl Tracer {
-    /// Loads the programs into the kernel, attaching none.
+    /// Loads the programs into the kernel, attaching none, and settles where runs are made.
     pub fn load() -> Result<Tracer, TracerError> {
         if EMBEDDED.is_empty() {
             return Err(TracerError::NotEmbedded);
@@ -142,14 +125,23 @@ impl Tracer {
         let offsets = btf::TaskOffsets::of_running_kernel()?;
         let kernel_btf = Btf::from_sys_fs().map_err(TracerError::Btf)?;
         let log_level = kernel_log::level();
-        let io_uring_opcode = offsets.io_uring_opcode.unwrap_or(0);
+        let io_uring = io_uring_program(offsets.io_uring);
+        let io_uring_opcode = match offsets.io_uring {
+            IoUring::Request { opcode, .. } => opcode,
+            IoUring::Argument(_) | IoUring::Untold => 0,
+        };
+        let [cgroups, cgroup, node, id] = offsets.cgroup;
         let mut ebpf = EbpfLoader::new()
             .btf(Some(&kernel_btf))
             .override_global(aya_log::LEVEL, &log_level, true)
-            .override_global("CGROUP_LEVEL", &TARGET_LEVEL, true)
             .override_global("TASK_STATUS_OFFSET", &offsets.status, true)
             .override_global("TASK_EXIT_CODE_OFFSET", &offsets.exit_code, true)
             .override_global("TASK_PID_OFFSET", &offsets.pid, true)
+            .override_global("TASK_FLAGS_OFFSET", &offsets.flags, true)
+            .override_global("TASK_CGROUPS_OFFSET", &cgroups, true)
+            .override_global("CSS_SET_CGROUP_OFFSET", &cgroup, true)
+            .override_global("CGROUP_NODE_OFFSET", &node, true)
+            .override_global("NODE_ID_OFFSET", &id, true)
             .override_global("IO_KIOCB_OPCODE_OFFSET", &io_uring_opcode, true)
             .map_max_entries("EVENTS", RING_BYTES)
             .load(EMBEDDED)
@@ -160,13 +152,12 @@ impl Tracer {
                 .load(tracepoint, &kernel_btf)
                 .map_err(program_error(name))?;
         }
-        let traces_io_uring = offsets.io_uring_opcode.is_some();
-        if traces_io_uring {
-            let (name, tracepoint) = IO_URING_PROGRAM;
+        if let Some((name, tracepoint)) = io_uring {
             btf_program(&mut ebpf, name)?
                 .load(tracepoint, &kernel_btf)
                 .map_err(program_error(name))?;
         }
+        level::learn(&mut ebpf, &kernel_btf)?;
         maps::set_selectors(&mut ebpf, operations::selectors())?;
         let maps = maps::Maps::take(&mut ebpf)?;
         let log = kernel_log::KernelLog::take(&mut ebpf)?;
@@ -176,12 +167,13 @@ impl Tracer {
                 kernel: Mutex::new(Kernel {
                     ebpf,
                     maps,
-                    traces_io_uring,
+                    traces_io_uring: io_uring.is_some(),
                     slots: [false; SLOTS as usize],
-                    exit_programs: Attached::new(match traces_io_uring {
-                        true => EXIT_AND_IO_URING_PROGRAMS,
-                        false => EXIT_PROGRAMS,
-                    }),
+                    exit_programs: Attached::new(
+                        EXIT_PROGRAMS
+                            .into_iter()
+                            .chain(io_uring.map(|(name, _)| name)),
+                    ),
                     enter_program: Attached::new(ENTER_PROGRAMS),
                 }),
                 events,
@@ -241,18 +233,18 @@ impl Tracer {
             attachment,
             slot: slot_number,
             cgroup_id,
+            run_ids: cgroup.ids()?,
             needs_enter,
             latency: options.latency,
             queue,
         };
-        kernel.maps.set_scope(
-            scope_index(cgroup_id),
-            Scope {
-                cgroup_id,
-                slot: slot_number,
-                flags,
-            },
-        )?;
+        let scope = Scope {
+            cgroup_id,
+            slot: slot_number,
+            flags,
+        };
+        kernel.maps.set_run(&open.run_ids, scope)?;
+        kernel.maps.set_scope(scope_index(cgroup_id), scope)?;
         Ok(open)
     }
 
@@ -303,58 +295,6 @@ impl Kernel {
     }
 }
 
-fn btf_program<'a>(
-    ebpf: &'a mut Ebpf,
-    name: &'static str,
-) -> Result<&'a mut BtfTracePoint, TracerError> {
-    // The object is ours: a program that is not in it means that there is no object.
-    let program = ebpf.program_mut(name).ok_or(TracerError::NotEmbedded)?;
-    program.try_into().map_err(program_error(name))
-}
-
-impl Attached {
-    fn new(names: &'static [&'static str]) -> Attached {
-        Attached {
-            names,
-            holders: 0,
-            links: Vec::new(),
-        }
-    }
-
-    fn hold(&mut self, ebpf: &mut Ebpf) -> Result<(), TracerError> {
-        if self.holders == 0 {
-            for &name in self.names {
-                match btf_program(ebpf, name)?.attach() {
-                    Ok(link) => self.links.push((name, link)),
-                    Err(error) => {
-                        self.detach(ebpf);
-                        return Err(program_error(name)(error));
-                    }
-                }
-            }
-        }
-        self.holders += 1;
-        Ok(())
-    }
-
-    fn release(&mut self, ebpf: &mut Ebpf) {
-        self.holders = self.holders.saturating_sub(1);
-        if self.holders == 0 {
-            self.detach(ebpf);
-        }
-    }
-
-    fn detach(&mut self, ebpf: &mut Ebpf) {
-        for (name, link) in self.links.drain(..) {
-            let detached = btf_program(ebpf, name)
-                .and_then(|program| program.detach(link).map_err(program_error(name)));
-            if let Err(error) = detached {
-                tracing::warn!("cannot detach: {error}");
-            }
-        }
-    }
-}
-
 /// Keeps the programs attached.
 pub struct Attachment {
     tracer: Tracer,
@@ -377,6 +317,8 @@ pub struct OpenTrace {
     attachment: Attachment,
     slot: u32,
     cgroup_id: u64,
+    /// Every cgroup of the run.
+    run_ids: [u64; 3],
     needs_enter: bool,
     latency: bool,
     queue: Arc<EventQueue>,
@@ -412,6 +354,7 @@ impl OpenTrace {
         kernel.maps.close_scope(self.cgroup_id)?;
         shared.events.drain();
         let seen = self.queue.seen();
+        kernel.maps.forget_newborn(self.cgroup_id)?;
         let mut trace = collect::trace(&mut kernel.maps, self.slot, &seen, self.latency)?;
         trace.io_uring = kernel.traces_io_uring;
         Ok(trace)
@@ -424,7 +367,8 @@ impl Drop for OpenTrace {
         shared.events.unregister(self.slot);
         let mut kernel = lock(&shared.kernel);
         let kernel = &mut *kernel;
-        if let Err(error) = kernel.maps.close_scope(self.cgroup_id) {
+        let closed = kernel.maps.close_scope(self.cgroup_id);
+        if let Err(error) = closed.and_then(|()| kernel.maps.close_run(&self.run_ids)) {
             tracing::warn!("cannot close a trace: {error}");
         }
         if self.needs_enter {

@@ -14,6 +14,7 @@ mod empty;
 mod io_uring;
 mod maps;
 mod operation;
+mod outside;
 mod process;
 mod scope;
 mod sys_enter;

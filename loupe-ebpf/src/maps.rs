@@ -3,10 +3,10 @@
 use aya_ebpf::{
     bindings::{BPF_F_NO_PREALLOC, BPF_NOEXIST},
     macros::map,
-    maps::{Array, PerCpuArray, PerCpuHashMap, RingBuf},
+    maps::{Array, HashMap, PerCpuArray, PerCpuHashMap, RingBuf},
 };
 use loupe_common::{
-    scope::{SCOPE_ENTRIES, SLOTS, Scope},
+    scope::{SCOPE_ENTRIES, SLOTS, Scope, ScopeLevel},
     stats::{
         ErrorKey, ForeignKey, LATENCY_SLOTS, Latency, MAX_SYSCALL, OperationKey, Selector,
         SlotStats, io_uring_index,
@@ -16,6 +16,20 @@ use loupe_common::{
 /// Direct-mapped by the low bits of the cgroup id; written by user space only.
 #[map]
 pub static SCOPES: Array<Scope> = Array::with_max_entries(SCOPE_ENTRIES, 0);
+
+/// The depth of the traced cgroups; see [`ScopeLevel`].
+#[map]
+pub static LEVEL: Array<ScopeLevel> = Array::with_max_entries(1, 0);
+
+/// The cgroups of each run, its launcher's too, by their ids; written by user space only. Looked
+/// at where something rare happens.
+#[map]
+pub static RUNS: HashMap<u64, Scope> = HashMap::with_max_entries(4 * SLOTS, BPF_F_NO_PREALLOC);
+
+/// Tasks that were forked in a traced cgroup and have not returned to user space yet, by thread
+/// id, with the id of that cgroup.
+#[map]
+pub static NEWBORN: HashMap<u32, u64> = HashMap::with_max_entries(1 << 15, BPF_F_NO_PREALLOC);
 
 #[map]
 pub static STATS: PerCpuArray<SlotStats> = PerCpuArray::with_max_entries(SLOTS, 0);

@@ -7,7 +7,7 @@
 use aya_ebpf::helpers::bpf_probe_read_user;
 use loupe_common::{
     scope::Scope,
-    stats::{MAX_SYSCALL, OperationKey, RETURNED_ZERO, Selector},
+    stats::{MAX_SYSCALL, OperationKey, Selector},
 };
 
 use crate::{
@@ -29,11 +29,7 @@ pub fn count(scope: &Scope, call: &Call, regs: &PtRegs) {
 
 #[inline(always)]
 fn count_selected(scope: &Scope, call: &Call, regs: &PtRegs, selector: &Selector) {
-    let errno = match call.errno() {
-        Some(errno) => errno,
-        None if call.is_in_child() => RETURNED_ZERO,
-        None => 0,
-    };
+    let errno = call.errno().unwrap_or(0);
     let [a, b, c, d, e, f] = regs.arguments();
     // A power of two of them, for the verifier's sake.
     let arguments = [a, b, c, d, e, f, 0, 0];

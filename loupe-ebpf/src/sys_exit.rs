@@ -30,6 +30,10 @@ const LISTEN: u64 = 50;
 const CLONE: u64 = 56;
 const VFORK: u64 = 58;
 const CLONE3: u64 = 435;
+/// i386 numbers (`syscall_32.tbl`); that of `clone3` is the same.
+const COMPAT_FORK: u64 = 2;
+const COMPAT_CLONE: u64 = 120;
+const COMPAT_VFORK: u64 = 190;
 const PRCTL: u64 = 157;
 const SECCOMP: u64 = 317;
 /// First arguments of these two (`include/uapi/linux/prctl.h`, `seccomp.h`).
@@ -56,11 +60,22 @@ impl Call {
             .then_some(-self.result as u16)
     }
 
-    /// A clone that returns 0: it returns twice, to the child so.
+    /// A fork or clone that returns 0, as it does in the child, and where it is faked.
     #[inline(always)]
-    pub fn is_in_child(&self) -> bool {
-        let twice = (self.number >= CLONE && self.number <= VFORK) || self.number == CLONE3;
-        twice && self.result == 0
+    fn may_be_in_child(&self) -> bool {
+        if self.result != 0 {
+            return false;
+        }
+        let number = self.number;
+        match self.abi {
+            ABI_COMPAT => {
+                number == COMPAT_FORK
+                    || number == COMPAT_CLONE
+                    || number == COMPAT_VFORK
+                    || number == CLONE3
+            }
+            _ => (number >= CLONE && number <= VFORK) || number == CLONE3,
+        }
     }
 }
 
@@ -81,6 +96,10 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
         number: number_of(regs.orig_rax, abi),
         result: ctx.arg(1),
     };
+    if call.may_be_in_child() && process::is_newborn(scope) {
+        note_in_child(scope, &call);
+        return 0;
+    }
     count(scope, &call, regs);
     if call.abi == ABI_NATIVE {
         if call.number == LISTEN && call.result == 0 {
@@ -128,6 +147,21 @@ fn number_of(orig_rax: u64, abi: u32) -> u64 {
     }
 }
 
+/// The parent's return counts. But the child's may come long before it (`vfork`), and tells when
+/// the call was first used.
+#[inline(always)]
+fn note_in_child(scope: &Scope, call: &Call) {
+    let number = call.number as usize & (MAX_SYSCALL - 1);
+    let Some(stats) = STATS.get_ptr_mut(scope.slot) else {
+        return;
+    };
+    // SAFETY: in bounds by the mask, non-null by the look-up.
+    let counted = unsafe { (*stats).calls[number] };
+    if call.abi == ABI_NATIVE && counted == 0 {
+        tell_first_use(scope, call);
+    }
+}
+
 #[inline(always)]
 fn count(scope: &Scope, call: &Call, regs: &PtRegs) {
     if call.abi != ABI_NATIVE || call.number >= MAX_SYSCALL as u64 {
@@ -157,12 +191,7 @@ fn count(scope: &Scope, call: &Call, regs: &PtRegs) {
         tell_first_use(scope, call);
     }
     operation::count(scope, call, regs);
-    // The child's 0 is noted, so that user space can take it off.
-    let errno = match call.errno() {
-        None if call.is_in_child() => Some(0),
-        errno => errno,
-    };
-    if let Some(errno) = errno {
+    if let Some(errno) = call.errno() {
         let key = ErrorKey {
             slot: scope.slot as u16,
             number: call.number as u16,

@@ -4,7 +4,7 @@
 //! and sets them at load. `pt_regs` of x86-64 is fixed by the ptrace ABI
 //! (`arch/x86/include/asm/ptrace.h`).
 
-use aya_ebpf::helpers::generated::bpf_get_current_task_btf;
+use aya_ebpf::helpers::{bpf_probe_read_kernel, generated::bpf_get_current_task_btf};
 
 /// Offset of `thread_info.status`, which says whether the current call is a 32-bit one.
 #[unsafe(no_mangle)]
@@ -13,9 +13,22 @@ static TASK_STATUS_OFFSET: u32 = 0;
 static TASK_EXIT_CODE_OFFSET: u32 = 0;
 #[unsafe(no_mangle)]
 static TASK_PID_OFFSET: u32 = 0;
+#[unsafe(no_mangle)]
+static TASK_FLAGS_OFFSET: u32 = 0;
+/// The way from a task to the id of its cgroup.
+#[unsafe(no_mangle)]
+static TASK_CGROUPS_OFFSET: u32 = 0;
+#[unsafe(no_mangle)]
+static CSS_SET_CGROUP_OFFSET: u32 = 0;
+#[unsafe(no_mangle)]
+static CGROUP_NODE_OFFSET: u32 = 0;
+#[unsafe(no_mangle)]
+static NODE_ID_OFFSET: u32 = 0;
 
 /// `arch/x86/include/asm/thread_info.h`: 32-bit syscall active.
 const TS_COMPAT: u32 = 0x2;
+/// `include/linux/sched.h`: a worker that the kernel made for a ring of io_uring.
+const PF_IO_WORKER: u32 = 0x10;
 
 /// Registers of the interrupted program.
 #[repr(C)]
@@ -77,4 +90,29 @@ pub fn exit_code(task: *const u8) -> u32 {
 #[inline(always)]
 pub fn pid(task: *const u8) -> u32 {
     read_u32(task, &TASK_PID_OFFSET)
+}
+
+/// Whether the kernel made the task for a ring of io_uring: nobody forked it.
+#[inline(always)]
+pub fn is_io_worker(task: *const u8) -> bool {
+    read_u32(task, &TASK_FLAGS_OFFSET) & PF_IO_WORKER != 0
+}
+
+/// The pointer or number at an offset of any structure of the kernel.
+#[inline(always)]
+fn follow(structure: u64, offset: &'static u32) -> Option<u64> {
+    // SAFETY: read-only data set by user space; volatile, because that comes after compilation.
+    let offset = unsafe { core::ptr::read_volatile(offset) };
+    let address = structure.wrapping_add(u64::from(offset)) as *const u64;
+    // SAFETY: the helper checks the address and copies, or fails.
+    unsafe { bpf_probe_read_kernel(address) }.ok()
+}
+
+/// The id of the cgroup that a task is in, which need not be the current one.
+#[inline(always)]
+pub fn cgroup_id(task: *const u8) -> Option<u64> {
+    let set = follow(task as u64, &TASK_CGROUPS_OFFSET)?;
+    let cgroup = follow(set, &CSS_SET_CGROUP_OFFSET)?;
+    let node = follow(cgroup, &CGROUP_NODE_OFFSET)?;
+    follow(node, &NODE_ID_OFFSET)
 }

@@ -2,7 +2,8 @@
 //! the BPF system. A difference is something that Loupe left behind.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File, TryLockError};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -75,20 +76,26 @@ pub fn cgroup2_mount() -> Option<PathBuf> {
         .and_then(|fields| fields.get(1).map(PathBuf::from))
 }
 
-/// Loupes that somebody else runs on this host at the same time, by their process ids: what is
-/// theirs is not left behind. The cgroups of their runs are named after them (`<pid>-<number>`).
-struct Others(BTreeSet<u32>);
+/// Loupes that somebody else runs on this host at the same time, by their process ids and process
+/// namespaces: what is theirs is not left behind. The cgroups of their runs are named after them
+/// (`<pid>-<number>-<namespace>`), and locked by them.
+struct Others(BTreeSet<(u32, u64)>);
 
 impl Others {
     fn find() -> Others {
-        let parent = cgroup2_mount().map(|mount| mount.join("loupe"));
-        let runs = parent
-            .into_iter()
-            .flat_map(|parent| fs::read_dir(parent).into_iter().flatten());
-        let owners = runs
-            .flatten()
-            .filter_map(|run| run.file_name().to_str().and_then(owner));
-        Others(owners.filter(|pid| is_anothers(*pid)).collect())
+        let mut found = BTreeSet::new();
+        let mut open: Vec<PathBuf> = cgroup2_mount().into_iter().collect();
+        while let Some(directory) = open.pop() {
+            for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
+                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    let name = entry.file_name();
+                    let owner = name.to_str().and_then(owner);
+                    found.extend(owner.filter(|owner| is_anothers(*owner, &entry.path())));
+                    open.push(entry.path());
+                }
+            }
+        }
+        Others(found)
     }
 
     fn is_empty(&self) -> bool {
@@ -101,24 +108,43 @@ impl Others {
             return false;
         }
         let cgroup = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-        self.have_path(&cgroup) || lineage(pid).any(|pid| self.0.contains(&pid))
+        let own = process_namespace();
+        self.have_path(&cgroup) || lineage(pid).any(|pid| self.0.contains(&(pid, own)))
     }
 
     /// Whether a part of this text is the name of one of their runs.
     fn have_path(&self, text: &str) -> bool {
         text.split(['/', '\n'])
             .filter_map(owner)
-            .any(|pid| self.0.contains(&pid))
+            .any(|owner| self.0.contains(&owner))
     }
 }
 
-/// The process that a run's cgroup is named after.
-fn owner(run: &str) -> Option<u32> {
-    run.split_once('-')?.0.parse().ok()
+/// The process that a run's cgroup is named after, and its process namespace; in the names of an
+/// older release, our own is meant.
+fn owner(run: &str) -> Option<(u32, u64)> {
+    let mut parts = run.split('-');
+    let pid = parts.next()?.parse().ok()?;
+    parts.next()?.parse::<u64>().ok()?;
+    let namespace = match parts.next() {
+        Some(namespace) => namespace.parse().ok()?,
+        None => process_namespace(),
+    };
+    Some((pid, namespace))
 }
 
-/// Whether a process is there, and does not come from this test.
-fn is_anothers(pid: u32) -> bool {
+fn process_namespace() -> u64 {
+    let metadata = fs::metadata("/proc/self/ns/pid");
+    metadata.expect("a process has its namespaces").ino()
+}
+
+/// Whether the owner is there, and does not come from this test.
+fn is_anothers((pid, namespace): (u32, u64), run: &Path) -> bool {
+    if namespace != process_namespace() {
+        // Its process cannot be looked at; its lock can.
+        let locked = |run: File| matches!(run.try_lock(), Err(TryLockError::WouldBlock));
+        return File::open(run).is_ok_and(locked);
+    }
     let own = std::process::id();
     Path::new(&format!("/proc/{pid}")).exists() && lineage(pid).all(|pid| pid != own)
 }

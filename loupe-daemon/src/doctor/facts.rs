@@ -28,6 +28,8 @@ pub struct Facts {
     /// `kernel.io_uring_disabled`; absent on kernels that cannot disable it.
     pub io_uring_disabled: Option<u32>,
     pub io_uring_exists: bool,
+    /// Operations of io_uring are counted on this kernel; absent where that cannot be told.
+    pub io_uring_counted: Option<bool>,
     /// The word in brackets in `/sys/kernel/security/lockdown`.
     pub lockdown: Option<String>,
     pub bpf_jit: Option<u32>,
@@ -38,6 +40,21 @@ pub struct Facts {
     /// A group `loupe` exists.
     pub group: bool,
     pub daemon: DaemonFact,
+    pub trial: Trial,
+}
+
+/// What came of tracing `true`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Trial {
+    /// Something that Loupe needs is known to be missing.
+    #[default]
+    Untried,
+    Traced {
+        calls: u64,
+        /// Of `exit_group`: a program makes one.
+        ends: u64,
+    },
+    Failed(String),
 }
 
 /// Where cgroup v2 is.
@@ -153,15 +170,24 @@ impl Host {
     /// On hybrid hosts cgroup v2 is beside the v1 controllers, at `/sys/fs/cgroup/unified`.
     fn cgroup2(&self) -> Option<Cgroup2> {
         let mounts = self.read("/proc/self/mountinfo")?;
-        let (path, options) = mounts.lines().find_map(|line| {
-            let (left, right) = line.split_once(" - ")?;
-            let mut fields = left.split(' ').skip(3);
-            let (root, path, options) = (fields.next()?, fields.next()?, fields.next()?);
-            (right.starts_with("cgroup2 ") && root == "/").then_some((path, options))
-        })?;
+        let mut found: Vec<(&str, &str, bool)> = mounts
+            .lines()
+            .filter_map(|line| {
+                let (left, right) = line.split_once(" - ")?;
+                let mut fields = left.split(' ').skip(3);
+                let (root, path, options) = (fields.next()?, fields.next()?, fields.next()?);
+                let read_only = options.split(',').any(|option| option == "ro");
+                right
+                    .starts_with("cgroup2 ")
+                    .then_some((root, path, read_only))
+            })
+            .collect();
+        // As an engine chooses.
+        found.sort_by_key(|(root, _, read_only)| (*read_only, *root != "/"));
+        let (_, path, read_only) = found.first()?;
         Some(Cgroup2 {
             path: PathBuf::from(path),
-            read_only: options.split(',').any(|option| option == "ro"),
+            read_only: *read_only,
             kill: self.cgroup_kill(path),
         })
     }
@@ -243,6 +269,7 @@ impl Facts {
         Facts {
             machine: std::env::consts::ARCH,
             object_bytes: object.len(),
+            io_uring_counted: crate::tracer::counts_io_uring(),
             uid: nix::unistd::geteuid().as_raw(),
             cpus: std::thread::available_parallelism().map_or(1, usize::from),
             database: database.and_then(free_bytes),

@@ -1,6 +1,6 @@
 //! From facts to checks: what is well, what is limited, what is missing, and the cure.
 
-use super::facts::{DaemonFact, Facts, NAMESPACES, Overlay};
+use super::facts::{DaemonFact, Facts, NAMESPACES, Overlay, Trial};
 use super::{Check, Report, Status};
 
 /// What an engine needs to be able to do; bit numbers of `include/uapi/linux/capability.h`.
@@ -50,6 +50,7 @@ pub fn judge(facts: &Facts) -> Report {
         memory(facts),
         disk(facts),
         daemon(facts),
+        trial(facts),
     ])
 }
 
@@ -297,10 +298,38 @@ fn io_uring(facts: &Facts) -> Check {
     match (facts.io_uring_exists, facts.io_uring_disabled) {
         (false, _) => check("io_uring", FOR, "not in this kernel"),
         (true, Some(2)) => check("io_uring", FOR, "disabled"),
-        (true, _) => check("io_uring", FOR, "enabled").warn(
-            "what an application does by io_uring is neither traced nor injected (analyses say \
-             so): `sysctl -w kernel.io_uring_disabled=2` has it use plain syscalls",
+        (true, _) => {
+            let (found, what) = match facts.io_uring_counted {
+                Some(true) => ("enabled, counted", "counted, and not injected one by one"),
+                Some(false) => ("enabled, unseen", "neither counted nor injected"),
+                None => ("enabled", "not injected one by one"),
+            };
+            check("io_uring", FOR, found).warn(format!(
+                "what an application does by io_uring is {what} (analyses say so): `sysctl -w \
+                 kernel.io_uring_disabled=2` has it use plain syscalls"
+            ))
+        }
+    }
+}
+
+/// All of it together, on the smallest program that there is.
+fn trial(facts: &Facts) -> Check {
+    const FOR: &str = "everything";
+    const NAME: &str = "trace of `true`";
+    match &facts.trial {
+        Trial::Untried => check(NAME, FOR, "not tried"),
+        Trial::Traced { calls, ends: 1 } => check(NAME, FOR, format!("{calls} calls")),
+        Trial::Traced { calls, ends } => check(
+            NAME,
+            FOR,
+            format!("{calls} calls, {ends} of them exit_group"),
+        )
+        .fail(
+            "Loupe does not see what runs here: measure nothing on this host, and report it \
+                 with the output of `loupe doctor --json`",
         ),
+        Trial::Failed(why) => check(NAME, FOR, why.as_str())
+            .fail("`loupe -vv trace -- true` says more; report it if its cause is not plain"),
     }
 }
 

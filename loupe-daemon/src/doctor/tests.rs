@@ -27,6 +27,7 @@ fn good() -> Facts {
         ptrace_scope: Some(1),
         io_uring_disabled: Some(2),
         io_uring_exists: true,
+        io_uring_counted: Some(true),
         lockdown: Some("none".to_owned()),
         bpf_jit: Some(1),
         cpus: 4,
@@ -36,6 +37,7 @@ fn good() -> Facts {
         daemon: DaemonFact::Answers {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         },
+        trial: Trial::Traced { calls: 30, ends: 1 },
     }
 }
 
@@ -103,6 +105,12 @@ fn every_lack_is_found_by_its_own_check_and_has_a_cure() {
         ("disk", Status::Fail, |f| f.database = None),
         ("louped", Status::Warn, |f| f.daemon = DaemonFact::Dead),
         ("louped", Status::Warn, |f| f.group = false),
+        ("trace of `true`", Status::Fail, |f| {
+            f.trial = Trial::Traced { calls: 0, ends: 0 };
+        }),
+        ("trace of `true`", Status::Fail, |f| {
+            f.trial = Trial::Failed("no room".into());
+        }),
         ("louped", Status::Warn, |f| {
             f.daemon = DaemonFact::Answers {
                 version: "0.0.1".into(),

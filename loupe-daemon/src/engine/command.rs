@@ -20,13 +20,17 @@ use crate::cgroup::ReplayCgroup;
 use crate::inject;
 use crate::launcher::protocol::{CommandSpec, FromKeeper, Preparation, Role, ToKeeper};
 use crate::launcher::{Keeper, Launcher, Supervised, with_rights_of};
-use crate::replay::{add_files, clear, find_program, injections, run_name};
-use crate::tracer::{Event, OpenTrace, TraceOptions, Tracer, abi_name, syscall_feature};
+use crate::replay::{add_files, clear, find_program, injections, is_silent};
+use crate::tracer::{
+    Event, OpenTrace, TraceOptions, Tracer, TracerError, abi_name, syscall_feature,
+};
 
 /// Between the SIGTERM and the SIGKILL of a cancelled command.
 const TERM_TIME: Duration = Duration::from_secs(5);
 /// What a command leaves running goes on; only its own processes are waited for.
 const END_LIMIT: Duration = Duration::from_secs(30);
+/// For a task that has ended to be gone.
+const EXIT_LIMIT: Duration = Duration::from_secs(1);
 
 fn io_error(what: &'static str) -> impl FnOnce(io::Error) -> EngineError {
     move |source| EngineError::Io { what, source }
@@ -88,7 +92,7 @@ fn run(
         ignored_signals: request.ignored_signals,
     };
     let target = target(&request, &command)?;
-    let cgroup = ReplayCgroup::create(&run_name())?;
+    let cgroup = ReplayCgroup::create()?;
     let result = (|| {
         let options = TraceOptions {
             latency: request.latency,
@@ -126,10 +130,19 @@ fn run(
         };
         let exit = watch.until_exit(&request.command)?;
         let wall_us = begin.elapsed().as_micros() as u64;
-        let supervised = watch.until_finished()?;
+        let (supervised, left) = watch.until_finished()?;
         let (target_execs, vdso) = (watch.target_execs, watch.vdso);
+        let whole = left == 0 && is_left_soon(&cgroup)?;
         let mut trace = trace.finish()?;
         trace.vdso = vdso;
+        if whole {
+            let begun = target_execs + trace.forks;
+            trace.escaped = begun.saturating_sub(trace.exits);
+        }
+        // One that was killed before its first call was seen to end.
+        if is_silent(&trace, target_execs) && trace.foreign.is_empty() && trace.exits == 0 {
+            return Err(TracerError::Blind(cgroup.target()).into());
+        }
         if let Some(supervised) = &supervised {
             if let Some(why) = &supervised.failed {
                 return Err(EngineError::Refused(why.clone()));
@@ -146,6 +159,20 @@ fn run(
     })();
     clear(&cgroup);
     result
+}
+
+/// Whether the last task of the target is gone within a moment: one that has ended for its parent
+/// may still be on its way out, and is told of at its end.
+fn is_left_soon(cgroup: &ReplayCgroup) -> Result<bool, EngineError> {
+    let target = ReplayCgroup::of(cgroup.target());
+    let deadline = Instant::now() + EXIT_LIMIT;
+    while target.is_populated()? {
+        if Instant::now() > deadline {
+            return Ok(false);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(true)
 }
 
 /// The file whose execution starts trace and injection.
@@ -205,20 +232,23 @@ impl Watch<'_> {
         Ok(self.keeper.send(&ToKeeper::Signal { role, signal }, &[])?)
     }
 
-    fn until_finished(&mut self) -> Result<Option<Supervised>, EngineError> {
+    /// What was supervised, and how many processes go on.
+    fn until_finished(&mut self) -> Result<(Option<Supervised>, u64), EngineError> {
         self.keeper.send(&ToKeeper::Finish, &[])?;
         let deadline = Instant::now() + END_LIMIT;
-        let supervised = loop {
+        let finished = loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.keeper.receive(left)? {
-                Some(FromKeeper::Finished { supervised, .. }) => break supervised,
+                Some(FromKeeper::Finished {
+                    supervised, left, ..
+                }) => break (supervised, left),
                 Some(_) => {}
                 None => return Err(crate::launcher::LauncherError::KeeperGone.into()),
             }
         };
         self.trace.flush();
         self.pass_on_calls();
-        Ok(supervised)
+        Ok(finished)
     }
 
     fn wait(&mut self, timeout: Option<Duration>) -> Result<(), EngineError> {

@@ -121,6 +121,7 @@ fn tracer_hint(error: &TracerError) -> Option<String> {
         TracerError::Load(_) | TracerError::Program { .. } | TracerError::Map { .. } => {
             Some("loading needs root (CAP_BPF, CAP_PERFMON); `loupe doctor` tells more".to_owned())
         }
+        TracerError::Blind(_) => Some("`loupe doctor` tells what this host lacks".to_owned()),
         _ => None,
     }
 }

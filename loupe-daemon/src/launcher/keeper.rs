@@ -5,6 +5,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::PathBuf;
 
 use libc::sock_filter;
 use loupe_common::replay::{ExitStatus, Usage};
@@ -56,7 +57,9 @@ struct Keeper {
     /// The host's `/proc`.
     proc: OwnedFd,
     cgroup: cgroup::ReplayCgroup,
-    /// `cgroup.kill` of the run, for a run without a process namespace of its own.
+    /// Where Loupe itself is, and what its run leaves behind goes on.
+    home: Option<PathBuf>,
+    /// Absent for a run without a process namespace of its own.
     init: Option<Pid>,
     tree: Option<Tree>,
     /// Where calls are notified.
@@ -75,15 +78,15 @@ fn setup(step: &str) -> impl FnOnce(Errno) -> SetupError + '_ {
 
 impl Keeper {
     fn prepare(engine: Channel, preparation: &Preparation) -> Result<Keeper, i32> {
+        let home = cgroup::own().ok().flatten();
         match Keeper::try_prepare(preparation) {
             Ok((children_signal, proc, init)) => {
                 let keeper = Keeper {
                     engine,
                     children_signal,
                     proc,
-                    cgroup: cgroup::ReplayCgroup {
-                        directory: preparation.cgroup.clone(),
-                    },
+                    cgroup: cgroup::ReplayCgroup::of(preparation.cgroup.clone()),
+                    home,
                     init,
                     tree: None,
                     supervisor: None,
@@ -309,12 +312,13 @@ impl Keeper {
 
     /// Ends whatever is left and reports that nothing is.
     fn end(&mut self) {
+        let mut left = 0;
         match self.init {
             // Takes every process of the namespace with it, before it can be waited for.
             Some(init) => {
                 let _ = kill(init, Signal::SIGKILL);
             }
-            None => self.release_leftovers(),
+            None => left = self.release_leftovers(),
         }
         // Everything is killed or ends by itself; an error means that no child is left.
         while let Ok(Some((status, usage))) = wait::next(true) {
@@ -323,18 +327,20 @@ impl Keeper {
         let supervised = self.supervisor.as_mut().map(Supervisor::finish);
         let _ = self.tell(&FromKeeper::Finished {
             usage: self.usage,
+            left,
             supervised,
         });
     }
 
     /// A command that ran right here may have left processes on purpose (a daemon): they go on
-    /// outside the run's cgroup. Where the engine is gone, they end.
-    fn release_leftovers(&mut self) {
+    /// where the command would have been without Loupe. Where the engine is gone, they end.
+    /// Returns how many there are.
+    fn release_leftovers(&mut self) -> u64 {
         for child in &self.children {
             let _ = kill(child.pid, Signal::SIGKILL);
         }
         if !self.finished {
-            return;
+            return 0;
         }
         if self
             .supervisor
@@ -343,19 +349,21 @@ impl Keeper {
         {
             // Nobody would answer what they call: better no process than a crippled one.
             let _ = self.cgroup.kill_target();
-            return;
+            return 0;
         }
-        let Ok(root) = cgroup::mount_point() else {
-            return;
-        };
+        let mut left = 0;
         let own = std::process::id() as i32;
         for directory in [self.cgroup.launcher(), self.cgroup.target()] {
             let members = cgroup::members(&directory, "cgroup.procs").unwrap_or_default();
             for pid in members.into_iter().filter(|pid| *pid != own) {
-                // It may have ended meanwhile.
-                let _ = cgroup::move_process(pid, &root);
+                left += 1;
+                let places = self.home.iter().cloned();
+                let mut places = places.chain(cgroup::candidates().into_iter().flatten());
+                // It may have ended meanwhile, which no place cures.
+                places.any(|place| cgroup::move_process(pid, &place).is_ok());
             }
         }
+        left
     }
 }
 

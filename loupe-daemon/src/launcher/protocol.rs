@@ -140,6 +140,9 @@ pub enum FromKeeper {
     /// Nothing is left of the run.
     Finished {
         usage: Usage,
+        /// Processes that go on, outside the run's cgroup.
+        #[serde(default)]
+        left: u64,
         /// Absent where nothing was notified.
         #[serde(default)]
         supervised: Option<Supervised>,

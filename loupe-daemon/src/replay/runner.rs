@@ -4,7 +4,6 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use loupe_common::policy::Policy;
@@ -147,15 +146,6 @@ pub struct Runner {
     pub options: TraceOptions,
 }
 
-/// Makes the names of runs unique in this process.
-static RUNS: AtomicU64 = AtomicU64::new(0);
-
-/// A new name for a run's cgroup: starts with our pid, so that orphans can be recognised.
-pub fn run_name() -> String {
-    let number = RUNS.fetch_add(1, Ordering::Relaxed);
-    format!("{}-{number}", std::process::id())
-}
-
 impl Runner {
     pub fn new(launcher: Arc<Launcher>, tracer: Tracer) -> Runner {
         Runner {
@@ -167,7 +157,7 @@ impl Runner {
     }
 
     fn prepare(&self, job: &Job<'_>) -> Result<Ready, ReplayFailure> {
-        let cgroup = ReplayCgroup::create(&run_name())?;
+        let cgroup = ReplayCgroup::create()?;
         let opened = self.open(&cgroup, job);
         if opened.is_err() {
             clear(&cgroup);
@@ -229,10 +219,15 @@ impl Runner {
                         cgroup.stalled().is_some(),
                     ),
                 };
-                Session::new(job, limits, &cgroup, &trace, &keeper)?.run(sandbox_time)
+                let kills = cgroup.out_of_memory_kills();
+                let finished = Session::new(job, limits, &cgroup, &trace, &keeper)?;
+                let finished = finished.run(sandbox_time)?;
+                let memory =
+                    finished.replay.outcome.failed() && cgroup.out_of_memory_kills() > kills;
+                Ok((finished, memory))
             });
         drop(keeper);
-        let result = result.and_then(|finished| {
+        let result = result.and_then(|(finished, out_of_memory)| {
             let Finished {
                 mut replay,
                 supervised,
@@ -243,6 +238,16 @@ impl Runner {
             replay.usage.total_cpu_us = cgroup.cpu_us()?;
             replay.trace = trace.finish()?;
             replay.trace.vdso = vdso;
+            let begun = replay.target_execs + replay.trace.forks;
+            replay.trace.escaped = begun.saturating_sub(replay.trace.exits);
+            if matches!(job.part, Part::Sabotaged(_)) {
+                // That was us.
+                replay.trace.disturbed = None;
+            }
+            if out_of_memory {
+                let what = "the kernel killed a process for lack of memory meanwhile";
+                replay.trace.disturbed.get_or_insert(what.to_owned());
+            }
             if job.part == Part::Start && replay.outcome.passed() {
                 without_start(&mut replay, &start_calls);
             }
@@ -298,8 +303,8 @@ pub fn clear(cgroup: &ReplayCgroup) {
         match cgroup.remove() {
             Ok(()) => return,
             Err(error) if Instant::now() > deadline => {
-                tracing::warn!("a replay's cgroup stays behind: {error}");
-                return;
+                tracing::warn!("a replay's cgroup stays behind for now: {error}");
+                return cgroup.remove_later();
             }
             Err(_) => {}
         }

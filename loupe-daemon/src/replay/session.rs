@@ -331,7 +331,9 @@ impl<'a> Session<'a> {
                     source: io::Error::from_raw_os_error(errno),
                 });
             }
-            FromKeeper::Finished { usage, supervised } => {
+            FromKeeper::Finished {
+                usage, supervised, ..
+            } => {
                 self.state.usage = Some(usage);
                 self.state.supervised = supervised;
             }

@@ -85,6 +85,10 @@ fn run(args: Args) -> Result<(), Failure> {
         tracing::warn!("{warning}");
     }
     tracing::info!(database = %database.display(), "starting");
+    // Before anything is started: what is, stays where this process is.
+    if let Err(error) = crate::cgroup::enter_leaf() {
+        tracing::warn!("cannot use the delegated cgroup: {error}");
+    }
     let backend = Arc::new(Here::start(&database)?);
     backend.load()?;
     let mut limits = Limits::default();

@@ -35,6 +35,7 @@ pub fn trace(maps: &mut Maps, slot: u32, seen: &Seen, latency: bool) -> Result<T
         execs: seen.execs,
         exits: seen.exits,
         own_filter: seen.own_filter,
+        disturbed: seen.disturbed.clone(),
         lost: Lost {
             events: seen.dropped + lost(&stats).events,
             ..lost(&stats)
@@ -46,11 +47,8 @@ pub fn trace(maps: &mut Maps, slot: u32, seen: &Seen, latency: bool) -> Result<T
             .calls
             .entry(feature(u32::from(key.number)))
             .or_default();
-        match Errno::new(i64::from(key.errno)) {
-            Some(errno) => *entry.errors.entry(errno).or_default() += count,
-            // The child's return from a clone: the parent's is counted already. Where clone
-            // is faked there is no child: every return is a call.
-            None => entry.calls -= count.min(entry.calls).min(seen.forks),
+        if let Some(errno) = Errno::new(i64::from(key.errno)) {
+            *entry.errors.entry(errno).or_default() += count;
         }
     }
     trace.operations = operations::counts(&maps.take_operations(slot)?);
@@ -80,6 +78,10 @@ pub fn trace(maps: &mut Maps, slot: u32, seen: &Seen, latency: bool) -> Result<T
     trace
         .foreign
         .sort_by(|a, b| (&a.abi, a.number).cmp(&(&b.abi, b.number)));
+    // Told by a child whose parent never came back.
+    trace
+        .first_seen
+        .retain(|feature| trace.calls.contains_key(feature));
     // Never returned from, so never told: it is last.
     for feature in trace.calls.keys() {
         if !trace.first_seen.contains(feature) {

@@ -35,6 +35,8 @@ pub struct Seen {
     pub execs: u64,
     pub exits: u64,
     pub own_filter: bool,
+    /// The first signal from outside the run, in words.
+    pub disturbed: Option<String>,
     /// Events that found the queue of a slow reader full.
     pub dropped: u64,
 }
@@ -120,6 +122,10 @@ impl Seen {
             }
             Event::OwnFilter => {
                 self.own_filter = true;
+                false
+            }
+            Event::OutsideSignal(signal) => {
+                self.disturbed.get_or_insert_with(|| signal.to_string());
                 false
             }
             Event::Listen { .. } | Event::Call(_) => true,

@@ -1,8 +1,8 @@
 //! Typed access to the in-kernel maps. Moves bytes; knows no meaning.
 
-use aya::maps::{Array, MapData, PerCpuArray, PerCpuHashMap, PerCpuValues, RingBuf};
+use aya::maps::{Array, HashMap, MapData, PerCpuArray, PerCpuHashMap, PerCpuValues, RingBuf};
 use aya::{Ebpf, Pod};
-use loupe_common::scope::{Scope, scope_index};
+use loupe_common::scope::{Scope, ScopeLevel, scope_index};
 use loupe_common::stats::{
     ErrorKey, ForeignKey, LATENCY_BUCKETS, LATENCY_SLOTS, Latency, LostCounts, MAX_IO_URING_OP,
     MAX_SYSCALL, OperationKey, Selector, SlotStats, io_uring_index, latency_index,
@@ -27,6 +27,7 @@ macro_rules! plain {
 
 plain!(
     Scope,
+    ScopeLevel,
     SlotStats,
     ErrorKey,
     ForeignKey,
@@ -37,6 +38,8 @@ plain!(
 
 pub struct Maps {
     scopes: Array<MapData, Plain<Scope>>,
+    runs: HashMap<MapData, u64, Plain<Scope>>,
+    newborn: HashMap<MapData, u32, u64>,
     stats: PerCpuArray<MapData, Plain<SlotStats>>,
     errors: PerCpuHashMap<MapData, Plain<ErrorKey>, u64>,
     foreign: PerCpuHashMap<MapData, Plain<ForeignKey>, u64>,
@@ -72,6 +75,8 @@ impl Maps {
         let cpus = aya::util::nr_cpus().map_err(|(_, error)| TracerError::Thread(error))?;
         Ok(Maps {
             scopes: take(ebpf, "SCOPES")?,
+            runs: take(ebpf, "RUNS")?,
+            newborn: take(ebpf, "NEWBORN")?,
             stats: take(ebpf, "STATS")?,
             errors: take(ebpf, "ERRORS")?,
             foreign: take(ebpf, "FOREIGN")?,
@@ -97,6 +102,43 @@ impl Maps {
         let index = scope_index(cgroup_id);
         if self.scope(index)?.cgroup_id == cgroup_id {
             self.set_scope(index, Scope::default())?;
+        }
+        Ok(())
+    }
+
+    /// These cgroups are those of the run.
+    pub fn set_run(&mut self, ids: &[u64], scope: Scope) -> Result<(), TracerError> {
+        for id in ids {
+            self.runs
+                .insert(id, Plain(scope), 0)
+                .map_err(map_error("RUNS"))?;
+        }
+        Ok(())
+    }
+
+    pub fn close_run(&mut self, ids: &[u64]) -> Result<(), TracerError> {
+        for id in ids {
+            match self.runs.remove(id) {
+                Err(aya::maps::MapError::KeyNotFound) => {}
+                other => other.map_err(map_error("RUNS"))?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets children of this cgroup's tasks that were made in another one: nobody there takes
+    /// note of their first return.
+    pub fn forget_newborn(&mut self, cgroup_id: u64) -> Result<(), TracerError> {
+        let entries = self.newborn.iter().filter_map(Result::ok);
+        let left: Vec<u32> = entries
+            .filter(|(_, born_in)| *born_in == cgroup_id)
+            .map(|(tid, _)| tid)
+            .collect();
+        for tid in left {
+            match self.newborn.remove(&tid) {
+                Err(aya::maps::MapError::KeyNotFound) => {}
+                other => other.map_err(map_error("NEWBORN"))?,
+            }
         }
         Ok(())
     }
@@ -208,6 +250,33 @@ impl Maps {
             .set(index, zeros, 0)
             .map_err(map_error("LATENCIES"))?;
         Ok(found.iter().map(|plain| plain.0).collect())
+    }
+}
+
+/// How deep traced cgroups lie: the question, and the answer.
+pub struct LevelMap<'a>(Array<&'a mut MapData, Plain<ScopeLevel>>);
+
+impl LevelMap<'_> {
+    pub fn of(ebpf: &mut Ebpf) -> Result<LevelMap<'_>, TracerError> {
+        let name = "LEVEL";
+        let map = ebpf.map_mut(name).ok_or(TracerError::NotEmbedded)?;
+        Ok(LevelMap(Array::try_from(map).map_err(map_error(name))?))
+    }
+
+    pub fn ask(&mut self, cgroup_id: u64) -> Result<(), TracerError> {
+        let question = ScopeLevel {
+            cgroup_id,
+            ..ScopeLevel::default()
+        };
+        self.0
+            .set(0, Plain(question), 0)
+            .map_err(map_error("LEVEL"))
+    }
+
+    /// 0: nobody was seen there.
+    pub fn answer(&self) -> Result<u32, TracerError> {
+        let found = self.0.get(&0, 0).map_err(map_error("LEVEL"))?;
+        Ok(found.0.level)
     }
 }
 

@@ -7,7 +7,7 @@ use loupe_common::errno::Errno;
 use loupe_common::feature::Feature;
 use loupe_common::operations::decode;
 use loupe_common::operations::meaning::ROWS;
-use loupe_common::stats::{MAX_SYSCALL, OperationKey, RETURNED_ZERO, Selector};
+use loupe_common::stats::{MAX_SYSCALL, OperationKey, Selector};
 use loupe_common::syscalls::Syscall;
 use loupe_common::trace::CallCounts;
 
@@ -19,54 +19,19 @@ pub fn selectors() -> impl Iterator<Item = (u32, Selector)> {
     })
 }
 
-/// Calls of one combination of arguments.
-#[derive(Clone, Debug, Default)]
-struct Combination {
-    /// Came back with something else than an error.
-    successes: u64,
-    /// Of a call that returns twice: returned 0.
-    zeros: u64,
-    errors: BTreeMap<Errno, u64>,
-}
-
-impl Combination {
-    fn counts(self) -> CallCounts {
-        // Each child's 0 stands beside its parent's return. What the filter answers has no child
-        // and is all zeros: it decides by the same arguments, so it answers all or none of these.
-        let without_child = self.zeros.saturating_sub(self.successes);
-        let failures: u64 = self.errors.values().sum();
-        CallCounts {
-            calls: self.successes + without_child + failures,
-            errors: self.errors,
-            latency: None,
-        }
-    }
-}
-
 /// The calls of each operation and of each flag.
 pub fn counts(counted: &[(OperationKey, u64)]) -> BTreeMap<Feature, CallCounts> {
-    let mut combinations: BTreeMap<(u16, u64), Combination> = BTreeMap::new();
-    for (key, calls) in counted {
-        let combination = combinations.entry((key.number, key.value)).or_default();
-        match key.errno {
-            RETURNED_ZERO => combination.zeros += calls,
-            errno => match Errno::new(i64::from(errno)) {
-                Some(errno) => *combination.errors.entry(errno).or_default() += calls,
-                None => combination.successes += calls,
-            },
-        }
-    }
     let mut all: BTreeMap<Feature, CallCounts> = BTreeMap::new();
-    for ((number, value), combination) in combinations {
-        let counts = combination.counts();
-        let Some(decoded) = decode(Syscall::from_number(u32::from(number)), value) else {
+    for (key, calls) in counted {
+        let syscall = Syscall::from_number(u32::from(key.number));
+        let Some(decoded) = decode(syscall, key.value) else {
             continue;
         };
         for operation in decoded.operation.into_iter().chain(decoded.flags) {
             let sum = all.entry(operation.into()).or_default();
-            sum.calls += counts.calls;
-            for (errno, calls) in &counts.errors {
-                *sum.errors.entry(*errno).or_default() += calls;
+            sum.calls += calls;
+            if let Some(errno) = Errno::new(i64::from(key.errno)) {
+                *sum.errors.entry(errno).or_default() += calls;
             }
         }
     }
@@ -110,18 +75,6 @@ mod tests {
         assert_eq!(calls(&counts, "openat:O_CREAT"), (3, 3));
         assert_eq!(calls(&counts, "openat:O_RDONLY"), (4, 0));
         assert_eq!(calls(&counts, "openat:O_WRONLY"), (3, 3));
-    }
-
-    #[test]
-    fn a_child_is_no_call_and_a_faked_clone_is_one() {
-        let vm = 0x100;
-        let real = counts(&[
-            (key("clone", vm, 0), 4),
-            (key("clone", vm, RETURNED_ZERO), 4),
-        ]);
-        assert_eq!(calls(&real, "clone:CLONE_VM"), (4, 0));
-        let faked = counts(&[(key("clone", vm, RETURNED_ZERO), 4)]);
-        assert_eq!(calls(&faked, "clone:CLONE_VM"), (4, 0));
     }
 
     #[test]

@@ -4,7 +4,6 @@ use std::process::Command;
 use std::time::Instant;
 
 use loupe_daemon::cgroup::{self, ReplayCgroup};
-use loupe_daemon::replay::run_name;
 use loupe_daemon::tracer::{TraceOptions, Tracer};
 
 /// First argument of the process that makes the calls; then calls and cgroup ("" for none).
@@ -83,7 +82,7 @@ pub fn run() {
         }
         let tracer = Tracer::load().expect("the programs load");
         for latency in [false, true] {
-            let cgroup = ReplayCgroup::create(&run_name()).expect("cgroups can be made");
+            let cgroup = ReplayCgroup::create().expect("cgroups can be made");
             let options = TraceOptions {
                 latency,
                 stream: false,

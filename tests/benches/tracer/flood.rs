@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use loupe_common::feature::Feature;
 use loupe_daemon::cgroup::ReplayCgroup;
-use loupe_daemon::replay::run_name;
 use loupe_daemon::tracer::{TraceOptions, Tracer};
 
 use crate::calls;
@@ -14,7 +13,7 @@ const CALLS: u64 = 5_000_000;
 pub fn run() {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let tracer = Tracer::load().expect("the programs load");
-    let cgroup = ReplayCgroup::create(&run_name()).expect("cgroups can be made");
+    let cgroup = ReplayCgroup::create().expect("cgroups can be made");
     let trace = tracer
         .open(&cgroup, TraceOptions::default())
         .expect("the trace opens");

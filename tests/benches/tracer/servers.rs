@@ -6,7 +6,6 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use loupe_daemon::cgroup::{self, ReplayCgroup};
-use loupe_daemon::replay::run_name;
 use loupe_daemon::tracer::{TraceOptions, Tracer};
 
 const ROUNDS: usize = 3;
@@ -102,7 +101,7 @@ fn rate(
                 latency: watcher == Watcher::LoupeWithTimes,
                 stream: false,
             };
-            let cgroup = ReplayCgroup::create(&run_name()).expect("cgroups can be made");
+            let cgroup = ReplayCgroup::create().expect("cgroups can be made");
             let trace = tracer.open(&cgroup, options).expect("the trace opens");
             for pid in server.tree() {
                 cgroup::move_process(pid, &cgroup.target()).expect("the server runs");

@@ -223,6 +223,13 @@ pub fn warn(report: &RunReport) {
              names the binary that counts",
         );
     }
+    if report.trace.escaped > 0 {
+        output::note(&format!(
+            "warning: {} of the target's processes and threads left its cgroup, or began outside \
+             of it; what they called was not counted",
+            report.trace.escaped
+        ));
+    }
     let lost = report.trace.lost.total();
     if lost > 0 {
         output::note(&format!(

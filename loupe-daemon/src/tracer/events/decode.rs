@@ -2,8 +2,10 @@
 
 use loupe_common::event::{
     EVENT_CALL, EVENT_EXEC, EVENT_EXIT, EVENT_FIRST_SEEN, EVENT_FORK, EVENT_LISTEN,
-    EVENT_OWN_FILTER,
+    EVENT_OUTSIDE_SIGNAL, EVENT_OWN_FILTER,
 };
+use nix::sys::signal::Signal;
+use std::fmt;
 
 /// One finished call of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +30,35 @@ pub enum Event {
     Exit { pid: u32, tid: u32 },
     Listen { pid: u32 },
     OwnFilter,
+    OutsideSignal(OutsideSignal),
     Call(Call),
+}
+
+/// A signal to a process of a run from a process outside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutsideSignal {
+    pub signal: u32,
+    pub receiver: u32,
+    pub sender: u32,
+    /// The sender's name, NUL-padded.
+    pub name: [u8; 16],
+}
+
+impl fmt::Display for OutsideSignal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let signal = i32::try_from(self.signal).ok().map(Signal::try_from);
+        match signal {
+            Some(Ok(signal)) => f.write_str(signal.as_str())?,
+            _ => write!(f, "signal {}", self.signal)?,
+        }
+        let name = self.name.split(|byte| *byte == 0).next();
+        let name = String::from_utf8_lossy(name.unwrap_or_default());
+        let (receiver, sender) = (self.receiver, self.sender);
+        write!(
+            f,
+            " to its process {receiver}, from process {sender} ({name})"
+        )
+    }
 }
 
 /// Reads little-endian fields in order. The records are `repr(C)` without implicit padding
@@ -82,6 +112,15 @@ pub fn decode(record: &[u8]) -> Option<(u32, u64, Event)> {
         EVENT_EXIT => Event::Exit { pid, tid },
         EVENT_LISTEN => Event::Listen { pid },
         EVENT_OWN_FILTER => Event::OwnFilter,
+        EVENT_OUTSIDE_SIGNAL => {
+            let (receiver, signal) = (reader.u32()?, reader.u32()?);
+            Event::OutsideSignal(OutsideSignal {
+                signal,
+                receiver,
+                sender: pid,
+                name: *reader.0.first_chunk()?,
+            })
+        }
         _ => return None,
     };
     Some((slot, cgroup_id, event))
@@ -121,6 +160,22 @@ mod tests {
             (202, -38, None)
         );
         assert_eq!(call.args, [1, 2, 3, 4, 5, 6]);
+    }
+
+    #[test]
+    fn a_signal_from_outside_says_who_sent_it() {
+        let mut bytes = header(EVENT_OUTSIDE_SIGNAL);
+        bytes.extend(42u32.to_ne_bytes());
+        bytes.extend(9u32.to_ne_bytes());
+        bytes.extend(*b"bash\0\0\0\0\0\0\0\0\0\0\0\0");
+        assert_eq!(bytes.len(), size_of::<loupe_common::event::ProcessEvent>());
+        let Some((5, 77, Event::OutsideSignal(signal))) = decode(&bytes) else {
+            panic!("not a signal");
+        };
+        assert_eq!(
+            signal.to_string(),
+            "SIGKILL to its process 42, from process 10 (bash)"
+        );
     }
 
     #[test]
