@@ -7,6 +7,7 @@
 #![no_main]
 
 mod abi;
+mod births;
 mod calls;
 mod costs;
 mod effects;
@@ -66,6 +67,7 @@ fn behaviour(name: &CStr) -> Option<Behaviour> {
     let name = name.to_str().ok()?;
     [
         abi::BEHAVIOURS,
+        births::BEHAVIOURS,
         costs::BEHAVIOURS,
         effects::BEHAVIOURS,
         loads::BEHAVIOURS,
