@@ -19,9 +19,7 @@ use super::{
     ProgressSink, fingerprint, parallel, test_check,
 };
 use crate::explore::{self, ExploreError, ExploreOptions, ImpactOptions, Subject};
-use crate::replay::{
-    Cancel, Kind, Mode, Pace, PrepareError, Prepared, ReplayFailure, Workload,
-};
+use crate::replay::{Cancel, Kind, Mode, Pace, PrepareError, Prepared, ReplayFailure, Workload};
 use crate::store::Store;
 use crate::tracer::Attachment;
 
