@@ -13,6 +13,7 @@ mod child;
 mod copy;
 mod init;
 mod keeper;
+mod keyring;
 mod main_process;
 pub mod places;
 pub mod protocol;

@@ -22,7 +22,16 @@ impl<'a> Daemon<'a> {
     /// # Panics
     /// If it ends instead.
     pub fn start(scene: &'a Scene) -> Daemon<'a> {
+        Daemon::start_with(scene, |_| ())
+    }
+
+    /// The same, with something done to its command first.
+    ///
+    /// # Panics
+    /// If it ends instead.
+    pub fn start_with(scene: &'a Scene, prepare: impl FnOnce(&mut Command)) -> Daemon<'a> {
         let mut louped = Command::new(binaries::louped());
+        prepare(&mut louped);
         louped
             .arg("--socket")
             .arg(Self::socket_of(scene))

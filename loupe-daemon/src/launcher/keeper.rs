@@ -5,19 +5,19 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use libc::sock_filter;
 use loupe_common::replay::{ExitStatus, Usage};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sched::{CloneFlags, CpuSet, sched_setaffinity, unshare};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::stat::Mode;
 use nix::sys::wait::WaitStatus;
-use nix::unistd::{ForkResult, Pid, fork, pipe2, read};
+use nix::unistd::{ForkResult, Pid, fork, getuid, pipe2, read};
 
 use super::channel::Channel;
 use super::child::{self, Report};
@@ -28,7 +28,7 @@ use super::rights::within_rights_of;
 use super::sandbox::{self, SetupError};
 use super::supervisor::Supervisor;
 use super::target::Target;
-use super::{init, wait};
+use super::{init, keyring, wait};
 use crate::cgroup;
 
 /// Runs one keeper to its end; returns the exit code.
@@ -76,6 +76,14 @@ fn setup(step: &str) -> impl FnOnce(Errno) -> SetupError + '_ {
     }
 }
 
+/// Moves the keeper to a cgroup.
+fn join(directory: &Path) -> Result<(), SetupError> {
+    cgroup::move_process(std::process::id() as i32, directory).map_err(|error| SetupError {
+        step: error.to_string(),
+        errno: Errno::EIO,
+    })
+}
+
 impl Keeper {
     fn prepare(engine: Channel, preparation: &Preparation) -> Result<Keeper, i32> {
         let home = cgroup::own().ok().flatten();
@@ -121,17 +129,22 @@ impl Keeper {
             sched_setaffinity(Pid::from_raw(0), &set).map_err(setup("pin to a CPU"))?;
         }
         let launcher = preparation.cgroup.join("launcher");
-        cgroup::move_process(std::process::id() as i32, &launcher).map_err(|error| SetupError {
-            step: error.to_string(),
-            errno: Errno::EIO,
-        })?;
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let proc = open("/proc", flags, Mode::empty()).map_err(setup("open /proc"))?;
         let init = match &preparation.sandbox {
-            None => None,
+            None => {
+                join(&launcher)?;
+                None
+            }
             Some(spec) => {
+                // The root of a new cgroup namespace is where its maker is: it has to be above
+                // all that the sandbox's processes will be in.
+                join(&preparation.cgroup)?;
+                unshare(CloneFlags::CLONE_NEWCGROUP).map_err(setup("a new cgroup namespace"))?;
+                join(&launcher)?;
+                keyring::renew(&spec.identity).map_err(setup("make a session keyring"))?;
                 let files = sandbox::enter(spec)?;
-                let init = start_init()?;
+                let init = start_init(spec.identity.uid == 0)?;
                 copy::all(files, &spec.identity)?;
                 Some(init)
             }
@@ -208,6 +221,11 @@ impl Keeper {
             } => {
                 let [stdin, stdout, stderr, target_cgroup] = take(descriptors)?;
                 let stdio = [stdin, stdout, stderr];
+                // A command for somebody else has nothing to do with the keys of this process;
+                // one's own has one's own, as from a shell.
+                if self.init.is_none() && command.identity.uid != getuid().as_raw() {
+                    keyring::renew(&command.identity)?;
+                }
                 let held = child::fork_held(&command, &stdio)?;
                 let pid = held.pid;
                 let proc = self.proc.try_clone()?;
@@ -382,25 +400,26 @@ fn instruction((code, jt, jf, k): Instruction) -> sock_filter {
     sock_filter { code, jt, jf, k }
 }
 
-/// Forks process 1 of the sandbox and waits until `/proc` is mounted.
-fn start_init() -> Result<Pid, SetupError> {
+/// Forks process 1 of the sandbox and waits until `/proc` is mounted, for root with `protect`.
+fn start_init(protect: bool) -> Result<Pid, SetupError> {
     let (ready, report) = pipe2(OFlag::O_CLOEXEC).map_err(setup("pipe"))?;
     // SAFETY: the keeper has one thread, so its child may run any code.
     match unsafe { fork() }.map_err(setup("fork process 1"))? {
         ForkResult::Child => {
             drop(ready);
-            init::run(&report)
+            init::run(&report, protect)
         }
         ForkResult::Parent { child } => {
             drop(report);
-            let mut bytes = [0; 4];
+            let mut bytes = [0; 512];
             let length = read(&ready, &mut bytes).map_err(setup("wait for process 1"))?;
-            match i32::from_ne_bytes(bytes) {
-                0 if length == 4 => Ok(child),
-                errno => Err(SetupError {
-                    step: "mount /proc".to_owned(),
-                    errno: Errno::from_raw(errno),
+            match bytes[..length].split_first_chunk() {
+                Some((errno, _)) if *errno == [0; 4] => Ok(child),
+                Some((errno, step)) => Err(SetupError {
+                    step: String::from_utf8_lossy(step).into_owned(),
+                    errno: Errno::from_raw(i32::from_ne_bytes(*errno)),
                 }),
+                None => Err(setup("wait for process 1")(Errno::EIO)),
             }
         }
     }

@@ -65,6 +65,10 @@ fn serve(engine: &Channel) -> io::Result<()> {
                 let Some(socket) = sockets.pop() else {
                     continue;
                 };
+                if preparation.sandbox.is_some() {
+                    // Known to every keeper from here on.
+                    super::sandbox::proc::of_the_host();
+                }
                 // SAFETY: this process has one thread, so the child may do as it likes.
                 match unsafe { fork() } {
                     // The engine sees its end close and knows that there is no keeper.

@@ -1,13 +1,15 @@
 //! The sandbox: namespaces, and a file system that is the host's to read and nobody's to write.
 //!
 //! Every file system of the host is the lower layer of an overlay whose upper layer is memory
-//! that goes with the sandbox; `/tmp`, `/run`, `/dev` and `/dev/shm` are new and empty. All
-//! mounts live in the sandbox's own mount namespace, so they vanish with its last process.
-//! `/proc` is mounted by the sandbox's process 1 (see `init`).
+//! that goes with the sandbox; `/tmp`, `/run`, `/dev` and `/dev/shm` are new and empty, and in
+//! the same memory (see `scratch`). All mounts live in the sandbox's own mount namespace, so they
+//! vanish with its last process. `/proc` is mounted by the sandbox's process 1 (see `init`).
 
 mod callers;
 mod mounts;
 mod points;
+pub mod proc;
+mod scratch;
 mod trees;
 
 use std::fs;
@@ -29,6 +31,7 @@ use super::places::{Attributes, Opened};
 use super::protocol::SandboxSpec;
 use callers::Callers;
 pub use callers::Source;
+use scratch::Scratch;
 use trees::Tree;
 
 /// A step of the set-up that failed.
@@ -51,21 +54,17 @@ fn io_at(step: impl Into<String>) -> impl FnOnce(io::Error) -> SetupError {
     }
 }
 
-/// Covered in this namespace by the memory that holds the upper layers; never part of a
-/// workload's own tree, and always there.
-const SCRATCH: &str = "/proc";
 const NO_DATA: Option<&str> = None;
 
-/// Puts this process into new namespaces (its children into a new process namespace) with the
-/// sandbox's file system as root. Returns what is to be copied into it.
+/// Puts this process into new namespaces (its children into a new process namespace; the cgroup
+/// namespace is the keeper's to make) with the sandbox's file system as root. Returns what is to be copied into it.
 pub fn enter(spec: &SandboxSpec) -> Result<Vec<Source>, SetupError> {
     unshare(
         CloneFlags::CLONE_NEWNS
             | CloneFlags::CLONE_NEWNET
             | CloneFlags::CLONE_NEWIPC
             | CloneFlags::CLONE_NEWUTS
-            | CloneFlags::CLONE_NEWPID
-            | CloneFlags::CLONE_NEWCGROUP,
+            | CloneFlags::CLONE_NEWPID,
     )
     .map_err(at("new namespaces"))?;
     mount(
@@ -83,16 +82,7 @@ pub fn enter(spec: &SandboxSpec) -> Result<Vec<Source>, SetupError> {
     let host = mounts::open_all().map_err(io_at("read the mount table"))?;
     let top = look_at(Path::new("/"))?;
     let sys = look_at(Path::new("/sys"))?;
-    let scratch = Path::new(SCRATCH);
-    let options = format!("mode=0755,size={}", spec.scratch_bytes);
-    mount(
-        Some("loupe"),
-        scratch,
-        Some("tmpfs"),
-        MsFlags::empty(),
-        Some(options.as_str()),
-    )
-    .map_err(at("mount the upper layer's memory"))?;
+    let scratch = Scratch::new(spec.scratch_bytes)?;
     let mut root = Root::new(scratch, &top)?;
     root.build(&host, &sys)?;
     let files = root.show(callers)?;
@@ -131,7 +121,7 @@ fn raise_loopback() -> Result<(), SetupError> {
 /// The new root while it is built. Memory, devices and links of its own are named by path: what is
 /// above them is Loupe's or root's. All else is mounted on descriptors.
 struct Root {
-    scratch: PathBuf,
+    scratch: Scratch,
     path: PathBuf,
     /// Its top directory.
     top: OwnedFd,
@@ -141,12 +131,12 @@ struct Root {
 
 impl Root {
     /// An overlay over the host's root directory.
-    fn new(scratch: &Path, host: &OwnedFd) -> Result<Root, SetupError> {
-        let path = scratch.join("root");
+    fn new(scratch: Scratch, host: &OwnedFd) -> Result<Root, SetupError> {
+        let path = scratch.path().join("root");
         fs::create_dir(&path).map_err(io_at("create the new root"))?;
-        overlay(host, &scratch.join("layer"), &path)?;
+        overlay(host, &scratch.path().join("layer"), &path)?;
         Ok(Root {
-            scratch: scratch.to_owned(),
+            scratch,
             top: look_at(&path)?,
             path,
             layers: 0,
@@ -169,7 +159,7 @@ impl Root {
         points::reach(&self.top, Path::new("/sys"))
             .and_then(|point| show_read_only(sys, &point))
             .map_err(at("show /sys"))?;
-        for (name, mode) in [("tmp", "mode=1777"), ("run", "mode=0755")] {
+        for (name, mode) in [("tmp", 0o1777), ("run", 0o755)] {
             self.memory(name, mode)?;
         }
         let lock = self.path.join("run/lock");
@@ -213,7 +203,7 @@ impl Root {
     /// Mounts an overlay over `lower` at `point`.
     fn overlay(&mut self, lower: &OwnedFd, point: &OwnedFd) -> Result<(), SetupError> {
         self.layers += 1;
-        let layer = self.scratch.join(format!("layer{}", self.layers));
+        let layer = self.scratch.path().join(format!("layer{}", self.layers));
         let shown = layer.join("shown");
         fs::create_dir_all(&shown).map_err(io_at("create the place of an overlay"))?;
         overlay(lower, &layer, &shown)?;
@@ -222,25 +212,18 @@ impl Root {
             .map_err(at("put an overlay in its place"))
     }
 
-    fn memory(&self, name: &str, options: &str) -> Result<(), SetupError> {
+    fn memory(&self, name: &str, mode: u32) -> Result<(), SetupError> {
         let path = self.path.join(name);
-        let step = || format!("mount memory at /{name}");
         if !path.is_dir() {
-            fs::create_dir_all(&path).map_err(io_at(step()))?;
+            let step = format!("create /{name}");
+            fs::create_dir_all(&path).map_err(io_at(step))?;
         }
-        mount(
-            Some("loupe"),
-            &path,
-            Some("tmpfs"),
-            MsFlags::empty(),
-            Some(options),
-        )
-        .map_err(at(step()))
+        self.scratch.show(name, mode, &path)
     }
 
     /// A `/dev` with the devices that every program may expect, and no others.
     fn devices(&self) -> Result<(), SetupError> {
-        self.memory("dev", "mode=0755")?;
+        self.memory("dev", 0o755)?;
         let dev = self.path.join("dev");
         // Numbers: Documentation/admin-guide/devices.txt of the kernel.
         for (name, major, minor) in [
@@ -266,7 +249,7 @@ impl Root {
         ] {
             symlink(to, dev.join(link)).map_err(io_at(format!("create /dev/{link}")))?;
         }
-        self.memory("dev/shm", "mode=1777")?;
+        self.memory("dev/shm", 0o1777)?;
         let terminals = dev.join("pts");
         fs::create_dir(&terminals).map_err(io_at("create /dev/pts"))?;
         let options = Some("newinstance,ptmxmode=0666,mode=0620");
@@ -302,9 +285,10 @@ fn overlay(lower: &OwnedFd, layer: &Path, shown: &Path) -> Result<(), SetupError
     // The overlay is named by what it stands on: a path could lead elsewhere by now.
     fchdir(lower).map_err(at(step()))?;
     let data = format!(
-        "lowerdir=.,upperdir={},workdir={},volatile",
+        "lowerdir=.,upperdir={},workdir={},{}",
         upper.display(),
-        work.display()
+        work.display(),
+        scratch::overlay_options(lower)
     );
     let mounted = mount(
         Some("loupe"),

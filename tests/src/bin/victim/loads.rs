@@ -19,6 +19,7 @@ pub const BEHAVIOURS: &[(&str, Behaviour)] = &[
     ("refused", refused),
     ("identity", identity),
     ("copies", copies),
+    ("finds-key", finds_key),
 ];
 
 /// Calls by the program itself; every thread and every child makes as many.
@@ -179,5 +180,21 @@ fn copies(arguments: &Arguments) -> Result<Ended, &'static str> {
     let read = call(libc::SYS_read, &[file, address_mut(&mut bytes), size])
         .map_err(|_| "cannot read the file")?;
     let _ = call(libc::SYS_write, &[1, address(&bytes), read]);
+    Ok(Ended::Works)
+}
+
+/// `finds-key RESULT NAME`: says whether its session keyring leads to a key of that name.
+fn finds_key(arguments: &Arguments) -> Result<Ended, &'static str> {
+    let session = libc::KEY_SPEC_SESSION_KEYRING as usize;
+    let (kind, name) = (
+        c"user".as_ptr() as usize,
+        arguments.word(1).as_ptr() as usize,
+    );
+    let search = libc::KEYCTL_SEARCH as usize;
+    let found = call(libc::SYS_keyctl, &[search, session, kind, name, 0]);
+    say(match found {
+        Ok(_) => "a key\n",
+        Err(_) => "no key\n",
+    });
     Ok(Ended::Works)
 }

@@ -1,0 +1,100 @@
+//! The memory of a sandbox: one file system that all it writes is in, so that one limit binds
+//! all of it.
+
+use std::fs;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::mount::{MsFlags, mount};
+
+use super::{SetupError, at, io_at};
+
+/// Covered in this namespace by the memory; never part of a workload's own tree, and always
+/// there.
+const PLACE: &str = "/proc";
+/// Files at most. Each takes about 1 KiB of the kernel's memory beside its content.
+const MOST_FILES: u64 = 1 << 20;
+
+/// Where it is before the change of the root.
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    /// Mounts memory of at most so many bytes.
+    pub fn new(bytes: u64) -> Result<Scratch, SetupError> {
+        let options = format!("mode=0755,size={bytes},nr_inodes={MOST_FILES}");
+        mount(
+            Some("loupe"),
+            PLACE,
+            Some("tmpfs"),
+            MsFlags::empty(),
+            Some(options.as_str()),
+        )
+        .map_err(at("mount the sandbox's memory"))?;
+        Ok(Scratch(PathBuf::from(PLACE)))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Shows an empty directory of the memory at `inside`.
+    pub fn show(&self, name: &str, mode: u32, inside: &Path) -> Result<(), SetupError> {
+        let step = || format!("mount memory at {}", inside.display());
+        let directory = self.0.join(name.replace('/', "-"));
+        let nothing = None::<&str>;
+        fs::create_dir(&directory)
+            .and_then(|()| fs::set_permissions(&directory, fs::Permissions::from_mode(mode)))
+            .map_err(io_at(step()))?;
+        mount(Some(&directory), inside, nothing, MsFlags::MS_BIND, nothing).map_err(at(step()))
+    }
+}
+
+/// Mount options of an overlay over `lower`, beyond its directories: the directories that the
+/// host has can be renamed, and what is written by one name of a file is read by its others.
+///
+/// `xino` would also show one device number for all files of an overlay. It is not used: the
+/// kernel notes each such mount in its log, and the inode numbers no longer fit what a 32-bit
+/// program has room for.
+pub fn overlay_options(lower: &OwnedFd) -> &'static str {
+    match has_file_handles(lower) {
+        true => "volatile,metacopy=off,redirect_dir=on,index=on",
+        // The kernel would note in its log that it does without.
+        false => "volatile,metacopy=off,redirect_dir=on,index=off",
+    }
+}
+
+/// Whether the file system can find a file again by a handle: what an index of hard links needs.
+fn has_file_handles(file: &OwnedFd) -> bool {
+    // The header of a `file_handle`: room for no byte of the handle itself, and its type.
+    let (mut header, mut mount_id) = ([0u32; 2], 0i32);
+    // SAFETY: the kernel reads an empty name and writes the header and the id, which outlive the
+    // call; of the handle it writes as many bytes as the header says: none.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_name_to_handle_at,
+            file.as_raw_fd(),
+            c"".as_ptr(),
+            header.as_mut_ptr(),
+            &raw mut mount_id,
+            libc::AT_EMPTY_PATH,
+        )
+    };
+    // There is a handle, and no room for it.
+    Errno::result(result) == Err(Errno::EOVERFLOW)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hard_links_are_indexed_where_the_file_system_can() {
+        let open = |path: &Path| OwnedFd::from(fs::File::open(path).expect("a directory"));
+        // The kernel finds no file of `/proc` again.
+        assert!(overlay_options(&open(Path::new("/proc"))).ends_with("index=off"));
+        let here = tempfile::tempdir_in("/dev/shm").expect("a directory");
+        assert!(overlay_options(&open(here.path())).ends_with("index=on"));
+    }
+}

@@ -1,0 +1,129 @@
+//! A sandbox is a machine like any other to what runs in it, and nobody else's.
+
+use loupe_tests::require;
+use loupe_tests::requirement::Requirement::Replays;
+use loupe_tests::scene::Scene;
+
+/// What a script says in a sandbox. It is a workload's test that says no, so that one replay is
+/// all there is, and what the script said is shown.
+#[track_caller]
+fn said(scene: &Scene, script: &str) -> String {
+    said_with(scene, script, "")
+}
+
+#[track_caller]
+fn said_with(scene: &Scene, script: &str, more: &str) -> String {
+    scene.write("script.sh", &format!("{script}\nexit 1\n"));
+    let text = format!(
+        "application = \"says\"\nworkload = \"what\"\nmode = \"batch\"\n\
+         command = [\"/bin/true\"]\ntest = [\"/bin/sh\", \"script.sh\"]\n{more}"
+    );
+    scene.write("says.toml", &text);
+    scene.run(&["analyze", "says.toml"]).expect_code(3).stderr
+}
+
+#[test]
+fn a_directory_of_the_host_is_renamed_and_the_names_of_a_file_stay_one() {
+    require!(Replays);
+    let scene = Scene::new();
+    std::fs::create_dir(scene.path("state")).expect("a directory");
+    scene.write("state/kept", "kept\n");
+    scene.write("one", "first\n");
+    std::fs::hard_link(scene.path("one"), scene.path("other")).expect("a link");
+    let script = "
+        # Not `mv`, which copies where it cannot rename.
+        perl -e 'rename \"state\", \"state.old\" or print \"rename: $!\\n\"'
+        cat state.old/kept
+        mkdir state && rmdir state && echo made again
+        before=$(stat -c %d:%i one)
+        echo second >> one
+        echo \"the other has $(tail -n 1 other) and $(stat -c %h other) names\"
+        test \"$before\" = \"$(stat -c %d:%i one)\" && echo the same file
+        rm -r state.old && test ! -e state.old && echo removed";
+    let said = said(&scene, script);
+    for line in [
+        "| kept",
+        "| made again",
+        "| the other has second and 2 names",
+        "| the same file",
+        "| removed",
+    ] {
+        assert!(said.contains(line), "{line:?} is not in: {said}");
+    }
+    for (name, content) in [("state/kept", "kept\n"), ("one", "first\n")] {
+        let left = std::fs::read_to_string(scene.path(name)).expect("the host's file");
+        assert_eq!(left, content);
+    }
+    std::fs::remove_file(scene.path("other")).expect("removed");
+    std::fs::remove_dir_all(scene.path("state")).expect("removed");
+    scene.assert_nothing_left();
+}
+
+#[test]
+fn root_in_a_sandbox_changes_no_setting_of_the_host() {
+    require!(Replays);
+    let scene = Scene::new();
+    let setting = "/proc/sys/fs/lease-break-time";
+    let read = || std::fs::read_to_string(setting).expect("a setting");
+    let before = read();
+    // Most of these do not exist on every machine. The shell says why it could not write.
+    let script = format!(
+        "for file in {setting} /proc/sys/vm/swappiness /proc/sys/kernel/core_pattern
+        do sh -c \"cat $file > /tmp/v; cat /tmp/v > $file\" 2>&1 && echo wrote $file; done
+        test ! -e /proc/sysrq-trigger || sh -c 'echo h > /proc/sysrq-trigger' 2>&1
+        for file in irq/default_smp_affinity sys/kernel/hostname sys/net/ipv4/ip_forward \
+            sys/kernel/msgmax self/oom_score_adj
+        do test -w /proc/$file && echo writable $file; done
+        echo 1 > /proc/sys/net/ipv4/ip_forward && cat /proc/sys/net/ipv4/ip_forward
+        echo renamed > /proc/sys/kernel/hostname && cat /proc/sys/kernel/hostname"
+    );
+    let said = said(&scene, &script);
+    assert_eq!(before, read());
+    assert!(!said.contains("wrote"), "{said}");
+    assert!(said.matches("Read-only file system").count() >= 3, "{said}");
+    for line in [
+        "| writable sys/kernel/hostname",
+        "| writable sys/net/ipv4/ip_forward",
+        "| writable sys/kernel/msgmax",
+        "| writable self/oom_score_adj",
+        "| renamed",
+    ] {
+        assert!(said.contains(line), "{line:?} is not in: {said}");
+    }
+    assert!(!said.contains("writable irq"), "{said}");
+    scene.assert_nothing_left();
+}
+
+#[test]
+fn its_cgroup_has_a_path_in_its_own_hierarchy() {
+    require!(Replays);
+    let scene = Scene::new();
+    let text = "application = \"says\"\nworkload = \"where\"\nmode = \"batch\"\n\
+                command = [\"/bin/cat\", \"/proc/self/cgroup\"]\ntest = [\"/bin/false\"]\n";
+    scene.write("where.toml", text);
+    let said = scene.run(&["analyze", "where.toml"]).expect_code(3).stderr;
+    assert!(said.contains("| 0::/target"), "{said}");
+    assert!(!said.contains(".."), "{said}");
+    scene.assert_nothing_left();
+}
+
+#[test]
+fn one_limit_binds_all_that_a_sandbox_writes() {
+    require!(Replays);
+    let scene = Scene::new();
+    let script = "
+        left() { stat -f -c '%f %S' $1 | { read blocks size; echo $((blocks * size >> 20)); }; }
+        for place in /tmp /run /dev /dev/shm /var/tmp; do
+            before=$(left /)
+            head -c 64M /dev/zero > $place/block
+            for other in / /tmp /run /dev /dev/shm .; do
+                less=$((before - $(left $other)))
+                test $less -ge 64 -a $less -le 66 || echo \"less than 64 MiB: $less, $place, $other\"
+            done
+        done
+        echo \"of $(stat -f -c '%b %S' /tmp | { read b s; echo $((b * s >> 20)); }) MiB\"";
+    let said = said(&scene, script);
+    assert!(said.contains("| of 2048 MiB"), "{said}");
+    assert!(!said.contains("less than"), "{said}");
+    scene.assert_nothing_left();
+}
