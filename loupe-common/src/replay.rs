@@ -54,6 +54,20 @@ pub enum Failure {
     Livelock { after_ms: u64 },
     /// It computed far longer than the baseline ever did, and was overdue.
     Runaway { cpu_ms: u64, limit_ms: u64 },
+    /// It came to the end of what a replay may use.
+    LimitReached { what: Limited, limit: u64 },
+}
+
+/// What a replay may use so much of and no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Limited {
+    /// Processes and threads.
+    Processes,
+    /// Memory of all processes, in MiB.
+    Memory,
+    /// What is written to the sandbox's file systems, in MiB.
+    Files,
 }
 
 impl fmt::Display for Failure {
@@ -83,6 +97,19 @@ impl fmt::Display for Failure {
                      {after_ms} ms)"
                 )
             }
+            Failure::LimitReached { what, limit } => match what {
+                Limited::Processes => write!(
+                    f,
+                    "limit reached: {limit} processes and threads (`limits.processes`)"
+                ),
+                Limited::Memory => {
+                    write!(f, "limit reached: {limit} MiB of memory (`limits.memory`)")
+                }
+                Limited::Files => write!(
+                    f,
+                    "limit reached: {limit} MiB of files, all that a sandbox may write"
+                ),
+            },
             Failure::Runaway { cpu_ms, limit_ms } => {
                 write!(
                     f,

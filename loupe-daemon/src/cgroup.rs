@@ -5,6 +5,7 @@
 //! `launcher`; a target moves to `target` at its exec and everything it spawns stays there, so
 //! what belongs to the target is a matter of membership. Knows no processes beyond their ids.
 
+mod limits;
 mod owner;
 mod place;
 

@@ -133,12 +133,16 @@ impl Keeper {
 
     /// The next message, if one is there.
     pub fn try_receive(&self) -> Result<Option<FromKeeper>, LauncherError> {
+        Ok(self.try_receive_all()?.map(|(message, _)| message))
+    }
+
+    fn try_receive_all(&self) -> Result<Option<(FromKeeper, Vec<OwnedFd>)>, LauncherError> {
         match self.channel.receive::<FromKeeper>() {
             Ok(Some((FromKeeper::Failed { step, errno }, _))) => Err(LauncherError::Sandbox {
                 step,
                 source: io::Error::from_raw_os_error(errno),
             }),
-            Ok(Some((message, _))) => Ok(Some(message)),
+            Ok(Some(received)) => Ok(Some(received)),
             Ok(None) => Err(LauncherError::KeeperGone),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
@@ -150,10 +154,17 @@ impl Keeper {
 
     /// Waits for a message; `None` when the time is over.
     pub fn receive(&self, timeout: Duration) -> Result<Option<FromKeeper>, LauncherError> {
+        Ok(self.receive_all(timeout)?.map(|(message, _)| message))
+    }
+
+    fn receive_all(
+        &self,
+        timeout: Duration,
+    ) -> Result<Option<(FromKeeper, Vec<OwnedFd>)>, LauncherError> {
         let deadline = Instant::now() + timeout;
         loop {
-            if let Some(message) = self.try_receive()? {
-                return Ok(Some(message));
+            if let Some(received) = self.try_receive_all()? {
+                return Ok(Some(received));
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -168,8 +179,29 @@ impl Keeper {
         }
     }
 
-    /// Waits until the sandbox stands, or `cancel` can be read from: then it does not.
+    /// Waits until a command can be started, or `cancel` can be read from: then it cannot.
     pub fn wait_ready(&self, cancel: Option<BorrowedFd<'_>>) -> Result<bool, LauncherError> {
+        Ok(self.wait_until_ready(cancel)?.is_some())
+    }
+
+    /// Waits until the sandbox stands, or `cancel` can be read from: then it does not. The
+    /// descriptor is what [`kill`] ends it by.
+    pub fn wait_for_sandbox(
+        &self,
+        cancel: BorrowedFd<'_>,
+    ) -> Result<Option<OwnedFd>, LauncherError> {
+        let Some(mut descriptors) = self.wait_until_ready(Some(cancel))? else {
+            return Ok(None);
+        };
+        let process = descriptors.pop();
+        let missing = || LauncherError::Protocol("there is no sandbox".to_owned());
+        process.ok_or_else(missing).map(Some)
+    }
+
+    fn wait_until_ready(
+        &self,
+        cancel: Option<BorrowedFd<'_>>,
+    ) -> Result<Option<Vec<OwnedFd>>, LauncherError> {
         if let Some(cancel) = cancel {
             let mut descriptors =
                 [self.as_fd(), cancel].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
@@ -179,18 +211,23 @@ impl Keeper {
                 Err(error) => return Err(LauncherError::Gone(error.into())),
             }
             if descriptors[1].any().unwrap_or(false) {
-                return Ok(false);
+                return Ok(None);
             }
         }
-        match self.receive(READY_LIMIT)? {
-            Some(FromKeeper::Ready) => Ok(true),
-            Some(other) => Err(LauncherError::Protocol(format!("{other:?}"))),
+        match self.receive_all(READY_LIMIT)? {
+            Some((FromKeeper::Ready, descriptors)) => Ok(Some(descriptors)),
+            Some((other, _)) => Err(LauncherError::Protocol(format!("{other:?}"))),
             None => Err(LauncherError::Sandbox {
                 step: "waiting for the sandbox".to_owned(),
                 source: io::ErrorKind::TimedOut.into(),
             }),
         }
     }
+}
+
+/// Ends everything in a sandbox, without its keeper, which may have no CPU to do it.
+pub fn kill(sandbox: &OwnedFd) -> io::Result<()> {
+    init::kill(sandbox)
 }
 
 impl AsFd for Keeper {

@@ -5,6 +5,7 @@
 mod circles;
 mod deadline;
 mod facts;
+mod guard;
 mod holdings;
 mod judge;
 mod metric;

@@ -127,3 +127,64 @@ fn one_limit_binds_all_that_a_sandbox_writes() {
     assert!(!said.contains("less than"), "{said}");
     scene.assert_nothing_left();
 }
+
+/// A workload whose command does not end by itself, with a limit.
+#[track_caller]
+fn ends_at(scene: &Scene, script: &str, limit: &str, reached: &str) {
+    let text = format!(
+        "application = \"takes\"\nworkload = \"all\"\nmode = \"batch\"\n\
+         command = [\"/bin/sh\", \"-c\", '''{script}'''] \n\
+         test = [\"/bin/true\"]\n{limit}\n"
+    );
+    scene.write("takes.toml", &text);
+    let finished = scene.run(&["analyze", "takes.toml"]).expect_code(3);
+    finished.expect_message(&[reached]);
+    scene.assert_nothing_left();
+}
+
+#[test]
+fn a_replay_that_forks_without_end_is_ended_at_its_limit() {
+    require!(Replays);
+    let scene = Scene::new();
+    ends_at(
+        &scene,
+        "b() { b & b; }; b",
+        "limits.processes = 200",
+        "limit reached: 200 processes and threads (`limits.processes`)",
+    );
+}
+
+#[test]
+fn a_replay_that_takes_memory_without_end_is_ended_at_its_limit() {
+    require!(Replays);
+    let scene = Scene::new();
+    ends_at(
+        &scene,
+        "exec perl -e \"while (1) { push @a, chr(120) x 1000000 }\"",
+        "limits.memory = 200",
+        "limit reached: 200 MiB of memory (`limits.memory`)",
+    );
+}
+
+#[test]
+fn what_a_test_leaves_running_counts_too() {
+    require!(Replays);
+    let scene = Scene::new();
+    let said = said_with(&scene, "b() { b & b; }; b", "limits.processes = 100\n");
+    assert!(said.contains("limit reached: 100 processes"), "{said}");
+    scene.assert_nothing_left();
+}
+
+#[test]
+fn a_replay_that_fails_with_its_file_systems_full_says_so() {
+    require!(Replays);
+    let scene = Scene::new();
+    let said = said(
+        &scene,
+        "cat /dev/zero > /dev/shm/all; echo more > /tmp/x || echo full",
+    );
+    assert!(said.contains("| full"), "{said}");
+    let reached = "limit reached: 2048 MiB of files, all that a sandbox may write";
+    assert!(said.contains(reached), "{said}");
+    scene.assert_nothing_left();
+}

@@ -1,16 +1,84 @@
 //! Process 1 of a sandbox: mounts `/proc` of its process namespace and reaps orphans.
 
-use std::os::fd::OwnedFd;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::write;
+use nix::unistd::{ForkResult, Pid, fork, pipe2, read, write};
 
 use super::sandbox::{SetupError, proc};
 
+/// Forks process 1 of the sandbox and waits until `/proc` is mounted, for root with `protect`.
+/// Returns what [`kill`] ends it by.
+pub fn start(protect: bool) -> Result<OwnedFd, SetupError> {
+    let (ready, report) = pipe2(OFlag::O_CLOEXEC).map_err(failed("pipe"))?;
+    // SAFETY: the keeper has one thread, so its child may run any code.
+    match unsafe { fork() }.map_err(failed("fork process 1"))? {
+        ForkResult::Child => {
+            drop(ready);
+            run(&report, protect)
+        }
+        ForkResult::Parent { child } => {
+            drop(report);
+            let mut bytes = [0; 512];
+            let length = read(&ready, &mut bytes).map_err(failed("wait for process 1"))?;
+            match bytes[..length].split_first_chunk() {
+                Some((errno, _)) if *errno == [0; 4] => descriptor(child),
+                Some((errno, step)) => Err(SetupError {
+                    step: String::from_utf8_lossy(step).into_owned(),
+                    errno: Errno::from_raw(i32::from_ne_bytes(*errno)),
+                }),
+                None => Err(failed("wait for process 1")(Errno::EIO)),
+            }
+        }
+    }
+}
+
+/// A descriptor of process 1, which stays its own whatever becomes of its number.
+fn descriptor(init: Pid) -> Result<OwnedFd, SetupError> {
+    // SAFETY: plain numbers, no memory.
+    let result = unsafe { libc::syscall(libc::SYS_pidfd_open, init.as_raw(), 0) };
+    let descriptor = Errno::result(result).map_err(failed("open process 1"))?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor as i32) })
+}
+
+/// Kills process 1, and with it, as the kernel does, all others of its namespace.
+pub fn kill(descriptor: &OwnedFd) -> io::Result<()> {
+    let nothing = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: the descriptor is open, and without a `siginfo_t` the kernel reads no memory.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            descriptor.as_raw_fd(),
+            libc::SIGKILL,
+            nothing,
+            0,
+        )
+    };
+    match Errno::result(result) {
+        // Gone is as good.
+        Ok(_) | Err(Errno::ESRCH) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn failed(step: &str) -> impl FnOnce(Errno) -> SetupError + '_ {
+    move |errno| SetupError {
+        step: step.to_owned(),
+        errno,
+    }
+}
+
 /// Tells over `ready` how mounting went (an errno, 0 for success, and what failed), then reaps
 /// until killed. With `protect`, what of `/proc` acts on the host is read-only.
-pub fn run(ready: &OwnedFd, protect: bool) -> ! {
+fn run(ready: &OwnedFd, protect: bool) -> ! {
+    // When all must end, this process has to do it, and a thousand others may want its CPU.
+    // SAFETY: plain numbers; 0 is this process. Without the right to do so it only takes longer.
+    let _ = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -20) };
     let mounted = mount_proc(protect);
     let (errno, step) = match &mounted {
         Ok(()) => (0, ""),
@@ -39,10 +107,7 @@ pub fn run(ready: &OwnedFd, protect: bool) -> ! {
 }
 
 fn mount_proc(protect: bool) -> Result<(), SetupError> {
-    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(|errno| SetupError {
-        step: "prctl".to_owned(),
-        errno,
-    })?;
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(failed("prctl"))?;
     proc::mount_new()?;
     match protect {
         true => proc::protect(proc::of_the_host()),

@@ -4,7 +4,7 @@
 //! target, reports every end, and finally ends and reaps everything. It judges nothing.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use libc::sock_filter;
@@ -17,7 +17,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::stat::Mode;
 use nix::sys::wait::WaitStatus;
-use nix::unistd::{ForkResult, Pid, fork, getuid, pipe2, read};
+use nix::unistd::{ForkResult, Pid, fork, getuid};
 
 use super::channel::Channel;
 use super::child::{self, Report};
@@ -51,6 +51,14 @@ struct Child {
     report: Report,
 }
 
+/// What the keeper knows of its sandbox.
+struct Sandbox {
+    /// Its process 1.
+    init: OwnedFd,
+    /// The memory that holds what is written.
+    memory: OwnedFd,
+}
+
 struct Keeper {
     engine: Channel,
     children_signal: SignalFd,
@@ -59,8 +67,8 @@ struct Keeper {
     cgroup: cgroup::ReplayCgroup,
     /// Where Loupe itself is, and what its run leaves behind goes on.
     home: Option<PathBuf>,
-    /// Absent for a run without a process namespace of its own.
-    init: Option<Pid>,
+    /// `None`: the command runs right here.
+    sandbox: Option<Sandbox>,
     tree: Option<Tree>,
     /// Where calls are notified.
     supervisor: Option<Supervisor>,
@@ -88,21 +96,27 @@ impl Keeper {
     fn prepare(engine: Channel, preparation: &Preparation) -> Result<Keeper, i32> {
         let home = cgroup::own().ok().flatten();
         match Keeper::try_prepare(preparation) {
-            Ok((children_signal, proc, init)) => {
+            Ok((children_signal, proc, sandbox)) => {
                 let keeper = Keeper {
                     engine,
                     children_signal,
                     proc,
                     cgroup: cgroup::ReplayCgroup::of(preparation.cgroup.clone()),
                     home,
-                    init,
+                    sandbox,
                     tree: None,
                     supervisor: None,
                     children: Vec::new(),
                     usage: Usage::default(),
                     finished: false,
                 };
-                keeper.tell(&FromKeeper::Ready).map_err(|_| 1)?;
+                let sandbox = keeper.sandbox.iter();
+                let descriptors: Vec<BorrowedFd> =
+                    sandbox.map(|sandbox| sandbox.init.as_fd()).collect();
+                keeper
+                    .engine
+                    .send(&FromKeeper::Ready, &descriptors)
+                    .map_err(|_| 1)?;
                 Ok(keeper)
             }
             Err(SetupError { step, errno }) => {
@@ -116,7 +130,7 @@ impl Keeper {
 
     fn try_prepare(
         preparation: &Preparation,
-    ) -> Result<(SignalFd, OwnedFd, Option<Pid>), SetupError> {
+    ) -> Result<(SignalFd, OwnedFd, Option<Sandbox>), SetupError> {
         nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(setup("prctl"))?;
         let mut mask = SigSet::empty();
         mask.add(Signal::SIGCHLD);
@@ -131,7 +145,7 @@ impl Keeper {
         let launcher = preparation.cgroup.join("launcher");
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let proc = open("/proc", flags, Mode::empty()).map_err(setup("open /proc"))?;
-        let init = match &preparation.sandbox {
+        let sandbox = match &preparation.sandbox {
             None => {
                 join(&launcher)?;
                 None
@@ -143,13 +157,13 @@ impl Keeper {
                 unshare(CloneFlags::CLONE_NEWCGROUP).map_err(setup("a new cgroup namespace"))?;
                 join(&launcher)?;
                 keyring::renew(&spec.identity).map_err(setup("make a session keyring"))?;
-                let files = sandbox::enter(spec)?;
-                let init = start_init(spec.identity.uid == 0)?;
+                let (files, memory) = sandbox::enter(spec)?;
+                let init = init::start(spec.identity.uid == 0)?;
                 copy::all(files, &spec.identity)?;
-                Some(init)
+                Some(Sandbox { init, memory })
             }
         };
-        Ok((signals, proc, init))
+        Ok((signals, proc, sandbox))
     }
 
     fn tell(&self, message: &FromKeeper) -> io::Result<()> {
@@ -223,7 +237,7 @@ impl Keeper {
                 let stdio = [stdin, stdout, stderr];
                 // A command for somebody else has nothing to do with the keys of this process;
                 // one's own has one's own, as from a shell.
-                if self.init.is_none() && command.identity.uid != getuid().as_raw() {
+                if self.sandbox.is_none() && command.identity.uid != getuid().as_raw() {
                     keyring::renew(&command.identity)?;
                 }
                 let held = child::fork_held(&command, &stdio)?;
@@ -331,10 +345,14 @@ impl Keeper {
     /// Ends whatever is left and reports that nothing is.
     fn end(&mut self) {
         let mut left = 0;
-        match self.init {
+        let full_mib = self
+            .sandbox
+            .as_ref()
+            .and_then(|sandbox| sandbox::full_mib(&sandbox.memory));
+        match &self.sandbox {
             // Takes every process of the namespace with it, before it can be waited for.
-            Some(init) => {
-                let _ = kill(init, Signal::SIGKILL);
+            Some(sandbox) => {
+                let _ = init::kill(&sandbox.init);
             }
             None => left = self.release_leftovers(),
         }
@@ -347,6 +365,7 @@ impl Keeper {
             usage: self.usage,
             left,
             supervised,
+            full_mib,
         });
     }
 
@@ -398,29 +417,4 @@ fn take<const N: usize>(descriptors: Vec<OwnedFd>) -> io::Result<[OwnedFd; N]> {
 
 fn instruction((code, jt, jf, k): Instruction) -> sock_filter {
     sock_filter { code, jt, jf, k }
-}
-
-/// Forks process 1 of the sandbox and waits until `/proc` is mounted, for root with `protect`.
-fn start_init(protect: bool) -> Result<Pid, SetupError> {
-    let (ready, report) = pipe2(OFlag::O_CLOEXEC).map_err(setup("pipe"))?;
-    // SAFETY: the keeper has one thread, so its child may run any code.
-    match unsafe { fork() }.map_err(setup("fork process 1"))? {
-        ForkResult::Child => {
-            drop(ready);
-            init::run(&report, protect)
-        }
-        ForkResult::Parent { child } => {
-            drop(report);
-            let mut bytes = [0; 512];
-            let length = read(&ready, &mut bytes).map_err(setup("wait for process 1"))?;
-            match bytes[..length].split_first_chunk() {
-                Some((errno, _)) if *errno == [0; 4] => Ok(child),
-                Some((errno, step)) => Err(SetupError {
-                    step: String::from_utf8_lossy(step).into_owned(),
-                    errno: Errno::from_raw(i32::from_ne_bytes(*errno)),
-                }),
-                None => Err(setup("wait for process 1")(Errno::EIO)),
-            }
-        }
-    }
 }

@@ -146,5 +146,8 @@ pub enum FromKeeper {
         /// Absent where nothing was notified.
         #[serde(default)]
         supervised: Option<Supervised>,
+        /// MiB of the sandbox's memory for files, if it was full.
+        #[serde(default)]
+        full_mib: Option<u64>,
     },
 }

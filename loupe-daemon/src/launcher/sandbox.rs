@@ -32,6 +32,7 @@ use super::protocol::SandboxSpec;
 use callers::Callers;
 pub use callers::Source;
 use scratch::Scratch;
+pub use scratch::full_mib;
 use trees::Tree;
 
 /// A step of the set-up that failed.
@@ -57,8 +58,9 @@ fn io_at(step: impl Into<String>) -> impl FnOnce(io::Error) -> SetupError {
 const NO_DATA: Option<&str> = None;
 
 /// Puts this process into new namespaces (its children into a new process namespace; the cgroup
-/// namespace is the keeper's to make) with the sandbox's file system as root. Returns what is to be copied into it.
-pub fn enter(spec: &SandboxSpec) -> Result<Vec<Source>, SetupError> {
+/// namespace is the keeper's to make) with the sandbox's file system as root. Returns what is to
+/// be copied into it, and what [`full_mib`] looks at.
+pub fn enter(spec: &SandboxSpec) -> Result<(Vec<Source>, OwnedFd), SetupError> {
     unshare(
         CloneFlags::CLONE_NEWNS
             | CloneFlags::CLONE_NEWNET
@@ -83,6 +85,7 @@ pub fn enter(spec: &SandboxSpec) -> Result<Vec<Source>, SetupError> {
     let top = look_at(Path::new("/"))?;
     let sys = look_at(Path::new("/sys"))?;
     let scratch = Scratch::new(spec.scratch_bytes)?;
+    let handle = scratch.handle()?;
     let mut root = Root::new(scratch, &top)?;
     root.build(&host, &sys)?;
     let files = root.show(callers)?;
@@ -90,7 +93,7 @@ pub fn enter(spec: &SandboxSpec) -> Result<Vec<Source>, SetupError> {
     pivot_root(".", ".").map_err(at("change the root"))?;
     umount2(".", MntFlags::MNT_DETACH).map_err(at("let go of the old root"))?;
     chdir("/").map_err(at("enter the new root"))?;
-    Ok(files)
+    Ok((files, handle))
 }
 
 /// A directory of the host's own, as root names it.

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use loupe_common::policy::Policy;
-use loupe_common::replay::Replay;
+use loupe_common::replay::{Failure, Outcome, Replay};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::facts::{BaselineFacts, TimeLimits};
+use super::guard::{Bounds, Guard};
 use super::prepared::Prepared;
 use super::session::{Finished, Session};
 use crate::cgroup::{CgroupError, ReplayCgroup};
@@ -158,7 +159,11 @@ impl Runner {
 
     fn prepare(&self, job: &Job<'_>) -> Result<Ready, ReplayFailure> {
         let cgroup = ReplayCgroup::create()?;
-        let opened = self.open(&cgroup, job);
+        let bounds = Bounds::of(&job.prepared.workload.limits);
+        let limited = cgroup.limit(bounds.processes, bounds.memory_bytes);
+        let opened = limited
+            .map_err(ReplayFailure::from)
+            .and_then(|()| self.open(&cgroup, job));
         if opened.is_err() {
             clear(&cgroup);
         }
@@ -199,13 +204,12 @@ impl Runner {
             ..
         } = ready;
         let result = keeper
-            .wait_ready(Some(job.cancel.as_fd()))
+            .wait_for_sandbox(job.cancel.as_fd())
             .map_err(ReplayFailure::from)
-            .and_then(|ready| match ready {
-                true => Ok(()),
-                false => Err(ReplayFailure::Cancelled),
-            })
-            .and_then(|()| {
+            .and_then(|sandbox| sandbox.ok_or(ReplayFailure::Cancelled))
+            .and_then(|sandbox| {
+                let bounds = Bounds::of(&job.prepared.workload.limits);
+                let guard = Guard::new(bounds, &cgroup, sandbox);
                 let sandbox_time = begin.elapsed();
                 // The next sandbox is made while this replay runs.
                 if job.pace == Pace::Events {
@@ -220,7 +224,7 @@ impl Runner {
                     ),
                 };
                 let kills = cgroup.out_of_memory_kills();
-                let finished = Session::new(job, limits, &cgroup, &trace, &keeper)?;
+                let finished = Session::new(job, limits, &cgroup, &trace, &keeper, guard)?;
                 let finished = finished.run(sandbox_time)?;
                 let memory =
                     finished.replay.outcome.failed() && cgroup.out_of_memory_kills() > kills;
@@ -240,11 +244,14 @@ impl Runner {
             replay.trace.vdso = vdso;
             let begun = replay.target_execs + replay.trace.forks;
             replay.trace.escaped = begun.saturating_sub(replay.trace.exits);
-            if matches!(job.part, Part::Sabotaged(_)) {
-                // That was us.
+            let at_limit = matches!(
+                replay.outcome,
+                Outcome::Failed(Failure::LimitReached { .. })
+            );
+            if at_limit || matches!(job.part, Part::Sabotaged(_)) {
+                // That was us, or a limit of ours.
                 replay.trace.disturbed = None;
-            }
-            if out_of_memory {
+            } else if out_of_memory {
                 let what = "the kernel killed a process for lack of memory meanwhile";
                 replay.trace.disturbed.get_or_insert(what.to_owned());
             }

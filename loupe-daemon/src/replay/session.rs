@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use loupe_common::replay::{ExitStatus, Outcome, Replay, Timing, Usage};
+use loupe_common::replay::{ExitStatus, Failure, Limited, Outcome, Replay, Timing, Usage};
 use loupe_common::trace::Trace;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
@@ -16,6 +16,7 @@ use nix::sys::signal::SigSet;
 use nix::sys::time::TimeSpec;
 
 use super::facts::TimeLimits;
+use super::guard::Guard;
 use super::holdings::Holdings;
 use super::output::Output;
 use super::runner::{Job, Pace, Part, ReplayFailure, Sabotage};
@@ -46,6 +47,7 @@ pub struct Session<'a> {
     /// The writing ends, until their processes have them.
     application_pipe: Option<OwnedFd>,
     test_pipe: Option<OwnedFd>,
+    guard: Guard,
     state: State,
 }
 
@@ -67,6 +69,8 @@ struct State {
     start_calls: Vec<u64>,
     /// Once the test is over.
     holdings: Option<Holdings>,
+    /// Nothing more could be written when it ended: so many MiB are in the sandbox's memory.
+    full_mib: Option<u64>,
     /// Everything was told to end.
     ending: bool,
 }
@@ -87,6 +91,7 @@ impl<'a> Session<'a> {
         cgroup: &'a ReplayCgroup,
         trace: &'a OpenTrace,
         keeper: &'a Keeper,
+        guard: Guard,
     ) -> Result<Session<'a>, ReplayFailure> {
         let pipe = || Output::pipe().map_err(io_error("pipe"));
         let (application_output, application_pipe) = pipe()?;
@@ -101,6 +106,7 @@ impl<'a> Session<'a> {
             test_output,
             application_pipe: Some(application_pipe),
             test_pipe: Some(test_pipe),
+            guard,
             state: State::default(),
         })
     }
@@ -123,7 +129,7 @@ impl<'a> Session<'a> {
             Some(why) => Outcome::Invalid {
                 why: format!("the filter is not on the target, which was ended: {why}"),
             },
-            None => outcome,
+            None => self.at_limits(outcome),
         };
         let serves = self.serves();
         let workload = &self.job.prepared.workload;
@@ -173,7 +179,7 @@ impl<'a> Session<'a> {
                 Mode::Batch => self.wait_until_over()?,
             };
             timing.ready_us = micros(started.elapsed());
-            if self.state.refused.is_some() {
+            if self.is_over() {
                 return Ok(Outcome::Passed);
             }
             if let Some(failure) = failure {
@@ -194,6 +200,28 @@ impl<'a> Session<'a> {
             self.state.holdings = Some(Holdings::of(&self.cgroup.target())?);
         }
         Ok(outcome)
+    }
+
+    /// Nothing that happens from now on says anything: the filter was refused, or the replay held
+    /// more than it may.
+    fn is_over(&self) -> bool {
+        self.state.refused.is_some() || self.guard.breach().is_some()
+    }
+
+    /// What came of it, where limits may be the reason.
+    fn at_limits(&self, outcome: Outcome) -> Outcome {
+        if let Some(breach) = self.guard.breach() {
+            return breach;
+        }
+        let full = || {
+            let (what, limit) = (Limited::Files, self.state.full_mib?);
+            Some(Failure::LimitReached { what, limit })
+        };
+        let reached = match outcome.failed() {
+            true => self.guard.enforced().or_else(full),
+            false => None,
+        };
+        reached.map_or(outcome, Outcome::Failed)
     }
 
     fn starts(&self) -> bool {
@@ -238,7 +266,7 @@ impl<'a> Session<'a> {
     /// Ends what is left of the application, and then everything.
     fn stop(&mut self) -> Result<(), ReplayFailure> {
         let asks_first = self.job.prepared.workload.stop == StopWith::Term && self.serves();
-        if asks_first && self.state.application_exit.is_none() {
+        if asks_first && self.state.application_exit.is_none() && !self.is_over() {
             let signal = libc::SIGTERM;
             let role = Role::Application;
             self.keeper.send(&ToKeeper::Signal { role, signal }, &[])?;
@@ -332,9 +360,13 @@ impl<'a> Session<'a> {
                 });
             }
             FromKeeper::Finished {
-                usage, supervised, ..
+                usage,
+                supervised,
+                full_mib,
+                ..
             } => {
                 self.state.usage = Some(usage);
+                self.state.full_mib = full_mib;
                 self.state.supervised = supervised;
             }
             FromKeeper::Ready | FromKeeper::Failed { .. } => {}

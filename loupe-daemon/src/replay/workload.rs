@@ -16,6 +16,9 @@ pub use check::MOST_REPLICAS;
 /// otherwise.
 const MOST_FILES: usize = 512;
 const MOST_WRITABLE: usize = 64;
+/// Less would not do for what keeps the sandbox.
+const LEAST_MEMORY_MIB: u64 = 32;
+const LEAST_PROCESSES: u64 = 8;
 
 /// Whether the workload is a benchmark or a test suite (the paper's two kinds).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,7 +80,7 @@ pub struct BringFile {
     pub to: PathBuf,
 }
 
-/// Time limits in seconds; what is absent is derived from the baseline.
+/// Limits: times in seconds; what is absent of these is derived from the baseline.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
@@ -91,6 +94,12 @@ pub struct Limits {
     pub stop: Option<f64>,
     /// CPU time of a replay that takes over twice as long as the baseline did.
     pub cpu: Option<f64>,
+    /// Memory of all processes of a replay, in MiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u64>,
+    /// Processes and threads of a replay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub processes: Option<u64>,
 }
 
 /// A workload file.
@@ -379,6 +388,16 @@ test = "curl -f http://127.0.0.1/"
             ("mode", "env.\"a=b\" = \"\"\nmode", "name of a variable"),
             ("mode", "env.A = \"\\u0000\"\nmode", "holds a NUL"),
             ("\"-g\"", "\"\\u0000\"", "`command` holds a NUL"),
+            (
+                "mode",
+                "limits.memory = 1\nmode",
+                "`limits.memory` must be at least 32",
+            ),
+            (
+                "mode",
+                "limits.processes = 0\nmode",
+                "`limits.processes` must be at least 8",
+            ),
             ("mode", "writable = [\"x\"]\nmode", "must be absolute"),
             (
                 "mode",

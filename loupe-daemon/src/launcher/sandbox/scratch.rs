@@ -7,7 +7,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
 use nix::mount::{MsFlags, mount};
+use nix::sys::stat::Mode;
+use nix::sys::statvfs::fstatvfs;
 
 use super::{SetupError, at, io_at};
 
@@ -16,6 +19,9 @@ use super::{SetupError, at, io_at};
 const PLACE: &str = "/proc";
 /// Files at most. Each takes about 1 KiB of the kernel's memory beside its content.
 const MOST_FILES: u64 = 1 << 20;
+
+/// With fewer blocks left it is full: what did not fit may have left a rest.
+const FULL_BLOCKS: u64 = 16;
 
 /// Where it is before the change of the root.
 pub struct Scratch(PathBuf);
@@ -35,6 +41,12 @@ impl Scratch {
         Ok(Scratch(PathBuf::from(PLACE)))
     }
 
+    /// A descriptor by which it can be looked at from anywhere.
+    pub fn handle(&self) -> Result<OwnedFd, SetupError> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        open(&self.0, flags, Mode::empty()).map_err(at("open the sandbox's memory"))
+    }
+
     pub fn path(&self) -> &Path {
         &self.0
     }
@@ -49,6 +61,13 @@ impl Scratch {
             .map_err(io_at(step()))?;
         mount(Some(&directory), inside, nothing, MsFlags::MS_BIND, nothing).map_err(at(step()))
     }
+}
+
+/// The size in MiB of the memory behind this descriptor, if nothing more can be written to it.
+pub fn full_mib(handle: &OwnedFd) -> Option<u64> {
+    let status = fstatvfs(handle).ok()?;
+    let is_full = status.blocks_available() < FULL_BLOCKS || status.files_available() == 0;
+    is_full.then(|| status.blocks() * status.fragment_size() >> 20)
 }
 
 /// Mount options of an overlay over `lower`, beyond its directories: the directories that the

@@ -34,7 +34,7 @@ impl Session<'_> {
                 QUIET_PROBE
             };
             self.wait(pause.min(deadline.left()))?;
-            if self.state.refused.is_some() {
+            if self.is_over() {
                 return Ok(None);
             }
             if let Some(status) = self.state.application_exit
@@ -82,7 +82,7 @@ impl Session<'_> {
             };
             let pause = kill_at.map_or(pause, |at| pause.min(left(at)));
             self.wait(pause.min(deadline.left()))?;
-            if self.state.refused.is_some() {
+            if self.is_over() {
                 return Ok(None);
             }
             if let Some(status) = self.state.application_exit
@@ -187,6 +187,9 @@ impl Session<'_> {
                 pause = pause.min(QUIET_PROBE);
             }
             self.wait(pause.min(overdue.next_look()))?;
+            if self.is_over() {
+                return Ok(Outcome::Passed);
+            }
             if let Some(status) = self.state.test_exit {
                 return Ok(if status.success() {
                     Outcome::Passed

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use loupe_common::text::{fault_of_name, fault_of_path};
 
-use super::{Limits, Workload};
+use super::{LEAST_MEMORY_MIB, LEAST_PROCESSES, Limits, Workload};
 
 /// The longest time limit, in seconds: a day.
 const LONGEST_LIMIT: f64 = 86_400.0;
@@ -40,6 +40,8 @@ pub(super) fn numbers(workload: &Workload) -> Result<(), String> {
         test,
         stop,
         cpu,
+        memory,
+        processes,
     } = workload.limits;
     for (key, limit) in [
         ("start", start),
@@ -53,6 +55,14 @@ pub(super) fn numbers(workload: &Workload) -> Result<(), String> {
             return Err(format!(
                 "`limits.{key}` must be above 0 and at most {LONGEST_LIMIT} seconds"
             ));
+        }
+    }
+    for (key, limit, least) in [
+        ("memory", memory, LEAST_MEMORY_MIB),
+        ("processes", processes, LEAST_PROCESSES),
+    ] {
+        if limit.is_some_and(|limit| !(least..=1 << 32).contains(&limit)) {
+            return Err(format!("`limits.{key}` must be at least {least}"));
         }
     }
     Ok(())

@@ -1,0 +1,76 @@
+//! What the kernel holds a replay's processes to, and what it says of how many there are. Where
+//! a controller is not in this hierarchy (hybrid hosts have them in cgroup v1's), nothing is
+//! enforced by the kernel; `replay` looks instead.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::{CgroupError, ReplayCgroup, at, members};
+
+impl ReplayCgroup {
+    /// Sets the limits that the kernel can enforce here.
+    pub fn limit(&self, tasks: u64, memory_bytes: u64) -> Result<(), CgroupError> {
+        for (controller, file, limit) in [
+            ("pids", "pids.max", tasks),
+            ("memory", "memory.max", memory_bytes),
+        ] {
+            let path = self.directory.join(file);
+            if let Some(parent) = self.directory.parent()
+                && !path.exists()
+            {
+                enable(parent, controller);
+            }
+            // Opened as it is: what is not there cannot be created either.
+            let opened = fs::OpenOptions::new().write(true).open(&path);
+            match opened.and_then(|mut file| file.write_all(limit.to_string().as_bytes())) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                other => other.map_err(at("write", &path))?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Processes and threads of the run, those that keep the sandbox included.
+    pub fn task_count(&self) -> Result<u64, CgroupError> {
+        if let Ok(text) = fs::read_to_string(self.directory.join("pids.current"))
+            && let Ok(count) = text.trim().parse()
+        {
+            return Ok(count);
+        }
+        let of = |directory| Ok(members(directory, "cgroup.threads")?.len() as u64);
+        Ok(of(&self.target())? + of(&self.launcher())?)
+    }
+
+    /// How often the kernel refused a new process or thread, for the limit.
+    pub fn refused_tasks(&self) -> u64 {
+        event(&self.directory.join("pids.events"), "max")
+    }
+
+    /// How many processes the kernel ended, for the limit of memory.
+    pub fn ended_for_memory(&self) -> u64 {
+        event(&self.directory.join("memory.events"), "oom_kill")
+    }
+}
+
+/// Has a controller for what is below `parent`, if the ones above let it. Where they do not,
+/// `limit` finds no file to write to.
+fn enable(parent: &Path, controller: &str) {
+    let names = fs::read_to_string(parent.join("cgroup.controllers")).unwrap_or_default();
+    if names.split_whitespace().any(|name| name == controller) {
+        let path = parent.join("cgroup.subtree_control");
+        if let Err(error) = fs::write(&path, format!("+{controller}")) {
+            tracing::debug!("cannot write {}: {error}", path.display());
+        }
+    }
+}
+
+/// A count that is absent where the controller is.
+fn event(path: &Path, name: &str) -> u64 {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let count = text.lines().find_map(|line| {
+        let (key, count) = line.split_once(' ')?;
+        (key == name).then(|| count.parse().ok())?
+    });
+    count.unwrap_or(0)
+}
