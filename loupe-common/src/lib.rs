@@ -43,3 +43,5 @@ pub mod trace;
 pub mod verdict;
 #[cfg(feature = "user")]
 pub mod wire;
+#[cfg(feature = "user")]
+pub mod word;

@@ -23,7 +23,7 @@ pub const VERSION: u32 = 1;
 pub const SUPPORTED: &[u32] = &[VERSION];
 
 /// The longest line, its line break included. Longer replies are cut in parts.
-pub const MAX_LINE: usize = 1 << 20;
+pub const MAX_LINE: usize = 4 << 20;
 
 /// Where the daemon listens unless asked otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/loupe/louped.sock";

@@ -22,6 +22,7 @@ use loupe_common::policy::Policy;
 use loupe_common::progress::Progress;
 use loupe_common::replay::ExitStatus;
 use loupe_common::trace::Trace;
+use loupe_common::word::Word;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -116,9 +117,9 @@ pub type ProgressSink = Arc<dyn Fn(Progress) + Send + Sync>;
 /// A command that is run once, here, without a sandbox, under a policy and a trace.
 #[derive(Clone, Debug)]
 pub struct RunRequest {
-    pub command: Vec<String>,
+    pub command: Vec<Word>,
     /// The whole environment of the command.
-    pub environment: Vec<(String, String)>,
+    pub environment: Vec<(Word, Word)>,
     pub directory: PathBuf,
     /// The binary that is traced and injected into; `None`: the command's own.
     pub target: Option<PathBuf>,

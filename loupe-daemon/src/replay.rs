@@ -17,6 +17,7 @@ mod runner;
 mod session;
 mod shown;
 mod silence;
+mod user;
 mod workload;
 
 pub use facts::{BaselineFacts, TimeLimits};

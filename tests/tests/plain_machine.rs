@@ -1,8 +1,19 @@
 //! A sandbox is a machine like any other to what runs in it, and nobody else's.
 
+use std::ffi::{CStr, OsStr};
+use std::fs::Permissions;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use loupe_tests::command;
+use loupe_tests::daemon::Daemon;
 use loupe_tests::require;
 use loupe_tests::requirement::Requirement::Replays;
 use loupe_tests::scene::Scene;
+
+const NOBODY: u32 = 65534;
 
 /// What a script says in a sandbox. It is a workload's test that says no, so that one replay is
 /// all there is, and what the script said is shown.
@@ -186,5 +197,167 @@ fn a_replay_that_fails_with_its_file_systems_full_says_so() {
     assert!(said.contains("| full"), "{said}");
     let reached = "limit reached: 2048 MiB of files, all that a sandbox may write";
     assert!(said.contains(reached), "{said}");
+    scene.assert_nothing_left();
+}
+
+#[test]
+fn words_that_are_not_text_reach_a_command_and_its_report() {
+    require!(Replays);
+    let scene = Scene::new();
+    let odd = OsStr::from_bytes(b"a\xff");
+    let script = "printf %s \"$1$ODD\" | od -An -tx1";
+    for verb in ["run", "trace"] {
+        let mut loupe = scene.loupe(&[verb, "--", "/bin/sh", "-c", script, "sh"]);
+        loupe.arg(odd).env("ODD", odd);
+        let finished = command::run(loupe).expect_code(0);
+        assert_eq!(finished.stdout.trim(), "61 ff 61 ff", "{finished:?}");
+        assert!(!finished.stderr.contains("UTF-8"), "{finished:?}");
+    }
+    let mut loupe = scene.loupe(&["run", "--json", "-", "--", "/bin/true"]);
+    loupe.arg(odd).arg("text");
+    let command = &command::run(loupe).expect_code(0).json()["command"];
+    assert_eq!(
+        *command,
+        serde_json::json!(["/bin/true", [97, 255], "text"])
+    );
+    // Where it runs, too.
+    let directory = scene.directory().join(odd);
+    std::fs::create_dir(&directory).expect("a directory");
+    let mut loupe = scene.loupe(&["run", "--", "/bin/pwd"]);
+    loupe.current_dir(&directory);
+    command::run(loupe).expect_code(0);
+    std::fs::remove_dir(&directory).expect("removed");
+    scene.assert_nothing_left();
+}
+
+/// Six words of 100,000 characters.
+fn long_words() -> impl Iterator<Item = String> {
+    ('a'..='f').map(|character| character.to_string().repeat(100_000))
+}
+
+#[test]
+fn half_a_megabyte_of_arguments_and_variables_is_a_command_as_any_other() {
+    require!(Replays);
+    let scene = Scene::new();
+    let script = "echo $# ${#6} ${#f}";
+    let mut loupe = scene.loupe(&["run", "--", "/bin/sh", "-c", script, "sh"]);
+    loupe.args(long_words());
+    loupe.envs(long_words().map(|word| (word[..1].to_owned(), word)));
+    let finished = command::run(loupe).expect_code(0);
+    assert_eq!(finished.stdout, "6 100000 100000\n");
+
+    let variables: String = long_words()
+        .map(|word| format!("{} = {word:?}\n", &word[..1]))
+        .collect();
+    let said = said_with(&scene, "echo ${#a} ${#f}", &format!("[env]\n{variables}"));
+    assert!(said.contains("| 100000 100000"), "{said}");
+    scene.assert_nothing_left();
+}
+
+#[test]
+fn a_workload_of_roots_runs_as_the_user_that_it_names() {
+    require!(Replays);
+    let scene = Scene::new();
+    let said = said_with(
+        &scene,
+        "id -un; id -gn; cat /etc/shadow",
+        "user = \"nobody\"\n",
+    );
+    assert!(said.contains("| nobody\n"), "{said}");
+    assert!(said.contains("/etc/shadow: Permission denied"), "{said}");
+    scene.assert_nothing_left();
+}
+
+#[test]
+fn many_words_and_odd_ones_reach_a_command_of_the_daemons() {
+    require!(Replays);
+    let scene = Scene::new();
+    let daemon = Daemon::start(&scene);
+    std::fs::set_permissions(daemon.socket(), Permissions::from_mode(0o666)).expect("a socket");
+    let loupe = scene.loupe_for_everyone();
+    let odd = OsStr::from_bytes(b"a\xff");
+    let script = "printf %s \"$1$ODD\" | od -An -tx1; echo $# ${#7}";
+    let mut client = daemon.client_by(&loupe, &["run", "--", "/bin/sh", "-c", script, "sh"]);
+    // Quotation marks take twice the room on the way.
+    client.arg(odd).args(["\"".repeat(100_000).as_str(); 6]);
+    client.env("ODD", odd).uid(NOBODY).gid(NOBODY);
+    let finished = command::run(client).expect_code(0);
+    assert_eq!(
+        finished.stdout, " 61 ff 61 ff\n7 100000\n",
+        "{}",
+        finished.stderr
+    );
+
+    // A user's workload can name that user, and nobody else.
+    let text = "application = \"names\"\nworkload = \"root\"\nmode = \"batch\"\n\
+                command = [\"/bin/true\"]\ntest = [\"/bin/true\"]\nuser = \"root\"\n";
+    let path = scene.write("names.toml", text);
+    let path = path.to_str().expect("a plain path");
+    let mut client = daemon.client_by(&loupe, &["analyze", path]);
+    client.uid(NOBODY).gid(NOBODY);
+    let finished = command::run(client);
+    assert_ne!(finished.code(), Some(0));
+    finished.expect_message(&["only root can run a workload as somebody else"]);
+    daemon.stop(libc::SIGTERM).expect_code(0);
+    scene.assert_nothing_left();
+}
+
+/// Has a program start with a session keyring that holds a key of this name.
+fn give_a_key(command: &mut Command, name: &'static CStr) {
+    let make = move || {
+        let (session, nothing) = (libc::KEY_SPEC_SESSION_KEYRING, std::ptr::null::<u8>());
+        let join = libc::KEYCTL_JOIN_SESSION_KEYRING;
+        // SAFETY: the kernel reads strings that live for good, and four bytes of one of them.
+        let made = unsafe {
+            libc::syscall(libc::SYS_keyctl, join, nothing) >= 0
+                && libc::syscall(
+                    libc::SYS_add_key,
+                    c"user".as_ptr(),
+                    name.as_ptr(),
+                    c"data".as_ptr(),
+                    4,
+                    session,
+                ) >= 0
+        };
+        made.then_some(()).ok_or_else(std::io::Error::last_os_error)
+    };
+    // SAFETY: between fork and exec only plain system calls are made.
+    unsafe { command.pre_exec(make) };
+}
+
+#[test]
+fn what_runs_for_others_finds_no_key_of_loupeds() {
+    require!(Replays);
+    let scene = Scene::new();
+    let daemon = Daemon::start_with(&scene, |louped| give_a_key(louped, c"loupe-test"));
+    std::fs::set_permissions(daemon.socket(), Permissions::from_mode(0o666)).expect("a socket");
+    let loupe = scene.loupe_for_everyone();
+    let as_nobody = |words: &[&str]| {
+        let mut client = daemon.client_by(&loupe, words);
+        client.uid(NOBODY).gid(NOBODY);
+        command::run(client)
+    };
+    let run = [
+        "run",
+        "--",
+        "./victim",
+        "finds-key",
+        "/dev/null",
+        "loupe-test",
+    ];
+    assert_eq!(as_nobody(&run).expect_code(0).stdout, "no key\n");
+    // A workload of root's own neither.
+    let text = "application = \"finds\"\nworkload = \"key\"\nmode = \"batch\"\n\
+                command = [\"./victim\", \"finds-key\", \"/tmp/r\", \"loupe-test\"]\n\
+                test = [\"/bin/false\"]\n";
+    scene.write("finds.toml", text);
+    let finished = daemon.run(&["analyze", "finds.toml"]).expect_code(3);
+    finished.expect_message(&["| no key"]);
+    daemon.stop(libc::SIGTERM).expect_code(0);
+
+    // What root runs here has root's keys, as from a shell.
+    let mut own = scene.loupe(&run);
+    give_a_key(&mut own, c"loupe-test");
+    assert_eq!(command::run(own).expect_code(0).stdout, "a key\n");
     scene.assert_nothing_left();
 }

@@ -10,6 +10,7 @@ use crate::analysis::Analysis;
 use crate::feature::Feature;
 use crate::policy::Policy;
 use crate::progress::Progress;
+use crate::word::Word;
 
 /// The number of a job: its own for good, also after a restart of the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -50,14 +51,14 @@ pub struct AnalyzeRequest {
 /// line (`SCM_RIGHTS`: standard input, output, error).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunOnce {
-    pub command: Vec<String>,
+    pub command: Vec<Word>,
     /// The whole environment of the command.
     #[serde(default)]
-    pub environment: Vec<(String, String)>,
+    pub environment: Vec<(Word, Word)>,
     /// Absolute path.
-    pub directory: String,
+    pub directory: Word,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub target: Option<String>,
+    pub target: Option<Word>,
     #[serde(default)]
     pub policy: Policy,
     /// Measure the time in each call too.

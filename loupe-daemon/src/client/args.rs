@@ -5,6 +5,7 @@ mod export;
 mod plans;
 mod report;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -209,7 +210,7 @@ pub struct What {
     /// The command and its arguments, after `--`
     #[arg(last = true, required = true, value_name = "COMMAND",
           value_hint = ValueHint::CommandWithArguments)]
-    pub command: Vec<String>,
+    pub command: Vec<OsString>,
 }
 
 /// Analyse a workload: which syscalls can be stubbed, which faked, which are required

@@ -2,6 +2,7 @@
 
 mod orders;
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use loupe_common::replay::ExitStatus;
+use loupe_common::word::Word;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::sync::mpsc;
@@ -178,13 +180,16 @@ fn is_left_soon(cgroup: &ReplayCgroup) -> Result<bool, EngineError> {
 /// The file whose execution starts trace and injection.
 fn target(request: &RunRequest, command: &CommandSpec) -> Result<PathBuf, EngineError> {
     let program = match &request.target {
-        Some(target) => target.to_string_lossy().into_owned(),
-        None => request.command.first().cloned().unwrap_or_default(),
+        Some(target) => target.as_os_str(),
+        None => request
+            .command
+            .first()
+            .map_or(OsStr::new(""), Word::as_os_str),
     };
-    let found = with_rights_of(&request.identity, || find_program(&program, command, &[]))
+    let found = with_rights_of(&request.identity, || find_program(program, command, &[]))
         .map_err(io_error("change of the user"))?;
     found.map_err(|missing| EngineError::Exec {
-        program,
+        program: program.to_string_lossy().into_owned(),
         source: missing.into(),
     })
 }
@@ -202,7 +207,7 @@ struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    fn until_exit(&mut self, command: &[String]) -> Result<ExitStatus, EngineError> {
+    fn until_exit(&mut self, command: &[Word]) -> Result<ExitStatus, EngineError> {
         let mut kill_at: Option<Instant> = None;
         loop {
             self.wait(kill_at.map(|at| at.saturating_duration_since(Instant::now())))?;
@@ -294,7 +299,7 @@ impl Watch<'_> {
         }
     }
 
-    fn note(&mut self, message: FromKeeper, command: &[String]) -> Result<(), EngineError> {
+    fn note(&mut self, message: FromKeeper, command: &[Word]) -> Result<(), EngineError> {
         match message {
             FromKeeper::TargetStarted { vdso, .. } => {
                 self.target_execs += 1;
@@ -303,7 +308,7 @@ impl Watch<'_> {
             FromKeeper::TargetRefused { why } => return Err(EngineError::Refused(why)),
             FromKeeper::ExecFailed { errno, .. } => {
                 return Err(EngineError::Exec {
-                    program: command.first().cloned().unwrap_or_default(),
+                    program: command.first().map(Word::to_string).unwrap_or_default(),
                     source: io::Error::from_raw_os_error(errno),
                 });
             }

@@ -45,7 +45,7 @@ pub fn of(
         .files
         .iter()
         .map(|file| workload.base.join(&file.from));
-    let named = words.map(|word| prepared.command.directory.join(word));
+    let named = words.map(|word| prepared.command.directory.join(word.as_os_str()));
     let paths: Vec<PathBuf> = std::iter::once(prepared.target.clone())
         .chain(named)
         .chain(files)

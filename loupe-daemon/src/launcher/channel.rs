@@ -1,8 +1,13 @@
 //! Packets with descriptors between the engine, the launcher and the keepers.
+//!
+//! A message of any length is one packet. What the kernel would not take as one (half a megabyte
+//! of arguments or environment) is in a file without a name, whose descriptor comes first.
 
-use std::io::{self, IoSlice, IoSliceMut};
+use std::fs::File;
+use std::io::{self, IoSlice, IoSliceMut, Read, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{
     AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recv,
     recvmsg, sendmsg, setsockopt, socketpair, sockopt,
@@ -10,11 +15,12 @@ use nix::sys::socket::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The largest packet: a command line and its environment with a filter of 4096 instructions
-/// beside it. The kernel's own limit for a packet of this kind is a little higher.
-const PACKET_LIMIT: usize = 512 << 10;
-/// Descriptors in one packet.
-const DESCRIPTOR_LIMIT: usize = 4;
+/// The longest message that is a packet itself: most of them, with a filter or without.
+const PACKET_LIMIT: usize = 128 << 10;
+/// All of a packet whose message is in a file. No JSON.
+const IN_FILE: &[u8] = b"@";
+/// Descriptors in one packet: the most that a message brings, and the file.
+const DESCRIPTOR_LIMIT: usize = 5;
 
 /// One end of a connection.
 pub struct Channel(OwnedFd);
@@ -42,8 +48,15 @@ impl Channel {
     }
 
     pub fn send<T: Serialize>(&self, message: &T, descriptors: &[BorrowedFd]) -> io::Result<()> {
-        let bytes = serde_json::to_vec(message)?;
-        let raw: Vec<RawFd> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
+        let mut bytes = serde_json::to_vec(message)?;
+        let mut raw: Vec<RawFd> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
+        let mut _kept = None;
+        if bytes.len() > PACKET_LIMIT {
+            let file = in_file(&bytes)?;
+            raw.insert(0, file.as_raw_fd());
+            bytes = IN_FILE.to_vec();
+            _kept = Some(file);
+        }
         let control = [ControlMessage::ScmRights(&raw)];
         let control = if raw.is_empty() {
             &[][..]
@@ -95,14 +108,17 @@ impl Channel {
         if length == 0 {
             return Ok(None);
         }
-        Ok(Some((
-            serde_json::from_slice(&buffer[..length])?,
-            descriptors,
-        )))
+        let (mut message, mut descriptors) = (&buffer[..length], descriptors);
+        let mut content = Vec::new();
+        if message == IN_FILE && !descriptors.is_empty() {
+            let mut file = File::from(descriptors.remove(0));
+            file.rewind()?;
+            file.read_to_end(&mut content)?;
+            message = &content;
+        }
+        Ok(Some((serde_json::from_slice(message)?, descriptors)))
     }
-}
 
-impl Channel {
     /// Length of the packet that waits; 0 when the other end is closed.
     fn next_length(&self) -> io::Result<usize> {
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK | MsgFlags::MSG_TRUNC;
@@ -115,6 +131,12 @@ impl Channel {
     }
 }
 
+fn in_file(bytes: &[u8]) -> io::Result<File> {
+    let mut file = File::from(memfd_create(c"loupe", MFdFlags::MFD_CLOEXEC)?);
+    file.write_all(bytes)?;
+    Ok(file)
+}
+
 impl From<OwnedFd> for Channel {
     fn from(socket: OwnedFd) -> Channel {
         Channel(socket)
@@ -124,5 +146,35 @@ impl From<OwnedFd> for Channel {
 impl AsFd for Channel {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_of_any_length_arrives_with_its_descriptors() {
+        let (ours, theirs) = Channel::pair().expect("a pair");
+        let null = File::open("/dev/null").expect("it is there");
+        for length in [0, 1, PACKET_LIMIT, 3 << 20] {
+            let message = "m".repeat(length);
+            let descriptors = [null.as_fd(); 4];
+            ours.send(&message, &descriptors).expect("sent");
+            let (received, descriptors) = theirs
+                .receive::<String>()
+                .expect("received")
+                .expect("not closed");
+            assert!(received == message, "{length} bytes");
+            assert_eq!(descriptors.len(), 4);
+        }
+    }
+
+    #[test]
+    fn a_message_that_is_the_sign_of_a_file_is_none() {
+        let (ours, theirs) = Channel::pair().expect("a pair");
+        ours.send(&"@", &[]).expect("sent");
+        let received = theirs.receive::<String>().expect("received");
+        assert_eq!(received.expect("not closed").0, "@");
     }
 }

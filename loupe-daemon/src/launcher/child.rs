@@ -1,6 +1,6 @@
 //! Forks one child and makes it what a [`CommandSpec`] says, up to its `execve`.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -8,6 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use loupe_common::word::Word;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::resource::{UsageWho, getrusage};
@@ -201,20 +202,20 @@ pub fn assume(identity: &Identity) -> nix::Result<()> {
 }
 
 fn execute(command: &CommandSpec, reporter: &OwnedFd) -> nix::Result<std::convert::Infallible> {
-    let c_string = |text: &str| CString::new(text).map_err(|_| Errno::EINVAL);
+    let c_string = |bytes: &[u8]| CString::new(bytes).map_err(|_| Errno::EINVAL);
     let arguments: Vec<CString> = command
         .argv
         .iter()
-        .map(|word| c_string(word))
+        .map(|word| c_string(word.as_bytes()))
         .collect::<nix::Result<_>>()?;
     let environment: Vec<CString> = command
         .environment
         .iter()
-        .map(|(name, value)| c_string(&format!("{name}={value}")))
+        .map(|(name, value)| c_string(&[name.as_bytes(), b"=", value.as_bytes()].concat()))
         .collect::<nix::Result<_>>()?;
     let program = command.argv.first().ok_or(Errno::ENOENT)?;
     let mut last = Errno::ENOENT;
-    for candidate in candidates(program, &command.environment) {
+    for candidate in candidates(program.as_os_str(), &command.environment) {
         let path = CString::new(candidate.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
         tell(reporter, max_rss_kib()?);
         let Err(error) = execve(&path, &arguments, &environment);
@@ -230,16 +231,25 @@ fn execute(command: &CommandSpec, reporter: &OwnedFd) -> nix::Result<std::conver
 }
 
 /// Where a program may be: itself if it has a slash, else in each directory of `PATH`.
-pub fn candidates(program: &str, environment: &[(String, String)]) -> Vec<PathBuf> {
-    if program.contains('/') {
+pub fn candidates(program: &OsStr, environment: &[(Word, Word)]) -> Vec<PathBuf> {
+    if program.as_bytes().contains(&b'/') {
         return vec![PathBuf::from(program)];
     }
     let path = environment
         .iter()
         .find(|(name, _)| name == "PATH")
-        .map_or("/usr/local/bin:/usr/bin:/bin", |(_, value)| value.as_str());
-    path.split(':')
-        .map(|directory| Path::new(if directory.is_empty() { "." } else { directory }))
+        .map_or(&b"/usr/local/bin:/usr/bin:/bin"[..], |(_, value)| {
+            value.as_bytes()
+        });
+    path.split(|byte| *byte == b':')
+        .map(|directory| {
+            if directory.is_empty() {
+                b"."
+            } else {
+                directory
+            }
+        })
+        .map(|directory| Path::new(OsStr::from_bytes(directory)))
         .map(|directory| directory.join(program))
         .collect()
 }

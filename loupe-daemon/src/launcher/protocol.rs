@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use loupe_common::replay::{ExitStatus, Usage};
+use loupe_common::word::{self, Word};
 use serde::{Deserialize, Serialize};
 
 pub use super::places::{Link, Place};
@@ -57,8 +58,9 @@ pub struct Copied {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CommandSpec {
     /// Looked up in the `PATH` of `environment` when it has no slash.
-    pub argv: Vec<String>,
-    pub environment: Vec<(String, String)>,
+    pub argv: Vec<Word>,
+    pub environment: Vec<(Word, Word)>,
+    #[serde(with = "word::path")]
     pub directory: PathBuf,
     pub identity: Identity,
     /// A session of its own, without a terminal.
@@ -87,6 +89,7 @@ pub enum ToKeeper {
     Start {
         command: CommandSpec,
         /// The binary that is the target.
+        #[serde(with = "word::path")]
         target: PathBuf,
         /// The filter for the target; empty: none.
         filter: Vec<Instruction>,

@@ -1,12 +1,16 @@
 //! A workload made ready to run: command lines, environment and target looked up once.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use loupe_common::word::Word;
+
 use super::shown::{self, NotShown};
+use super::user;
 use super::workload::{BringFile, Workload};
 use crate::launcher::places::find;
 use crate::launcher::protocol::{CommandSpec, Identity, SandboxSpec};
@@ -32,6 +36,12 @@ pub enum PrepareError {
     NotExecutable { what: &'static str, path: PathBuf },
     #[error(transparent)]
     NotShown(#[from] NotShown),
+    #[error("`user`: there is no user {0:?} here")]
+    NoUser(String),
+    #[error("`user`: only root can run a workload as somebody else ({0})")]
+    NotYourself(String),
+    #[error("`user`: cannot look up {name:?}: {source}")]
+    User { name: String, source: io::Error },
     #[error("cannot look at files with the caller's rights: {0}")]
     Rights(#[source] io::Error),
 }
@@ -50,8 +60,9 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Looks the files up with the rights of `identity`.
+    /// Looks the files up with the rights of `identity`, or of the user whom the workload names.
     pub fn new(workload: &Workload, identity: &Identity) -> Result<Prepared, PrepareError> {
+        let identity = &user::identity(workload.user.as_deref(), identity)?;
         with_rights_of(identity, || Prepared::look_up(workload, identity))
             .map_err(PrepareError::Rights)?
     }
@@ -63,9 +74,12 @@ impl Prepared {
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
         environment.extend(workload.environment.clone());
-        let environment: Vec<(String, String)> = environment.into_iter().collect();
+        let environment: Vec<(Word, Word)> = environment
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect();
         let spec = |words: Vec<String>| CommandSpec {
-            argv: words,
+            argv: words.into_iter().map(Word::from).collect(),
             environment: environment.clone(),
             directory: directory.clone(),
             identity: identity.clone(),
@@ -74,19 +88,19 @@ impl Prepared {
         };
         let command = spec(workload.command.words());
         let test = spec(workload.test.words());
-        let look_up = |what, program: &str| {
+        let look_up = |what, program: &OsStr| {
             find_program(program, &command, &workload.files).map_err(|missing| match missing {
                 Missing::NotExecutable(path) => PrepareError::NotExecutable { what, path },
                 Missing::NotFound => PrepareError::NotFound {
                     what,
-                    program: program.to_owned(),
+                    program: program.to_string_lossy().into_owned(),
                 },
             })
         };
-        let first = look_up("command", &command.argv[0])?;
-        look_up("test", &test.argv[0])?;
+        let first = look_up("command", command.argv[0].as_os_str())?;
+        look_up("test", test.argv[0].as_os_str())?;
         let target = match &workload.target {
-            Some(target) => look_up("target", &target.to_string_lossy())?,
+            Some(target) => look_up("target", target.as_os_str())?,
             None => first,
         };
         let (sandbox, held) = shown::sandbox(workload, &directory, &target, identity)?;
@@ -120,7 +134,7 @@ impl From<Missing> for io::Error {
 /// The path of a program, as the command would find it. One that only `files` will bring is
 /// not checked.
 pub fn find_program(
-    program: &str,
+    program: &OsStr,
     command: &CommandSpec,
     files: &[BringFile],
 ) -> Result<PathBuf, Missing> {

@@ -355,7 +355,7 @@ impl<'a> Session<'a> {
                 };
                 return Err(ReplayFailure::Exec {
                     role,
-                    program: command.argv[0].clone(),
+                    program: command.argv[0].to_string(),
                     source: io::Error::from_raw_os_error(errno),
                 });
             }

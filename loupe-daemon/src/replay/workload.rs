@@ -127,6 +127,9 @@ pub struct Workload {
     /// The binary whose syscalls are traced and injected into (default: the command's).
     #[serde(default)]
     pub target: Option<PathBuf>,
+    /// Whose rights all of it runs with (default: the caller's).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
     /// Replays of each policy (default 3).
     #[serde(default)]
     pub replicas: Option<u32>,

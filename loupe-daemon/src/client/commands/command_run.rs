@@ -1,13 +1,14 @@
 //! A command that is run once, for `trace` and `run`: with the standard input, output and error
 //! of `loupe`, here or by the daemon; and the way in which it ended.
 
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
 
 use loupe_common::policy::Policy;
 use loupe_common::replay::ExitStatus;
 use loupe_common::wire::{Failure, Reply, Request, RunOnce};
+use loupe_common::word::Word;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -45,7 +46,7 @@ pub async fn run(
     stream: Option<CallWriter>,
 ) -> Result<RunReport, Failure> {
     let request = RunRequest {
-        command: what.command,
+        command: words(&what.command),
         environment: environment(),
         directory: std::env::current_dir().map_err(|error| {
             Failure::usage("cannot tell the working directory").because(Some(&error))
@@ -70,23 +71,15 @@ pub async fn run(
     }
 }
 
-/// All of the environment that is text; the rest is told and left out.
-fn environment() -> Vec<(String, String)> {
+fn environment() -> Vec<(Word, Word)> {
     std::env::vars_os()
-        .filter_map(
-            |(name, value)| match (name.into_string(), value.into_string()) {
-                (Ok(name), Ok(value)) => Some((name, value)),
-                (name, _) => {
-                    let name = name.unwrap_or_else(|name| name.to_string_lossy().into_owned());
-                    output::note(&format!(
-                        "the environment variable {} is not UTF-8 and is left out",
-                        crate::report::printable(&name)
-                    ));
-                    None
-                }
-            },
-        )
+        .map(|(name, value)| (name.into(), value.into()))
         .collect()
+}
+
+/// A command line as it is passed on.
+pub fn words(command: &[OsString]) -> Vec<Word> {
+    command.iter().map(Word::from).collect()
 }
 
 fn own_stdio() -> Result<[OwnedFd; 3], Failure> {
@@ -162,19 +155,11 @@ async fn by_daemon(
     mut stream: Option<CallWriter>,
     mut signals: Signals,
 ) -> Result<RunReport, Failure> {
-    let text = |path: &Path| {
-        path.to_str().map(str::to_owned).ok_or_else(|| {
-            Failure::usage(format!(
-                "the path {} is not UTF-8, so it cannot be sent to louped",
-                path.display()
-            ))
-        })
-    };
     let once = Request::Run(RunOnce {
         command: request.command,
         environment: request.environment,
-        directory: text(&request.directory)?,
-        target: request.target.as_deref().map(text).transpose()?,
+        directory: Word::from(&request.directory),
+        target: request.target.map(Word::from),
         policy: request.policy,
         latency: request.latency,
         pseudo_files: request.pseudo_files,
@@ -240,6 +225,7 @@ pub fn warn(report: &RunReport) {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::sync::Arc;
 
     use tokio::net::UnixListener;
@@ -259,8 +245,8 @@ mod tests {
 
     fn request(command: &str) -> RunRequest {
         RunRequest {
-            command: vec![command.to_owned()],
-            environment: vec![("A".to_owned(), "b".to_owned())],
+            command: vec![Word::from(command)],
+            environment: vec![("A".into(), "b".into())],
             directory: "/".into(),
             target: None,
             policy: Policy::baseline(),

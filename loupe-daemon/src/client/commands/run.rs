@@ -6,6 +6,7 @@ use std::path::Path;
 use loupe_common::feature::Feature;
 use loupe_common::policy::{Action, Policy};
 use loupe_common::wire::Failure;
+use loupe_common::word::Word;
 use serde_json::{Value, json};
 
 use super::command_run::Measure;
@@ -26,7 +27,7 @@ pub async fn run(global: &Global, args: Run) -> Result<Ending, Failure> {
         Some(path) if path == Path::new("-") => Some(None),
         Some(path) => Some(Some(trace::create(path)?)),
     };
-    let command = args.what.command.clone();
+    let command = command_run::words(&args.what.command);
     let report =
         command_run::run(global, args.what, policy.clone(), Measure::default(), None).await?;
     let json = || output::json_text(&summary(&command, &policy, &report));
@@ -91,7 +92,7 @@ fn injected(policy: &Policy, report: &RunReport) -> String {
     format!("injected: {}{starts}", parts.join("; "))
 }
 
-fn summary(command: &[String], policy: &Policy, report: &RunReport) -> Value {
+fn summary(command: &[Word], policy: &Policy, report: &RunReport) -> Value {
     let wall = std::time::Duration::from_micros(report.wall_us);
     let injections: Vec<Value> = policy
         .iter()
@@ -150,7 +151,7 @@ mod tests {
             text.ends_with("once (the target was started 12 times)"),
             "{text}"
         );
-        let json = summary(&["ls".to_owned()], &policy, &report);
+        let json = summary(&[Word::from("ls")], &policy, &report);
         assert_eq!(json["schema"], "loupe.run/1");
         assert_eq!(json["exit"], json!({"code": 0}));
         assert_eq!(

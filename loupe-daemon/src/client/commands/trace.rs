@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use loupe_common::policy::Policy;
 use loupe_common::wire::Failure;
+use loupe_common::word::Word;
 use serde_json::{Value, json};
 
 use super::command_run;
@@ -23,7 +24,7 @@ pub async fn run(global: &Global, args: Trace) -> Result<Ending, Failure> {
         true => Some(CallWriter::new(writer(file.as_ref())?, args.json)),
         false => None,
     };
-    let command = args.what.command.clone();
+    let command = command_run::words(&args.what.command);
     let measure = command_run::Measure {
         latency: true,
         pseudo_files: args.pseudo_files,
@@ -60,7 +61,7 @@ fn wall(report: &RunReport) -> Duration {
 }
 
 /// The trace, with the command and its end beside it.
-fn summary(command: &[String], report: &RunReport) -> Value {
+fn summary(command: &[Word], report: &RunReport) -> Value {
     let mut summary = report::trace_json(&report.trace, wall(report));
     summary["command"] = json!(command);
     summary["exit"] = json!(report.exit);

@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use loupe_common::wire::{Failure, Reply, Request, RunOnce, code, exit};
+use loupe_common::word::Word;
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -148,11 +149,11 @@ fn stdio(client: &mut Client) -> Result<[OwnedFd; 3], Failure> {
 
 fn prepare(client: &Client, request: RunOnce) -> Result<RunRequest, Failure> {
     let bad = |message: &str| Failure::new(code::BAD_REQUEST, exit::USAGE, message);
-    let directory = PathBuf::from(request.directory);
+    let directory = PathBuf::from(request.directory.as_os_str());
     if !directory.is_absolute() {
         return Err(bad("`directory` must be an absolute path"));
     }
-    if request.command.first().is_none_or(String::is_empty) {
+    if request.command.first().is_none_or(Word::is_empty) {
         return Err(bad("`command` is empty"));
     }
     let words = request.command.iter();
@@ -160,14 +161,14 @@ fn prepare(client: &Client, request: RunOnce) -> Result<RunRequest, Failure> {
         .environment
         .iter()
         .flat_map(|(key, value)| [key, value]);
-    if words.chain(pairs).any(|text| text.contains('\0')) {
+    if words.chain(pairs).any(|word| word.as_bytes().contains(&0)) {
         return Err(bad("a word of the command or environment holds a NUL"));
     }
     Ok(RunRequest {
         command: request.command,
         environment: request.environment,
         directory,
-        target: request.target.map(PathBuf::from),
+        target: request.target.map(|target| target.as_os_str().into()),
         policy: request.policy,
         latency: request.latency,
         pseudo_files: request.pseudo_files,
