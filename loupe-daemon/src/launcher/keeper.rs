@@ -17,7 +17,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::stat::Mode;
 use nix::sys::wait::WaitStatus;
-use nix::unistd::{ForkResult, Pid, fork, getuid};
+use nix::unistd::{Pid, getuid};
 
 use super::channel::Channel;
 use super::child::{self, Report};

@@ -67,7 +67,7 @@ impl Scratch {
 pub fn full_mib(handle: &OwnedFd) -> Option<u64> {
     let status = fstatvfs(handle).ok()?;
     let is_full = status.blocks_available() < FULL_BLOCKS || status.files_available() == 0;
-    is_full.then(|| status.blocks() * status.fragment_size() >> 20)
+    is_full.then(|| (status.blocks() * status.fragment_size()) >> 20)
 }
 
 /// Mount options of an overlay over `lower`, beyond its directories: the directories that the
