@@ -165,6 +165,9 @@ pub struct RunReport {
     /// Times that each rule of the policy answered a call; every rule is present.
     pub injections: std::collections::BTreeMap<loupe_common::feature::Feature, u64>,
     pub target_execs: u64,
+    /// What was executed where the target never was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub executed: Vec<String>,
     pub wall_us: u64,
 }
 

@@ -37,6 +37,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use protocol::{FromKeeper, Preparation, ToKeeper};
 pub use rights::with_rights_of;
 pub use supervisor::Supervised;
+pub use target::is_in_memory;
 
 /// First argument of the binary that is to be the launcher.
 const ARGUMENT: &str = "__launcher";

@@ -22,7 +22,7 @@ use crate::cgroup::ReplayCgroup;
 use crate::inject;
 use crate::launcher::protocol::{CommandSpec, FromKeeper, Preparation, Role, ToKeeper};
 use crate::launcher::{Keeper, Launcher, Supervised, with_rights_of};
-use crate::replay::{add_files, clear, find_program, injections, is_silent};
+use crate::replay::{add_files, clear, find_program, injections, is_silent, later};
 use crate::tracer::{
     Event, OpenTrace, TraceOptions, Tracer, TracerError, abi_name, syscall_feature,
 };
@@ -127,6 +127,7 @@ fn run(
             calls,
             orders,
             target_execs: 0,
+            executed: Vec::new(),
             vdso: false,
             exit: None,
         };
@@ -135,6 +136,10 @@ fn run(
         let (supervised, left) = watch.until_finished()?;
         let (target_execs, vdso) = (watch.target_execs, watch.vdso);
         let whole = left == 0 && is_left_soon(&cgroup)?;
+        let executed = match target_execs {
+            0 => watch.executed,
+            _ => Vec::new(),
+        };
         let mut trace = trace.finish()?;
         trace.vdso = vdso;
         if whole {
@@ -156,6 +161,7 @@ fn run(
             injections: injections(&request.policy, &trace, supervised.as_ref()),
             trace,
             target_execs,
+            executed,
             wall_us,
         })
     })();
@@ -186,8 +192,14 @@ fn target(request: &RunRequest, command: &CommandSpec) -> Result<PathBuf, Engine
             .first()
             .map_or(OsStr::new(""), Word::as_os_str),
     };
-    let found = with_rights_of(&request.identity, || find_program(program, command, &[]))
-        .map_err(io_error("change of the user"))?;
+    let find = || {
+        let target = request.target.as_ref();
+        match target.and_then(|target| later(target, command)) {
+            Some(later) => Ok(later),
+            None => find_program(program, command, &[]),
+        }
+    };
+    let found = with_rights_of(&request.identity, find).map_err(io_error("change of the user"))?;
     found.map_err(|missing| EngineError::Exec {
         program: program.to_string_lossy().into_owned(),
         source: missing.into(),
@@ -201,6 +213,8 @@ struct Watch<'a> {
     calls: Option<mpsc::Sender<StreamedCall>>,
     orders: &'a Orders,
     target_execs: u64,
+    /// Names of what was executed before the target, or instead of it.
+    executed: Vec<String>,
     /// A target was told of its vDSO.
     vdso: bool,
     exit: Option<ExitStatus>,
@@ -305,6 +319,7 @@ impl Watch<'_> {
                 self.target_execs += 1;
                 self.vdso |= vdso;
             }
+            FromKeeper::Executed { programs } => self.executed.extend(programs),
             FromKeeper::TargetRefused { why } => return Err(EngineError::Refused(why)),
             FromKeeper::ExecFailed { errno, .. } => {
                 return Err(EngineError::Exec {

@@ -159,7 +159,9 @@ impl AnalyzeError {
             | AnalyzeError::TestIgnoresApplication { .. }
             | AnalyzeError::Crowded { .. } => INVALID,
             AnalyzeError::Replay(ReplayFailure::Exec { source, .. }) => exec_code(source),
-            AnalyzeError::Replay(ReplayFailure::TargetNeverStarted(_)) => INVALID,
+            AnalyzeError::Replay(
+                ReplayFailure::TargetNeverStarted(_) | ReplayFailure::ThirtyTwoBit(_),
+            ) => INVALID,
             AnalyzeError::Replay(ReplayFailure::Compile(_)) => USAGE,
             AnalyzeError::Replay(_) => LOUPE_FAILED,
             AnalyzeError::Store(error) => error.exit_code(),
@@ -210,9 +212,9 @@ impl AnalyzeError {
                 "leave what the workload names as it is while it is analysed, then analyse it again"
                     .to_owned()
             }
-            AnalyzeError::Replay(ReplayFailure::TargetNeverStarted(_)) => {
-                "`target` must be the path of a binary or script that the command executes"
-                    .to_owned()
+            AnalyzeError::Replay(ReplayFailure::TargetNeverStarted(run)) => run.hint().to_owned(),
+            AnalyzeError::Replay(ReplayFailure::ThirtyTwoBit(_)) => {
+                "`loupe trace` counts its calls; to analyze it, build it for 64 bits".to_owned()
             }
             _ => return None,
         })
@@ -230,29 +232,30 @@ impl AnalyzeError {
     /// What test and application printed, where that explains the error.
     pub fn output(&self) -> Option<String> {
         match self {
+            AnalyzeError::Replay(ReplayFailure::TargetNeverStarted(run)) => {
+                Some(printed("the application's last output", &run.output))
+            }
             AnalyzeError::Explore(
                 ExploreError::BaselineFails { replay, .. }
                 | ExploreError::BaselineFlaps { replay, .. }
                 | ExploreError::BaselineInvalid { replay, .. }
                 | ExploreError::NothingTraced { replay, .. },
             ) => {
-                let part = |title: &str, text: &str| {
-                    if text.is_empty() {
-                        format!("{title}: (printed nothing)\n")
-                    } else {
-                        format!("{title}:\n{}\n", text.trim_end())
-                    }
-                };
-                Some(
-                    part(
-                        "the application's last output",
-                        &replay.application_output.tail,
-                    ) + &part("the test's last output", &replay.test_output.tail),
-                )
+                let application = &replay.application_output.tail;
+                let application = printed("the application's last output", application);
+                let test = printed("the test's last output", &replay.test_output.tail);
+                Some(application + &test)
             }
             AnalyzeError::TestIgnoresApplication { output }
             | AnalyzeError::Crowded { output, .. } => Some(output.clone()),
             _ => None,
         }
+    }
+}
+
+fn printed(title: &str, text: &str) -> String {
+    match text.trim_end() {
+        "" => format!("{title}: (printed nothing)\n"),
+        text => format!("{title}:\n{text}\n"),
     }
 }

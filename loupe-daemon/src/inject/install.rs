@@ -4,25 +4,77 @@
 //! new image for a `syscall`, lets the target execute `seccomp()` with them, and puts
 //! everything back. The target never runs an instruction of its own without the filter. A
 //! refused filter is an error: the caller must end the process.
+//!
+//! Signals that arrive meanwhile are the target's: they stay pending (see `signals`).
 
+mod signals;
+
+use std::cell::Cell;
 use std::io::{self, IoSlice};
 
-use libc::{c_long, sock_filter, user_regs_struct};
+use libc::{c_long, siginfo_t, sock_filter, user_regs_struct};
 use nix::errno::Errno;
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
 use nix::sys::uio::{RemoteIoVec, process_vm_writev};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use super::listener::Listener;
+use signals::Next;
 
-/// `mov eax, number; syscall; int3`: executes one syscall and stops. The number is in the
-/// code, because the end of the execve that the target is still in overwrites `rax`.
-fn trampoline(number: c_long) -> c_long {
-    let [a, b, c, d] = (number as u32).to_le_bytes();
-    c_long::from_le_bytes([0xb8, a, b, c, d, 0x0f, 0x05, 0xcc])
+/// Which syscalls a program makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Abi {
+    /// Those that filters are compiled for.
+    Native,
+    /// A 32-bit program's: other numbers, other registers, four-byte words.
+    I386,
 }
+
+/// The code segment of a 32-bit program (`arch/x86/include/asm/segment.h`).
+const USER32_CS: u64 = 0x23;
+/// `getpid` as i386 numbers it (`arch/x86/entry/syscalls/syscall_32.tbl`).
+const I386_GETPID: c_long = 20;
+
+impl Abi {
+    fn of(registers: &user_regs_struct) -> Abi {
+        match registers.cs {
+            USER32_CS => Abi::I386,
+            _ => Abi::Native,
+        }
+    }
+
+    /// `mov eax, number`, the call (`syscall`, or `int 0x80`), `int3`: executes one syscall and
+    /// stops. The number is in the code, because the end of the execve that the target is still
+    /// in overwrites `rax`.
+    fn trampoline(self, number: c_long) -> c_long {
+        let [a, b, c, d] = (number as u32).to_le_bytes();
+        let [call, what] = match self {
+            Abi::Native => [0x0f, 0x05],
+            Abi::I386 => [0xcd, 0x80],
+        };
+        c_long::from_le_bytes([0xb8, a, b, c, d, call, what, 0xcc])
+    }
+
+    /// Bytes of a word on the initial stack.
+    fn word_bytes(self) -> u64 {
+        match self {
+            Abi::Native => 8,
+            Abi::I386 => 4,
+        }
+    }
+
+    /// The bits of eight bytes that belong to the first word in them.
+    fn word_mask(self) -> c_long {
+        match self {
+            Abi::Native => -1,
+            Abi::I386 => 0xffff_ffff,
+        }
+    }
+}
+
+/// Bytes of a trampoline: behind them the target stops.
+const TRAMPOLINE_BYTES: u64 = 8;
 
 /// Kinds of entries of the auxiliary vector (`include/uapi/linux/auxvec.h`).
 const AT_NULL: c_long = 0;
@@ -42,6 +94,8 @@ pub enum InstallError {
     Ptrace { step: &'static str, source: Errno },
     #[error("the target stopped in an unexpected way while the filter was installed: {0}")]
     UnexpectedStop(String),
+    #[error("the target ended while the filter was installed")]
+    Ended,
     #[error("the listener for notified calls cannot be taken out of the target: {0}")]
     Listener(#[source] io::Error),
     #[error("the kernel refused the filter: {0}")]
@@ -52,8 +106,16 @@ fn step(step: &'static str) -> impl FnOnce(Errno) -> InstallError {
     move |source| InstallError::Ptrace { step, source }
 }
 
+/// A process that is past its `execve` and stands before its first instruction.
+#[derive(Debug)]
+pub struct AtEntry {
+    pub listener: Option<Listener>,
+    /// To be given with the detach: one that came meanwhile and could not stay pending.
+    pub signal: Option<Signal>,
+}
+
 /// Installs the filters on the process `pid`, which stands in its exec event stop under this
-/// thread's ptrace; leaves it stopped there, as it was found. An empty filter is none.
+/// thread's ptrace. An empty filter is none.
 ///
 /// The one that notifies goes first: the process closes its copy of the listener with a syscall
 /// of its own, which the other may answer.
@@ -61,9 +123,8 @@ pub fn install(
     pid: Pid,
     filter: &[sock_filter],
     notifying: &[sock_filter],
-) -> Result<Option<Listener>, InstallError> {
-    let target = Stopped::new(pid)?;
-    let installed = (|| {
+) -> Result<AtEntry, InstallError> {
+    at_entry(pid, |target| {
         let listener = match notifying {
             [] => None,
             _ => Some(target.listen(notifying)?),
@@ -72,28 +133,50 @@ pub fn install(
             target.seccomp(filter, 0)?;
         }
         Ok(listener)
-    })();
-    target.restore()?;
-    installed
+    })
 }
 
 /// Lets the process return from its `execve` without running an instruction of its own, so that
 /// what is traced from here on starts with the new image, as it does under a filter.
-pub fn leave_exec(pid: Pid) -> Result<(), InstallError> {
+pub fn leave_exec(pid: Pid) -> Result<AtEntry, InstallError> {
+    at_entry(pid, |target| {
+        let number = match target.abi {
+            Abi::Native => libc::SYS_getpid,
+            Abi::I386 => I386_GETPID,
+        };
+        target.call(number, [0; 6]).map(|_| None)
+    })
+}
+
+/// Has a target do something, and puts everything back, whatever came of it.
+fn at_entry(
+    pid: Pid,
+    act: impl FnOnce(&Stopped) -> Result<Option<Listener>, InstallError>,
+) -> Result<AtEntry, InstallError> {
     let target = Stopped::new(pid)?;
-    target.call(libc::SYS_getpid, [0; 6])?;
-    target.restore()
+    let done = act(&target);
+    let signal = target.restore()?;
+    Ok(AtEntry {
+        listener: done?,
+        signal,
+    })
+}
+
+/// What a process at its exec stop is.
+pub fn abi(pid: Pid) -> Result<Abi, InstallError> {
+    let registers = ptrace::getregs(pid).map_err(step("read registers"))?;
+    Ok(Abi::of(&registers))
 }
 
 /// Tells whether a process at its exec stop is told where its vDSO is; if `hide`, it is so no
 /// more: its C library will then make syscalls instead.
 pub fn vdso(pid: Pid, hide: bool) -> Result<bool, InstallError> {
     let registers = ptrace::getregs(pid).map_err(step("read registers"))?;
-    let stack = registers.rsp;
-    let word = |index: u64| {
-        let address = (stack + 8 * index) as ptrace::AddressType;
-        ptrace::read(pid, address).map_err(step("read the auxiliary vector"))
-    };
+    let abi = Abi::of(&registers);
+    let at = |index: u64| (registers.rsp + abi.word_bytes() * index) as ptrace::AddressType;
+    let eight =
+        |index: u64| ptrace::read(pid, at(index)).map_err(step("read the auxiliary vector"));
+    let word = |index: u64| eight(index).map(|bytes| bytes & abi.word_mask());
     // Above the arguments' number: the arguments, the environment, both ended by a null.
     let mut index = 1 + word(0)? as u64 + 1;
     while word(index)? != 0 {
@@ -104,8 +187,8 @@ pub fn vdso(pid: Pid, hide: bool) -> Result<bool, InstallError> {
         match word(index)? {
             AT_NULL => return Ok(false),
             AT_SYSINFO_EHDR if hide => {
-                let address = (stack + 8 * index) as ptrace::AddressType;
-                ptrace::write(pid, address, AT_IGNORE).map_err(step("hide the vDSO"))?;
+                let others = eight(index)? & !abi.word_mask();
+                ptrace::write(pid, at(index), others | AT_IGNORE).map_err(step("hide the vDSO"))?;
                 return Ok(false);
             }
             AT_SYSINFO_EHDR => return Ok(true),
@@ -117,8 +200,13 @@ pub fn vdso(pid: Pid, hide: bool) -> Result<bool, InstallError> {
 /// A target at its exec stop, with what must be put back.
 struct Stopped {
     pid: Pid,
+    abi: Abi,
     registers: user_regs_struct,
     text: c_long,
+    /// The signals that it blocks itself.
+    blocked: u64,
+    /// A SIGTRAP that somebody sent: it cannot stay pending, as our own stop is one.
+    sent: Cell<Option<siginfo_t>>,
 }
 
 impl Stopped {
@@ -126,10 +214,14 @@ impl Stopped {
         let registers = ptrace::getregs(pid).map_err(step("read registers"))?;
         let text = ptrace::read(pid, registers.rip as ptrace::AddressType)
             .map_err(step("read the first instruction"))?;
+        let blocked = signals::hold(pid).map_err(step("hold its signals"))?;
         Ok(Stopped {
             pid,
+            abi: Abi::of(&registers),
             registers,
             text,
+            blocked,
+            sent: Cell::new(None),
         })
     }
 
@@ -202,7 +294,8 @@ impl Stopped {
     /// Lets the target execute one syscall; returns its raw result.
     fn call(&self, number: c_long, args: [u64; 6]) -> Result<c_long, InstallError> {
         let entry = self.registers.rip as ptrace::AddressType;
-        ptrace::write(self.pid, entry, trampoline(number)).map_err(step("write the trampoline"))?;
+        let code = self.abi.trampoline(number);
+        ptrace::write(self.pid, entry, code).map_err(step("write the trampoline"))?;
         let mut registers = self.registers;
         registers.orig_rax = u64::MAX;
         registers.rdi = args[0];
@@ -212,27 +305,64 @@ impl Stopped {
         registers.r8 = args[4];
         registers.r9 = args[5];
         ptrace::setregs(self.pid, registers).map_err(step("set registers"))?;
-        ptrace::cont(self.pid, None).map_err(step("continue"))?;
-        let status = loop {
-            match waitpid(self.pid, Some(WaitPidFlag::__WALL)) {
-                Err(Errno::EINTR) => {}
-                other => break other.map_err(step("wait"))?,
-            }
-        };
-        if !matches!(status, WaitStatus::Stopped(_, Signal::SIGTRAP)) {
-            return Err(InstallError::UnexpectedStop(format!("{status:?}")));
-        }
+        self.run_to_trap()?;
         let registers = ptrace::getregs(self.pid).map_err(step("read the result"))?;
         Ok(registers.rax as c_long)
     }
 
-    fn restore(&self) -> Result<(), InstallError> {
+    /// Lets it run to the end of the trampoline.
+    fn run_to_trap(&self) -> Result<(), InstallError> {
+        let mut signal = None;
+        loop {
+            ptrace::cont(self.pid, signal).map_err(step("continue"))?;
+            signal = None;
+            match signals::next(self.pid).map_err(step("wait"))? {
+                Next::Ended => return Err(InstallError::Ended),
+                // Told again at the detach, if it still lasts then.
+                Next::GroupStop => {}
+                // Cannot be blocked. It begins a group stop, which does not hold us up.
+                Next::Signal(Signal::SIGSTOP) => signal = Some(Signal::SIGSTOP),
+                // It did its work when it was sent, and there is no handler yet.
+                Next::Signal(Signal::SIGCONT) => {}
+                Next::Signal(Signal::SIGTRAP) => {
+                    let info = ptrace::getsiginfo(self.pid).map_err(step("read a signal"))?;
+                    if info.si_code == signals::SI_KERNEL {
+                        return self.check_trap();
+                    }
+                    self.sent.set(Some(info));
+                }
+                Next::Signal(other) => {
+                    return Err(InstallError::UnexpectedStop(other.to_string()));
+                }
+            }
+        }
+    }
+
+    fn check_trap(&self) -> Result<(), InstallError> {
+        let registers = ptrace::getregs(self.pid).map_err(step("read registers"))?;
+        match registers.rip == self.registers.rip + TRAMPOLINE_BYTES {
+            true => Ok(()),
+            false => Err(InstallError::UnexpectedStop(format!(
+                "SIGTRAP at {:#x}",
+                registers.rip
+            ))),
+        }
+    }
+
+    /// Returns the signal that the detach must give it.
+    fn restore(&self) -> Result<Option<Signal>, InstallError> {
         let address = self.registers.rip as ptrace::AddressType;
         ptrace::write(self.pid, address, self.text).map_err(step("restore the text"))?;
         let mut registers = self.registers;
         // Not in a syscall: nothing to restart.
         registers.orig_rax = u64::MAX;
         registers.rax = 0;
-        ptrace::setregs(self.pid, registers).map_err(step("restore registers"))
+        ptrace::setregs(self.pid, registers).map_err(step("restore registers"))?;
+        signals::block(self.pid, self.blocked).map_err(step("restore its signals"))?;
+        let Some(info) = self.sent.take() else {
+            return Ok(None);
+        };
+        ptrace::setsiginfo(self.pid, &info).map_err(step("hand over a signal"))?;
+        Ok(Some(Signal::SIGTRAP))
     }
 }

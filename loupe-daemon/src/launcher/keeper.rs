@@ -24,12 +24,12 @@ use super::child::{self, Report};
 use super::copy;
 use super::protocol::{CommandSpec, FromKeeper, Instruction, Preparation, Role, ToKeeper};
 use super::ptrace::{Filters, Stop, Tree};
-use super::rights::within_rights_of;
 use super::sandbox::{self, SetupError};
 use super::supervisor::Supervisor;
 use super::target::Target;
 use super::{init, keyring, wait};
 use crate::cgroup;
+use crate::inject::install::Abi;
 
 /// Runs one keeper to its end; returns the exit code.
 pub fn run(engine: Channel, preparation: &Preparation) -> i32 {
@@ -243,13 +243,15 @@ impl Keeper {
                 let held = child::fork_held(&command, &stdio)?;
                 let pid = held.pid;
                 let proc = self.proc.try_clone()?;
-                let look_up = || Target::new(&target, proc);
-                let target = within_rights_of(&command.identity, look_up)??;
+                let target = Target::new(&target, proc, command.identity.clone());
                 let mut filters = Filters {
                     constant: filter.into_iter().map(instruction).collect(),
                     notifying: Vec::new(),
+                    answer: false,
                 };
+                filters.answer = !filters.constant.is_empty();
                 if let Some(notified) = notified {
+                    filters.answer |= !notified.rules.is_empty();
                     let program = notified.filter();
                     filters.notifying = program.map_err(io::Error::other)?;
                     let proc = self.proc.try_clone()?;
@@ -316,13 +318,18 @@ impl Keeper {
                     pid,
                     listener,
                     vdso,
+                    abi,
                 } => {
-                    if let (Some(listener), Some(supervisor)) = (listener, &mut self.supervisor) {
-                        supervisor.add(listener);
+                    match (listener, &mut self.supervisor) {
+                        (Some(listener), Some(supervisor)) => supervisor.add(listener),
+                        (None, Some(supervisor)) => supervisor.lose_sight(),
+                        _ => {}
                     }
                     let pid = pid.as_raw();
-                    self.tell(&FromKeeper::TargetStarted { pid, vdso })
+                    let i386 = abi == Abi::I386;
+                    self.tell(&FromKeeper::TargetStarted { pid, vdso, i386 })
                 }
+                Stop::Executed(programs) => self.tell(&FromKeeper::Executed { programs }),
                 Stop::TargetRefused(why) => self.tell(&FromKeeper::TargetRefused { why }),
             };
         };

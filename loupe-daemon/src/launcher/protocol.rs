@@ -126,6 +126,12 @@ pub enum FromKeeper {
         pid: i32,
         /// The kernel has told it where the vDSO is.
         vdso: bool,
+        /// It is a 32-bit program, and no filter is on it.
+        i386: bool,
+    },
+    /// Something was executed that is not the target, which was not there yet.
+    Executed {
+        programs: Vec<String>,
     },
     /// The target was executed, but the filter is not on it: it was killed.
     TargetRefused {

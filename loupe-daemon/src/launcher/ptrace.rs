@@ -14,8 +14,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::WaitStatus;
 use nix::unistd::{Pid, write};
 
-use super::target::Target;
-use crate::inject::install;
+use super::target::{Executed, Target};
+use crate::inject::install::{self, Abi, AtEntry, InstallError};
 use crate::inject::listener::Listener;
 
 /// What a stop meant to the caller.
@@ -29,15 +29,20 @@ pub enum Stop {
         listener: Option<Listener>,
         /// It knows where the vDSO is.
         vdso: bool,
+        abi: Abi,
     },
     /// The filter could not be installed; the process was killed.
     TargetRefused(String),
+    /// Something else than the target was executed, for the first time under these names.
+    Executed(Vec<String>),
 }
 
 /// What goes on the target; empty: nothing.
 pub struct Filters {
     pub constant: Vec<sock_filter>,
     pub notifying: Vec<sock_filter>,
+    /// They do more than to look on.
+    pub answer: bool,
 }
 
 /// The traced tree and what awaits the target in it.
@@ -50,7 +55,13 @@ pub struct Tree {
     pub hide_vdso: bool,
     /// Tasks that have shown their first stop.
     known: HashSet<Pid>,
+    /// Names of what was executed, as long as the target was not.
+    executed: Vec<String>,
+    target_was_there: bool,
 }
+
+/// So many names of what was executed are told apart.
+const MOST_NAMES: usize = 30;
 
 impl Tree {
     /// Begins to trace `root`, which stands before its `execve`.
@@ -74,6 +85,8 @@ impl Tree {
             cgroup,
             hide_vdso: false,
             known: HashSet::from([root]),
+            executed: Vec::new(),
+            target_was_there: false,
         })
     }
 
@@ -107,42 +120,99 @@ impl Tree {
     }
 
     fn executed(&mut self, pid: Pid) -> Stop {
-        if !self.target.matches(pid) {
+        let seen = self.target.executed(pid).and_then(|executed| {
+            let is_target = self.target.is(pid, &executed)?;
+            Ok((executed, is_target))
+        });
+        let (executed, is_target) = match seen {
+            Ok(seen) => seen,
+            Err(error) => {
+                let _ = kill(pid, Signal::SIGKILL);
+                return Stop::TargetRefused(format!("what was executed cannot be told: {error}"));
+            }
+        };
+        if !is_target {
             resume(pid, None);
-            return Stop::Passed;
+            let names = self.new_names(&executed);
+            return if names.is_empty() {
+                Stop::Passed
+            } else {
+                Stop::Executed(names)
+            };
         }
+        self.target_was_there = true;
         match self.take_over(pid) {
-            Ok((listener, vdso)) => Stop::TargetStarted {
-                pid,
-                listener,
-                vdso,
-            },
+            Ok(started) => started,
             // Killed meanwhile: there is nothing left that could run unfiltered.
-            Err(_) if kill(pid, None) == Err(Errno::ESRCH) => Stop::Passed,
-            Err(why) => {
+            Err(Refusal::Ended) => Stop::Passed,
+            Err(Refusal::Said(_)) if kill(pid, None) == Err(Errno::ESRCH) => Stop::Passed,
+            Err(Refusal::Said(why)) => {
                 let _ = kill(pid, Signal::SIGKILL);
                 Stop::TargetRefused(why)
             }
         }
     }
 
-    fn take_over(&mut self, pid: Pid) -> Result<(Option<Listener>, bool), String> {
-        let vdso = install::vdso(pid, self.hide_vdso).map_err(|error| error.to_string())?;
+    fn new_names(&mut self, executed: &Executed) -> Vec<String> {
+        if self.target_was_there {
+            return Vec::new();
+        }
+        let left = MOST_NAMES.saturating_sub(self.executed.len());
+        let known = &self.executed;
+        let names = executed
+            .names()
+            .filter(|name| !known.iter().any(|known| known == name));
+        let names: Vec<String> = names.take(left).map(str::to_owned).collect();
+        self.executed.extend(names.iter().cloned());
+        names
+    }
+
+    fn take_over(&mut self, pid: Pid) -> Result<Stop, Refusal> {
+        let abi = install::abi(pid)?;
         let Filters {
             constant,
             notifying,
+            answer,
         } = &self.filters;
-        let listener = if constant.is_empty() && notifying.is_empty() {
-            install::leave_exec(pid).map(|()| None)
-        } else {
-            install::install(pid, constant, notifying)
+        if abi == Abi::I386 && *answer {
+            return Err(Refusal::Said(format!(
+                "{} is a 32-bit program; Loupe's filters know the 64-bit ABI only",
+                self.target.path().display()
+            )));
         }
-        .map_err(|error| error.to_string())?;
+        let vdso = install::vdso(pid, self.hide_vdso)?;
+        let no_filter = constant.is_empty() && notifying.is_empty();
+        let AtEntry { listener, signal } = match no_filter || abi == Abi::I386 {
+            true => install::leave_exec(pid)?,
+            false => install::install(pid, constant, notifying)?,
+        };
+        let said = |what: &'static str| move |errno| Refusal::Said(format!("{what}: {errno}"));
         write(&self.cgroup, pid.to_string().as_bytes())
-            .map_err(|errno| format!("the target could not be moved to its cgroup: {errno}"))?;
+            .map_err(said("the target could not be moved to its cgroup"))?;
         self.known.remove(&pid);
-        ptrace::detach(pid, None).map_err(|errno| format!("detaching failed: {errno}"))?;
-        Ok((listener, vdso))
+        ptrace::detach(pid, signal).map_err(said("detaching failed"))?;
+        Ok(Stop::TargetStarted {
+            pid,
+            listener,
+            vdso,
+            abi,
+        })
+    }
+}
+
+/// Why a target was not taken over.
+enum Refusal {
+    /// It is no more.
+    Ended,
+    Said(String),
+}
+
+impl From<InstallError> for Refusal {
+    fn from(error: InstallError) -> Refusal {
+        match error {
+            InstallError::Ended => Refusal::Ended,
+            other => Refusal::Said(other.to_string()),
+        }
     }
 }
 

@@ -114,6 +114,11 @@ impl Supervisor {
         self.listeners.push(listener);
     }
 
+    /// A target runs without a filter that notifies: not every pseudo-file is seen.
+    pub fn lose_sight(&mut self) {
+        self.supervised.watched = false;
+    }
+
     /// Readable while a call waits.
     pub fn listeners(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.listeners.iter().map(|listener| listener.as_fd())

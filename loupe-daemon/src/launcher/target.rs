@@ -1,88 +1,74 @@
-//! Is the program that was just executed the target? Compared by file, not by name.
+//! Is the program that was just executed the target? The target is known by its path, and looked
+//! up at each exec, in the view of the process that executes: it may have been built a moment
+//! ago. Compared by file, so a link or another root directory makes no difference.
 
-use std::ffi::CStr;
-use std::fs::File;
-use std::io::Read;
+mod executed;
+
+use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
-use nix::sys::stat::{FileStat, Mode, fstatat};
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::sys::stat::fstatat;
 use nix::unistd::Pid;
 
-/// Index of the file name in the auxiliary vector (`AT_EXECFN`).
-const AT_EXECFN: u64 = 31;
+use super::protocol::Identity;
+use super::rights::within_rights_of;
+pub use executed::Executed;
+use executed::FileId;
 
-/// The file that is the target, as seen from the same mounts as the processes it is compared
-/// with.
+/// What `/proc/PID/exe` shows of a program that only ever was in memory begins with.
+const IN_MEMORY: &str = "/memfd:";
+/// How a workload names one.
+const MEMFD: &str = "memfd:";
+
+/// Whether a target is the name of a program in memory (`memfd_create`), which has no path.
+pub fn is_in_memory(target: &Path) -> bool {
+    target.as_os_str().as_bytes().starts_with(MEMFD.as_bytes())
+}
+
+/// The program that is measured.
 pub struct Target {
-    device: u64,
-    inode: u64,
+    path: PathBuf,
     /// The host's `/proc`: the keeper and the traced processes know each other by its numbers.
     proc: OwnedFd,
+    /// With whose rights paths are looked up.
+    identity: Identity,
 }
 
 impl Target {
-    pub fn new(path: &Path, proc: OwnedFd) -> nix::Result<Target> {
-        let file = fstatat(AT_FDCWD, path, AtFlags::empty())?;
-        Ok(Target {
-            device: file.st_dev,
-            inode: file.st_ino,
+    pub fn new(path: &Path, proc: OwnedFd, identity: Identity) -> Target {
+        Target {
+            path: path.to_owned(),
             proc,
-        })
+            identity,
+        }
     }
 
-    /// Whether `pid`, at its exec stop, executes the target: as its binary, or as the script
-    /// that its interpreter was started for.
-    pub fn matches(&self, pid: Pid) -> bool {
-        let is_target = |path: &str| {
-            fstatat(&self.proc, path, AtFlags::empty()).is_ok_and(|file| self.is(&file))
-        };
-        is_target(&format!("{pid}/exe"))
-            || self
-                .executed_name(pid)
-                .is_some_and(|name| is_target(&resolve(pid, &name)))
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
-    fn is(&self, file: &FileStat) -> bool {
-        file.st_dev == self.device && file.st_ino == self.inode
+    /// What `pid`, which stands at its exec stop, executes.
+    pub fn executed(&self, pid: Pid) -> io::Result<Executed> {
+        Executed::look(&self.proc, pid, &self.identity)
     }
 
-    fn open(&self, path: &str) -> Option<File> {
-        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-        openat(&self.proc, path, flags, Mode::empty())
-            .ok()
-            .map(File::from)
-    }
-
-    /// The name that was given to `execve`.
-    fn executed_name(&self, pid: Pid) -> Option<String> {
-        let mut vector = Vec::new();
-        self.open(&format!("{pid}/auxv"))?
-            .read_to_end(&mut vector)
-            .ok()?;
-        let word = |bytes: &[u8]| Some(u64::from_ne_bytes(bytes.try_into().ok()?));
-        let address = vector.chunks_exact(16).find_map(|entry| {
-            (word(&entry[..8])? == AT_EXECFN)
-                .then(|| word(&entry[8..]))
-                .flatten()
+    /// Whether that is the target: as its binary, as the script that its interpreter was started
+    /// for, or as the program that a dynamic loader was.
+    pub fn is(&self, pid: Pid, executed: &Executed) -> io::Result<bool> {
+        if is_in_memory(&self.path) {
+            let name = self.path.to_string_lossy();
+            return Ok(executed.names().any(|executed| executed == name));
+        }
+        let is = |target: Option<FileId>| target.is_some_and(|target| executed.is(target));
+        // As the keeper sees it, which is as the sandbox has it; and as the process does, whose
+        // root directory and mounts may be its own.
+        let here = within_rights_of(&self.identity, || {
+            let file = fstatat(AT_FDCWD, &self.path, AtFlags::empty());
+            file.ok().map(FileId::from)
         })?;
-        let mut name = [0; 4096];
-        let length = self
-            .open(&format!("{pid}/mem"))?
-            .read_at(&mut name, address)
-            .ok()?;
-        let name = CStr::from_bytes_until_nul(&name[..length]).ok()?;
-        name.to_str().ok().map(str::to_owned)
-    }
-}
-
-/// A name as the process itself would resolve it, through `/proc`.
-fn resolve(pid: Pid, name: &str) -> String {
-    if name.starts_with('/') {
-        format!("{pid}/root{name}")
-    } else {
-        format!("{pid}/cwd/{name}")
+        Ok(is(here) || is(executed::lead(&self.proc, pid, &self.path, &self.identity)?))
     }
 }

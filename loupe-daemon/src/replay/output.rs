@@ -70,10 +70,15 @@ impl Output {
         self.tail.extend(last);
     }
 
-    pub fn into_tail(mut self) -> OutputTail {
-        let tail = self.tail.make_contiguous();
+    /// The end of what was printed so far.
+    pub fn tail(&self) -> String {
+        let tail: Vec<u8> = self.tail.iter().copied().collect();
+        String::from_utf8_lossy(&tail).into_owned()
+    }
+
+    pub fn into_tail(self) -> OutputTail {
         OutputTail {
-            tail: String::from_utf8_lossy(tail).into_owned(),
+            tail: self.tail(),
             total_bytes: self.total,
         }
     }

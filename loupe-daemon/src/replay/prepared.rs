@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use loupe_common::word::Word;
@@ -14,7 +15,7 @@ use super::user;
 use super::workload::{BringFile, Workload};
 use crate::launcher::places::find;
 use crate::launcher::protocol::{CommandSpec, Identity, SandboxSpec};
-use crate::launcher::{search_path, with_rights_of};
+use crate::launcher::{is_in_memory, search_path, with_rights_of};
 
 /// The environment of every workload, before its own `env`. Fixed, so that a workload means
 /// the same whoever runs it.
@@ -100,7 +101,10 @@ impl Prepared {
         let first = look_up("command", command.argv[0].as_os_str())?;
         look_up("test", test.argv[0].as_os_str())?;
         let target = match &workload.target {
-            Some(target) => look_up("target", target.as_os_str())?,
+            Some(target) => match later(target, &command) {
+                Some(later) => later,
+                None => look_up("target", target.as_os_str())?,
+            },
             None => first,
         };
         let (sandbox, held) = shown::sandbox(workload, &directory, &target, identity)?;
@@ -113,6 +117,18 @@ impl Prepared {
             _held: Arc::new(held),
         })
     }
+}
+
+/// A target that is yet to be made, by the command: a path at which nothing is, or the name of
+/// a program in memory. It is looked for when something is executed.
+pub fn later(target: &Path, command: &CommandSpec) -> Option<PathBuf> {
+    if is_in_memory(target) {
+        return Some(target.to_owned());
+    }
+    let path = command.directory.join(target);
+    let is_path = target.as_os_str().as_bytes().contains(&b'/');
+    let is_missing = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
+    (is_path && find(&path).is_err_and(is_missing)).then_some(path)
 }
 
 /// Why a program cannot be started.

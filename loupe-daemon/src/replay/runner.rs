@@ -12,6 +12,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::facts::{BaselineFacts, TimeLimits};
 use super::guard::{Bounds, Guard};
+use super::never_started::NeverStarted;
 use super::prepared::Prepared;
 use super::session::{Finished, Session};
 use crate::cgroup::{CgroupError, ReplayCgroup};
@@ -38,8 +39,13 @@ pub enum ReplayFailure {
         program: String,
         source: io::Error,
     },
-    #[error("the application ended, and the target {} was never executed", .0.display())]
-    TargetNeverStarted(PathBuf),
+    #[error("the application ended, and {0}")]
+    TargetNeverStarted(Box<NeverStarted>),
+    #[error(
+        "the target {} is a 32-bit program; Loupe's filters know the 64-bit ABI only",
+        .0.display()
+    )]
+    ThirtyTwoBit(PathBuf),
     #[error("the engine's own {what} failed: {source}")]
     Io {
         what: &'static str,

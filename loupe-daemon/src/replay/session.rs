@@ -55,6 +55,8 @@ pub struct Session<'a> {
 #[derive(Default)]
 struct State {
     target_execs: u64,
+    /// Names of what was executed before the target, or instead of it.
+    executed: Vec<String>,
     refused: Option<String>,
     listened: bool,
     application_exit: Option<ExitStatus>,
@@ -337,10 +339,15 @@ impl<'a> Session<'a> {
 
     fn note(&mut self, message: FromKeeper) -> Result<(), ReplayFailure> {
         match message {
+            FromKeeper::TargetStarted { i386: true, .. } => {
+                let target = self.job.prepared.target.clone();
+                return Err(ReplayFailure::ThirtyTwoBit(target));
+            }
             FromKeeper::TargetStarted { vdso, .. } => {
                 self.state.target_execs += 1;
                 self.state.vdso |= vdso;
             }
+            FromKeeper::Executed { programs } => self.state.executed.extend(programs),
             FromKeeper::TargetRefused { why } => self.state.refused = Some(why),
             // Ended by us, which says nothing.
             FromKeeper::Exited { .. } if self.state.ending => {}

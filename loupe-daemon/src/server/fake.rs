@@ -163,6 +163,7 @@ fn report(exit: ExitStatus) -> RunReport {
         trace: Default::default(),
         injections: Default::default(),
         target_execs: 1,
+        executed: Vec::new(),
         wall_us: 10,
     }
 }

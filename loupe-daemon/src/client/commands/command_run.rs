@@ -203,10 +203,14 @@ pub fn ending(exit: ExitStatus) -> Ending {
 /// What makes a report of little worth.
 pub fn warn(report: &RunReport) {
     if report.target_execs == 0 {
-        output::note(
+        let executed = match report.executed.as_slice() {
+            [] => String::new(),
+            executed => format!(" (executed were {})", executed.join(", ")),
+        };
+        output::note(&format!(
             "warning: the target was never executed, so nothing was traced or injected; --target \
-             names the binary that counts",
-        );
+             names the binary that counts{executed}"
+        ));
     }
     if report.trace.escaped > 0 {
         output::note(&format!(

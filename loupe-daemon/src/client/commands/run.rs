@@ -138,6 +138,7 @@ mod tests {
             ]
             .into(),
             target_execs: 1,
+            executed: Vec::new(),
             wall_us: 1_500_000,
         };
         assert_eq!(

@@ -10,6 +10,7 @@ use loupe_common::replay::{Failure, Outcome};
 use super::{QUIET_PROBE, Session, left};
 use crate::launcher::protocol::ToKeeper;
 use crate::replay::deadline::Deadline;
+use crate::replay::never_started::NeverStarted;
 use crate::replay::overdue::{Look, Overdue, Phase};
 use crate::replay::progress::{self, Tasks};
 use crate::replay::runner::{Pace, Part, ReplayFailure, Sabotage};
@@ -145,8 +146,11 @@ impl Session<'_> {
     /// An application that never ran its target tells nothing.
     fn require_target(&self) -> Result<(), ReplayFailure> {
         if self.state.target_execs == 0 && self.state.refused.is_none() {
-            let target = self.job.prepared.target.clone();
-            return Err(ReplayFailure::TargetNeverStarted(target));
+            return Err(ReplayFailure::TargetNeverStarted(Box::new(NeverStarted {
+                target: self.job.prepared.target.clone(),
+                executed: self.state.executed.clone(),
+                output: self.application_output.tail(),
+            })));
         }
         Ok(())
     }

@@ -18,6 +18,7 @@ mod pseudo;
 mod reactions;
 mod rings;
 mod servers;
+mod starts;
 mod threads;
 mod trees;
 
@@ -77,6 +78,7 @@ fn behaviour(name: &CStr) -> Option<Behaviour> {
         reactions::BEHAVIOURS,
         rings::BEHAVIOURS,
         servers::BEHAVIOURS,
+        starts::BEHAVIOURS,
         threads::BEHAVIOURS,
         trees::BEHAVIOURS,
     ]

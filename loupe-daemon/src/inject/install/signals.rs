@@ -1,0 +1,72 @@
+//! Signals of a process that is being taken over: none may be lost, and none may come between.
+//!
+//! They are blocked for that time, so they stay pending with all that their senders gave them,
+//! and are delivered after the detach. Decides nothing about stops; tells them.
+
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::Pid;
+
+/// `si_code` of a signal that the kernel sent, which nobody else can give
+/// (`include/uapi/asm-generic/siginfo.h`).
+pub const SI_KERNEL: i32 = 0x80;
+
+/// Bytes of the kernel's signal set.
+const SET_BYTES: usize = size_of::<u64>();
+
+/// Why a process that runs in our stead does not run any more.
+pub enum Next {
+    /// It is about to get this signal.
+    Signal(Signal),
+    /// It is stopped, as its whole process is.
+    GroupStop,
+    Ended,
+}
+
+/// Blocks what can be blocked, and tells what was.
+///
+/// SIGTRAP stays open, because the kernel would take its handler away to deliver one that is
+/// blocked; and SIGCONT, which is nothing to a process that goes on anyway.
+pub fn hold(pid: Pid) -> nix::Result<u64> {
+    let open = bit(Signal::SIGTRAP) | bit(Signal::SIGCONT);
+    let mut blocked = 0u64;
+    request(libc::PTRACE_GETSIGMASK, pid, &raw mut blocked)?;
+    // Its own choice stands, but for the one that we stop by.
+    let mut all = (!open | blocked) & !bit(Signal::SIGTRAP);
+    request(libc::PTRACE_SETSIGMASK, pid, &raw mut all)?;
+    Ok(blocked)
+}
+
+/// Blocks these signals and no others.
+pub fn block(pid: Pid, mut signals: u64) -> nix::Result<()> {
+    request(libc::PTRACE_SETSIGMASK, pid, &raw mut signals)
+}
+
+/// Waits until it stops or ends. An end is left for others to reap.
+pub fn next(pid: Pid) -> nix::Result<Next> {
+    let flags =
+        WaitPidFlag::WEXITED | WaitPidFlag::WSTOPPED | WaitPidFlag::WNOWAIT | WaitPidFlag::__WALL;
+    loop {
+        return Ok(match waitid(Id::Pid(pid), flags) {
+            Err(Errno::EINTR) => continue,
+            Err(error) => return Err(error),
+            Ok(WaitStatus::PtraceEvent(_, _, libc::PTRACE_EVENT_STOP)) => Next::GroupStop,
+            Ok(WaitStatus::PtraceEvent(_, signal, _) | WaitStatus::Stopped(_, signal)) => {
+                Next::Signal(signal)
+            }
+            Ok(_) => Next::Ended,
+        });
+    }
+}
+
+fn bit(signal: Signal) -> u64 {
+    1 << (signal as i32 - 1)
+}
+
+fn request(request: libc::c_uint, pid: Pid, signals: *mut u64) -> nix::Result<()> {
+    // SAFETY: the kernel reads or writes `SET_BYTES` bytes at `signals`, which points to a live
+    // `u64`; a task that is not ours to trace gives an error.
+    let result = unsafe { libc::ptrace(request, pid.as_raw(), SET_BYTES, signals) };
+    Errno::result(result).map(drop)
+}
