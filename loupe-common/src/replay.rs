@@ -254,4 +254,10 @@ pub struct Replay {
     /// Of a server: whether a `listen` of the target succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listened: Option<bool>,
+    /// Of a server: times that a `listen` of the target had succeeded when it was ready.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub listens: u64,
+    /// Of a batch application: names of what its command had left, asleep.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<String>,
 }

@@ -2,6 +2,7 @@
 //!
 //! Knows no verdicts: whether a failure matters, and what to run next, is `explore`'s business.
 
+mod calm;
 mod circles;
 mod deadline;
 mod facts;
@@ -14,10 +15,11 @@ mod output;
 mod overdue;
 mod prepared;
 mod progress;
+mod ready;
 mod runner;
 mod session;
 mod shown;
-mod silence;
+mod sockets;
 mod user;
 mod workload;
 
@@ -26,6 +28,7 @@ pub use judge::{add_files, injections, is_silent};
 pub use metric::Metric;
 pub use never_started::NeverStarted;
 pub use prepared::{PrepareError, Prepared, find_program, later};
+pub use ready::Ready;
 pub use runner::{Cancel, Job, Pace, Part, ReplayFailure, Runner, Sabotage, clear};
 pub use shown::NotShown;
 pub use workload::*;

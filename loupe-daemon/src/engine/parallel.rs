@@ -237,6 +237,8 @@ pub(super) mod tests {
             usage: Usage::default(),
             metric,
             listened: Some(true),
+            listens: 1,
+            left: Vec::new(),
         }
     }
 

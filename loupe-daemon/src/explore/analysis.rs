@@ -91,6 +91,7 @@ fn analysis(
     let failed = asker.failed_measuring();
     let mut warnings = warnings(&features, options, &foreign, &all, &failed);
     warnings.extend(impact.as_ref().and_then(impact::too_few));
+    warnings.extend(left_behind(&baseline.runs));
     warnings.extend(in_memory(&opened.in_memory));
     warnings.extend(asker.forgiven(baseline.rule).map(|policy| {
         format!(
@@ -181,6 +182,22 @@ fn foreign(all: &[&Run]) -> Vec<ForeignCall> {
     }
     most.sort_by(|a, b| (&a.abi, a.number).cmp(&(&b.abi, b.number)));
     most
+}
+
+/// A batch application that leaves something was tested beside it.
+fn left_behind(baseline: &[&Run]) -> Option<String> {
+    let names: BTreeSet<&str> = baseline
+        .iter()
+        .flat_map(|run| run.left.iter().map(String::as_str))
+        .collect();
+    let names: Vec<&str> = names.into_iter().collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "the command ends and leaves {}, asleep: a run counted as over then, and what is left \
+             as a part of the application",
+            names.join(", ")
+        )
+    })
 }
 
 /// What a reader of the table must know.

@@ -50,6 +50,8 @@ pub(super) struct Run {
     pub fired: BTreeMap<Feature, u64>,
     /// Times that the target was started.
     pub target_execs: u64,
+    /// Names of what the command had left, asleep.
+    pub left: Vec<String>,
     /// Features in the order of their first call.
     pub first_seen: Vec<Feature>,
     pub foreign: Vec<ForeignCall>,
@@ -105,6 +107,7 @@ impl Run {
             vdso: replay.trace.vdso,
             fired,
             target_execs: replay.target_execs,
+            left: replay.left.clone(),
             first_seen: replay.trace.first_seen.clone(),
             foreign: replay.trace.foreign.clone(),
             lost: replay.trace.lost.total(),

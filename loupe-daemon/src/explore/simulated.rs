@@ -231,6 +231,8 @@ impl App {
             usage: self.usage(request),
             metric: None,
             listened: None,
+            listens: 0,
+            left: Vec::new(),
         }
     }
 

@@ -268,7 +268,7 @@ impl Keeper {
                 });
                 Ok(())
             }
-            ToKeeper::Test { command } => self.start_test(&command, descriptors),
+            ToKeeper::Run { role, command } => self.start(role, &command, descriptors),
             ToKeeper::Signal { role, signal } => {
                 let signal = Signal::try_from(signal)?;
                 for child in self.children.iter().filter(|child| child.role == role) {
@@ -284,10 +284,15 @@ impl Keeper {
         }
     }
 
-    fn start_test(&mut self, command: &CommandSpec, descriptors: Vec<OwnedFd>) -> io::Result<()> {
+    fn start(
+        &mut self,
+        role: Role,
+        command: &CommandSpec,
+        descriptors: Vec<OwnedFd>,
+    ) -> io::Result<()> {
         let held = child::fork_held(command, &take(descriptors)?)?;
         self.children.push(Child {
-            role: Role::Test,
+            role,
             pid: held.pid,
             report: held.release()?,
         });

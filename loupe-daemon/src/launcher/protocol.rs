@@ -79,6 +79,8 @@ pub type Instruction = (u16, u8, u8, u32);
 pub enum Role {
     Application,
     Test,
+    /// Asks whether the application is ready.
+    Probe,
 }
 
 /// From the engine.
@@ -100,8 +102,9 @@ pub enum ToKeeper {
         #[serde(default)]
         hide_vdso: bool,
     },
-    /// Run the test. Descriptors: stdin, stdout, stderr.
-    Test {
+    /// Run the test, or a probe. Descriptors: stdin, stdout, stderr.
+    Run {
+        role: Role,
         command: CommandSpec,
     },
     Signal {

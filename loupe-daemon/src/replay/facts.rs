@@ -77,6 +77,10 @@ pub struct BaselineFacts {
     test_calls: Vec<u64>,
     /// How a batch application ends when all is well.
     pub exit: Option<ExitStatus>,
+    /// Times that a server listens, at the least.
+    pub listens: Option<u64>,
+    /// A batch application may leave something that sleeps.
+    pub leaves: bool,
 }
 
 /// The first moments of a test.
@@ -120,6 +124,12 @@ impl BaselineFacts {
             insert_sorted(&mut self.test_calls, calls_of_test(replay));
         }
         self.exit = self.exit.or(replay.application_exit);
+        self.leaves |= !replay.left.is_empty();
+        if let Some(listened) = replay.listened {
+            // An older Loupe did not count.
+            let listens = replay.listens.max(u64::from(listened));
+            self.listens = Some(self.listens.map_or(listens, |least| least.min(listens)));
+        }
     }
 
     pub fn is_known(&self) -> bool {
@@ -271,7 +281,7 @@ mod tests {
             application_cpu: vec![Duration::from_millis(test_ms / 2)],
             others_cpu: vec![Duration::from_millis(test_ms / 2)],
             test_calls: vec![100_000],
-            exit: None,
+            ..BaselineFacts::default()
         }
     }
 

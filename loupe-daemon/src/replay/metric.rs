@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Bytes of a compiled expression: enough for any that a person writes, and little enough to
 /// take one from anybody.
-const SIZE_LIMIT: usize = 1 << 20;
+pub(super) const SIZE_LIMIT: usize = 1 << 20;
 
 /// A regular expression with one group, which matches a number.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -64,7 +64,7 @@ impl TryFrom<String> for Metric {
 }
 
 /// The last line of what the parser says; those before it show the expression with a mark below.
-fn reason(error: &regex::Error) -> String {
+pub(super) fn reason(error: &regex::Error) -> String {
     let text = error.to_string();
     let last = text.lines().last().unwrap_or_default().trim();
     last.strip_prefix("error: ").unwrap_or(last).to_owned()

@@ -9,6 +9,8 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::{pipe2, read};
 
+use super::ready::Search;
+
 /// Bytes taken at a time, so that one flooding process does not starve the rest of the loop.
 const CHUNK: usize = 64 << 10;
 
@@ -18,6 +20,8 @@ pub struct Output {
     open: bool,
     tail: VecDeque<u8>,
     total: u64,
+    /// What is looked for in all of it.
+    pub search: Option<Search>,
 }
 
 impl Output {
@@ -30,6 +34,7 @@ impl Output {
             open: true,
             tail: VecDeque::new(),
             total: 0,
+            search: None,
         };
         Ok((output, writer))
     }
@@ -64,6 +69,9 @@ impl Output {
 
     fn keep(&mut self, bytes: &[u8]) {
         self.total += bytes.len() as u64;
+        if let Some(search) = &mut self.search {
+            search.feed(bytes);
+        }
         let last = &bytes[bytes.len().saturating_sub(OutputTail::LIMIT)..];
         let excess = (self.tail.len() + last.len()).saturating_sub(OutputTail::LIMIT);
         self.tail.drain(..excess);

@@ -2,6 +2,7 @@
 //!
 //! Reads only. The kernel says in `/proc/TID/syscall` in which syscall a task sleeps.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use loupe_common::syscalls::Syscall;
@@ -36,6 +37,8 @@ pub struct Tasks {
     pub in_server_wait: usize,
     /// Asleep until another task does something: in a call that has no timeout.
     pub without_timeout: usize,
+    /// Asleep in either way: for clients, or for another task.
+    pub waiting: usize,
 }
 
 impl Tasks {
@@ -49,8 +52,11 @@ impl Tasks {
             tasks.total += 1;
             if let Some(sleep) = Sleep::parse(&state) {
                 tasks.asleep += 1;
-                tasks.in_server_wait += usize::from(SERVER_WAITS.contains(&sleep.name.as_str()));
-                tasks.without_timeout += usize::from(sleep.has_no_timeout());
+                let for_clients = SERVER_WAITS.contains(&sleep.name.as_str());
+                let for_others = sleep.has_no_timeout();
+                tasks.in_server_wait += usize::from(for_clients);
+                tasks.without_timeout += usize::from(for_others);
+                tasks.waiting += usize::from(for_clients || for_others);
             }
         }
         Ok(tasks)
@@ -59,6 +65,11 @@ impl Tasks {
     /// Every task waits for another one.
     pub fn none_can_go_on(&self) -> bool {
         self.total > 0 && self.without_timeout == self.total
+    }
+
+    /// Nothing is about to go on by itself, as a task that only sleeps for some time would.
+    pub fn all_wait(&self) -> bool {
+        self.total > 0 && self.waiting == self.total
     }
 
     /// Nothing moves at the moment.
@@ -105,6 +116,28 @@ impl Sleep {
             _ => false,
         }
     }
+}
+
+/// Whether a task waits for a disk or the like: it seems to sleep, and is at work.
+pub fn is_held_up(cgroup: &Path) -> Result<bool, CgroupError> {
+    let held_up = |tid: &i32| {
+        let stat = std::fs::read_to_string(format!("/proc/{tid}/stat")).unwrap_or_default();
+        // The name before it may have anything in it.
+        let state = stat.rsplit_once(") ").map(|(_, rest)| rest);
+        state.is_some_and(|rest| rest.starts_with('D'))
+    };
+    Ok(cgroup::members(cgroup, "cgroup.threads")?
+        .iter()
+        .any(held_up))
+}
+
+/// The programs' names in the cgroup, each once.
+pub fn names(cgroup: &Path) -> Result<Vec<String>, CgroupError> {
+    let name = |pid: i32| std::fs::read_to_string(format!("/proc/{pid}/comm")).ok();
+    let pids = cgroup::members(cgroup, "cgroup.procs")?;
+    let names = pids.into_iter().filter_map(name);
+    let names: BTreeSet<String> = names.map(|name| name.trim_end().to_owned()).collect();
+    Ok(names.into_iter().collect())
 }
 
 /// Whether any process is in the cgroup.

@@ -59,6 +59,7 @@ fn role_name(role: Role) -> &'static str {
     match role {
         Role::Application => "command",
         Role::Test => "test",
+        Role::Probe => "command of `ready`",
     }
 }
 

@@ -2,6 +2,7 @@
 //! keeper's messages, the trace's events, the outputs and the clock.
 
 mod phases;
+mod readiness;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use loupe_common::replay::{ExitStatus, Failure, Limited, Outcome, Replay, Timing, Usage};
 use loupe_common::trace::Trace;
+use loupe_common::word::Word;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::signal::SigSet;
@@ -58,9 +60,17 @@ struct State {
     /// Names of what was executed before the target, or instead of it.
     executed: Vec<String>,
     refused: Option<String>,
-    listened: bool,
+    /// Times that a `listen` of the target succeeded.
+    listens: u64,
+    listens_when_ready: u64,
     application_exit: Option<ExitStatus>,
     test_exit: Option<ExitStatus>,
+    /// Of the last run of the command of `ready`.
+    probe_exit: Option<ExitStatus>,
+    /// Of the wait for the test, the time in which nothing happened any more.
+    calm: Duration,
+    /// Names of what a batch application has left, asleep.
+    left: Vec<String>,
     usage: Option<Usage>,
     supervised: Option<Supervised>,
     /// A target was told of its vDSO.
@@ -157,7 +167,9 @@ impl<'a> Session<'a> {
             timing,
             usage,
             metric,
-            listened: serves.then_some(self.state.listened),
+            listened: serves.then_some(self.state.listens > 0),
+            listens: self.state.listens_when_ready,
+            left: self.state.left,
         };
         Ok(Finished {
             replay,
@@ -180,7 +192,10 @@ impl<'a> Session<'a> {
                 Mode::Server => self.wait_until_ready()?,
                 Mode::Batch => self.wait_until_over()?,
             };
-            timing.ready_us = micros(started.elapsed());
+            timing.ready_us = micros(started.elapsed().saturating_sub(self.state.calm));
+            if self.serves() {
+                self.state.listens_when_ready = self.state.listens;
+            }
             if self.is_over() {
                 return Ok(Outcome::Passed);
             }
@@ -324,7 +339,7 @@ impl<'a> Session<'a> {
         self.test_output.take_chunk().map_err(io_error("pipe"))?;
         for event in self.trace.events().take() {
             if matches!(event, Event::Listen { .. }) {
-                self.state.listened = true;
+                self.state.listens += 1;
             }
         }
         while let Some(message) = self.keeper.try_receive()? {
@@ -354,15 +369,18 @@ impl<'a> Session<'a> {
             FromKeeper::Exited { role, status } => match role {
                 Role::Application => self.state.application_exit = Some(status),
                 Role::Test => self.state.test_exit = Some(status),
+                Role::Probe => self.state.probe_exit = Some(status),
             },
             FromKeeper::ExecFailed { role, errno } => {
-                let command = match role {
-                    Role::Application => &self.job.prepared.command,
-                    Role::Test => &self.job.prepared.test,
+                let prepared = self.job.prepared;
+                let words = match role {
+                    Role::Application => prepared.command.argv.clone(),
+                    Role::Test => prepared.test.argv.clone(),
+                    Role::Probe => prepared.workload.probe().unwrap_or_default(),
                 };
                 return Err(ReplayFailure::Exec {
                     role,
-                    program: command.argv[0].to_string(),
+                    program: words.first().map(Word::to_string).unwrap_or_default(),
                     source: io::Error::from_raw_os_error(errno),
                 });
             }

@@ -6,9 +6,11 @@ mod check;
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
+use loupe_common::word::Word;
 use serde::{Deserialize, Serialize};
 
 use super::metric::Metric;
+use super::ready::Ready;
 
 pub use check::MOST_REPLICAS;
 
@@ -115,6 +117,9 @@ pub struct Workload {
     pub command: CommandLine,
     /// Exit status 0 means that the application works.
     pub test: CommandLine,
+    /// When a server is ready (default: when it waits for clients).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready: Option<Ready>,
     /// Finds a number in what the test prints.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metric: Option<Metric>,
@@ -217,6 +222,9 @@ impl Workload {
                     .to_owned(),
             );
         }
+        if self.ready.is_some() && self.mode == Mode::Batch {
+            return Err("`ready` is of servers; a batch application runs to its end".to_owned());
+        }
         check::numbers(self)?;
         check::words(self)?;
         check::paths(self)?;
@@ -251,6 +259,12 @@ impl Workload {
             Some(directory) => self.base.join(directory),
             None => self.base.clone(),
         }
+    }
+
+    /// The words of the command that asks whether the application is ready.
+    pub fn probe(&self) -> Option<Vec<Word>> {
+        let command = self.ready.as_ref()?.command.as_ref()?;
+        Some(command.words().into_iter().map(Word::from).collect())
     }
 
     /// Replays of each policy.
@@ -321,6 +335,43 @@ test = "curl -f http://127.0.0.1/"
         let error = error_of(&GOOD.replace("mode", "metric = \"rate: ([0-9]+\"\nmode"));
         let expected = "w.toml:4:10: `metric` is not a regular expression: unclosed group";
         assert!(error.starts_with(expected), "{error}");
+    }
+
+    #[test]
+    fn a_bad_word_on_readiness_is_refused_with_line_and_column() {
+        let error =
+            |ready: &str| error_of(&GOOD.replace("mode", &format!("ready = {ready}\nmode")));
+        for (ready, expected) in [
+            ("{}", "w.toml:4:9: `ready` needs at least one of `port`"),
+            ("{ port = 0 }", "w.toml:4:18: invalid value: integer `0`"),
+            (
+                "{ port = 70000 }",
+                "w.toml:4:18: invalid value: integer `70000`",
+            ),
+            ("{ prot = 80 }", "w.toml:4:11: unknown field `prot`"),
+            ("{ command = [] }", "w.toml:4:9: `ready.command` is empty"),
+            (
+                "{ port = 80, output = 'up (' }",
+                "w.toml:4:31: `ready.output` is not a regular expression: unclosed group",
+            ),
+        ] {
+            let error = error(ready);
+            assert!(error.starts_with(expected), "{error}");
+        }
+        let batch = GOOD.replace("\"server\"", "\"batch\"\nready = { port = 80 }");
+        assert!(error_of(&batch).contains("`ready` is of servers"));
+    }
+
+    #[test]
+    fn a_word_on_readiness_survives_the_way_to_the_daemon() {
+        let ready = "ready = { port = 80, output = '^up', command = 'test -e /run/up' }\nmode";
+        let with = parse(&GOOD.replace("mode", ready)).expect("valid");
+        let json = serde_json::to_value(&with).expect("serializable");
+        assert_eq!(json["ready"]["port"], 80);
+        let back: Workload = serde_json::from_value(json).expect("readable");
+        assert_eq!(back.ready, with.ready);
+        let json = serde_json::to_value(parse(GOOD).expect("valid")).expect("serializable");
+        assert_eq!(json.get("ready"), None);
     }
 
     #[test]

@@ -194,6 +194,10 @@ fn outcome(page: &mut Page, story: &ReplayStory) {
     if story.target_execs == 0 {
         page.entry(4, Tone::Bad, "the target binary was never started");
     }
+    if !story.left.is_empty() {
+        let left = format!("left by the command, asleep: {}", story.left.join(", "));
+        page.entry(4, Tone::Plain, &printable(&left));
+    }
     let exit = |status: Option<ExitStatus>, absent: &str| {
         status.map_or_else(|| absent.to_owned(), |status| status.to_string())
     };

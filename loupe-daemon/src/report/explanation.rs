@@ -90,6 +90,9 @@ pub struct ReplayStory {
     /// Times that the explained feature's injection answered a call.
     pub injections: u64,
     pub target_execs: u64,
+    /// Names of what the command had left, asleep.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<String>,
     pub timing: Timing,
     pub usage: Usage,
     pub application_output: OutputTail,
@@ -238,6 +241,7 @@ fn stories(
                     .copied()
                     .unwrap_or(0),
                 target_execs: replay.target_execs,
+                left: replay.left.clone(),
                 timing: replay.timing,
                 usage: replay.usage,
                 application_output: replay.application_output.clone(),

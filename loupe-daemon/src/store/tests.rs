@@ -97,6 +97,8 @@ fn replay(policy: Policy, passed: bool) -> Replay {
         usage: Usage::default(),
         metric: None,
         listened: None,
+        listens: 0,
+        left: Vec::new(),
     }
 }
 

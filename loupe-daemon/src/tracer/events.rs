@@ -74,6 +74,11 @@ impl EventQueue {
         lock(&self.state).seen.clone()
     }
 
+    /// Different native syscalls so far.
+    pub fn kinds(&self) -> usize {
+        lock(&self.state).seen.first.len()
+    }
+
     fn push(&self, event: Event) {
         let mut state = lock(&self.state);
         let wanted = state.seen.note(&event);

@@ -1,6 +1,7 @@
-//! The phases of a replay: until a server is ready or a batch run is over, and the test. Each
-//! waits for what happens, and says what it means.
+//! The phases of a replay: until a batch run is over, and the test (`readiness` has the start of
+//! a server). Each waits for what happens, and says what it means.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use loupe_common::feature::Feature;
@@ -8,70 +9,28 @@ use loupe_common::policy::Action;
 use loupe_common::replay::{Failure, Outcome};
 
 use super::{QUIET_PROBE, Session, left};
-use crate::launcher::protocol::ToKeeper;
+use crate::cgroup;
+use crate::launcher::protocol::{Role, ToKeeper};
+use crate::replay::calm::{Busy, Calm};
 use crate::replay::deadline::Deadline;
 use crate::replay::never_started::NeverStarted;
 use crate::replay::overdue::{Look, Overdue, Phase};
 use crate::replay::progress::{self, Tasks};
 use crate::replay::runner::{Pace, Part, ReplayFailure, Sabotage};
-use crate::replay::silence::Silence;
+use crate::replay::sockets;
 use crate::replay::workload::Mode;
 
-/// How often `/proc` is asked about a server that listens and is about to wait.
-const READY_PROBE: Duration = Duration::from_micros(200);
 /// What the paper's prototype sleeps at the start of every run.
 const PAPER_SLEEP: Duration = Duration::from_millis(400);
+/// How often `/proc` is asked about what a command has left.
+const LEFTOVERS_PROBE: Duration = Duration::from_millis(10);
 
 impl Session<'_> {
-    pub(super) fn wait_until_ready(&mut self) -> Result<Option<Failure>, ReplayFailure> {
-        let mut deadline = Deadline::new(self.limits.start, self.cgroup);
-        let mut overdue = self.overdue_start();
-        let mut next_look = Instant::now() + overdue.next_look();
-        let mut silence = Silence::new();
-        loop {
-            let pause = if self.state.listened {
-                READY_PROBE
-            } else {
-                QUIET_PROBE
-            };
-            self.wait(pause.min(deadline.left()))?;
-            if self.is_over() {
-                return Ok(None);
-            }
-            if let Some(status) = self.state.application_exit
-                && self.target_is_gone()?
-            {
-                self.require_target()?;
-                return Ok(Some(Failure::Died { status }));
-            }
-            let tasks = Tasks::of(&self.cgroup.target())?;
-            if self.state.listened && tasks.in_server_wait > 0 {
-                return Ok(None);
-            }
-            // No `listen` to be seen: a datagram server, or one whose `listen` is answered by
-            // the filter. When nothing moves any more, the test may judge.
-            if silence.lasts(self.trace.calls_so_far()?, &tasks, self.limits.quiet) {
-                return Ok(None);
-            }
-            if Instant::now() >= next_look {
-                next_look = Instant::now() + overdue.next_look();
-                // A server at rest waits for clients, which come with the test.
-                match self.look(&mut overdue)? {
-                    Some(Failure::Hung { .. }) | None => {}
-                    Some(failure) => return Ok(Some(failure)),
-                }
-            }
-            if deadline.is_over() {
-                let limit_ms = self.limits.start.as_millis() as u64;
-                return Ok(Some(Failure::StartTimeout { limit_ms }));
-            }
-        }
-    }
-
     pub(super) fn wait_until_over(&mut self) -> Result<Option<Failure>, ReplayFailure> {
         let mut deadline = Deadline::new(self.limits.run, self.cgroup);
         let mut overdue = self.overdue_start();
         let mut kill_at = self.kill_at(Mode::Batch);
+        let mut leftovers = Leftovers::new();
         loop {
             self.kill_if_due(&mut kill_at)?;
             let exited = self.state.application_exit;
@@ -87,14 +46,18 @@ impl Session<'_> {
                 return Ok(None);
             }
             if let Some(status) = self.state.application_exit
-                && self.target_is_gone()?
+                && (self.target_is_gone()? || self.only_leftovers(&mut leftovers)?)
             {
                 self.require_target()?;
                 let expected = self.job.facts.exit.unwrap_or(status);
                 return Ok((status != expected).then_some(Failure::Died { status }));
             }
-            if let Some(failure) = self.look(&mut overdue)? {
-                return Ok(Some(failure));
+            match self.look(&mut overdue)? {
+                // What is left, asleep, looks so.
+                Some(Failure::Hung { .. } | Failure::Livelock { .. })
+                    if self.state.application_exit.is_some() && self.may_leave() => {}
+                Some(failure) => return Ok(Some(failure)),
+                None => {}
             }
             if deadline.is_over() {
                 let limit_ms = self.limits.run.as_millis() as u64;
@@ -103,7 +66,35 @@ impl Session<'_> {
         }
     }
 
-    fn overdue_start(&self) -> Overdue {
+    /// The baseline may leave something, and a replay if the baseline did.
+    fn may_leave(&self) -> bool {
+        !self.job.facts.is_known() || self.job.facts.leaves
+    }
+
+    /// Whether what the command has left only sleeps: it waits for others or for clients, or
+    /// ticks beside a socket that somebody may connect to.
+    fn only_leftovers(&mut self, leftovers: &mut Leftovers) -> Result<bool, ReplayFailure> {
+        let now = Instant::now();
+        if !self.may_leave() || now < leftovers.next {
+            return Ok(false);
+        }
+        leftovers.next = now + LEFTOVERS_PROBE;
+        let target = self.cgroup.target();
+        let tasks = Tasks::of(&target)?;
+        let pids = cgroup::members(&target, "cgroup.procs")?;
+        let sockets = sockets::held(&pids);
+        let sleeps = tasks.all_wait() || (tasks.all_asleep() && !sockets.is_empty());
+        let news = (self.trace.events().kinds(), pids, sockets);
+        leftovers.calm.note(now, news, sleeps);
+        if !leftovers.calm.lasts(self.limits.quiet) || progress::is_held_up(&target)? {
+            return Ok(false);
+        }
+        self.state.left = progress::names(&target)?;
+        self.state.calm = leftovers.calm.time();
+        Ok(true)
+    }
+
+    pub(super) fn overdue_start(&self) -> Overdue {
         self.overdue(self.job.facts.ready_time(), self.limits.start_cpu, false)
     }
 
@@ -128,7 +119,7 @@ impl Session<'_> {
     }
 
     /// Looks at a replay that may be overdue, and tells whoever waits for its CPU.
-    fn look(&self, overdue: &mut Overdue) -> Result<Option<Failure>, ReplayFailure> {
+    pub(super) fn look(&self, overdue: &mut Overdue) -> Result<Option<Failure>, ReplayFailure> {
         match overdue.look(self.cgroup, self.trace)? {
             Look::Working => Ok(None),
             Look::Waiting => {
@@ -139,12 +130,12 @@ impl Session<'_> {
         }
     }
 
-    fn target_is_gone(&self) -> Result<bool, ReplayFailure> {
+    pub(super) fn target_is_gone(&self) -> Result<bool, ReplayFailure> {
         Ok(progress::is_empty(&self.cgroup.target())?)
     }
 
     /// An application that never ran its target tells nothing.
-    fn require_target(&self) -> Result<(), ReplayFailure> {
+    pub(super) fn require_target(&self) -> Result<(), ReplayFailure> {
         if self.state.target_execs == 0 && self.state.refused.is_none() {
             return Err(ReplayFailure::TargetNeverStarted(Box::new(NeverStarted {
                 target: self.job.prepared.target.clone(),
@@ -158,7 +149,8 @@ impl Session<'_> {
     pub(super) fn test(&mut self) -> Result<Outcome, ReplayFailure> {
         let pipe = self.test_pipe.take();
         let command = self.job.prepared.test.clone();
-        self.send(&ToKeeper::Test { command }, pipe, None)?;
+        let role = Role::Test;
+        self.send(&ToKeeper::Run { role, command }, pipe, None)?;
         // Once the server is gone, a test that goes on waiting will not see it again; it gets
         // the time that it would have needed. So does one whose server never was there.
         let usual = self.job.facts.test_time();
@@ -259,5 +251,21 @@ impl Session<'_> {
             self.wait(left(end))?;
         }
         Ok(())
+    }
+}
+
+/// What a command leaves when it ends.
+struct Leftovers {
+    /// Of it, what is new when it changes: kinds of syscalls, processes, sockets.
+    calm: Calm<(usize, Vec<i32>, BTreeSet<u64>)>,
+    next: Instant,
+}
+
+impl Leftovers {
+    fn new() -> Leftovers {
+        Leftovers {
+            calm: Calm::new(Busy::SetsBack, LEFTOVERS_PROBE),
+            next: Instant::now(),
+        }
     }
 }

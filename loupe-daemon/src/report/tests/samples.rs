@@ -108,6 +108,8 @@ pub fn replay(policy: Policy, outcome: Outcome, trace: Trace) -> Replay {
         },
         metric: None,
         listened: None,
+        listens: 0,
+        left: Vec::new(),
     }
 }
 

@@ -1,22 +1,24 @@
 //! The other side of the victims' echo servers, and the test that goes with the batch victims.
 //!
 //! A program of its own, so that what is injected into the victim cannot meet its test.
-//! `probe echo PORT` or `probe works FILE`; and `probe no-bpf-objects`, for a machine that has none
-//! of its own. It has no time limit: ending a test that hangs is
+//! `probe echo PORT`, `probe echo-datagrams PORT` or `probe works FILE`; and `probe no-bpf-objects`,
+//! for a machine that has none of its own. It has no time limit: ending a test that hangs is
 //! the business of the one who started it.
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpStream, UdpSocket};
 use std::process::ExitCode;
+use std::time::Duration;
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let result = match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["echo", port] => echo(port),
+        ["echo-datagrams", port] => echo_datagrams(port),
         ["works", file] => works(file),
         ["no-bpf-objects"] => no_bpf_objects(),
         _ => Err(io::Error::other(
-            "usage: probe echo PORT | works FILE | no-bpf-objects",
+            "usage: probe echo PORT | echo-datagrams PORT | works FILE | no-bpf-objects",
         )),
     };
     match result {
@@ -39,6 +41,26 @@ fn echo(port: &str) -> io::Result<()> {
         connection.read_to_string(&mut received)?;
         if received != sent {
             return Err(io::Error::other(format!("sent {sent:?}, got {received:?}")));
+        }
+    }
+    Ok(())
+}
+
+/// The same with datagrams, of which each must come back at once.
+fn echo_datagrams(port: &str) -> io::Result<()> {
+    let port: u16 = port.parse().map_err(io::Error::other)?;
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    socket.set_read_timeout(Some(Duration::from_secs(1)))?;
+    socket.connect(("127.0.0.1", port))?;
+    let mut bytes = [0; 64];
+    for round in 0..3 {
+        let sent = format!("echo number {round}");
+        socket.send(sent.as_bytes())?;
+        let length = socket.recv(&mut bytes)?;
+        if &bytes[..length] != sent.as_bytes() {
+            return Err(io::Error::other(format!(
+                "sent {sent:?}, got {length} bytes"
+            )));
         }
     }
     Ok(())

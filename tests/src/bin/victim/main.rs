@@ -21,6 +21,7 @@ mod servers;
 mod starts;
 mod threads;
 mod trees;
+mod waits;
 
 use std::ffi::{CStr, c_char, c_int};
 
@@ -81,6 +82,7 @@ fn behaviour(name: &CStr) -> Option<Behaviour> {
         starts::BEHAVIOURS,
         threads::BEHAVIOURS,
         trees::BEHAVIOURS,
+        waits::BEHAVIOURS,
     ]
     .into_iter()
     .flatten()

@@ -28,7 +28,7 @@ pub const BEHAVIOURS: &[(&str, Behaviour)] = &[
 type Connection = usize;
 
 /// Loopback, IPv4.
-fn socket_address(port: u16) -> libc::sockaddr_in {
+pub fn socket_address(port: u16) -> libc::sockaddr_in {
     libc::sockaddr_in {
         sin_family: libc::AF_INET as u16,
         sin_port: port.to_be(),

@@ -14,12 +14,12 @@ pub const BEHAVIOURS: &[(&str, Behaviour)] = &[
 ];
 
 /// The words from `first` on, as `execve` wants them.
-fn argument_vector(arguments: &Arguments, first: usize) -> Vec<*const c_char> {
+pub fn argument_vector(arguments: &Arguments, first: usize) -> Vec<*const c_char> {
     let words = (first..arguments.count()).map(|index| arguments.word(index).as_ptr());
     words.chain([std::ptr::null()]).collect()
 }
 
-fn execute(file: usize, path: &CStr, words: &[*const c_char], flags: usize) -> &'static str {
+pub fn execute(file: usize, path: &CStr, words: &[*const c_char], flags: usize) -> &'static str {
     let environment: [*const c_char; 1] = [std::ptr::null()];
     let _ = call(
         libc::SYS_execveat,
@@ -59,7 +59,12 @@ fn clones_untraced(arguments: &Arguments) -> Result<Ended, &'static str> {
     let child = call(libc::SYS_clone, &[flags as usize]).map_err(|_| "cannot clone")?;
     if child == 0 {
         let words = argument_vector(arguments, 1);
-        execute(libc::AT_FDCWD as usize, arguments.word(1), &words, 0);
+        execute(
+            libc::AT_FDCWD as isize as usize,
+            arguments.word(1),
+            &words,
+            0,
+        );
         exit_now(127);
     }
     Ok(Ended::Code(wait_for(child)))
