@@ -251,6 +251,8 @@ mod tests {
             usage: Default::default(),
             metric: None,
             listened: None,
+            listens: 0,
+            left: Vec::new(),
         };
         judge_trace(replay, None).outcome
     }

@@ -34,7 +34,7 @@ async fn trial(global: &Global) -> Trial {
     let what = What {
         target: None,
         no_vdso: false,
-        command: vec!["true".to_owned()],
+        command: vec!["true".into()],
     };
     let measure = Measure::default();
     let ran = command_run::run(global, what, Policy::baseline(), measure, None).await;
