@@ -36,9 +36,12 @@ pub struct TestCheck {
 /// What one way of leaving a feature out (stubbed alone, or faked alone) showed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
-    /// Replays that could be used.
+    /// Replays that could be used, and in which the injection answered a call.
     pub runs: u32,
     pub passes: u32,
+    /// Replays that passed without a call to answer: they say nothing, and are not among the runs.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub idle: u32,
     /// Times that the injection answered a call, over all runs.
     pub injections: u64,
     /// `None`: not decided (never fired, or replicas disagree).
@@ -60,6 +63,10 @@ pub struct Trial {
     /// What it costs. Absent if it was not asked for, or does not work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub impact: Option<Impact>,
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// What a verdict rests on.

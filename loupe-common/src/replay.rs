@@ -70,6 +70,21 @@ pub enum Limited {
     Files,
 }
 
+impl Failure {
+    /// Whether the clock had a say in it, so that a host that stood still may be what failed.
+    pub fn is_by_time(&self) -> bool {
+        match self {
+            Failure::Test { .. } | Failure::Died { .. } | Failure::LimitReached { .. } => false,
+            Failure::TestTimeout { .. }
+            | Failure::StartTimeout { .. }
+            | Failure::RunTimeout { .. }
+            | Failure::Hung { .. }
+            | Failure::Livelock { .. }
+            | Failure::Runaway { .. } => true,
+        }
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -228,6 +243,54 @@ impl Usage {
     }
 }
 
+/// A replay of the baseline that tells whether the measuring itself changes the workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Control {
+    /// Under a filter that answers no call.
+    Filter,
+    /// Under a filter that notifies a supervisor, which lets every call go on.
+    Listener,
+    /// Under no filter at all.
+    Bare,
+    /// As the baseline is, between a failure by time and its confirmation: whether the host still
+    /// lets the workload pass.
+    Host,
+}
+
+impl fmt::Display for Control {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Control::Filter => "under a filter that answers no call",
+            Control::Listener => "under a listener that lets every call go on",
+            Control::Bare => "under no filter at all",
+            Control::Host => "to see whether the host still lets the workload pass",
+        })
+    }
+}
+
+/// What a replay ran under, beside its policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conditions {
+    /// It is a control, and no replica of the baseline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<Control>,
+    /// Why no filter could be put on the target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+    /// Time of the replay in which the host stood still, in milliseconds, where that made a
+    /// failure void.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub stood_still_ms: u64,
+}
+
+impl Conditions {
+    /// Nothing is to be said.
+    pub fn is_usual(&self) -> bool {
+        *self == Conditions::default()
+    }
+}
+
 /// One run of the workload under one policy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Replay {
@@ -260,4 +323,6 @@ pub struct Replay {
     /// Of a batch application: names of what its command had left, asleep.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<String>,
+    #[serde(default, skip_serializing_if = "Conditions::is_usual")]
+    pub conditions: Conditions,
 }

@@ -6,8 +6,10 @@
 mod analysis;
 mod baseline;
 mod beginning;
+mod chance;
 mod confidence;
 mod conflict;
+mod controls;
 mod drill;
 mod emulate;
 mod errnos;
@@ -38,7 +40,7 @@ use loupe_common::analysis::Analysis;
 use loupe_common::feature::Depth;
 use loupe_common::policy::Policy;
 use loupe_common::progress::Progress;
-use loupe_common::replay::Replay;
+use loupe_common::replay::{Control, Replay};
 
 use ledger::Purpose;
 use scheduler::{Question, Scheduler, Step};
@@ -55,6 +57,8 @@ pub struct Request {
     pub replica: u32,
     /// Pseudo-files are wanted, whether the policy has a rule for any or not.
     pub watch: bool,
+    /// It is no replica of the baseline, but a control: what it is put under.
+    pub control: Option<Control>,
 }
 
 impl Request {
@@ -64,15 +68,17 @@ impl Request {
             policy,
             replica,
             watch: false,
+            control: None,
         }
     }
 
     /// Whether it is to be watched, where so many replicas of the baseline are, and none of
     /// anything if that is 0.
     pub fn is_watched(&self, of_baseline: u32) -> bool {
-        match self.policy.is_empty() {
-            true => self.replica < of_baseline,
-            false => self.watch && of_baseline > 0,
+        match (self.control, self.policy.is_empty()) {
+            (Some(control), _) => control == Control::Listener,
+            (None, true) => self.replica < of_baseline,
+            (None, false) => self.watch && of_baseline > 0,
         }
     }
 }
@@ -110,8 +116,23 @@ pub enum Reached {
 
 /// The replay could not be run at all, which says nothing about the policy.
 #[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct ReplayError(#[from] pub Box<dyn std::error::Error + Send + Sync>);
+pub enum ReplayError {
+    /// Nor can any other.
+    #[error(transparent)]
+    Broken(Box<dyn std::error::Error + Send + Sync>),
+    /// The host may have been too busy for one more: it is to be run again, with fewer beside it.
+    #[error(transparent)]
+    Lost(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl ReplayError {
+    /// What lies behind it.
+    pub fn into_cause(self) -> Box<dyn std::error::Error + Send + Sync> {
+        match self {
+            ReplayError::Broken(cause) | ReplayError::Lost(cause) => cause,
+        }
+    }
+}
 
 /// Runs the workload once under a policy.
 pub trait Replayer: Sync {
@@ -125,10 +146,9 @@ pub trait Replayer: Sync {
         async { self.replay(request).await.map(Probed::Ended) }
     }
 
-    /// The policies of running replays that only wait for their end: as many more may run beside
-    /// them.
-    fn waiting(&self) -> Vec<Policy> {
-        Vec::new()
+    /// Running replays that only wait for their end: as many more may run beside them.
+    fn waiting(&self) -> usize {
+        0
     }
 
     /// Comes back when another replay waits.
@@ -178,6 +198,10 @@ pub struct ExploreOptions {
     /// A replay that passes but looks wrong (next to no calls, nothing sent, new complaints, a
     /// metric far off) counts as failed.
     pub strict: bool,
+    /// Replay the baseline as controls, to see whether the measuring itself changes the workload.
+    pub controls: bool,
+    /// Some rules are answered by a supervisor.
+    pub notifies: bool,
     /// Find out, too, what can be left out all at once.
     pub joint: bool,
     /// How far required syscalls are opened.
@@ -210,6 +234,8 @@ impl Default for ExploreOptions {
             errnos: false,
             plausible: false,
             strict: false,
+            controls: true,
+            notifies: false,
             joint: true,
             depth: Depth::default(),
             impact: None,
@@ -244,9 +270,48 @@ pub enum ExploreError {
         replay.target_execs
     )]
     NothingTraced { id: i64, replay: Box<Replay> },
+    #[error(
+        "the workload fails {control} (replay {id}: {}), and passes without: what replays say \
+         would be the filter's doing, and no syscall's{}", replay.outcome, slower(*slower_ms)
+    )]
+    FiltersBreak {
+        id: i64,
+        /// What it fails under.
+        control: Control,
+        replay: Box<Replay>,
+        /// How much longer it took than the baseline, in milliseconds.
+        slower_ms: u64,
+    },
+    #[error("no filter can be put on the target (replay {id}): {why}")]
+    FilterRefused {
+        id: i64,
+        why: String,
+        replay: Box<Replay>,
+    },
+    #[error(
+        "the workload passed with nothing stubbed or faked, and {runs} replays in a row do not any \
+         more (replay {id}: {}): the host stands still, or is too busy", replay.outcome
+    )]
+    HostFails {
+        id: i64,
+        runs: u32,
+        replay: Box<Replay>,
+    },
     #[error(transparent)]
     Replay(#[from] ReplayError),
 }
+
+/// Told where a filter may have made the workload too slow for its own test.
+fn slower(slower_ms: u64) -> String {
+    match slower_ms >= MUCH_SLOWER_MS {
+        true => format!("; it took {slower_ms} ms longer"),
+        false => String::new(),
+    }
+}
+
+/// A control that takes so much longer than the baseline may have failed for that; a busy host
+/// makes short replays slower by less.
+const MUCH_SLOWER_MS: u64 = 250;
 
 /// Analyses an application. Every replay that is started is also waited for, whatever happens
 /// to the others, so that a replayer can clean up after each.
@@ -284,25 +349,33 @@ async fn find_out<R: Replayer, Q: Question>(
             Step::Run(request, purpose) => running.push(async move {
                 let answer = match purpose {
                     Purpose::Probe => replayer.probe(&request).await,
-                    Purpose::Decide | Purpose::Measure | Purpose::Look => {
-                        replayer.replay(&request).await.map(Probed::Ended)
-                    }
+                    Purpose::Decide
+                    | Purpose::Measure
+                    | Purpose::Look
+                    | Purpose::LookAgain
+                    | Purpose::Control(_) => replayer.replay(&request).await.map(Probed::Ended),
                 };
-                (request, answer)
+                (request, purpose, answer)
             }),
             Step::Done(outcome) => return *outcome,
             Step::Wait => match (answer(replayer, &mut running).await, &broken) {
                 (Answer::MoreRoom, _) => {}
-                (Answer::Replay(Some((request, Ok(Probed::Ended(recorded))))), _) => {
+                (Answer::Replay(Some((request, _, Ok(Probed::Ended(recorded))))), _) => {
                     scheduler.record(&request, &recorded);
                     progress(replayed(&recorded));
                 }
-                (Answer::Replay(Some((request, Ok(Probed::Begun(replay, reached))))), _) => {
+                (Answer::Replay(Some((request, _, Ok(Probed::Begun(replay, reached))))), _) => {
                     scheduler.begun(&request, &replay, reached);
                 }
-                (Answer::Replay(Some((_, Err(error)))), None) => broken = Some(error),
+                (Answer::Replay(Some((request, purpose, Err(ReplayError::Lost(why))))), None) => {
+                    match scheduler.lose(request, purpose) {
+                        Some(jobs) => progress(lost(jobs, &*why)),
+                        None => broken = Some(ReplayError::Lost(why)),
+                    }
+                }
+                (Answer::Replay(Some((_, _, Err(error)))), None) => broken = Some(error),
                 // One reason is enough; those that follow are mostly its consequences.
-                (Answer::Replay(Some((_, Err(error)))), Some(_)) => {
+                (Answer::Replay(Some((_, _, Err(error)))), Some(_)) => {
                     tracing::debug!(%error, "another replay broke too");
                 }
                 (Answer::Replay(None), _) => {
@@ -333,6 +406,11 @@ async fn answer<R: Replayer, S: Stream + Unpin>(replayer: &R, running: &mut S) -
         Either::Left((answer, _)) => Answer::Replay(answer),
         Either::Right(_) => Answer::MoreRoom,
     }
+}
+
+fn lost(jobs: usize, why: &(dyn std::error::Error + Send + Sync)) -> Progress {
+    let text = format!("a replay is run again, from now on with {jobs} at a time at most: {why}");
+    Progress::Notice { text }
 }
 
 fn replayed(recorded: &Recorded) -> Progress {

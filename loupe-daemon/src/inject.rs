@@ -10,6 +10,8 @@ mod interpreter;
 pub mod listener;
 pub mod notify;
 
+use std::collections::BTreeMap;
+
 use loupe_common::policy::Policy;
 
 pub use filter::{CompileError, compile};
@@ -25,9 +27,57 @@ pub fn instructions(policy: &Policy) -> Result<Vec<(u16, u8, u8, u32)>, CompileE
     if !constants {
         return Ok(Vec::new());
     }
-    let program = compile(policy)?;
-    Ok(program
-        .iter()
-        .map(|insn| (insn.code, insn.jt, insn.jf, insn.k))
-        .collect())
+    Ok(numbers(&compile(policy)?))
+}
+
+/// A filter that answers nothing that anybody calls, compiled like any other.
+pub fn inert() -> Result<Vec<(u16, u8, u8, u32)>, CompileError> {
+    let errno = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
+    let answers = BTreeMap::from([(NOBODY_CALLS, filter::Decision::always(errno))]);
+    Ok(numbers(&filter::program(&answers)?))
+}
+
+/// A number beyond every table of syscalls. What calls it all the same hears what the kernel
+/// would say.
+const NOBODY_CALLS: u32 = 1023;
+
+/// Whether some rules of a policy are answered by a supervisor.
+pub fn notifies(policy: &Policy) -> bool {
+    let mut rules = policy.iter();
+    rules.any(|(feature, action)| matches!(notify::constant(feature, action), Ok(None)))
+}
+
+fn numbers(program: &[libc::sock_filter]) -> Vec<(u16, u8, u8, u32)> {
+    let number = |insn: &libc::sock_filter| (insn.code, insn.jt, insn.jf, insn.k);
+    program.iter().map(number).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use loupe_common::syscalls::Arch;
+
+    use super::interpreter::{Call, interpret};
+    use super::*;
+
+    #[test]
+    fn an_inert_filter_is_one_and_answers_no_syscall() {
+        let program: Vec<_> = inert().expect("compiles");
+        assert!(!program.is_empty());
+        for (number, name) in Arch::X86_64.table() {
+            assert!(u32::from(*number) < NOBODY_CALLS, "{name}");
+        }
+        let code: Vec<libc::sock_filter> = program
+            .into_iter()
+            .map(|(code, jt, jf, k)| libc::sock_filter { code, jt, jf, k })
+            .collect();
+        for number in (0..NOBODY_CALLS).chain([NOBODY_CALLS + 1, u32::MAX]) {
+            let call = Call {
+                arch: filter::NATIVE_AUDIT_ARCH,
+                number,
+                arguments: [0; 6],
+            };
+            let answer = interpret(&code, &call).answer;
+            assert_eq!(answer, libc::SECCOMP_RET_ALLOW, "{number}");
+        }
+    }
 }

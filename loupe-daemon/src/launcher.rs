@@ -58,8 +58,34 @@ pub enum LauncherError {
     Sandbox { step: String, source: io::Error },
     #[error("the process that keeps the sandbox ended unexpectedly")]
     KeeperGone,
+    #[error("the process that keeps the sandbox failed: {step}: {source}")]
+    Keeper { step: String, source: io::Error },
+    #[error(
+        "the processes of the sandbox did not end within {} s of being killed", limit.as_secs()
+    )]
+    SlowEnd { limit: Duration },
     #[error("the process that keeps the sandbox sent something unexpected: {0}")]
     Protocol(String),
+}
+
+impl LauncherError {
+    /// Whether it may be the host that was too busy, or too full, for one more sandbox: nothing is
+    /// known of the run then, and the next may go well.
+    pub fn may_be_overload(&self) -> bool {
+        match self {
+            LauncherError::KeeperGone | LauncherError::SlowEnd { .. } => true,
+            LauncherError::Sandbox { source, .. } | LauncherError::Keeper { source, .. } => {
+                source.kind() == io::ErrorKind::TimedOut
+                    || matches!(
+                        source.raw_os_error(),
+                        Some(
+                            libc::EAGAIN | libc::ENOMEM | libc::ENFILE | libc::EMFILE | libc::EINTR
+                        )
+                    )
+            }
+            LauncherError::Start(_) | LauncherError::Gone(_) | LauncherError::Protocol(_) => false,
+        }
+    }
 }
 
 /// If this process was started to be the launcher, be it and never return. Must be the first
@@ -127,9 +153,25 @@ impl Keeper {
         message: &ToKeeper,
         descriptors: &[BorrowedFd],
     ) -> Result<(), LauncherError> {
-        self.channel
-            .send(message, descriptors)
-            .map_err(|_| LauncherError::KeeperGone)
+        let sent = self.channel.send(message, descriptors);
+        sent.map_err(|error| match error.kind() {
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => self.last_words(),
+            _ => LauncherError::Keeper {
+                step: "send it a message".to_owned(),
+                source: error,
+            },
+        })
+    }
+
+    /// Why a keeper is gone, if it said so.
+    fn last_words(&self) -> LauncherError {
+        loop {
+            match self.try_receive() {
+                Ok(Some(_)) => {}
+                Ok(None) => return LauncherError::KeeperGone,
+                Err(error) => return error,
+            }
+        }
     }
 
     /// The next message, if one is there.
@@ -139,7 +181,7 @@ impl Keeper {
 
     fn try_receive_all(&self) -> Result<Option<(FromKeeper, Vec<OwnedFd>)>, LauncherError> {
         match self.channel.receive::<FromKeeper>() {
-            Ok(Some((FromKeeper::Failed { step, errno }, _))) => Err(LauncherError::Sandbox {
+            Ok(Some((FromKeeper::Failed { step, errno }, _))) => Err(LauncherError::Keeper {
                 step,
                 source: io::Error::from_raw_os_error(errno),
             }),
@@ -215,7 +257,11 @@ impl Keeper {
                 return Ok(None);
             }
         }
-        match self.receive_all(READY_LIMIT)? {
+        let received = self.receive_all(READY_LIMIT).map_err(|error| match error {
+            LauncherError::Keeper { step, source } => LauncherError::Sandbox { step, source },
+            other => other,
+        })?;
+        match received {
             Some((FromKeeper::Ready, descriptors)) => Ok(Some(descriptors)),
             Some((other, _)) => Err(LauncherError::Protocol(format!("{other:?}"))),
             None => Err(LauncherError::Sandbox {

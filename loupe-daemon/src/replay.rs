@@ -7,6 +7,7 @@ mod circles;
 mod deadline;
 mod facts;
 mod guard;
+mod heartbeat;
 mod holdings;
 mod judge;
 mod metric;
@@ -24,6 +25,7 @@ mod user;
 mod workload;
 
 pub use facts::{BaselineFacts, TimeLimits};
+pub use heartbeat::Heartbeat;
 pub use judge::{add_files, injections, is_silent};
 pub use metric::Metric;
 pub use never_started::NeverStarted;

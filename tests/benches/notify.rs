@@ -10,7 +10,9 @@ use std::time::Instant;
 use loupe_common::policy::Policy;
 use loupe_daemon::engine::Identity;
 use loupe_daemon::launcher::{self, Launcher};
-use loupe_daemon::replay::{BaselineFacts, Cancel, Job, Pace, Part, Prepared, Runner, Workload};
+use loupe_daemon::replay::{
+    BaselineFacts, Cancel, Heartbeat, Job, Pace, Part, Prepared, Runner, Workload,
+};
 use loupe_daemon::tracer::Tracer;
 use loupe_tests::binaries;
 
@@ -123,11 +125,13 @@ fn run(runner: &Runner, case: &Case, calls: usize) -> f64 {
             prepared: &prepared,
             policy: &policy,
             facts: &BaselineFacts::default(),
+            heartbeat: &Heartbeat::start(&[]),
             cpu: Some(0),
             cancel: &cancel,
             part: Part::Whole,
             pace: Pace::Events,
             watch: false,
+            control: None,
             hide_vdso: false,
             sample: false,
             on_waiting: &|| (),

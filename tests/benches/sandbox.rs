@@ -8,7 +8,9 @@ use std::time::Instant;
 use loupe_common::policy::Policy;
 use loupe_daemon::engine::Identity;
 use loupe_daemon::launcher::{self, Launcher};
-use loupe_daemon::replay::{BaselineFacts, Cancel, Job, Pace, Part, Prepared, Runner, Workload};
+use loupe_daemon::replay::{
+    BaselineFacts, Cancel, Heartbeat, Job, Pace, Part, Prepared, Runner, Workload,
+};
 use loupe_daemon::tracer::Tracer;
 
 const REPLAYS: usize = 300;
@@ -47,11 +49,13 @@ fn main() {
                     prepared: &prepared,
                     policy: &Policy::baseline(),
                     facts: &BaselineFacts::default(),
+                    heartbeat: &Heartbeat::start(&[]),
                     cpu,
                     cancel: &cancel,
                     part: Part::Whole,
                     pace: Pace::Events,
                     watch: false,
+                    control: None,
                     hide_vdso: false,
                     sample: false,
                     on_waiting: &|| (),

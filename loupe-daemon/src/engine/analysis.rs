@@ -19,7 +19,9 @@ use super::{
     ProgressSink, fingerprint, parallel, test_check,
 };
 use crate::explore::{self, ExploreError, ExploreOptions, ImpactOptions, Subject};
-use crate::replay::{Cancel, Kind, Mode, Pace, PrepareError, Prepared, ReplayFailure, Workload};
+use crate::replay::{
+    Cancel, Heartbeat, Kind, Mode, Pace, PrepareError, Prepared, ReplayFailure, Workload,
+};
 use crate::store::Store;
 use crate::tracer::Attachment;
 
@@ -139,18 +141,20 @@ impl Engine {
             source,
         })?;
         let launcher = Arc::clone(&self.launcher);
+        let cpus = allowed_cpus();
+        let heartbeat = Heartbeat::start(&cpus);
         let shared = Shared::new(
             order.store,
             run,
             prepared,
             launcher,
             tracer,
-            stop.clone(),
+            (stop.clone(), heartbeat),
             order.how,
         );
         Ok(Session {
             recording: Recording(Arc::new(shared)),
-            cpus: allowed_cpus(),
+            cpus,
             stop: StopOnDrop(stop),
             _attached: attached,
         })
@@ -306,6 +310,8 @@ fn explore_options(
         errnos: options.errnos,
         plausible: options.plausible,
         strict: options.strict,
+        controls: true,
+        notifies: options.plausible,
         joint: !options.no_joint,
         depth: options.depth,
         impact: options.impact.map(|replays| ImpactOptions {
@@ -319,6 +325,7 @@ fn explore_options(
             replicas: 1,
             baseline_replicas: 1,
             exhaustive: true,
+            controls: false,
             joint: false,
             depth: Depth::Syscall,
             ..usual

@@ -21,7 +21,7 @@ use super::{Engine, EngineError, RunControl, RunReport, RunRequest, StreamedCall
 use crate::cgroup::ReplayCgroup;
 use crate::inject;
 use crate::launcher::protocol::{CommandSpec, FromKeeper, Preparation, Role, ToKeeper};
-use crate::launcher::{Keeper, Launcher, Supervised, with_rights_of};
+use crate::launcher::{Keeper, Launcher, LauncherError, Supervised, with_rights_of};
 use crate::replay::{add_files, clear, find_program, injections, is_silent, later};
 use crate::tracer::{
     Event, OpenTrace, TraceOptions, Tracer, TracerError, abi_name, syscall_feature,
@@ -262,7 +262,7 @@ impl Watch<'_> {
                     supervised, left, ..
                 }) => break (supervised, left),
                 Some(_) => {}
-                None => return Err(crate::launcher::LauncherError::KeeperGone.into()),
+                None => return Err(LauncherError::SlowEnd { limit: END_LIMIT }.into()),
             }
         };
         self.trace.flush();

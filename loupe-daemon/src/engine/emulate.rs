@@ -13,6 +13,7 @@ use super::recording::How;
 use super::slots::Slots;
 use super::{AnalyzeError, AnalyzeOptions, Engine, Identity, ProgressSink, fingerprint};
 use crate::explore::{self, Emulated, ExploreOptions};
+use crate::inject;
 use crate::replay::Workload;
 use crate::store::Store;
 
@@ -102,6 +103,7 @@ async fn measure(
         jobs,
         replicas,
         baseline_replicas: replicas.max(2),
+        notifies: inject::notifies(&options.policy),
         ..ExploreOptions::default()
     };
     let on_progress = |step| progress(step);

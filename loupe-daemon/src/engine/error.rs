@@ -2,7 +2,7 @@
 
 use std::io;
 
-use loupe_common::replay::Outcome;
+use loupe_common::replay::{Control, Outcome};
 
 use crate::cgroup::CgroupError;
 use crate::explore::{ExploreError, ReplayError};
@@ -73,27 +73,30 @@ pub enum AnalyzeError {
 
 impl From<ReplayFailure> for ReplayError {
     fn from(failure: ReplayFailure) -> ReplayError {
-        ReplayError(Box::new(AnalyzeError::Replay(failure)))
+        AnalyzeError::Replay(failure).into()
     }
 }
 
 impl From<AnalyzeError> for ReplayError {
     fn from(error: AnalyzeError) -> ReplayError {
-        ReplayError(Box::new(error))
+        match error.may_be_overload() {
+            true => ReplayError::Lost(Box::new(error)),
+            false => ReplayError::Broken(Box::new(error)),
+        }
     }
 }
 
 impl From<ExploreError> for AnalyzeError {
     fn from(error: ExploreError) -> AnalyzeError {
-        let ExploreError::Replay(ReplayError(inner)) = error else {
+        let ExploreError::Replay(error) = error else {
             return AnalyzeError::Explore(error);
         };
-        match inner.downcast::<AnalyzeError>() {
+        match error.into_cause().downcast::<AnalyzeError>() {
             Ok(ours) => match *ours {
                 AnalyzeError::Replay(ReplayFailure::Cancelled) => AnalyzeError::Cancelled,
                 other => other,
             },
-            Err(inner) => AnalyzeError::Explore(ExploreError::Replay(ReplayError(inner))),
+            Err(inner) => AnalyzeError::Explore(ReplayError::Broken(inner).into()),
         }
     }
 }
@@ -174,6 +177,11 @@ impl AnalyzeError {
         Some(match self {
             AnalyzeError::Engine(error) => return error.hint(),
             AnalyzeError::Replay(ReplayFailure::Tracer(error)) => return tracer_hint(error),
+            AnalyzeError::Replay(ReplayFailure::Launcher(error)) if error.may_be_overload() => {
+                "the host may be too busy, or have no room for more processes: ask for fewer \
+                 replays with --jobs, and leave it to itself meanwhile"
+                    .to_owned()
+            }
             AnalyzeError::Store(error) => return error.hint(),
             AnalyzeError::Prepare(PrepareError::NotFound { .. }) => {
                 "give a path, or a program of PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:\
@@ -190,6 +198,25 @@ impl AnalyzeError {
             AnalyzeError::Explore(ExploreError::BaselineFails { .. }) => {
                 "run the command and the test by hand; in the sandbox /tmp, /run and /dev/shm are \
                  empty, and only loopback is up"
+                    .to_owned()
+            }
+            AnalyzeError::Explore(ExploreError::FiltersBreak { control, .. }) => {
+                let set_uid = "a filter brings no_new_privs to a target that is not root, so that \
+                     what it executes gains no rights (set-uid and set-gid programs, file \
+                     capabilities): have the target run as root, or its helper do without";
+                let slow = "calls take longer under a filter: if the test sets a bound to speed, \
+                     make it wider";
+                match control {
+                    Control::Listener => format!(
+                        "only what answers calls by their paths breaks it, by 15 µs a call: \
+                         --no-pseudo-files does without; {slow}"
+                    ),
+                    _ => format!("{set_uid}; {slow}"),
+                }
+            }
+            AnalyzeError::Explore(ExploreError::FilterRefused { .. }) => {
+                "something before the target forbids seccomp(2) to it (a launcher that sandboxes, \
+                 the filter of a container or of a service): start the target without that"
                     .to_owned()
             }
             AnalyzeError::Explore(ExploreError::BaselineFlaps { .. }) => {
@@ -220,6 +247,15 @@ impl AnalyzeError {
         })
     }
 
+    /// Whether it is one replay's loss: the host may have been too busy for it.
+    pub fn may_be_overload(&self) -> bool {
+        match self {
+            AnalyzeError::Replay(ReplayFailure::Launcher(error))
+            | AnalyzeError::Engine(EngineError::Launcher(error)) => error.may_be_overload(),
+            _ => false,
+        }
+    }
+
     /// Whether the finished replays led to this: going on from them would only lead here again.
     pub fn is_final(&self) -> bool {
         match self {
@@ -239,6 +275,8 @@ impl AnalyzeError {
                 ExploreError::BaselineFails { replay, .. }
                 | ExploreError::BaselineFlaps { replay, .. }
                 | ExploreError::BaselineInvalid { replay, .. }
+                | ExploreError::FiltersBreak { replay, .. }
+                | ExploreError::HostFails { replay, .. }
                 | ExploreError::NothingTraced { replay, .. },
             ) => {
                 let application = &replay.application_output.tail;

@@ -11,7 +11,7 @@ use loupe_common::progress::Progress;
 use loupe_common::replay::Replay;
 use tokio::time::timeout;
 
-use super::recording::{Recording, blocking};
+use super::recording::{Recording, blocking, patiently};
 use super::slots::Slots;
 use super::{AnalyzeError, EngineError, ProgressSink};
 use crate::explore::{BASELINE, Request};
@@ -66,7 +66,10 @@ pub async fn find(
         notice(jobs, wall, progress);
         return Ok(jobs);
     }
-    let replays = side_by_side(recording, cpus, jobs).await?;
+    let replays = match side_by_side(recording, cpus, jobs).await {
+        Err(error) if error.may_be_overload() => return Ok(enough),
+        replays => replays?,
+    };
     let found = room(&alone, &replays).max(enough);
     if found >= jobs {
         keep(recording, &replays)?;
@@ -136,6 +139,7 @@ async fn first_and_two(
     };
     match two.into_iter().collect() {
         Err(AnalyzeError::Replay(ReplayFailure::Cancelled)) => Ok((alone, None)),
+        Err(error) if error.may_be_overload() => Ok((alone, None)),
         two => Ok((alone, Some(two?))),
     }
 }
@@ -173,7 +177,7 @@ pub async fn first(recording: &Recording, cpus: &[usize]) -> Result<Replay, Anal
     let request = Request::new(Policy::baseline(), 0);
     let shared = Arc::clone(&recording.0);
     let slot = Slots::new(1, cpus).take().await;
-    let recorded = blocking(move || shared.replay(&request, &slot)).await?;
+    let recorded = blocking(move || patiently(|| shared.replay(&request, &slot))).await?;
     Ok(recorded.replay)
 }
 
@@ -213,7 +217,7 @@ fn median(replays: &[Replay]) -> u64 {
 pub(super) mod tests {
     use std::collections::BTreeMap;
 
-    use loupe_common::replay::{Failure, Outcome, OutputTail, Timing, Usage};
+    use loupe_common::replay::{Conditions, Failure, Outcome, OutputTail, Timing, Usage};
     use loupe_common::trace::Trace;
 
     use super::*;
@@ -239,6 +243,7 @@ pub(super) mod tests {
             listened: Some(true),
             listens: 1,
             left: Vec::new(),
+            conditions: Conditions::default(),
         }
     }
 

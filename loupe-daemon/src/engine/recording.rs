@@ -1,11 +1,11 @@
 //! The replayer behind an analysis: hands its requests to runners and keeps what they bring.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use loupe_common::policy::Policy;
-use loupe_common::replay::Replay;
+use loupe_common::replay::{Control, Replay};
 
 use super::crowd::Crowd;
 use super::slots::{Slot, Slots};
@@ -14,7 +14,8 @@ use crate::explore::{Probed, Reached, Recorded, ReplayError, Replayer, Request};
 use crate::launcher::Launcher;
 use crate::lock;
 use crate::replay::{
-    BaselineFacts, Cancel, Job, Mode, Pace, Part, Prepared, ReplayFailure, Runner, Sabotage,
+    BaselineFacts, Cancel, Heartbeat, Job, Mode, Pace, Part, Prepared, ReplayFailure, Runner,
+    Sabotage,
 };
 use crate::store::{AnalysisRun, Store};
 use crate::tracer::Tracer;
@@ -39,6 +40,14 @@ const CONTROLS: u32 = 3;
 /// its own.
 const IN_CROWD: u32 = 2;
 
+/// How one replay is run.
+struct Manner<'a> {
+    part: Part,
+    watch: bool,
+    control: Option<Control>,
+    cancel: &'a Cancel,
+}
+
 /// A replayer that remembers: what the database has is not run again.
 pub struct Recording(pub Arc<Shared>);
 
@@ -51,9 +60,10 @@ pub struct Shared {
     /// Runners that run nothing, by the CPU that their next sandbox is made for.
     idle: Mutex<Vec<(usize, Runner)>>,
     slots: Mutex<Arc<Slots>>,
-    /// The policies of replays that have given their slot up, one for each of them.
-    waiting: Mutex<Vec<Policy>>,
+    /// Replays that have given their slot up.
+    waiting: AtomicUsize,
     facts: Mutex<BaselineFacts>,
+    heartbeat: Heartbeat,
     /// Replays that this analysis has run itself.
     own: Mutex<BTreeSet<i64>>,
     stop: Cancel,
@@ -76,8 +86,8 @@ impl Replayer for Recording {
         Ok(blocking(move || shared.probe(&request, &slot)).await?)
     }
 
-    fn waiting(&self) -> Vec<Policy> {
-        lock(&self.0.waiting).clone()
+    fn waiting(&self) -> usize {
+        self.0.waiting.load(Ordering::Relaxed)
     }
 
     fn more_waiting(&self) -> impl Future<Output = ()> + Send {
@@ -93,7 +103,7 @@ impl Shared {
         prepared: Prepared,
         launcher: Arc<Launcher>,
         tracer: Tracer,
-        stop: Cancel,
+        (stop, heartbeat): (Cancel, Heartbeat),
         how: How,
     ) -> Shared {
         Shared {
@@ -104,8 +114,9 @@ impl Shared {
             tracer,
             idle: Mutex::default(),
             slots: Mutex::new(Slots::new(0, &[])),
-            waiting: Mutex::default(),
+            waiting: AtomicUsize::new(0),
             facts: Mutex::default(),
+            heartbeat,
             own: Mutex::default(),
             stop,
             how,
@@ -160,17 +171,21 @@ impl Shared {
         part: Part,
         slot: &Slot,
     ) -> Result<Replay, AnalyzeError> {
-        let watch = request.is_watched(self.how.watched);
+        let manner = Manner {
+            part,
+            watch: request.is_watched(self.how.watched),
+            control: request.control,
+            cancel,
+        };
         self.with_runner(slot, |runner| {
-            let how = (part, watch, cancel);
-            Ok(self.run_job(runner, &request.policy, slot, how)?)
+            Ok(self.run_job(runner, &request.policy, slot, manner)?)
         })
     }
 
     /// Whether the workload passes as it is, beside so many others. One failure proves nothing:
     /// the workload may be flaky.
     fn control(&self, jobs: usize, slot: &Slot) -> Result<(), AnalyzeError> {
-        let control = || self.try_out(&Policy::baseline(), Part::Whole, slot);
+        let control = || patiently(|| self.try_out(&Policy::baseline(), Part::Whole, slot));
         let first = control()?;
         if first.outcome.passed() {
             return Ok(());
@@ -263,8 +278,14 @@ impl Shared {
         part: Part,
         slot: &Slot,
     ) -> Result<Replay, AnalyzeError> {
+        let manner = Manner {
+            part,
+            watch: false,
+            control: None,
+            cancel: &self.stop,
+        };
         self.with_runner(slot, |runner| {
-            Ok(self.run_job(runner, policy, slot, (part, false, &self.stop))?)
+            Ok(self.run_job(runner, policy, slot, manner)?)
         })
     }
 
@@ -295,7 +316,7 @@ impl Shared {
         runner: &Runner,
         policy: &Policy,
         slot: &Slot,
-        (part, watch, cancel): (Part, bool, &Cancel),
+        manner: Manner<'_>,
     ) -> Result<Replay, ReplayFailure> {
         let facts = lock(&self.facts).clone();
         let waits = AtomicBool::new(false);
@@ -303,26 +324,24 @@ impl Shared {
             prepared: &self.prepared,
             policy,
             facts: &facts,
+            heartbeat: &self.heartbeat,
             cpu: Some(slot.cpu),
-            cancel,
-            part,
+            cancel: manner.cancel,
+            part: manner.part,
             pace: self.how.pace,
             sample: self.how.sample,
-            watch,
+            watch: manner.watch,
+            control: manner.control,
             hide_vdso: self.how.hide_vdso,
             on_waiting: &|| {
                 if !waits.swap(true, Ordering::Relaxed) {
-                    lock(&self.waiting).push(policy.clone());
+                    self.waiting.fetch_add(1, Ordering::Relaxed);
                     slot.give_up();
                 }
             },
         });
         if waits.into_inner() {
-            let mut waiting = lock(&self.waiting);
-            let own = waiting.iter().position(|other| other == policy);
-            if let Some(own) = own {
-                waiting.swap_remove(own);
-            }
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
         }
         replay
     }
@@ -333,7 +352,8 @@ impl Shared {
     }
 
     pub fn learn(&self, replay: &Replay) {
-        if replay.policy.is_empty() && replay.outcome.passed() {
+        let replica = replay.policy.is_empty() && replay.conditions.control.is_none();
+        if replica && replay.outcome.passed() {
             lock(&self.facts).add(replay);
         }
     }
@@ -381,12 +401,32 @@ impl Recording {
         let shared = Arc::clone(&self.0);
         let slot = self.0.slots().take().await;
         let absent = Part::Sabotaged(Sabotage::Absent);
-        let replay = blocking(move || shared.try_out(&Policy::baseline(), absent, &slot)).await?;
+        let replay =
+            blocking(move || patiently(|| shared.try_out(&Policy::baseline(), absent, &slot)))
+                .await?;
         match replay.outcome.passed() {
             true => Err(AnalyzeError::TestIgnoresApplication {
                 output: replay.test_output.tail,
             }),
             false => Ok(()),
+        }
+    }
+}
+
+/// A replay that the host may have been too busy for is tried so often, where nobody else would
+/// run it again.
+const TRIES: u32 = 4;
+
+/// Runs a replay, again if the host may have been too busy for it.
+pub fn patiently<T>(mut work: impl FnMut() -> Result<T, AnalyzeError>) -> Result<T, AnalyzeError> {
+    let mut tries = 1;
+    loop {
+        match work() {
+            Err(error) if error.may_be_overload() && tries < TRIES => {
+                tracing::warn!(%error, "a replay is run again");
+                tries += 1;
+            }
+            result => return result,
         }
     }
 }

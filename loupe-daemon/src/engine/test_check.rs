@@ -12,7 +12,7 @@ use loupe_common::progress::Progress;
 use loupe_common::replay::{Outcome, Replay};
 use loupe_common::trace::Trace;
 
-use super::recording::{Recording, blocking};
+use super::recording::{Recording, blocking, patiently};
 use super::{AnalyzeError, ProgressSink};
 use crate::replay::{Mode, Part, Sabotage};
 
@@ -40,7 +40,7 @@ pub async fn run(
         let slot = recording.0.slots().take().await;
         let shared = Arc::clone(&recording.0);
         let (policy, part) = (attempt.policy, attempt.part);
-        let replay = blocking(move || shared.try_out(&policy, part, &slot)).await?;
+        let replay = blocking(move || patiently(|| shared.try_out(&policy, part, &slot))).await?;
         checks.push(TestCheck {
             what: attempt.what,
             noticed: match replay.outcome {

@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use loupe_common::analysis::{Analysis, FeatureVerdict, NotInjected, SCHEMA};
+use loupe_common::analysis::{Analysis, Basis, FeatureVerdict, NotInjected, SCHEMA, Trial};
 use loupe_common::feature::Feature;
-use loupe_common::policy::Policy;
+use loupe_common::policy::{Action, Policy};
 use loupe_common::trace::ForeignCall;
 use loupe_common::verdict::Verdict;
 
@@ -15,7 +15,8 @@ use super::run::Run;
 use super::scheduler::Question;
 use super::tally::Vote;
 use super::{
-    ExploreOptions, Subject, confidence, drill, errnos, fallbacks, impact, joint, plausible, single,
+    ExploreOptions, Subject, confidence, controls, drill, errnos, fallbacks, impact, joint,
+    plausible, single,
 };
 
 impl Question for Subject {
@@ -34,6 +35,8 @@ fn analysis(
     options: &ExploreOptions,
 ) -> Result<Analysis, Stop> {
     let baseline = baseline::measure(asker, options)?;
+    // Asked for first, and waited for last.
+    let controlled = controls::inert(asker, options, &baseline)?;
     asker.phase = "single features";
     let single::Singles {
         verdicts: mut features,
@@ -47,7 +50,7 @@ fn analysis(
     }
     features.sort_by(|a, b| (a.verdict, &a.feature).cmp(&(b.verdict, &b.feature)));
 
-    let mut fallbacks = fallbacks::edges(asker, &baseline);
+    let mut fallbacks = fallbacks::edges(asker, &baseline)?;
     fallbacks::add(&mut fallbacks, shown);
     let (joint, mut conflicts) = if options.joint {
         let (joint, conflicts) = joint::measure(asker, &baseline, &features, &fallbacks)?;
@@ -86,6 +89,9 @@ fn analysis(
         Some(impact) => Some(impact::measure(asker, impact, &mut features)?),
         None => None,
     };
+    if !controlled {
+        return Err(Stop::Pending);
+    }
     let all: Vec<&Run> = asker.all().collect();
     let foreign = foreign(&all);
     let failed = asker.failed_measuring();
@@ -93,6 +99,10 @@ fn analysis(
     warnings.extend(impact.as_ref().and_then(impact::too_few));
     warnings.extend(left_behind(&baseline.runs));
     warnings.extend(in_memory(&opened.in_memory));
+    warnings.extend(by_chance(&fallbacks::by_chance(asker, &baseline)));
+    if baseline.rule.counts_replicas() {
+        warnings.extend(features.iter().chain(&parts).flat_map(few));
+    }
     warnings.extend(asker.forgiven(baseline.rule).map(|policy| {
         format!(
             "a replay of `{policy}` failed beside more others than there are CPUs, and others of \
@@ -127,6 +137,44 @@ fn analysis(
         lost_events: all.iter().map(|run| run.lost).sum(),
         ..Analysis::default()
     })
+}
+
+/// What is used now and then.
+fn by_chance(features: &[Feature]) -> Option<String> {
+    let names: Vec<String> = features.iter().map(Feature::to_string).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "used now and then, under policies that have nothing to do with each other, and \
+             nobody's fallback for that: {}",
+            names.join(", ")
+        )
+    })
+}
+
+/// What works by fewer passes than all replicas, or in spite of one that failed.
+fn few(row: &FeatureVerdict) -> Vec<String> {
+    let works = row.trials().filter(|(_, trial)| trial.works == Some(true));
+    let text = |(action, trial): (Action, &Trial)| {
+        let policy = Policy::single(row.feature.clone(), action);
+        if trial.passes < trial.runs {
+            return Some(format!(
+                "{} of {} replays of `{policy}` failed by time, and none confirmed that: it \
+                 counts for nothing, but the host may stand still now and then",
+                trial.runs - trial.passes,
+                trial.runs
+            ));
+        }
+        let few = trial.idle > trial.runs && trial.basis == Basis::Measured;
+        few.then(|| {
+            format!(
+                "`{}` was called in {} of {} replays of `{policy}`, and only these count",
+                row.feature,
+                trial.runs,
+                trial.runs + trial.idle
+            )
+        })
+    };
+    works.filter_map(text).collect()
 }
 
 /// Parts that were seen and say nothing.
@@ -200,6 +248,9 @@ fn left_behind(baseline: &[&Run]) -> Option<String> {
     })
 }
 
+/// Reasons of unusable replays that are told.
+const MOST_REASONS: usize = 4;
+
 /// What a reader of the table must know.
 fn warnings(
     features: &[FeatureVerdict],
@@ -245,7 +296,7 @@ fn warnings(
     }
     let unusable: Vec<&Run> = all
         .iter()
-        .filter(|run| run.vote == Vote::Invalid)
+        .filter(|run| matches!(run.vote, Vote::Invalid | Vote::Void))
         .copied()
         .collect();
     if !unusable.is_empty() {
@@ -253,10 +304,11 @@ fn warnings(
             .iter()
             .filter_map(|run| run.why_invalid.as_deref())
             .collect();
+        let reasons: Vec<&str> = reasons.into_iter().take(MOST_REASONS).collect();
         warnings.push(format!(
             "{} replays could not be used and count for nothing: {}",
             unusable.len(),
-            reasons.into_iter().collect::<Vec<_>>().join("; ")
+            reasons.join("; ")
         ));
     }
     let strays: BTreeSet<&Policy> = all

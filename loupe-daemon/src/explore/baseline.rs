@@ -9,7 +9,7 @@ use super::confidence::Test;
 use super::ledger::{Asker, Ruling, Stop};
 use super::run::Run;
 use super::tally::{Decision, Rule, Vote};
-use super::{ExploreError, ExploreOptions};
+use super::{ExploreError, ExploreOptions, controls};
 
 /// The first part of an analysis.
 pub const PHASE: &str = "baseline";
@@ -92,6 +92,7 @@ fn rule(options: &ExploreOptions) -> Rule {
     }
     Rule {
         limit: replicas,
+        reach: replicas,
         ..Rule::of_replicas(replicas)
     }
 }
@@ -103,6 +104,9 @@ pub(super) fn measure<'a>(
 ) -> Result<Baseline<'a>, Stop> {
     asker.phase = PHASE;
     let policy = Policy::baseline();
+    if let Some(error) = controls::refused(asker.runs_so_far(&policy)) {
+        return Err(error.into());
+    }
     let Some(ruling) = asker.ask(&policy, rule(options)) else {
         // A first replay already tells how many features wait behind the baseline.
         let used = asker
@@ -114,7 +118,8 @@ pub(super) fn measure<'a>(
         return Err(Stop::Pending);
     };
     if ruling.decision != Decision::Works {
-        return Err(refusal(&ruling).into());
+        let by_filters = controls::why_watched_fails(asker, options, &ruling)?;
+        return Err(by_filters.unwrap_or_else(|| refusal(&ruling)).into());
     }
     let runs: Vec<&Run> = ruling
         .runs
@@ -184,6 +189,7 @@ fn refusal(ruling: &Ruling<'_>) -> ExploreError {
         None => {
             let run = ruling
                 .first(Vote::Invalid)
+                .or_else(|| ruling.first(Vote::Void))
                 .expect("without a failure, only unusable replays end a baseline");
             ExploreError::BaselineInvalid {
                 id: run.id,

@@ -15,6 +15,7 @@ use loupe_common::operations::meaning::Row;
 use loupe_common::verdict::Verdict;
 
 use super::baseline::{Baseline, Seen};
+use super::chance::{Appears, Sightings};
 use super::ledger::{Asker, Stop};
 use super::run::Run;
 use super::single::Singles;
@@ -129,13 +130,13 @@ pub(super) fn fallbacks(
     let Some(parts) = &opened.baseline else {
         return edges;
     };
-    for (policy, runs) in asker.used_policies() {
+    let sightings = Sightings::new(asker);
+    for (policy, runs) in sightings.iter() {
         let mut rules = policy.iter();
         let (Some((feature @ Feature::Operation(_), action)), None) = (rules.next(), rules.next())
         else {
             continue;
         };
-        let runs: Vec<&Run> = runs.into_iter().filter(|run| run.vote.speaks()).collect();
         let Some(first) = runs.first() else {
             continue;
         };
@@ -148,6 +149,9 @@ pub(super) fn fallbacks(
                 baseline.features.contains_key(appears) || parts.features.contains_key(appears);
             let mut able = runs.iter().filter(|run| run.shows(appears));
             if known || !able.all(|run| calls(run, appears).is_some()) {
+                continue;
+            }
+            if sightings.judge(feature, action, appears) == Appears::ByChance {
                 continue;
             }
             let most = runs.iter().filter_map(|run| calls(run, appears)).max();

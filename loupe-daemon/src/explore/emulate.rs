@@ -18,7 +18,7 @@ use super::ledger::{Asker, Ruling, Stop};
 use super::run::Run;
 use super::scheduler::Question;
 use super::tally::{Decision, Rule, Vote};
-use super::{ExploreError, ExploreOptions, Replayer, find_out};
+use super::{ExploreError, ExploreOptions, Replayer, controls, find_out};
 
 /// What came of it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -64,7 +64,11 @@ impl Question for Emulation<'_> {
     type Answer = Emulated;
 
     fn answer(&self, asker: &mut Asker<'_>, options: &ExploreOptions) -> Result<Emulated, Stop> {
-        let rule = baseline::measure(asker, options)?.rule;
+        let baseline = baseline::measure(asker, options)?;
+        if !controls::inert(asker, options, &baseline)? {
+            return Err(Stop::Pending);
+        }
+        let rule = baseline.rule;
         if self.policy.is_empty() {
             return Ok(Emulated {
                 passed: Some(true),

@@ -7,24 +7,38 @@ use loupe_common::feature::Feature;
 use loupe_common::policy::Policy;
 
 use super::baseline::Baseline;
+use super::chance::{Appears, Sightings};
 use super::ledger::{Asker, Stop};
 use super::run::Run;
 use super::tally::Vote;
 
 /// The edges that the replays of single features show. What appeared in only some replicas of
 /// a policy is not blamed on it: an application that now and then makes a rare call makes it
-/// under any policy.
-pub(super) fn edges(asker: &Asker<'_>, baseline: &Baseline<'_>) -> Vec<Fallback> {
+/// under any policy. What but one replay shows, another must show too.
+pub(super) fn edges(asker: &mut Asker<'_>, baseline: &Baseline<'_>) -> Result<Vec<Fallback>, Stop> {
     let mut edges = Vec::new();
-    for (policy, runs) in asker.used_policies() {
+    let mut waits = false;
+    let sightings = Sightings::new(asker);
+    for (policy, runs) in sightings.iter() {
         let mut rules = policy.iter();
         let (Some((feature, action)), None) = (rules.next(), rules.next()) else {
             continue;
         };
-        let runs: Vec<&Run> = runs.into_iter().filter(|run| run.vote.speaks()).collect();
-        for appears in appearing(&runs) {
+        for appears in appearing(runs) {
             if baseline.features.contains_key(appears) {
                 continue;
+            }
+            match sightings.judge(feature, action, appears) {
+                Appears::Because => {}
+                Appears::ByChance => continue,
+                Appears::Perhaps => match asker.look_again(policy) {
+                    None => {
+                        waits = true;
+                        continue;
+                    }
+                    Some(Some(run)) if run.calls.contains_key(appears) => {}
+                    Some(_) => continue,
+                },
             }
             let showing = runs.iter().filter(|run| run.calls.contains_key(appears));
             let Some(first) = showing.clone().next() else {
@@ -41,7 +55,22 @@ pub(super) fn edges(asker: &Asker<'_>, baseline: &Baseline<'_>) -> Vec<Fallback>
             });
         }
     }
-    edges
+    match waits {
+        true => Err(Stop::Pending),
+        false => Ok(edges),
+    }
+}
+
+/// What appears under unrelated policies, and never without any.
+pub(super) fn by_chance(asker: &Asker<'_>, baseline: &Baseline<'_>) -> Vec<Feature> {
+    let sightings = Sightings::new(asker);
+    let runs = sightings.iter().flat_map(|(_, runs)| runs);
+    let new = runs.flat_map(|run| run.calls.keys());
+    let new: BTreeSet<&Feature> = new
+        .filter(|feature| !baseline.features.contains_key(*feature))
+        .collect();
+    let by_chance = new.into_iter().filter(|one| sightings.is_by_chance(one));
+    by_chance.cloned().collect()
 }
 
 /// Adds edges that are not known yet.
@@ -68,7 +97,10 @@ pub(super) fn to_files(
     let is_told = |file: &&Feature| known.iter().any(|edge| edge.appears == **file);
     let files = joint.fallbacks.iter();
     let files = files.filter(|feature| feature.syscall().is_none());
-    let files: BTreeSet<&Feature> = files.filter(|file| !is_told(file)).collect();
+    let sightings = Sightings::new(asker);
+    let files: BTreeSet<&Feature> = files
+        .filter(|file| !is_told(file) && !sightings.is_by_chance(file))
+        .collect();
     if files.is_empty() {
         return Ok(Vec::new());
     }
@@ -81,7 +113,7 @@ pub(super) fn to_files(
     if looks.iter().any(Option::is_none) {
         return Err(Stop::Pending);
     }
-    let mut edges = edges(asker, baseline);
+    let mut edges = edges(asker, baseline)?;
     edges.retain(|edge| files.contains(&edge.appears));
     Ok(edges)
 }

@@ -8,11 +8,12 @@
 
 mod asker;
 mod ruling;
+mod times;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use loupe_common::policy::Policy;
-use loupe_common::replay::Replay;
+use loupe_common::replay::{Control, Replay};
 
 use super::beginning::Beginning;
 use super::run::Run;
@@ -20,6 +21,7 @@ use super::tally::Vote;
 use super::{ExploreError, ExploreOptions, Reached, Request};
 pub(super) use asker::Asker;
 pub(super) use ruling::Ruling;
+use times::Times;
 
 /// Every replay that was asked for, by policy and replica; `None` is still running.
 #[derive(Debug, Default)]
@@ -28,33 +30,52 @@ pub(super) struct Ledger {
     /// Of each policy whose cost is measured: its first replica for that. Those before it
     /// decided something, and nothing after it does.
     measured_from: BTreeMap<Policy, usize>,
-    /// Running replays of these policies only wait for their end.
-    waiting: BTreeSet<Policy>,
     /// Policies under which a replay was only begun; what came of it, if anything has.
     probes: BTreeMap<Policy, Option<Beginning>>,
     /// One replay of each of these policies beside its replicas, watched for pseudo-files.
     looks: BTreeMap<Policy, Option<Run>>,
+    /// One more of some of them, to confirm what the first showed.
+    second_looks: BTreeMap<Policy, Option<Run>>,
+    /// Replays of the baseline that are none of its replicas.
+    controls: BTreeMap<Control, Vec<Option<Run>>>,
+    times: Times,
     pub running: u64,
     pub done: u64,
 }
 
 impl Ledger {
-    /// Notes which policies' replays only wait for their end; whether some are new.
-    pub fn wait_for(&mut self, policies: Vec<Policy>) -> bool {
-        let policies: BTreeSet<Policy> = policies.into_iter().collect();
-        let new = !policies.is_subset(&self.waiting);
-        self.waiting = policies;
-        new
-    }
-
     /// The next replica of this policy, now running.
     pub fn start(&mut self, policy: &Policy, purpose: Purpose) -> Request {
+        let request = self.next(policy, purpose);
+        self.start_again(&request);
+        request
+    }
+
+    /// Starts what was lost once more.
+    pub fn start_again(&mut self, request: &Request) {
         self.running += 1;
-        if purpose == Purpose::Look {
-            self.looks.insert(policy.clone(), None);
+        self.times.begin(request);
+    }
+
+    fn next(&mut self, policy: &Policy, purpose: Purpose) -> Request {
+        let (looks, number) = match purpose {
+            Purpose::LookAgain => (&mut self.second_looks, SECOND_LOOK),
+            _ => (&mut self.looks, LOOK),
+        };
+        if let Purpose::Look | Purpose::LookAgain = purpose {
+            looks.insert(policy.clone(), None);
             return Request {
                 watch: true,
-                ..Request::new(policy.clone(), LOOK)
+                ..Request::new(policy.clone(), number)
+            };
+        }
+        if let Purpose::Control(control) = purpose {
+            let known = self.controls.entry(control).or_default();
+            let replica = CONTROL + CONTROLS_OF_A_KIND * control as u32 + count(known.len());
+            known.push(None);
+            return Request {
+                control: Some(control),
+                ..Request::new(policy.clone(), replica)
             };
         }
         let watch = self.watches_first(policy) && purpose != Purpose::Measure;
@@ -89,9 +110,25 @@ impl Ledger {
         if !request.policy.is_empty() {
             run.compare(&self.passing_baseline(), options);
         }
-        let place = match request.replica {
-            LOOK => self.looks.get_mut(&request.policy),
-            replica => {
+        run.span = self.times.end(request, run.vote.passes());
+        if run.late {
+            let mut others = self.replicas(&request.policy).iter().flatten();
+            let is_one_with =
+                |other: &Run| other.late && !self.times.separates(other.span, run.span);
+            run.echo = others.any(|other| !other.echo && is_one_with(other));
+        }
+        if request.control == Some(Control::Host) && run.late {
+            self.void_late_failures();
+        }
+        let place = match (request.control, request.replica) {
+            (Some(control), replica) => {
+                let index = (replica - CONTROL) % CONTROLS_OF_A_KIND;
+                let known = self.controls.get_mut(&control);
+                known.and_then(|known| known.get_mut(index as usize))
+            }
+            (None, LOOK) => self.looks.get_mut(&request.policy),
+            (None, SECOND_LOOK) => self.second_looks.get_mut(&request.policy),
+            (None, replica) => {
                 let replicas = self.trials.get_mut(&request.policy);
                 replicas.and_then(|replicas| replicas.get_mut(replica as usize))
             }
@@ -112,11 +149,44 @@ impl Ledger {
         self.done += 1;
     }
 
+    /// What failed by time and nothing has passed since: the baseline fails so, too.
+    fn void_late_failures(&mut self) {
+        for run in self.trials.values_mut().flatten().flatten() {
+            if run.late && !self.times.passed_since(run.span) {
+                run.void("the baseline failed by time after it, too");
+            }
+        }
+    }
+
+    /// Whether more replicas of a policy must wait until some other replay has passed: one of them
+    /// has failed by time, or was kept from its end by the host.
+    fn is_held(&self, policy: &Policy) -> bool {
+        let replicas = self.replicas(policy).iter().flatten();
+        let mut waiting = replicas.filter(|run| run.vote == Vote::Void || run.late && !run.echo);
+        !policy.is_empty() && waiting.any(|run| !self.times.passed_since(run.span))
+    }
+
+    /// Whether a control of this kind is running.
+    pub fn is_controlling(&self, control: Control) -> bool {
+        let mut known = self.controls.get(&control).into_iter().flatten();
+        known.any(Option::is_none)
+    }
+
+    /// So many last controls that see whether the host still lets the workload pass did not; and
+    /// the last of them.
+    pub fn host_fails(&self) -> Option<(u32, &Run)> {
+        let finished = self.controls.get(&Control::Host)?.iter().flatten();
+        let last = finished.clone().next_back()?;
+        let failing = finished.rev().take_while(|run| !run.vote.passes());
+        Some((count(failing.count()), last))
+    }
+
     /// Files what a replay was like that was only begun, which is no replica.
     pub fn begun(&mut self, request: &Request, replay: &Replay, reached: Reached) {
         let beginning = Beginning::of(replay, reached, &self.passing_baseline());
         self.probes.insert(request.policy.clone(), Some(beginning));
         self.trials.remove(&request.policy);
+        self.times.end(request, false);
         self.running -= 1;
     }
 
@@ -150,11 +220,20 @@ pub(super) enum Purpose {
     Probe,
     /// To see which pseudo-files are used under its policy.
     Look,
+    /// To see whether what showed in one replay of its policy shows in another.
+    LookAgain,
+    /// To see whether the measuring changes the workload.
+    Control(Control),
 }
 
 /// The number of the replay that is a look at its policy: of its own, so that what is asked of the
 /// policy otherwise, before or after, is numbered as if there were none.
 const LOOK: u32 = 1_000_000;
+const SECOND_LOOK: u32 = LOOK + 1;
+
+/// The number of the first control of the first kind; each kind has numbers of its own.
+const CONTROL: u32 = 2_000_000;
+const CONTROLS_OF_A_KIND: u32 = 100_000;
 
 /// Of replicas that are measured, so many are run again because they could not be used.
 const REPEATED: u32 = 3;

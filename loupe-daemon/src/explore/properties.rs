@@ -2,6 +2,7 @@
 
 mod confidence;
 mod drill;
+mod evidence;
 mod group;
 mod impact;
 mod joint;
@@ -111,11 +112,14 @@ fn app(noisy: bool) -> impl Strategy<Value = App> {
                 conflicts: Vec::new(),
                 grudges: Vec::new(),
                 dies,
+                hangs: false,
                 flakes: 0,
                 unusable,
                 leaks: BTreeMap::new(),
                 watched: 0,
                 is_short: false,
+                breaks_under: None,
+                refuses_filters: false,
                 seed,
             }
         },

@@ -21,6 +21,13 @@ const NOTIFIED_US: u64 = 15;
 /// Watching is cheap where it takes at most one part in so many of the replay.
 const CHEAP_PART: u64 = 10;
 
+/// From when to when something ran, in steps of the ledger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Span {
+    pub begin: u64,
+    pub end: u64,
+}
+
 /// One finished replay, boiled down.
 #[derive(Clone, Debug)]
 pub(super) struct Run {
@@ -30,8 +37,17 @@ pub(super) struct Run {
     pub vote: Vote,
     /// It ran beside more others than there are CPUs.
     pub in_crowd: bool,
-    /// Why it cannot be used, where the vote is [`Vote::Invalid`].
+    /// It failed by time.
+    pub late: bool,
+    /// When it began and ended, in steps of the ledger.
+    pub span: Span,
+    /// A failure by time that came at the same time as another of its policy, or without a passing
+    /// replay in between: both are one.
+    pub echo: bool,
+    /// Why it cannot be used, where the vote is [`Vote::Invalid`] or [`Vote::Void`].
     pub why_invalid: Option<String>,
+    /// Why no filter could be put on its target.
+    pub refused: Option<String>,
     /// Calls by feature; what was not seen is absent.
     pub calls: BTreeMap<Feature, u64>,
     /// Calls by operation and by flag.
@@ -82,7 +98,9 @@ impl Run {
         // The baseline injects nothing, and still passes or fails.
         let counts = replay.policy.is_empty() || !fired.is_empty();
         let why_invalid = why_invalid(recorded);
+        let stalled = replay.conditions.stood_still_ms > 0;
         let vote = match (&replay.outcome, &why_invalid) {
+            (Outcome::Invalid { .. }, _) if stalled => Vote::Void,
             (Outcome::Invalid { .. }, _) | (_, Some(_)) => Vote::Invalid,
             (Outcome::Passed, None) if counts => Vote::Pass,
             (Outcome::Passed, None) => Vote::IdlePass,
@@ -97,7 +115,12 @@ impl Run {
             reused: recorded.reused,
             vote,
             in_crowd: replay.usage.crowd > 0,
+            late: vote == Vote::Failure
+                && matches!(&replay.outcome, Outcome::Failed(why) if why.is_by_time()),
+            span: Span::default(),
+            echo: false,
             why_invalid,
+            refused: replay.conditions.refused.clone(),
             calls,
             operations: self::calls(&replay.trace.operations),
             io_uring,
@@ -137,6 +160,13 @@ impl Run {
                 _ => Vote::Stray,
             };
         }
+    }
+
+    /// It is found to be a failure by time that the host is to blame for.
+    pub fn void(&mut self, why: &str) {
+        self.vote = Vote::Void;
+        self.late = false;
+        self.why_invalid = Some(why.to_owned());
     }
 
     /// Whether watching it takes little time, compared with what it takes anyway.

@@ -1,11 +1,11 @@
 //! Decides which replay runs next. Synchronous and deterministic: the driver only carries
 //! requests out and answers back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use loupe_common::policy::Policy;
-use loupe_common::replay::Replay;
+use loupe_common::replay::{Control, Replay};
 
 use super::ledger::{Asker, Hurry, Ledger, Purpose, Stop, Want};
 use super::run::Run;
@@ -34,6 +34,13 @@ pub(super) enum Step<T> {
 /// So many times the replays that compute may wait beside them: each is a sandbox.
 const MOST_WAITING: usize = 8;
 
+/// A replay that was lost so often is given up, and the analysis with it. By then it has been
+/// alone.
+const MOST_LOSSES: u32 = 5;
+
+/// Controls in a row that do not pass before the host is given up.
+const MOST_FAILING_CONTROLS: u32 = 16;
+
 /// The analysis between two replays.
 pub(super) struct Scheduler<'a, Q: Question> {
     question: &'a Q,
@@ -44,8 +51,17 @@ pub(super) struct Scheduler<'a, Q: Question> {
     queue: Vec<Entry>,
     /// What has come since the analysis was last gone through.
     news: Option<Hurry>,
+    /// What has come may end the analysis: nothing more is started before that is known.
+    may_end: bool,
+    /// Something waits until another replay has passed.
+    holds: bool,
     /// Running replays whose answers nothing waits for.
     at_leisure: BTreeSet<(Policy, u32)>,
+    /// Replays that computing ones may be; fewer when some were lost.
+    jobs: usize,
+    /// Requests that could not be carried out and are to be once more.
+    lost: Vec<(Request, Purpose)>,
+    losses: BTreeMap<(Policy, u32), u32>,
     outcome: Option<Result<Q::Answer, ExploreError>>,
     phase: &'static str,
     left: u64,
@@ -59,7 +75,12 @@ impl<'a, Q: Question> Scheduler<'a, Q> {
             ledger: Ledger::default(),
             queue: Vec::new(),
             news: None,
+            may_end: false,
+            holds: false,
             at_leisure: BTreeSet::new(),
+            jobs: options.jobs.max(1),
+            lost: Vec::new(),
+            losses: BTreeMap::new(),
             outcome: None,
             phase: "",
             left: 0,
@@ -68,14 +89,14 @@ impl<'a, Q: Question> Scheduler<'a, Q> {
         scheduler
     }
 
-    /// What to do now, with running replays of these policies only waiting for their end.
-    pub fn next(&mut self, policies: Vec<Policy>) -> Step<Q::Answer> {
-        let waiting = policies.len();
-        if self.ledger.wait_for(policies) {
-            self.note(Hurry::Urgent);
-        }
+    /// What to do now, with so many running replays only waiting for their end.
+    pub fn next(&mut self, waiting: usize) -> Step<Q::Answer> {
         if self.ledger.running >= self.room(waiting) {
             return Step::Wait;
+        }
+        if let Some((request, purpose)) = self.lost.pop() {
+            self.ledger.start_again(&request);
+            return Step::Run(request, purpose);
         }
         if self.may_ask_for_better() {
             self.think();
@@ -93,6 +114,12 @@ impl<'a, Q: Question> Scheduler<'a, Q> {
             }
             return Step::Run(request, entry.purpose);
         }
+        // Nothing else is there to pass.
+        if self.holds && !self.ledger.is_controlling(Control::Host) {
+            let purpose = Purpose::Control(Control::Host);
+            let request = self.ledger.start(&Policy::baseline(), purpose);
+            return Step::Run(request, purpose);
+        }
         if self.ledger.running > 0 {
             return Step::Wait;
         }
@@ -105,7 +132,7 @@ impl<'a, Q: Question> Scheduler<'a, Q> {
     /// Replays that may run at a time. Those that are measured have a CPU each, and nothing
     /// else beside them.
     fn room(&self, waiting: usize) -> u64 {
-        let jobs = self.options.jobs.max(1);
+        let jobs = self.jobs;
         let measures = |entry: &Entry| entry.purpose == Purpose::Measure;
         let room = match self.options.impact {
             Some(impact) if self.queue.iter().any(measures) => jobs.min(impact.jobs.max(1)),
@@ -117,6 +144,7 @@ impl<'a, Q: Question> Scheduler<'a, Q> {
     /// Takes the answer to a request.
     pub fn record(&mut self, request: &Request, recorded: &Recorded) {
         let run = Run::new(recorded);
+        self.may_end |= request.control.is_some();
         self.ledger.finish(request, run, self.options);
         let replica = (request.policy.clone(), request.replica);
         let news = match self.at_leisure.remove(&replica) {
@@ -132,6 +160,21 @@ impl<'a, Q: Question> Scheduler<'a, Q> {
         self.note(Hurry::Urgent);
     }
 
+    /// Takes note of a replay that the host may have been too busy for: it is run again, and from
+    /// now on fewer at a time, so many. `None`: it was lost too often.
+    pub fn lose(&mut self, request: Request, purpose: Purpose) -> Option<usize> {
+        self.ledger.running -= 1;
+        self.jobs = (self.jobs / 2).max(1);
+        let replay = (request.policy.clone(), request.replica);
+        let losses = self.losses.entry(replay).or_default();
+        *losses += 1;
+        if *losses >= MOST_LOSSES {
+            return None;
+        }
+        self.lost.push((request, purpose));
+        Some(self.jobs)
+    }
+
     fn note(&mut self, news: Hurry) {
         self.news = Some(self.news.map_or(news, |known| known.min(news)));
     }
@@ -140,6 +183,7 @@ impl<'a, Q: Question> Scheduler<'a, Q> {
     /// come before that.
     fn may_ask_for_better(&self) -> bool {
         match (self.queue.last(), self.news) {
+            _ if self.may_end => true,
             (_, None) => false,
             (None, Some(_)) => true,
             (Some(best), Some(news)) => best.hurry > news,
@@ -159,6 +203,16 @@ impl<'a, Q: Question> Scheduler<'a, Q> {
     /// Goes through the analysis as far as the finished replays allow.
     fn think(&mut self) {
         self.news = None;
+        self.may_end = false;
+        if let Some((runs, run)) = self.ledger.host_fails()
+            && runs >= MOST_FAILING_CONTROLS
+        {
+            let (id, replay) = (run.id, run.replay());
+            self.outcome = Some(Err(ExploreError::HostFails { id, runs, replay }));
+            self.queue.clear();
+            self.holds = false;
+            return;
+        }
         let mut asker = Asker::new(&self.ledger);
         match self.question.answer(&mut asker, self.options) {
             Ok(answer) => self.outcome = Some(Ok(answer)),
@@ -167,6 +221,7 @@ impl<'a, Q: Question> Scheduler<'a, Q> {
         }
         self.phase = asker.phase;
         self.left = asker.left();
+        self.holds = asker.holds && self.outcome.is_none();
         self.queue = match self.outcome {
             None => queue(asker.wants),
             Some(_) => Vec::new(),
@@ -197,7 +252,11 @@ fn queue(wants: Vec<Want>) -> Vec<Entry> {
         for replica in want.started..want.started + want.start {
             let round = replica / want.share;
             let place = match want.purpose {
-                Purpose::Decide | Purpose::Probe | Purpose::Look => 0,
+                Purpose::Decide
+                | Purpose::Probe
+                | Purpose::Look
+                | Purpose::LookAgain
+                | Purpose::Control(_) => 0,
                 Purpose::Measure => shuffled(&want.policy, replica),
             };
             let entry = Entry {

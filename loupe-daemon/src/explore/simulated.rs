@@ -11,7 +11,9 @@ use std::task::Poll;
 use loupe_common::errno::Errno;
 use loupe_common::feature::Feature;
 use loupe_common::policy::{Action, Policy};
-use loupe_common::replay::{ExitStatus, Failure, Outcome, OutputTail, Replay, Timing, Usage};
+use loupe_common::replay::{
+    Conditions, Control, ExitStatus, Failure, Outcome, OutputTail, Replay, Timing, Usage,
+};
 use loupe_common::trace::{CallCounts, Trace};
 
 use super::{Probed, Reached, Recorded, ReplayError, Replayer, Request};
@@ -93,6 +95,8 @@ pub(super) struct App {
     pub grudges: Vec<Policy>,
     /// It ends at once where something breaks it.
     pub dies: bool,
+    /// It hangs where something breaks it.
+    pub hangs: bool,
     /// Of a thousand runs, so many fail for no reason, under any policy.
     pub flakes: u64,
     /// Of a thousand runs, so many cannot be used.
@@ -103,6 +107,10 @@ pub(super) struct App {
     pub watched: u32,
     /// Its replays take next to no time, beside which watching takes long.
     pub is_short: bool,
+    /// It fails under any filter, or under a listener only.
+    pub breaks_under: Option<Control>,
+    /// No filter can be put on it.
+    pub refuses_filters: bool,
     pub seed: u64,
 }
 
@@ -138,6 +146,16 @@ impl App {
         // With a rule for any, all are looked for.
         let pseudo_files =
             request.is_watched(self.watched) || policy.iter().any(|(feature, _)| is_file(feature));
+        let filtered =
+            pseudo_files || !policy.is_empty() || request.control == Some(Control::Filter);
+        let is_broken = match self.breaks_under {
+            Some(Control::Listener) => pseudo_files,
+            other => other.is_some() && filtered,
+        };
+        if is_broken {
+            breaks = Some(ExitStatus::Code(9));
+        }
+        let refused = (self.refuses_filters && filtered).then(|| "EPERM".to_owned());
         let mut first_seen = Vec::new();
         let mut application_output = OutputTail::default();
         for feature in self.order() {
@@ -199,12 +217,15 @@ impl App {
         if chance("flake", self.flakes) {
             breaks.get_or_insert(ExitStatus::Code(1));
         }
-        let outcome = if chance("unusable", self.unusable) {
+        let outcome = if refused.is_some() || chance("unusable", self.unusable) {
             Outcome::Invalid {
                 why: "simulated".to_owned(),
             }
         } else if let Some(status) = breaks {
-            Outcome::Failed(Failure::Test { status })
+            Outcome::Failed(match self.hangs {
+                true => Failure::Hung { after_ms: 100 },
+                false => Failure::Test { status },
+            })
         } else {
             Outcome::Passed
         };
@@ -233,6 +254,11 @@ impl App {
             listened: None,
             listens: 0,
             left: Vec::new(),
+            conditions: Conditions {
+                control: request.control,
+                refused,
+                ..Conditions::default()
+            },
         }
     }
 
@@ -305,10 +331,40 @@ fn hash(what: &(impl Hash + ?Sized)) -> u64 {
     hasher.finish()
 }
 
+/// A host that stands still now and then, for some replays.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Host {
+    /// Of a thousand times, it does so in so many, and that is noticed.
+    pub noticed: u64,
+    /// Once, from this replay on, it does so and nobody notices.
+    pub unnoticed: usize,
+}
+
+impl Host {
+    /// Replays of one time.
+    const LENGTH: usize = 6;
+
+    /// What becomes of a replay that ends as the so-manieth.
+    fn stall(&self, order: u64, index: usize, replay: &mut Replay) {
+        let by_time = Failure::TestTimeout { limit_ms: 4000 };
+        let time = (index / Self::LENGTH) as u64;
+        if hash(&(order, "stall", time)) % 1000 < self.noticed {
+            let why = "the host stood still".to_owned();
+            replay.outcome = Outcome::Invalid { why };
+            replay.conditions.stood_still_ms = 300;
+        } else if (self.unnoticed..self.unnoticed + Self::LENGTH).contains(&index) {
+            replay.outcome = Outcome::Failed(by_time);
+        }
+    }
+}
+
 /// Runs an [`App`], answering in an order that depends on `order`.
 pub(super) struct Simulator<'a> {
     pub app: &'a App,
     pub order: u64,
+    /// Of a thousand replays, so many cannot be carried out.
+    pub loses: u64,
+    pub host: Option<Host>,
     pub log: Mutex<Log>,
 }
 
@@ -322,6 +378,8 @@ pub(super) struct Log {
     pub starts: Vec<(Request, usize)>,
     /// From this many answers on, nothing can be replayed any more.
     pub breaks_after: Option<usize>,
+    /// Times that each was started.
+    pub tries: BTreeMap<(Policy, u32), u64>,
 }
 
 impl<'a> Simulator<'a> {
@@ -329,6 +387,8 @@ impl<'a> Simulator<'a> {
         Simulator {
             app,
             order,
+            loses: 0,
+            host: None,
             log: Mutex::default(),
         }
     }
@@ -396,12 +456,20 @@ impl Replayer for Simulator<'_> {
             Poll::Pending
         })
         .await;
-        let replay = self.app.replay(request);
+        let mut replay = self.app.replay(request);
         let mut log = log();
         log.running -= 1;
+        let tries = log.tries.entry((request.policy.clone(), request.replica));
+        let tries = tries.and_modify(|tries| *tries += 1).or_insert(1);
+        if hash(&(self.order, "lost", request, *tries)) % 1000 < self.loses {
+            return Err(ReplayError::Lost("the host is busy".into()));
+        }
+        if let Some(host) = self.host {
+            host.stall(self.order, log.answers.len(), &mut replay);
+        }
         log.answers.push((request.clone(), replay.outcome.clone()));
         if log.breaks_after.is_some_and(|n| log.answers.len() > n) {
-            return Err(ReplayError("the sandbox broke".into()));
+            return Err(ReplayError::Broken("the sandbox broke".into()));
         }
         Ok(Recorded {
             id: request.id(),

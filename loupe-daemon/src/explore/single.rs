@@ -304,8 +304,9 @@ pub(super) fn trial(
         .test
         .chance_of_not_working(tally.passes, tally.failures);
     Trial {
-        runs: tally.usable(),
-        passes: tally.passes + tally.idle,
+        runs: tally.exercised(),
+        passes: tally.passes,
+        idle: tally.idle,
         injections: fired.sum(),
         works: works(ruling.decision),
         error_bound: works(ruling.decision).map(|works| match works {

@@ -12,13 +12,19 @@ pub(super) struct Rule {
     pub passes: u32,
     /// Failing replicas that make "does not work".
     pub failures: u32,
-    /// Usable replicas after which no more are asked for.
+    /// Usable replicas after which no more are asked for, where passes and failures are weighed.
     pub limit: u32,
+    /// The same where they are counted and disagree: replicas in which an injection answered.
+    pub reach: u32,
+    /// Replicas without an injection after which those with one must do.
+    pub idle_limit: u32,
     /// Usable replicas without a single injection after which the policy counts as not
     /// exercised; at least `passes`, at most `limit`.
     pub patience: u32,
     /// Unusable replicas that are repeated; one more ends the matter.
     pub unusable: u32,
+    /// The same of those that are void because the host stood still, which is not the policy's.
+    pub void: u32,
     /// How passes and failures that disagree, or are few, are weighed.
     pub weighing: Weighing,
 }
@@ -35,8 +41,17 @@ pub(super) enum Weighing {
     Rate,
 }
 
-/// Further replicas for a policy whose replicas disagree.
+/// Further replicas for something that does not show up in every run.
 const EXTRA: u32 = 2;
+
+/// Where the first `passes + EXTRA` replicas disagree, so many times as many are run before that
+/// is given up: one of five may have been the host's doing.
+const REACH_FACTOR: u32 = 2;
+
+/// A replica in which nothing was injected says nothing, and is repeated until there are so many
+/// times the passes that are wanted: what is called in a half of all runs is then called in as many
+/// as are needed, but for one case in fifty (of twelve and more, fewer than three).
+const IDLE_FACTOR: u32 = 4;
 
 /// Usable replicas after which a confident decision is given up.
 const CONFIDENT_LIMIT: u32 = 60;
@@ -51,6 +66,10 @@ const TOO_MANY_FAILURES: u32 = 8;
 /// Replicas that may come out unusable before a policy is given up.
 pub(super) const UNUSABLE: u32 = 3;
 
+/// Replicas that may be void: a host that stands still so often for one policy is none to measure
+/// on.
+pub(super) const VOID: u32 = 12;
+
 impl Rule {
     /// The usual rule for this number of replicas. With one replica there is none to confirm a
     /// failure, so the single one counts.
@@ -61,8 +80,11 @@ impl Rule {
             passes,
             failures: passes.min(2),
             limit,
+            reach: limit * REACH_FACTOR,
+            idle_limit: passes * IDLE_FACTOR + EXTRA,
             patience: passes,
             unusable: UNUSABLE,
+            void: VOID,
             weighing: Weighing::Strict,
         }
     }
@@ -130,6 +152,8 @@ pub(super) enum Vote {
     Failure,
     /// Failed without any injection: the policy is not what made it fail.
     Stray,
+    /// Failed by time while the host stood still.
+    Void,
     /// Could not be used (events lost, filter not installed, …).
     Invalid,
 }
@@ -156,7 +180,10 @@ pub(super) struct Tally {
     pub passes: u32,
     pub idle: u32,
     pub failures: u32,
+    /// Of the failures, those by time.
+    pub late: u32,
     pub strays: u32,
+    pub void: u32,
     pub invalid: u32,
 }
 
@@ -178,11 +205,17 @@ impl Tally {
             Vote::IdlePass => &mut self.idle,
             Vote::Failure => &mut self.failures,
             Vote::Stray => &mut self.strays,
+            Vote::Void => &mut self.void,
             Vote::Invalid => &mut self.invalid,
         } += 1;
     }
 
-    /// Replicas that say something about the policy.
+    /// Replicas in which an injection answered a call.
+    pub fn exercised(&self) -> u32 {
+        self.passes + self.failures
+    }
+
+    /// Replicas that were what they should be.
     pub fn usable(&self) -> u32 {
         self.passes + self.idle + self.failures
     }
@@ -202,8 +235,8 @@ impl Tally {
             return weighed;
         }
         let never_fired = self.passes + self.failures == 0;
-        if self.unusable() > rule.unusable {
-            return Some(if never_fired && self.invalid == 0 {
+        if self.unusable() > rule.unusable || self.void > rule.void {
+            return Some(if never_fired && self.invalid + self.void == 0 {
                 Decision::NotExercised
             } else {
                 Decision::Undecided
@@ -215,6 +248,9 @@ impl Tally {
         if never_fired && self.idle >= rule.patience {
             return Some(Decision::NotExercised);
         }
+        if rule.counts_replicas() {
+            return self.give_up_counting(rule);
+        }
         (self.usable() >= rule.limit).then_some(Decision::Undecided)
     }
 
@@ -222,8 +258,23 @@ impl Tally {
         if self.failures >= rule.failures {
             return Some(Decision::Fails);
         }
-        let works = self.failures == 0 && self.passes > 0 && self.usable() >= rule.passes;
-        works.then_some(Decision::Works)
+        (self.failures == 0 && self.passes >= rule.passes).then_some(Decision::Works)
+    }
+
+    /// What replicas come to that disagree, or in too few of which anything was injected. A single
+    /// failure that was one by time, and that none of many more replicas confirms, was the host's.
+    fn give_up_counting(&self, rule: Rule) -> Option<Decision> {
+        let is_hosts = self.late == self.failures && self.passes >= rule.limit;
+        if self.failures > 0 && self.exercised() >= rule.reach {
+            return Some(match is_hosts {
+                true => Decision::Works,
+                false => Decision::Undecided,
+            });
+        }
+        (self.idle >= rule.idle_limit).then_some(match self.failures {
+            0 => Decision::Works,
+            _ => Decision::Undecided,
+        })
     }
 
     fn weigh_confidently(&self, test: Test) -> Option<Decision> {
@@ -253,18 +304,24 @@ impl Tally {
         if self.decide(rule).is_some() {
             return 0;
         }
-        let to_give_up = rule.unusable + 1 - self.unusable();
-        let to_limit = rule.limit - self.usable();
-        let never_fired = self.passes + self.failures == 0;
-        let to_idle = match never_fired {
-            true => rule.patience - self.idle,
-            false => u32::MAX,
+        let to_give_up = (rule.unusable + 1 - self.unusable()).min(rule.void + 1 - self.void);
+        let counts = rule.counts_replicas();
+        let to_limit = match (counts, self.failures) {
+            (true, 0) => u32::MAX,
+            (true, _) => rule.reach - self.exercised(),
+            (false, _) => rule.limit - self.usable(),
+        };
+        let never_fired = self.exercised() == 0;
+        let to_idle = match (never_fired, counts) {
+            (true, _) => rule.patience - self.idle,
+            (false, true) => rule.idle_limit - self.idle,
+            (false, false) => u32::MAX,
         };
         let weighed = match rule.weighing {
             Weighing::Strict => {
                 let to_fail = rule.failures - self.failures;
                 let to_pass = match self.failures {
-                    0 => rule.passes.saturating_sub(self.usable()).max(1),
+                    0 => rule.passes - self.passes,
                     _ => u32::MAX,
                 };
                 to_fail.min(to_pass)
@@ -305,7 +362,7 @@ impl Tally {
         } else if let Weighing::Confident(_) = rule.weighing {
             self.until(Vote::Pass, rule)
         } else {
-            rule.passes.saturating_sub(self.usable()).max(1)
+            rule.passes.saturating_sub(self.passes).max(1)
         }
     }
 }

@@ -38,11 +38,16 @@ pub fn run(engine: Channel, preparation: &Preparation) -> i32 {
         Err(code) => return code,
     };
     let result = keeper.serve();
-    keeper.end();
-    match result {
-        Ok(()) => 0,
-        Err(_) => 1,
+    if let Err(SetupError { step, errno }) = result {
+        let errno = errno as i32;
+        // Told before the end, which the engine does not wait for then. If the engine is gone
+        // too, nobody needs to know.
+        let _ = keeper.tell(&FromKeeper::Failed { step, errno });
+        keeper.end();
+        return 1;
     }
+    keeper.end();
+    0
 }
 
 struct Child {
@@ -90,6 +95,17 @@ fn join(directory: &Path) -> Result<(), SetupError> {
         step: error.to_string(),
         errno: Errno::EIO,
     })
+}
+
+/// The same for an error that may have come from elsewhere than the kernel, and then has a text.
+fn failed(step: &str) -> impl FnOnce(io::Error) -> SetupError + '_ {
+    move |error| match error.raw_os_error() {
+        Some(errno) => setup(step)(Errno::from_raw(errno)),
+        None => SetupError {
+            step: format!("{step}: {error}"),
+            errno: Errno::EIO,
+        },
+    }
 }
 
 impl Keeper {
@@ -171,7 +187,7 @@ impl Keeper {
     }
 
     /// Acts on orders and ends until told to finish.
-    fn serve(&mut self) -> io::Result<()> {
+    fn serve(&mut self) -> Result<(), SetupError> {
         while !self.finished {
             let mut descriptors = vec![
                 PollFd::new(self.engine.as_fd(), PollFlags::POLLIN),
@@ -183,7 +199,7 @@ impl Keeper {
             }
             match poll(&mut descriptors, PollTimeout::NONE) {
                 Ok(_) | Err(Errno::EINTR) => {}
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(setup("wait for something to happen")(error)),
             }
             let notified: Vec<(i32, PollFlags)> = descriptors[2..]
                 .iter()
@@ -198,13 +214,14 @@ impl Keeper {
                 continue;
             }
             while let Ok(Some(_)) = self.children_signal.read_signal() {}
-            self.reap()?;
+            self.reap()
+                .map_err(failed("follow the processes of the sandbox"))?;
             match self.engine.receive::<ToKeeper>() {
                 Ok(Some((message, descriptors))) => self.obey(message, descriptors)?,
                 // The engine is gone.
                 Ok(None) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err(failed("hear the engine")(error)),
             }
         }
         Ok(())
@@ -224,7 +241,7 @@ impl Keeper {
         }
     }
 
-    fn obey(&mut self, message: ToKeeper, descriptors: Vec<OwnedFd>) -> io::Result<()> {
+    fn obey(&mut self, message: ToKeeper, descriptors: Vec<OwnedFd>) -> Result<(), SetupError> {
         match message {
             ToKeeper::Start {
                 command,
@@ -233,17 +250,18 @@ impl Keeper {
                 notified,
                 hide_vdso,
             } => {
-                let [stdin, stdout, stderr, target_cgroup] = take(descriptors)?;
+                let descriptors = take(descriptors).map_err(failed("take descriptors"))?;
+                let [stdin, stdout, stderr, target_cgroup] = descriptors;
                 let stdio = [stdin, stdout, stderr];
                 // A command for somebody else has nothing to do with the keys of this process;
                 // one's own has one's own, as from a shell.
                 if self.sandbox.is_none() && command.identity.uid != getuid().as_raw() {
-                    keyring::renew(&command.identity)?;
+                    keyring::renew(&command.identity).map_err(setup("make a session keyring"))?;
                 }
-                let held = child::fork_held(&command, &stdio)?;
+                let held = child::fork_held(&command, &stdio).map_err(setup("fork the command"))?;
                 let pid = held.pid;
-                let proc = self.proc.try_clone()?;
-                let target = Target::new(&target, proc, command.identity.clone());
+                let proc = || self.proc.try_clone().map_err(failed("copy a descriptor"));
+                let target = Target::new(&target, proc()?, command.identity.clone());
                 let mut filters = Filters {
                     constant: filter.into_iter().map(instruction).collect(),
                     notifying: Vec::new(),
@@ -253,24 +271,25 @@ impl Keeper {
                 if let Some(notified) = notified {
                     filters.answer |= !notified.rules.is_empty();
                     let program = notified.filter();
-                    filters.notifying = program.map_err(io::Error::other)?;
-                    let proc = self.proc.try_clone()?;
+                    let program = program.map_err(io::Error::other);
+                    filters.notifying = program.map_err(failed("compile the listener's filter"))?;
                     let identity = command.identity.clone();
-                    self.supervisor = Some(Supervisor::new(notified, proc, identity));
+                    self.supervisor = Some(Supervisor::new(notified, proc()?, identity));
                 }
-                let mut tree = Tree::seize(pid, target, filters, target_cgroup)?;
+                let tree = Tree::seize(pid, target, filters, target_cgroup);
+                let mut tree = tree.map_err(setup("trace the command"))?;
                 tree.hide_vdso = hide_vdso;
                 self.tree = Some(tree);
                 self.children.push(Child {
                     role: Role::Application,
                     pid,
-                    report: held.release()?,
+                    report: held.release().map_err(setup("start the command"))?,
                 });
                 Ok(())
             }
             ToKeeper::Run { role, command } => self.start(role, &command, descriptors),
             ToKeeper::Signal { role, signal } => {
-                let signal = Signal::try_from(signal)?;
+                let signal = Signal::try_from(signal).map_err(setup("send a signal"))?;
                 for child in self.children.iter().filter(|child| child.role == role) {
                     // Already gone is as good.
                     let _ = kill(child.pid, signal);
@@ -289,12 +308,13 @@ impl Keeper {
         role: Role,
         command: &CommandSpec,
         descriptors: Vec<OwnedFd>,
-    ) -> io::Result<()> {
-        let held = child::fork_held(command, &take(descriptors)?)?;
+    ) -> Result<(), SetupError> {
+        let stdio = take(descriptors).map_err(failed("take descriptors"))?;
+        let held = child::fork_held(command, &stdio).map_err(setup("fork the test"))?;
         self.children.push(Child {
             role,
             pid: held.pid,
-            report: held.release()?,
+            report: held.release().map_err(setup("start the test"))?,
         });
         Ok(())
     }

@@ -14,7 +14,7 @@ use nix::unistd::{ForkResult, Pid, fork};
 
 use super::channel::Channel;
 use super::keeper;
-use super::protocol::Preparation;
+use super::protocol::{FromKeeper, Preparation};
 use crate::cgroup;
 
 /// Runs until the engine's end of the socket is closed. Returns the exit code.
@@ -71,8 +71,13 @@ fn serve(engine: &Channel) -> io::Result<()> {
                 }
                 // SAFETY: this process has one thread, so the child may do as it likes.
                 match unsafe { fork() } {
-                    // The engine sees its end close and knows that there is no keeper.
-                    Err(error) => eprintln!("loupe: cannot fork: {error}"),
+                    Err(errno) => {
+                        let step = "fork a process to keep the sandbox".to_owned();
+                        let errno = errno as i32;
+                        // If the engine is gone too, nobody needs to know.
+                        let _ =
+                            Channel::from(socket).send(&FromKeeper::Failed { step, errno }, &[]);
+                    }
                     Ok(ForkResult::Parent { child }) => {
                         keepers.insert(child);
                     }

@@ -119,7 +119,7 @@ pub enum ToKeeper {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum FromKeeper {
     Ready,
-    /// The preparation failed; the keeper is gone.
+    /// This step of the preparation, or of what came after it, failed; the keeper is gone.
     Failed {
         step: String,
         errno: i32,

@@ -253,6 +253,7 @@ mod tests {
             listened: None,
             listens: 0,
             left: Vec::new(),
+            conditions: Default::default(),
         };
         judge_trace(replay, None).outcome
     }

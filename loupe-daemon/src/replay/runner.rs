@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use loupe_common::policy::Policy;
-use loupe_common::replay::{Failure, Outcome, Replay};
+use loupe_common::replay::{Control, Failure, Outcome, Replay};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::facts::{BaselineFacts, TimeLimits};
 use super::guard::{Bounds, Guard};
+use super::heartbeat::Heartbeat;
 use super::never_started::NeverStarted;
 use super::prepared::Prepared;
 use super::session::{Finished, Session};
@@ -121,6 +122,8 @@ pub struct Job<'a> {
     pub prepared: &'a Prepared,
     pub policy: &'a Policy,
     pub facts: &'a BaselineFacts,
+    /// Ticks on the CPUs.
+    pub heartbeat: &'a Heartbeat,
     /// The CPU that the replay is pinned to.
     pub cpu: Option<usize>,
     pub cancel: &'a Cancel,
@@ -130,6 +133,8 @@ pub struct Job<'a> {
     pub sample: bool,
     /// Look out for every pseudo-file that is used.
     pub watch: bool,
+    /// It is a control, and put under what that says.
+    pub control: Option<Control>,
     /// Hide the vDSO from the target.
     pub hide_vdso: bool,
     /// Called, once or more, when the replay is overdue and waits without computing.

@@ -3,13 +3,16 @@
 
 mod phases;
 mod readiness;
+mod stalls;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use loupe_common::replay::{ExitStatus, Failure, Limited, Outcome, Replay, Timing, Usage};
+use loupe_common::replay::{
+    Conditions, Control, ExitStatus, Failure, Limited, Outcome, Replay, Timing, Usage,
+};
 use loupe_common::trace::Trace;
 use loupe_common::word::Word;
 use nix::errno::Errno;
@@ -26,12 +29,13 @@ use super::workload::{Mode, StopWith};
 use crate::cgroup::ReplayCgroup;
 use crate::inject;
 use crate::launcher::protocol::{FromKeeper, Role, ToKeeper};
-use crate::launcher::{Keeper, Supervised};
+use crate::launcher::{Keeper, LauncherError, Supervised};
 use crate::tracer::{Event, OpenTrace};
 
 /// How often `/proc` is asked about a server that is silent, or a tree that should be empty.
 const QUIET_PROBE: Duration = Duration::from_millis(2);
-/// For the keeper to end everything: SIGKILL takes less than a millisecond.
+/// For the keeper to end everything: SIGKILL takes less than a millisecond. Where the host is so
+/// busy that it takes longer, nothing is wrong with the keeper, and the replay is run again.
 const END_LIMIT: Duration = Duration::from_secs(30);
 
 fn io_error(what: &'static str) -> impl FnOnce(io::Error) -> ReplayFailure {
@@ -129,7 +133,9 @@ impl<'a> Session<'a> {
             sandbox_us: micros(sandbox_time),
             ..Timing::default()
         };
+        let watch = self.job.heartbeat.watch(self.job.cpu);
         let outcome = self.start_and_test(&mut timing)?;
+        let (outcome, stood_still_ms) = self.unless_stalled(outcome, &watch);
         let stopping = Instant::now();
         self.stop()?;
         timing.stop_us = micros(stopping.elapsed());
@@ -137,7 +143,8 @@ impl<'a> Session<'a> {
             .take_rest()
             .map_err(io_error("pipe"))?;
         self.test_output.take_rest().map_err(io_error("pipe"))?;
-        let outcome = match self.state.refused.take() {
+        let refused = self.state.refused.take();
+        let outcome = match &refused {
             Some(why) => Outcome::Invalid {
                 why: format!("the filter is not on the target, which was ended: {why}"),
             },
@@ -170,6 +177,11 @@ impl<'a> Session<'a> {
             listened: serves.then_some(self.state.listens > 0),
             listens: self.state.listens_when_ready,
             left: self.state.left,
+            conditions: Conditions {
+                control: self.job.control,
+                refused,
+                stood_still_ms,
+            },
         };
         Ok(Finished {
             replay,
@@ -253,7 +265,10 @@ impl<'a> Session<'a> {
     fn start(&mut self) -> Result<(), ReplayFailure> {
         let procs = self.cgroup.target_procs()?;
         let pipe = self.application_pipe.take();
-        let filter = inject::instructions(self.job.policy)?;
+        let filter = match self.job.control {
+            Some(Control::Filter) => inject::inert()?,
+            _ => inject::instructions(self.job.policy)?,
+        };
         let message = ToKeeper::Start {
             command: self.job.prepared.command.clone(),
             target: self.job.prepared.target.clone(),
@@ -297,7 +312,8 @@ impl<'a> Session<'a> {
         let deadline = Instant::now() + END_LIMIT;
         while self.state.usage.is_none() {
             if left(deadline).is_zero() {
-                return Err(crate::launcher::LauncherError::KeeperGone.into());
+                let limit = END_LIMIT;
+                return Err(LauncherError::SlowEnd { limit }.into());
             }
             self.wait(left(deadline))?;
         }

@@ -246,6 +246,9 @@ fn injections(feature: &FeatureVerdict) -> Cell {
 }
 
 fn passes(trial: &Trial) -> Cell {
+    if trial.runs == 0 && trial.idle > 0 {
+        return Cell::toned(format!("never in {}", trial.idle), Tone::Faint);
+    }
     if trial.runs == 0 {
         return match (&trial.basis, trial.works) {
             (Basis::Imported, Some(true)) => Cell::toned("yes", Tone::Good),
@@ -258,7 +261,11 @@ fn passes(trial: &Trial) -> Cell {
         Some(false) => Tone::Bad,
         None => Tone::Faint,
     };
-    Cell::toned(format!("{}/{}", trial.passes, trial.runs), tone)
+    let idle = match trial.idle {
+        0 => String::new(),
+        idle => format!(" of {}", trial.runs + idle),
+    };
+    Cell::toned(format!("{}/{}{idle}", trial.passes, trial.runs), tone)
 }
 
 pub(super) fn basis(basis: &Basis) -> String {

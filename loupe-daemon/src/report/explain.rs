@@ -124,7 +124,15 @@ fn heading(page: &mut Page, trial: &TrialStory, is_file: bool) {
         Action::Plausible => "faked plausibly (returns what a success would)".to_owned(),
     };
     let result = match trial.runs {
+        0 if trial.idle > 0 => {
+            format!("called in none of {}", counted(trial.idle.into(), "replay"))
+        }
         0 => "no usable replay".to_owned(),
+        runs if trial.idle > 0 => format!(
+            "{} of the {runs} passed in which it was called, of {}",
+            trial.passes,
+            runs + trial.idle
+        ),
         runs => format!("{} of {runs} passed", trial.passes),
     };
     let injections = counted(trial.injections, "injection");

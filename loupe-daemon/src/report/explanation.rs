@@ -62,6 +62,9 @@ pub struct TrialStory {
     pub action: Action,
     pub runs: u32,
     pub passes: u32,
+    /// Passing replays in which it was not called, which say nothing.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub idle: u32,
     pub injections: u64,
     /// `None`: not decided.
     pub works: Option<bool>,
@@ -186,6 +189,7 @@ fn trials(verdict: &FeatureVerdict, evidence: &Evidence) -> Vec<TrialStory> {
             action,
             runs: trial.runs,
             passes: trial.passes,
+            idle: trial.idle,
             injections: trial.injections,
             works: trial.works,
             impact: trial.impact,
@@ -202,12 +206,23 @@ fn observed(replays: &[&StoredReplay]) -> Trial {
         .filter(|stored| !matches!(stored.replay.outcome, Outcome::Invalid { .. }));
     let mut trial = Trial::default();
     for stored in usable {
-        trial.runs += 1;
-        trial.passes += u32::from(stored.replay.outcome.passed());
-        trial.injections += stored.replay.injections.values().sum::<u64>();
+        let answered = stored.replay.injections.values().sum::<u64>();
+        let passed = u32::from(stored.replay.outcome.passed());
+        match answered {
+            0 => trial.idle += passed,
+            _ => {
+                trial.runs += 1;
+                trial.passes += passed;
+            }
+        }
+        trial.injections += answered;
         trial.replays.push(stored.id);
     }
     trial
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 fn stories(
@@ -253,7 +268,15 @@ fn stories(
 }
 
 fn why(verdict: &FeatureVerdict) -> String {
-    let of = |trial: &Trial| format!("{} of {}", trial.passes, trial.runs);
+    let of = |trial: &Trial| match trial.idle {
+        0 => format!("{} of {}", trial.passes, trial.runs),
+        idle => format!(
+            "{} of {} in which it was called, of {}",
+            trial.passes,
+            trial.runs,
+            trial.runs + idle
+        ),
+    };
     let (feature, stub, fake) = (&verdict.feature, of(&verdict.stub), of(&verdict.fake));
     if verdict.basis == Basis::Imported {
         return "That was measured elsewhere and imported, so there are no replays to show.".into();

@@ -250,17 +250,22 @@ impl Store {
     }
 
     /// The replays of this feature alone, or (`None`) the baseline's, in the order of their end.
+    /// Controls are none of these.
     pub fn replays_of(
         &self,
         analysis: i64,
         feature: Option<&Feature>,
     ) -> Result<Vec<StoredReplay>, StoreError> {
         match feature {
-            None => self.stored_replays(
-                "SELECT id, replica, finished_ms, replay FROM replays
-                 WHERE analysis = ?1 AND rules = 0 ORDER BY id",
-                params![analysis],
-            ),
+            None => {
+                let mut replays = self.stored_replays(
+                    "SELECT id, replica, finished_ms, replay FROM replays
+                     WHERE analysis = ?1 AND rules = 0 ORDER BY id",
+                    params![analysis],
+                )?;
+                replays.retain(|stored| stored.replay.conditions.control.is_none());
+                Ok(replays)
+            }
             Some(feature) => self.stored_replays(
                 "SELECT id, replica, finished_ms, replays.replay FROM replay_rules
                  JOIN replays ON replays.id = replay_rules.replay

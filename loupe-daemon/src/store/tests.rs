@@ -17,7 +17,9 @@ use std::sync::Arc;
 use loupe_common::analysis::{Analysis, Basis, FeatureVerdict, SCHEMA, Trial};
 use loupe_common::feature::Feature;
 use loupe_common::policy::{Action, Policy};
-use loupe_common::replay::{ExitStatus, Failure, Outcome, OutputTail, Replay, Timing, Usage};
+use loupe_common::replay::{
+    Conditions, ExitStatus, Failure, Outcome, OutputTail, Replay, Timing, Usage,
+};
 use loupe_common::trace::{CallCounts, Trace};
 use loupe_common::verdict::Verdict;
 
@@ -99,6 +101,7 @@ fn replay(policy: Policy, passed: bool) -> Replay {
         listened: None,
         listens: 0,
         left: Vec::new(),
+        conditions: Conditions::default(),
     }
 }
 

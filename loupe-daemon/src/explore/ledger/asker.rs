@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use loupe_common::policy::Policy;
+use loupe_common::replay::Control;
 
 use super::{Hurry, Ledger, Purpose, REPEATED, Ruling, Want, count};
 use crate::explore::beginning::Beginning;
 use crate::explore::run::Run;
-use crate::explore::tally::{Decision, Rule, Tally, UNUSABLE, Vote};
+use crate::explore::tally::{Decision, Rule, Tally, UNUSABLE, VOID, Vote};
 
 /// The analysis' view of the ledger, for one pass over it.
 pub(in crate::explore) struct Asker<'a> {
@@ -18,6 +19,8 @@ pub(in crate::explore) struct Asker<'a> {
     pub phase: &'static str,
     /// How soon what is asked now is wanted.
     pub hurry: Hurry,
+    /// Some of what is wanted waits until another replay has passed.
+    pub holds: bool,
     /// The policies that this pass rested on so far, and on how many of their replicas. What
     /// others asked for besides must not show.
     used: BTreeMap<Policy, usize>,
@@ -33,6 +36,7 @@ impl<'a> Asker<'a> {
             later: 0,
             phase: "",
             hurry: Hurry::Urgent,
+            holds: false,
             used: BTreeMap::new(),
             looked: BTreeSet::new(),
         }
@@ -106,6 +110,23 @@ impl<'a> Asker<'a> {
         }
     }
 
+    /// One more replay under this policy, watched, to see whether what the first showed was by
+    /// chance. `Some(None)`: it cannot be used.
+    pub fn look_again(&mut self, policy: &Policy) -> Option<Option<&'a Run>> {
+        match self.ledger.second_looks.get(policy) {
+            Some(Some(run)) => Some(Some(run).filter(|run| run.vote.speaks())),
+            Some(None) => None,
+            None => {
+                let purpose = Purpose::LookAgain;
+                let known = |want: &Want| want.policy == *policy && want.purpose == purpose;
+                if !self.wants.iter().any(known) {
+                    self.wants.push(Want::once(policy, purpose));
+                }
+                None
+            }
+        }
+    }
+
     /// Has this policy replayed so often, because something will probably ask for it soon. Not
     /// more often, whatever comes of it: it may turn out that nothing asks, and whether it does
     /// must not depend on the order of completion.
@@ -136,21 +157,13 @@ impl<'a> Asker<'a> {
         }
     }
 
-    /// The only replica of a feature alone waits instead of computing, so it will probably fail.
-    /// What confirms that may as well wait beside it.
-    fn will_need_a_second(&self, policy: &Policy, started: usize) -> u32 {
-        let alone = policy.len() == 1 && started == 1;
-        u32::from(alone && self.ledger.waiting.contains(policy))
-    }
-
     /// The first usable replica of this policy; none if too many could not be used.
     pub fn glance_run(&mut self, policy: &Policy) -> Option<Option<&'a Run>> {
         let replicas = self.ledger.replicas(policy);
-        let mut unusable = 0;
+        let (mut unusable, mut void) = (0, 0);
         for (index, run) in replicas.iter().enumerate() {
             let Some(run) = run else {
-                let second = self.will_need_a_second(policy, replicas.len());
-                self.want(Want::more(policy, second, replicas.len()));
+                self.want(Want::more(policy, 0, replicas.len()));
                 return None;
             };
             match run.vote {
@@ -158,10 +171,11 @@ impl<'a> Asker<'a> {
                     self.rests_on(policy, index + 1);
                     return Some(Some(run));
                 }
+                Vote::Void => void += 1,
                 Vote::Stray | Vote::Invalid => unusable += 1,
             }
         }
-        if unusable > UNUSABLE {
+        if unusable > UNUSABLE || void > VOID {
             self.rests_on(policy, replicas.len());
             return Some(None);
         }
@@ -205,10 +219,38 @@ impl<'a> Asker<'a> {
         None
     }
 
+    /// The controls of a kind that have come back, which may be none.
+    pub fn controls(&self, control: Control) -> Vec<&'a Run> {
+        let known = self.ledger.controls.get(&control);
+        known.into_iter().flatten().flatten().collect()
+    }
+
+    /// Has one more control of a kind run, unless one is running.
+    pub fn control(&mut self, control: Control) {
+        let known = self.ledger.controls.get(&control);
+        let runs = known.map_or(&[][..], Vec::as_slice);
+        if runs.iter().all(Option::is_some) {
+            // Before all others: what it says may end the analysis.
+            self.wants.push(Want {
+                failing: true,
+                ..Want::once(&Policy::baseline(), Purpose::Control(control))
+            });
+        }
+    }
+
     fn want(&mut self, mut want: Want) {
         want.hurry = self.hurry;
-        let known =
-            |known: &&mut Want| known.policy == want.policy && known.purpose != Purpose::Look;
+        if self.ledger.is_held(&want.policy) {
+            self.holds |= want.start > 0;
+            want.start = 0;
+        }
+        let known = |known: &&mut Want| {
+            known.policy == want.policy
+                && !matches!(
+                    known.purpose,
+                    Purpose::Look | Purpose::LookAgain | Purpose::Control(_)
+                )
+        };
         match self.wants.iter_mut().find(known) {
             None => self.wants.push(want),
             // What it needs will be asked for when the probe is back.
@@ -273,7 +315,10 @@ impl<'a> Asker<'a> {
     pub fn all(&self) -> impl Iterator<Item = &'a Run> {
         let ledger = self.ledger;
         let replicas = ledger.trials.values().flatten();
-        replicas.chain(ledger.looks.values()).flatten()
+        let controls = ledger.controls.values().flatten();
+        let looks = ledger.looks.values().chain(ledger.second_looks.values());
+        let others = looks.chain(controls);
+        replicas.chain(others).flatten()
     }
 }
 
@@ -306,8 +351,10 @@ fn so_far(replicas: &[Option<Run>], rule: Rule) -> SoFar<'_> {
 
 fn tally(runs: &[&Run], rule: Rule) -> Tally {
     let mut tally = Tally::default();
-    for run in runs {
-        tally.add(match is_forgiven(run, runs, rule) {
+    for run in runs.iter().filter(|run| !run.echo) {
+        let forgiven = is_forgiven(run, runs, rule);
+        tally.late += u32::from(run.late && !forgiven);
+        tally.add(match forgiven {
             true => Vote::Invalid,
             false => run.vote,
         });
@@ -315,11 +362,11 @@ fn tally(runs: &[&Run], rule: Rule) -> Tally {
     tally
 }
 
-/// Where one replica passes, another that failed beside more others than there are CPUs may have
+/// Where one replica passes without what is left out, another that failed beside more others than there are CPUs may have
 /// failed for them. (Where failures are weighed, each counts.)
 fn is_forgiven(run: &Run, runs: &[&Run], rule: Rule) -> bool {
     let may_be = rule.counts_replicas() && run.in_crowd && run.vote == Vote::Failure;
-    may_be && runs.iter().any(|run| run.vote.passes())
+    may_be && runs.iter().any(|run| run.vote == Vote::Pass)
 }
 
 #[cfg(test)]
@@ -367,6 +414,8 @@ mod tests {
         let forgiven = [fails, passes, passes, passes];
         assert_eq!(decision(&forgiven), Some(Decision::Works));
         let disagree = [fails_alone, passes, passes, passes, passes];
+        assert_eq!(decision(&disagree), None, "more are asked for");
+        let disagree: Vec<_> = [fails_alone].into_iter().chain([passes; 9]).collect();
         assert_eq!(decision(&disagree), Some(Decision::Undecided));
         let alone = [fails, passes, fails_alone, fails_alone];
         assert_eq!(decision(&alone), Some(Decision::Fails));

@@ -6,11 +6,12 @@ use proptest::prelude::*;
 
 use super::*;
 
-const VOTES: [Vote; 5] = [
+const VOTES: [Vote; 6] = [
     Vote::Pass,
     Vote::IdlePass,
     Vote::Failure,
     Vote::Stray,
+    Vote::Void,
     Vote::Invalid,
 ];
 
@@ -75,14 +76,50 @@ fn a_pass_counts_only_when_every_replica_passes() {
     assert_eq!(decide(&[Pass, Pass], 3), None);
     assert_eq!(decide(&[Pass, Pass, Pass], 3), Some(Decision::Works));
     assert_eq!(decide(&[Pass, Pass, Failure], 3), None);
-    assert_eq!(
-        decide(&[Pass, Pass, Failure, Pass, Pass], 3),
-        Some(Decision::Undecided)
-    );
+    let mut votes = vec![Pass, Pass, Failure, Pass, Pass];
+    assert_eq!(decide(&votes, 3), None, "more are asked for");
+    votes.extend([Pass; 5]);
+    assert_eq!(decide(&votes, 3), Some(Decision::Undecided));
+    votes.push(Failure);
+    assert_eq!(decide(&votes, 3), Some(Decision::Fails));
     assert_eq!(
         decide(&[Pass, Pass, Failure, Pass, Failure], 3),
         Some(Decision::Fails)
     );
+}
+
+#[test]
+fn a_single_failure_by_time_that_nothing_confirms_was_the_hosts() {
+    let tally = |passes, failures, late| Tally {
+        passes,
+        failures,
+        late,
+        ..Tally::default()
+    };
+    let rule = Rule::of_replicas(3);
+    assert_eq!(tally(4, 1, 1).decide(rule), None);
+    assert_eq!(tally(9, 1, 1).decide(rule), Some(Decision::Works));
+    assert_eq!(tally(9, 1, 0).decide(rule), Some(Decision::Undecided));
+    assert_eq!(tally(8, 2, 2).decide(rule), Some(Decision::Fails));
+}
+
+#[test]
+fn only_replicas_with_an_injection_count_and_others_are_repeated_up_to_a_limit() {
+    use Vote::*;
+    let rule = Rule::of_replicas(3);
+    let mut votes = vec![Pass, IdlePass, IdlePass, Pass, IdlePass];
+    assert_eq!(decide(&votes, 3), None);
+    votes.push(Pass);
+    assert_eq!(decide(&votes, 3), Some(Decision::Works));
+    votes = vec![Pass];
+    votes.extend(vec![IdlePass; rule.idle_limit as usize - 1]);
+    assert_eq!(decide(&votes, 3), None);
+    votes.push(IdlePass);
+    assert_eq!(decide(&votes, 3), Some(Decision::Works));
+    votes[0] = Failure;
+    assert_eq!(decide(&votes, 3), Some(Decision::Undecided));
+    votes.push(Failure);
+    assert_eq!(decide(&votes, 3), Some(Decision::Fails));
 }
 
 #[test]
@@ -103,10 +140,7 @@ fn what_never_fired_is_not_exercised_whether_it_passed_or_failed() {
     use Vote::*;
     assert_eq!(decide(&[IdlePass; 3], 3), Some(Decision::NotExercised));
     assert_eq!(decide(&[Stray; 4], 3), Some(Decision::NotExercised));
-    assert_eq!(
-        decide(&[IdlePass, IdlePass, Pass], 3),
-        Some(Decision::Works)
-    );
+    assert_eq!(decide(&[IdlePass, IdlePass, Pass], 3), None);
     let patient = Rule::of_replicas(3).patient();
     assert_eq!(tally(&[IdlePass; 4]).decide(patient), None);
     assert_eq!(
@@ -118,11 +152,12 @@ fn what_never_fired_is_not_exercised_whether_it_passed_or_failed() {
 proptest! {
     #[test]
     fn as_many_replicas_are_surely_needed_as_trying_all_votes_says(
-        counts in proptest::array::uniform5(0u32..4),
+        counts in proptest::array::uniform6(0u32..4),
         rule in rule(),
     ) {
-        let [passes, idle, failures, strays, invalid] = counts;
-        let tally = Tally { passes, idle, failures, strays, invalid };
+        let [passes, idle, failures, strays, void, invalid] = counts;
+        let void = void * 4;
+        let tally = Tally { passes, idle, failures, late: 0, strays, void, invalid };
         prop_assert_eq!(tally.surely_needed(rule), by_trying(tally, rule));
     }
 }

@@ -3,7 +3,9 @@
 use loupe_common::analysis::{Analysis, Basis, FeatureVerdict, SCHEMA, Trial};
 use loupe_common::feature::Feature;
 use loupe_common::policy::{Action, Policy};
-use loupe_common::replay::{ExitStatus, Failure, Outcome, OutputTail, Replay, Timing, Usage};
+use loupe_common::replay::{
+    Conditions, ExitStatus, Failure, Outcome, OutputTail, Replay, Timing, Usage,
+};
 use loupe_common::trace::{CallCounts, LatencySummary, Trace};
 use loupe_common::verdict::Verdict;
 
@@ -110,6 +112,7 @@ pub fn replay(policy: Policy, outcome: Outcome, trace: Trace) -> Replay {
         listened: None,
         listens: 0,
         left: Vec::new(),
+        conditions: Conditions::default(),
     }
 }
 

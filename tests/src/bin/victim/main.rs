@@ -14,6 +14,7 @@ mod effects;
 mod loads;
 mod operations;
 mod plausible;
+mod privileges;
 mod pseudo;
 mod reactions;
 mod rings;
@@ -75,6 +76,7 @@ fn behaviour(name: &CStr) -> Option<Behaviour> {
         loads::BEHAVIOURS,
         operations::BEHAVIOURS,
         plausible::BEHAVIOURS,
+        privileges::BEHAVIOURS,
         pseudo::BEHAVIOURS,
         reactions::BEHAVIOURS,
         rings::BEHAVIOURS,
