@@ -46,7 +46,7 @@ const SOCKET_CALLS: [&str; 11] = [
 /// What is asked again and again.
 enum Question {
     Rest(Box<Rest>),
-    Asked(Asked),
+    Asked(Box<Asked>),
 }
 
 impl Session<'_> {
@@ -102,10 +102,10 @@ impl Session<'_> {
             argv: words,
             ..self.job.prepared.test.clone()
         });
-        Question::Asked(Asked {
+        Question::Asked(Box::new(Asked {
             ready: ready.clone(),
             command: command.map(Probe::new),
-        })
+        }))
     }
 
     /// A server at rest waits for clients, which come with the test: it stands still, or ticks.
