@@ -13,7 +13,7 @@ use loupe_common::replay::Control;
 use super::baseline::Baseline;
 use super::ledger::{Asker, Ruling, Stop};
 use super::run::Run;
-use super::tally::{UNUSABLE, Vote};
+use super::tally::{Decision, Rule, Tally, UNUSABLE, Vote};
 use super::{ExploreError, ExploreOptions};
 
 /// Failures of a control that count, and passes that do once it has failed.
@@ -44,7 +44,7 @@ pub(super) fn inert(
     }
     let mut known = true;
     for control in wanted {
-        match ask(asker, control) {
+        match ask(asker, control, Some(baseline.rule)) {
             None => known = false,
             Some(Controlled::Fails(run)) => {
                 return Err(refusal(run, control, &baseline.runs).into());
@@ -81,7 +81,7 @@ pub(super) fn why_watched_fails(
         return Err(Stop::Pending);
     }
     let by_any = matches!(
-        ask(asker, Control::Filter).ok_or(Stop::Pending)?,
+        ask(asker, Control::Filter, None).ok_or(Stop::Pending)?,
         Controlled::Fails(_)
     );
     let control = match by_any {
@@ -98,11 +98,28 @@ pub(super) fn refused<'a>(runs: impl Iterator<Item = &'a Run>) -> Option<Explore
     Some(refusal(first, Control::Listener, &[]))
 }
 
-/// One passing control is enough. A failure, or a refused filter, counts when another confirms it.
-fn ask<'a>(asker: &mut Asker<'a>, control: Control) -> Option<Controlled<'a>> {
+/// One passing control is enough. A failure, or a refused filter, counts when another confirms it;
+/// where failures are weighed by `rule`, because the workload fails now and then as it is, controls
+/// are weighed as well.
+fn ask<'a>(asker: &mut Asker<'a>, control: Control, rule: Option<Rule>) -> Option<Controlled<'a>> {
     let runs = asker.controls(control);
     let breaks = |run: &&&Run| run.vote == Vote::Failure || run.refused.is_some();
     let failures: Vec<&&Run> = runs.iter().filter(breaks).collect();
+    if let Some(rule) = rule.filter(|rule| !rule.counts_replicas())
+        && failures.iter().all(|run| run.refused.is_none())
+    {
+        let mut tally = Tally::default();
+        runs.iter().for_each(|run| tally.add(run.vote));
+        let decision = tally.decide(rule);
+        if decision.is_none() {
+            asker.control(control);
+        }
+        return decision.map(|decision| match (decision, failures.first()) {
+            (Decision::Fails, Some(first)) => Controlled::Fails(first),
+            (Decision::Undecided, _) => Controlled::Unusable,
+            _ => Controlled::Passes,
+        });
+    }
     let passes = runs.iter().filter(|run| run.vote.passes()).count();
     let unusable = runs.len() - failures.len() - passes;
     match failures[..] {

@@ -150,7 +150,9 @@ proptest! {
         let with = |jobs, order| {
             let simulator = Simulator::new(&app, order);
             let result = run(&simulator, &confident(jobs, false)).map_err(|e| e.to_string());
-            (result, simulator.requests())
+            // What had begun before an analysis is refused depends on how many run at a time.
+            let requests = result.is_ok().then(|| simulator.requests());
+            (result, requests)
         };
         let alone = with(1, orders[0]);
         prop_assert_eq!(&alone, &with(2, orders[1]));
