@@ -155,6 +155,25 @@ fn a_workload_that_fails_as_it_is_is_refused_after_two_replays() {
 }
 
 #[test]
+fn a_workload_that_hangs_as_it_is_is_refused_as_soon_as_one_that_fails() {
+    let replays = |hangs| {
+        let app = App {
+            flakes: 1000,
+            hangs,
+            ..plain_app(3)
+        };
+        let simulator = Simulator::new(&app, 1);
+        let error = run(&simulator, &options(2)).expect_err("the baseline fails");
+        assert!(
+            matches!(error, ExploreError::BaselineFails { .. }),
+            "{error}"
+        );
+        simulator.requests().len()
+    };
+    assert_eq!(replays(true), replays(false));
+}
+
+#[test]
 fn a_flaky_workload_is_refused_with_a_failing_replay() {
     let flaky = (0..).map(|seed| App {
         flakes: 500,
