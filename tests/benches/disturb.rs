@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use loupe_tests::analysis::Analysis;
 use loupe_tests::command::{self, Running};
 use loupe_tests::leftovers::lineage;
-use loupe_tests::scene::{RESULT, Scene};
+use loupe_tests::scene::{PORT, Scene};
 
 /// Disturbances of each kind, unless the command line says otherwise.
 const ROUNDS: u64 = 15;
@@ -20,6 +20,9 @@ const ROUNDS: u64 = 15;
 const LATEST: Duration = Duration::from_millis(600);
 /// How long an analysis may take before it counts as hanging.
 const HANG: Duration = Duration::from_secs(180);
+
+/// A victim that serves until it is ended.
+const SERVER: &str = "serve-epoll";
 
 /// Whom a disturbance meets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,11 +51,10 @@ fn main() {
     let workload = scene.write(
         "disturbed.toml",
         &format!(
-            "application = \"accepts-enosys\"\nworkload = \"disturbed\"\nmode = \"batch\"\n\
-             command = \"sleep 0.01; exec ./victim accepts-enosys {RESULT}\"\n\
-             target = \"./victim\"\n\
-             test = \"sleep 0.01; exec ./probe works {RESULT}\"\n\
-             limits = {{ run = 2.0, test = 2.0 }}\n"
+            "application = {SERVER:?}\nworkload = \"disturbed\"\nmode = \"server\"\n\
+             command = [\"./victim\", {SERVER:?}, {PORT:?}]\n\
+             test = \"./probe echo {PORT} && exec sleep 0.03\"\n\
+             limits = {{ start = 2.0, test = 2.0 }}\n"
         ),
     );
     let path = workload.to_str().expect("a plain path");
@@ -154,16 +156,16 @@ fn disturb(running: &Running, victim: Victim, signal: i32, chance: &mut Chance) 
 fn find(analysis: u32, victim: Victim) -> Option<u32> {
     let of_analysis = |pid: &u32| lineage(*pid).skip(1).any(|above| above == analysis);
     let is_victim = |pid: &u32| match victim {
+        // The analysis has one child, the launcher, and that one has the keepers.
         Victim::Launcher => lineage(*pid).nth(1) == Some(analysis),
-        // Its parent is the launcher.
         Victim::Keeper => lineage(*pid).nth(2) == Some(analysis),
         Victim::Application => program(*pid).is_some_and(|name| name == "victim"),
-        Victim::Test => program(*pid).is_some_and(|name| name == "probe"),
+        Victim::Test => program(*pid).is_some_and(|name| name == "sleep"),
     };
     let entries = fs::read_dir("/proc").ok()?.flatten();
     entries
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .find(|pid| of_analysis(pid) && is_victim(pid))
+        .find(|pid| is_victim(pid) && of_analysis(pid))
 }
 
 fn program(pid: u32) -> Option<String> {
