@@ -28,6 +28,9 @@ pub const MAX_LINE: usize = 4 << 20;
 /// Where the daemon listens unless asked otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/loupe/louped.sock";
 
+/// The group whose members may use the daemon.
+pub const GROUP: &str = "loupe";
+
 /// Values of [`Failure::code`].
 pub mod code {
     /// The line is not a JSON object of the expected shape.

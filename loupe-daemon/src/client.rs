@@ -20,7 +20,7 @@ use clap::{CommandFactory, Parser};
 use loupe_common::wire::{Failure, exit};
 
 use args::{Cli, Command};
-pub use output::{failure_text, print_failure};
+use output::print_failure;
 
 /// How `loupe` ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,6 +21,7 @@ pub mod replay;
 pub mod report;
 pub mod server;
 pub mod store;
+pub mod text;
 pub mod tracer;
 
 /// Locks a mutex whose data stays valid even if a holder panicked.

@@ -12,6 +12,7 @@ mod drawings;
 mod emulation;
 mod explain;
 mod explanation;
+mod failure;
 mod figures;
 mod gap;
 mod impact;
@@ -25,7 +26,6 @@ mod plan;
 mod plot;
 mod statistics;
 mod summary;
-pub(crate) mod text;
 mod trace;
 
 #[cfg(test)]
@@ -37,6 +37,7 @@ pub use drawings::{Drawing, drawings};
 pub use emulation::emulation;
 pub use explain::explain;
 pub use explanation::{Explanation, ReplayStory, TrialStory, explain_json};
+pub use failure::failure_text;
 pub use figures::Figures;
 pub use gap::{gap_csv, gap_table};
 pub use list::{list_json, list_table};
@@ -45,8 +46,6 @@ pub use page::{Entry, Page, Shown, last_words};
 pub use plan::{check_csv, check_table, plan_csv, plan_table};
 pub use statistics::{statistics_csv, statistics_table};
 pub use summary::{summary_json, summary_table, verdicts_csv};
-pub use text::printable;
-pub(crate) use text::{bytes, counted};
 pub use trace::{trace_json, trace_table};
 
 /// How text is to look.

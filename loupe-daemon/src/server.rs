@@ -33,7 +33,7 @@ use log::Refusals;
 
 pub use daemon::{definition, main};
 pub use jobs::Bounds;
-pub use listen::{GROUP, ListenError, Listening, listen};
+pub use listen::{ListenError, Listening, listen};
 
 /// What a daemon lets its clients use.
 #[derive(Clone, Debug)]

@@ -1,5 +1,7 @@
 //! `cargo xtask lint`: formatting and lints of everything, the tests and the in-kernel programs
-//! included.
+//! included, and of the order of the rooms.
+
+mod layers;
 
 use anyhow::{Result, bail};
 
@@ -10,6 +12,9 @@ use crate::workspace::{self, step};
 pub fn run() -> Result<()> {
     step("Checking the formatting");
     workspace::run(workspace::cargo().args(["fmt", "--all", "--check"]))?;
+
+    step("Checking the order of the rooms");
+    layers::check(workspace::root())?;
 
     step("Linting");
     workspace::run(workspace::cargo().args([
@@ -24,7 +29,25 @@ pub fn run() -> Result<()> {
         "warnings",
     ]))?;
 
-    in_kernel_programs()
+    in_kernel_programs()?;
+    dependencies()
+}
+
+/// What deny.toml allows. The tool takes minutes to build, so set-up does not install it.
+fn dependencies() -> Result<()> {
+    step("Checking licences, bans and sources of the dependencies");
+    if !workspace::has_program("cargo-deny") {
+        eprintln!("    SKIPPED: cargo-deny is missing; `cargo install cargo-deny` installs it");
+        return Ok(());
+    }
+    workspace::run(workspace::cargo().args([
+        "deny",
+        "--offline",
+        "check",
+        "bans",
+        "licenses",
+        "sources",
+    ]))
 }
 
 /// Clippy for the BPF target: that of the toolchain that builds it, as another cannot.

@@ -81,6 +81,6 @@ pub fn os_failure(error: &OsError) -> Failure {
 
 pub fn remark(remarks: &[Remark]) {
     for remark in remarks {
-        note(&crate::report::printable(&remark.to_string()));
+        note(&crate::text::printable(&remark.to_string()));
     }
 }

@@ -7,7 +7,7 @@ use loupe_common::text::escape_json;
 use loupe_common::wire::Failure;
 use serde::Serialize;
 
-use crate::report::{Style, printable};
+use crate::report::{Style, failure_text};
 
 /// Columns of a terminal that does not say.
 const WIDTH: usize = 80;
@@ -91,72 +91,13 @@ pub fn print_failure(program: &str, failure: &Failure) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// Message, causes, output, cure; what comes from outside cannot steer the terminal.
-pub fn failure_text(program: &str, failure: &Failure) -> String {
-    let mut text = format!("{program}: ");
-    let indent = " ".repeat(text.len());
-    push_lines(&mut text, &failure.message, &indent);
-    for cause in &failure.causes {
-        text.push_str("  cause: ");
-        push_lines(&mut text, cause, "         ");
-    }
-    if let Some(output) = &failure.output {
-        for line in output.lines() {
-            text.push_str("  | ");
-            text.push_str(&printable(line));
-            text.push('\n');
-        }
-    }
-    if let Some(hint) = &failure.hint {
-        text.push_str("  hint: ");
-        push_lines(&mut text, hint, "        ");
-    }
-    text
-}
-
-fn push_lines(text: &mut String, lines: &str, indent: &str) {
-    for (index, line) in lines.lines().enumerate() {
-        if index > 0 {
-            text.push_str(indent);
-        }
-        text.push_str(&printable(line));
-        text.push('\n');
-    }
-    if lines.is_empty() {
-        text.push('\n');
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use loupe_common::wire::exit;
-
     use super::*;
-
-    #[test]
-    fn a_failure_is_message_causes_output_and_cure() {
-        let error = io::Error::other("no such disk");
-        let failure = Failure::new("failed", exit::LOUPE_FAILED, "cannot write")
-            .because(Some(&error))
-            .explained(
-                Some("buy one".to_owned()),
-                Some("a\n\u{1b}[31mb".to_owned()),
-            );
-        assert_eq!(
-            failure_text("loupe", &failure),
-            "loupe: cannot write\n  cause: no such disk\n  | a\n  | \\x1b[31mb\n  hint: buy one\n"
-        );
-    }
 
     #[test]
     fn json_cannot_steer_the_terminal_either() {
         let text = json_text(&["a\u{9b}31m\u{202e}b"]).expect("JSON");
         assert_eq!(text, "[\n  \"a\\u009b31m\\u202eb\"\n]\n");
-    }
-
-    #[test]
-    fn a_message_of_several_lines_stays_together() {
-        let failure = Failure::usage("one\ntwo");
-        assert_eq!(failure_text("loupe", &failure), "loupe: one\n       two\n");
     }
 }

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use loupe_common::progress::Progress;
 
 use crate::lock;
-use crate::report::printable;
+use crate::text::printable;
 
 /// Between two plain lines of the same phase.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(5);

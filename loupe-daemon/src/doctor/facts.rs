@@ -273,7 +273,7 @@ impl Facts {
             uid: nix::unistd::geteuid().as_raw(),
             cpus: std::thread::available_parallelism().map_or(1, usize::from),
             database: database.and_then(free_bytes),
-            group: nix::unistd::Group::from_name(crate::server::GROUP)
+            group: nix::unistd::Group::from_name(loupe_common::wire::GROUP)
                 .is_ok_and(|group| group.is_some()),
             daemon,
             ..host.files()

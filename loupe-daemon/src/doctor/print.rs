@@ -2,8 +2,8 @@
 
 use super::{Report, Status};
 use crate::report::layout::{Align, Cell, Layout};
-use crate::report::text::{printable, wrap};
 use crate::report::{Style, Tone};
+use crate::text::{printable, wrap};
 
 impl Status {
     fn cell(self) -> Cell {

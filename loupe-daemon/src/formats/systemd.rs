@@ -18,9 +18,7 @@ const WIDTH: usize = 90;
 pub fn write_drop_in(profile: &Profile, applications: &[String]) -> String {
     let mut text = String::from("# Written by `loupe export systemd`");
     if !applications.is_empty() {
-        let names = applications
-            .iter()
-            .map(|name| crate::report::printable(name));
+        let names = applications.iter().map(|name| crate::text::printable(name));
         text.push_str(&format!(" for {}", names.collect::<Vec<_>>().join(", ")));
     }
     text.push_str(".\n[Service]\nSystemCallArchitectures=native\n");

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use loupe_common::syscalls::Arch;
 
 use super::need::{Class, Needs, Row};
-use crate::report::printable;
+use crate::text::printable;
 
 /// A row of the table: number, name, need.
 fn numbered(needs: &Needs, arch: Arch) -> Vec<(u32, String, &Row)> {

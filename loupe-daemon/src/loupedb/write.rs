@@ -9,8 +9,8 @@ use loupe_common::verdict::Verdict;
 use super::analysis::{FORMAT, numbered};
 use super::layout::LoupedbError;
 use super::table::LAST;
-use crate::report::counted;
 use crate::store::StoredAnalysis;
+use crate::text::counted;
 
 /// What was written of one analysis.
 #[derive(Clone, Debug, PartialEq, Eq)]

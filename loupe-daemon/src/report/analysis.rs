@@ -4,9 +4,9 @@ use loupe_common::analysis::{Analysis, Basis, FeatureVerdict, TestCheck, Trial};
 use loupe_common::verdict::Verdict;
 
 use super::layout::{Align, Cell, Layout};
-use super::text::{counted, printable, seconds, wrap};
 use super::{Style, Tone};
 use super::{impact, joint, operations};
+use crate::text::{counted, printable, seconds, wrap};
 
 /// The order of the groups: what must be implemented first.
 pub(super) const ORDER: [Verdict; 6] = [

@@ -5,9 +5,9 @@ use loupe_common::verdict::Verdict;
 use super::analysis::{push_paragraph, tone};
 use super::csv::csv;
 use super::layout::{Align, Cell, Layout};
-use super::text::{counted, printable};
 use super::{Style, Tone};
 use crate::plan::change::{Difference, Side, VerdictChange};
+use crate::text::{counted, printable};
 
 pub fn difference_table(difference: &Difference, style: Style) -> String {
     let mut text = String::new();

@@ -2,8 +2,8 @@
 
 use super::figures::{Curve, Figures, Summary};
 use super::plot::{self, Bar, Caption, Line, Tile};
-use super::text::printable;
 use crate::plan::Plan;
+use crate::text::printable;
 
 /// One figure.
 #[derive(Clone, Debug)]

@@ -4,8 +4,8 @@ use loupe_common::emulation::{Broken, Emulation};
 use loupe_common::feature::Feature;
 use loupe_common::policy::Action;
 
-use super::text::{counted, printable, seconds, wrap};
 use super::{Style, Tone};
+use crate::text::{counted, printable, seconds, wrap};
 
 /// Lines of output that are shown of a failing replay.
 const LAST_LINES: usize = 8;

@@ -8,8 +8,8 @@ use loupe_common::verdict::Verdict;
 use super::analysis::tone;
 use super::difference::Difference;
 use super::explanation::{Explanation, ReplayStory, TrialStory};
-use super::text::{bytes, counted, microseconds, nanoseconds, printable, wrap};
 use super::{Style, Tone};
+use crate::text::{bytes, counted, microseconds, nanoseconds, printable, wrap};
 
 /// Lines of an output that are shown, its last ones.
 const OUTPUT_LINES: usize = 8;

@@ -4,9 +4,9 @@ use loupe_common::feature::Feature;
 
 use super::analysis::push_paragraph;
 use super::csv::csv;
-use super::text::{counted, printable};
 use super::{Style, Tone};
 use crate::plan::gap::{Gap, Missing};
+use crate::text::{counted, printable};
 
 pub fn gap_table(gap: &Gap, style: Style) -> String {
     let mut text = String::new();

@@ -7,8 +7,8 @@ use loupe_common::impact::{Comparison, Effect, Impact, Quantity};
 use loupe_common::policy::Action;
 
 use super::layout::{Align, Layout};
-use super::text::{bytes, counted, figures, nanoseconds};
 use super::{Style, Tone};
+use crate::text::{bytes, counted, figures, nanoseconds};
 
 /// One effect and whose it is.
 type Of<'a> = (&'a Feature, Action, &'a Effect);

@@ -8,7 +8,7 @@ use loupe_common::feature::Feature;
 use loupe_common::policy::{Action, Policy};
 use loupe_common::syscalls::Syscall;
 
-use super::text::counted;
+use crate::text::counted;
 
 /// One paragraph each: the joint policy, its lists, each conflict, each fallback.
 pub(super) fn paragraphs(analysis: &Analysis) -> Vec<String> {

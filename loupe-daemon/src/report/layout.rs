@@ -5,8 +5,8 @@
 //! cut off: names in tables are what the next command is called with. Knows nothing of what is
 //! shown.
 
-use super::text::{width, wrap};
 use super::{Style, Tone};
+use crate::text::{width, wrap};
 
 /// No table is made narrower than this.
 const NARROWEST: usize = 80;

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use super::analysis::ORDER;
 use super::layout::{Align, Cell, Layout};
-use super::text::{date, printable, rfc3339};
 use super::{Style, Tone};
 use crate::store::{Listed, Progressing, VerdictCounts};
+use crate::text::{date, printable, rfc3339};
 
 /// The value of `schema` in the JSON of a list.
 const SCHEMA: &str = "loupe.list/1";

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use super::analysis::push_paragraph;
 use super::layout::{Align, Layout};
-use super::text::{counted, printable};
 use super::{Style, Tone};
 use crate::plan::need::Answer;
 use crate::plan::os::{OsDifference, OsProfile};
+use crate::text::{counted, printable};
 
 pub fn os_list(profiles: &[OsProfile], directory: &Path, style: Style) -> String {
     let place = printable(&directory.display().to_string());

@@ -10,8 +10,8 @@ pub use data::{Entry, Shown, last_words};
 use super::drawings::{Drawing, drawings};
 use super::figures::Figures;
 use super::plot::{self, escape};
-use super::text::{counted, date, printable};
 use crate::plan::Plan;
+use crate::text::{counted, date, printable};
 
 const FRAME: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/page.css");

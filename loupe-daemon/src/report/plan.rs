@@ -5,9 +5,9 @@ use loupe_common::feature::Feature;
 use super::analysis::push_paragraph;
 use super::csv::csv;
 use super::layout::{Align, Cell, Layout};
-use super::text::{counted, printable};
 use super::{Style, Tone};
 use crate::plan::{Check, Checked, Clash, Plan, Step};
+use crate::text::{counted, printable};
 
 pub fn plan_table(plan: &Plan, style: Style) -> String {
     let mut text = String::new();

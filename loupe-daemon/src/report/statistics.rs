@@ -3,9 +3,9 @@
 use super::analysis::push_paragraph;
 use super::csv::csv;
 use super::layout::{Align, Cell, Layout};
-use super::text::{counted, printable};
 use super::{Style, Tone};
 use crate::plan::statistics::{AppFigures, Statistics};
+use crate::text::{counted, printable};
 
 pub fn statistics_table(figures: &Statistics, style: Style) -> String {
     let mut text = String::new();

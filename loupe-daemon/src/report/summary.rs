@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::csv::csv;
 use super::figures::Figures;
 use super::layout::{Align, Cell, Layout};
-use super::text::{counted, printable, wrap};
 use super::{Style, Tone};
+use crate::text::{counted, printable, wrap};
 
 /// The value of `schema` in the JSON of a report.
 const SCHEMA: &str = "loupe.report/1";

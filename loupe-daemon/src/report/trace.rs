@@ -9,8 +9,8 @@ use loupe_common::trace::{CallCounts, LatencySummary, Trace};
 use serde_json::{Value, json};
 
 use super::layout::{Align, Cell, Layout};
-use super::text::{counted, nanoseconds, printable, wrap};
 use super::{Style, Tone};
+use crate::text::{counted, nanoseconds, printable, wrap};
 
 /// The value of `schema` in the JSON of a trace.
 const SCHEMA: &str = "loupe.trace/1";

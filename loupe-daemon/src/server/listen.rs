@@ -10,14 +10,12 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt}
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
+use loupe_common::wire::GROUP;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, socket};
 use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::{Gid, Group};
-
-/// The group whose members may use the daemon.
-pub const GROUP: &str = "loupe";
 
 /// No socket to listen on.
 #[derive(Debug, thiserror::Error)]

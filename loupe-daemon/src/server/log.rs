@@ -18,7 +18,8 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::lock;
-use crate::report::printable;
+use crate::report::failure_text;
+use crate::text::printable;
 
 /// Lines about refused requests of one user in [`WINDOW`]: more would drown what others do.
 const MOST_REFUSALS: u32 = 10;
@@ -44,13 +45,13 @@ pub(super) fn begin() {
 
 /// The last words of a daemon that cannot go on.
 pub(super) fn print_failure(failure: &Failure) {
-    if !is_journal() {
-        return crate::client::print_failure("louped", failure);
-    }
     let mut stderr = std::io::stderr().lock();
-    for line in crate::client::failure_text("louped", failure).lines() {
+    for line in failure_text("louped", failure).lines() {
         // There is nowhere to report a failure of this to.
-        let _ = writeln!(stderr, "<{}>{line}", priority(Level::ERROR));
+        let _ = match is_journal() {
+            true => writeln!(stderr, "<{}>{line}", priority(Level::ERROR)),
+            false => writeln!(stderr, "{line}"),
+        };
     }
 }
 

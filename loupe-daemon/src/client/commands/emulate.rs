@@ -105,7 +105,7 @@ fn system(global: &Global, args: &Emulate) -> Result<(String, Policy), Failure> 
             .explained(hint, None)
     })?;
     for note in &profile.notes {
-        output::note(&report::printable(note));
+        output::note(&crate::text::printable(note));
     }
     let name = path.file_name().map_or_else(
         || path.display().to_string(),

@@ -7,8 +7,8 @@ use crate::backend::not_analyzed;
 use crate::client::args::{Export, ExportFormat, ExportLoupedb, Global};
 use crate::client::{Ending, measured, output};
 use crate::loupedb::{self, LoupedbError};
-use crate::report::printable;
 use crate::store::StoredAnalysis;
+use crate::text::printable;
 
 pub async fn run(global: &Global, args: &Export) -> Result<Ending, Failure> {
     match &args.format {

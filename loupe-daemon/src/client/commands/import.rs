@@ -9,8 +9,8 @@ use crate::client::door::{self, Door, Need};
 use crate::client::{Ending, measured, output};
 use crate::loupedb::{self, DataSet};
 use crate::plan::os::OsError;
-use crate::report::printable;
 use crate::store;
+use crate::text::printable;
 
 pub async fn run(global: &Global, args: &Import) -> Result<Ending, Failure> {
     match &args.format {

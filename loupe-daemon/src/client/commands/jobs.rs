@@ -7,8 +7,9 @@ use crate::client::args::{Global, Jobs};
 use crate::client::door::{self, Need};
 use crate::client::{Ending, output, talk};
 use crate::report::layout::{Align, Cell, Layout};
-use crate::report::text::date;
-use crate::report::{Style, Tone, printable};
+use crate::report::{Style, Tone};
+use crate::text::date;
+use crate::text::printable;
 
 /// The value of `schema` in the JSON.
 const SCHEMA: &str = "loupe.jobs/1";

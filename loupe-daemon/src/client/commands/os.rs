@@ -92,7 +92,7 @@ fn import(global: &Global, args: &OsImport) -> Result<Ending, Failure> {
         };
         output::print(&format!(
             "{what} {} ({} implemented, {} stubbed, {} faked).\n",
-            report::printable(&profile.name),
+            crate::text::printable(&profile.name),
             profile.implement.len(),
             profile.stub.len(),
             profile.fake.len()

@@ -9,7 +9,7 @@ use super::export::chosen;
 use crate::client::args::{Applications, Filter, Global};
 use crate::client::{Ending, measured, output};
 use crate::formats::{self, Class, Extent, Needs, Profile, Starter};
-use crate::report::printable;
+use crate::text::printable;
 
 pub async fn seccomp(global: &Global, filter: &Filter) -> Result<Ending, Failure> {
     let (_, profile) = profile(global, filter, Starter::Container).await?;

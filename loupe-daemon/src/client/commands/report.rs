@@ -71,8 +71,8 @@ pub async fn run(global: &Global, args: &Report) -> Result<Ending, Failure> {
         output::note(&format!(
             "{}: {}, {}",
             path.display(),
-            report::counted(analyses.len() as u64, "workload"),
-            report::bytes(html.len() as u64)
+            crate::text::counted(analyses.len() as u64, "workload"),
+            crate::text::bytes(html.len() as u64)
         ));
     }
     let text = match (args.json, args.csv) {

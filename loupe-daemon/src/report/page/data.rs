@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::report::figures::Summary;
 use crate::report::joint;
-use crate::report::text::printable;
+use crate::text::printable;
 
 /// Of outputs, so much is in a page.
 const OUTPUTS: usize = 1_500_000;
