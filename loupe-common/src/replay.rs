@@ -253,6 +253,8 @@ pub enum Control {
     Listener,
     /// Under no filter at all.
     Bare,
+    /// As the baseline is, among more replays than there are CPUs.
+    Crowd,
     /// As the baseline is, between a failure by time and its confirmation: whether the host still
     /// lets the workload pass.
     Host,
@@ -264,6 +266,7 @@ impl fmt::Display for Control {
             Control::Filter => "under a filter that answers no call",
             Control::Listener => "under a listener that lets every call go on",
             Control::Bare => "under no filter at all",
+            Control::Crowd => "beside more others than there are CPUs",
             Control::Host => "to see whether the host still lets the workload pass",
         })
     }

@@ -4,7 +4,6 @@
 
 mod analysis;
 mod command;
-mod crowd;
 mod emulate;
 mod error;
 mod fingerprint;

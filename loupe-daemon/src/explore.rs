@@ -10,6 +10,8 @@ mod chance;
 mod confidence;
 mod conflict;
 mod controls;
+mod counting;
+mod crowd;
 mod drill;
 mod emulate;
 mod errnos;
@@ -59,16 +61,27 @@ pub struct Request {
     pub watch: bool,
     /// It is no replica of the baseline, but a control: what it is put under.
     pub control: Option<Control>,
+    pub room: Room,
+}
+
+/// Where a replay runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Room {
+    /// Beside as many others as run at a time.
+    Shared,
+    /// On a CPU on which nothing else runs.
+    OwnCpu,
 }
 
 impl Request {
-    /// Not watched.
+    /// Not watched, and beside others.
     pub fn new(policy: Policy, replica: u32) -> Request {
         Request {
             policy,
             replica,
             watch: false,
             control: None,
+            room: Room::Shared,
         }
     }
 
@@ -169,6 +182,8 @@ pub struct Subject {
 pub struct ExploreOptions {
     /// Replays at a time.
     pub jobs: usize,
+    /// CPUs that they share. Where these are fewer, replays run in a crowd.
+    pub cpus: usize,
     /// Replays that must all pass before a policy is said to work. With more than one, a
     /// failure counts only when a second one confirms it.
     pub replicas: u32,
@@ -210,6 +225,13 @@ pub struct ExploreOptions {
     pub impact: Option<ImpactOptions>,
 }
 
+impl ExploreOptions {
+    /// Replays outnumber the CPUs.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.jobs > self.cpus
+    }
+}
+
 /// How costs are measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImpactOptions {
@@ -223,6 +245,7 @@ impl Default for ExploreOptions {
     fn default() -> ExploreOptions {
         ExploreOptions {
             jobs: 1,
+            cpus: usize::MAX,
             replicas: 3,
             baseline_replicas: 3,
             confidence: None,
@@ -295,6 +318,15 @@ pub enum ExploreError {
     HostFails {
         id: i64,
         runs: u32,
+        replay: Box<Replay>,
+    },
+    #[error(
+        "with {jobs} replays at a time the workload fails even with nothing stubbed or faked \
+         (replay {id}), so what failed proves nothing: {}", replay.outcome
+    )]
+    Crowded {
+        jobs: usize,
+        id: i64,
         replay: Box<Replay>,
     },
     #[error(transparent)]

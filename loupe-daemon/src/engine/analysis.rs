@@ -52,7 +52,9 @@ impl Engine {
     ) -> Result<Finished, AnalyzeError> {
         let order = (store, workload, identity);
         let attempted = match self.attempt(order, options, &progress, &cancel).await {
-            Err(error @ AnalyzeError::Crowded { .. }) if options.jobs.is_none() => {
+            Err(error @ AnalyzeError::Explore(ExploreError::Crowded { .. }))
+                if options.jobs.is_none() =>
+            {
                 let text = format!("{error}: beginning anew with one for each CPU");
                 progress(Progress::Notice { text });
                 let options = AnalyzeOptions {
@@ -216,7 +218,6 @@ async fn measure(
     let jobs = jobs.min(options.most_jobs.unwrap_or(jobs)).max(1);
     recording.0.set_slots(Slots::new(jobs, cpus));
     let first = parallel::first(recording, cpus).await?;
-    recording.0.crowd.set(jobs, cpus.len(), first.metric);
     let test_check = match options.check_test {
         true => test_check::run(recording, &first, progress).await?,
         false => Vec::new(),
@@ -296,6 +297,7 @@ fn explore_options(
     let ample = jobs > MANY_JOBS * cpus;
     let usual = ExploreOptions {
         jobs,
+        cpus,
         replicas,
         baseline_replicas: replicas.max(2),
         confidence: options.confidence,

@@ -101,6 +101,7 @@ async fn measure(
     let replicas = options.replicas.unwrap_or(workload.replica_count());
     let explore_options = ExploreOptions {
         jobs,
+        cpus: session.cpus.len(),
         replicas,
         baseline_replicas: replicas.max(2),
         notifies: inject::notifies(&options.policy),

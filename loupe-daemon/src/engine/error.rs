@@ -2,7 +2,7 @@
 
 use std::io;
 
-use loupe_common::replay::{Control, Outcome};
+use loupe_common::replay::Control;
 
 use crate::cgroup::CgroupError;
 use crate::explore::{ExploreError, ReplayError};
@@ -56,15 +56,6 @@ pub enum AnalyzeError {
     Replay(#[from] ReplayFailure),
     #[error("the test passes although the application was never started, so it proves nothing")]
     TestIgnoresApplication { output: String },
-    #[error(
-        "with {jobs} replays at a time the workload fails even with nothing stubbed or faked, so \
-         what failed proves nothing: {outcome}"
-    )]
-    Crowded {
-        jobs: usize,
-        outcome: Outcome,
-        output: String,
-    },
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("cancelled; what is finished is kept, and the next analysis goes on from there")]
@@ -158,9 +149,7 @@ impl AnalyzeError {
             AnalyzeError::Prepare(PrepareError::NotExecutable { .. }) => NOT_EXECUTABLE,
             AnalyzeError::Prepare(_) => USAGE,
             AnalyzeError::Explore(ExploreError::Replay(_)) => LOUPE_FAILED,
-            AnalyzeError::Explore(_)
-            | AnalyzeError::TestIgnoresApplication { .. }
-            | AnalyzeError::Crowded { .. } => INVALID,
+            AnalyzeError::Explore(_) | AnalyzeError::TestIgnoresApplication { .. } => INVALID,
             AnalyzeError::Replay(ReplayFailure::Exec { source, .. }) => exec_code(source),
             AnalyzeError::Replay(
                 ReplayFailure::TargetNeverStarted(_) | ReplayFailure::ThirtyTwoBit(_),
@@ -229,7 +218,7 @@ impl AnalyzeError {
                  what it answers"
                     .to_owned()
             }
-            AnalyzeError::Crowded { .. } => {
+            AnalyzeError::Explore(ExploreError::Crowded { .. }) => {
                 "ask for fewer with --jobs, and leave the host to itself meanwhile".to_owned()
             }
             AnalyzeError::Replay(ReplayFailure::Launcher(LauncherError::Sandbox {
@@ -260,7 +249,7 @@ impl AnalyzeError {
     pub fn is_final(&self) -> bool {
         match self {
             AnalyzeError::Explore(error) => !matches!(error, ExploreError::Replay(_)),
-            AnalyzeError::TestIgnoresApplication { .. } | AnalyzeError::Crowded { .. } => true,
+            AnalyzeError::TestIgnoresApplication { .. } => true,
             _ => false,
         }
     }
@@ -277,15 +266,15 @@ impl AnalyzeError {
                 | ExploreError::BaselineInvalid { replay, .. }
                 | ExploreError::FiltersBreak { replay, .. }
                 | ExploreError::HostFails { replay, .. }
-                | ExploreError::NothingTraced { replay, .. },
+                | ExploreError::NothingTraced { replay, .. }
+                | ExploreError::Crowded { replay, .. },
             ) => {
                 let application = &replay.application_output.tail;
                 let application = printed("the application's last output", application);
                 let test = printed("the test's last output", &replay.test_output.tail);
                 Some(application + &test)
             }
-            AnalyzeError::TestIgnoresApplication { output }
-            | AnalyzeError::Crowded { output, .. } => Some(output.clone()),
+            AnalyzeError::TestIgnoresApplication { output } => Some(output.clone()),
             _ => None,
         }
     }

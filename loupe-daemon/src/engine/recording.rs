@@ -7,10 +7,9 @@ use std::sync::{Arc, Mutex};
 use loupe_common::policy::Policy;
 use loupe_common::replay::{Control, Replay};
 
-use super::crowd::Crowd;
 use super::slots::{Slot, Slots};
 use super::{AnalyzeError, EngineError};
-use crate::explore::{Probed, Reached, Recorded, ReplayError, Replayer, Request};
+use crate::explore::{Probed, Reached, Recorded, ReplayError, Replayer, Request, Room};
 use crate::launcher::Launcher;
 use crate::lock;
 use crate::replay::{
@@ -32,13 +31,6 @@ pub struct How {
     /// The vDSO is hidden from the target.
     pub hide_vdso: bool,
 }
-
-/// Where a control fails, so many more are asked, and most of them must fail too.
-const CONTROLS: u32 = 3;
-
-/// What fails and may have for being in a crowd is tried so often there, before it gets a CPU of
-/// its own.
-const IN_CROWD: u32 = 2;
 
 /// How one replay is run.
 struct Manner<'a> {
@@ -68,15 +60,17 @@ pub struct Shared {
     own: Mutex<BTreeSet<i64>>,
     stop: Cancel,
     how: How,
-    pub crowd: Crowd,
 }
 
 impl Replayer for Recording {
     async fn replay(&self, request: &Request) -> Result<Recorded, ReplayError> {
-        let replayed = self.replay_where_it_belongs(request);
-        let (replayed, controlled) = tokio::join!(replayed, self.control_if_due());
-        controlled?;
-        Ok(replayed?)
+        let slots = self.0.slots();
+        let slot = match request.room {
+            Room::Shared => slots.take().await,
+            Room::OwnCpu => slots.take_cpu().await,
+        };
+        let (shared, request) = (Arc::clone(&self.0), request.clone());
+        Ok(blocking(move || shared.replay(&request, &slot)).await?)
     }
 
     async fn probe(&self, request: &Request) -> Result<Probed, ReplayError> {
@@ -120,7 +114,6 @@ impl Shared {
             own: Mutex::default(),
             stop,
             how,
-            crowd: Crowd::default(),
         }
     }
 
@@ -141,24 +134,6 @@ impl Shared {
         self.keep(request, replay)
     }
 
-    /// The same beside others. Nothing, and nothing is kept, where it may be these that made the
-    /// replay fail: it is to be done again without them.
-    fn replay_in_crowd(
-        &self,
-        request: &Request,
-        slot: &Slot,
-    ) -> Result<Option<Recorded>, AnalyzeError> {
-        if let Some(recorded) = self.remember(request)? {
-            return Ok(Some(recorded));
-        }
-        let mut replay = self.run(request, Part::Whole, slot)?;
-        if self.crowd.may_have_failed(&replay) {
-            return Ok(None);
-        }
-        self.crowd.note(&mut replay);
-        self.keep(request, replay).map(Some)
-    }
-
     fn run(&self, request: &Request, part: Part, slot: &Slot) -> Result<Replay, AnalyzeError> {
         self.run_until(&self.stop, request, part, slot)
     }
@@ -177,38 +152,14 @@ impl Shared {
             control: request.control,
             cancel,
         };
-        self.with_runner(slot, |runner| {
+        let mut replay = self.with_runner(slot, |runner| {
             Ok(self.run_job(runner, &request.policy, slot, manner)?)
-        })
+        })?;
+        replay.usage.crowd = slot.crowd();
+        Ok(replay)
     }
 
-    /// Whether the workload passes as it is, beside so many others. One failure proves nothing:
-    /// the workload may be flaky.
-    fn control(&self, jobs: usize, slot: &Slot) -> Result<(), AnalyzeError> {
-        let control = || patiently(|| self.try_out(&Policy::baseline(), Part::Whole, slot));
-        let first = control()?;
-        if first.outcome.passed() {
-            return Ok(());
-        }
-        let mut failed = 0;
-        for _ in 0..CONTROLS {
-            failed += u32::from(!control()?.outcome.passed());
-        }
-        match 2 * failed > CONTROLS {
-            true => Err(AnalyzeError::Crowded {
-                jobs,
-                outcome: first.outcome,
-                output: first.test_output.tail,
-            }),
-            false => {
-                tracing::warn!(outcome = %first.outcome, jobs, "a control failed, others did not");
-                Ok(())
-            }
-        }
-    }
-
-    /// Only begins; what fails already is the whole replay. Where it may have failed for what runs
-    /// beside it, it says nothing.
+    /// Only begins; what fails already is the whole replay.
     fn probe(&self, request: &Request, slot: &Slot) -> Result<Probed, AnalyzeError> {
         if let Some(recorded) = self.remember(request)? {
             return Ok(match recorded.replay.outcome.passed() {
@@ -216,12 +167,11 @@ impl Shared {
                 false => Probed::Ended(recorded),
             });
         }
-        let mut replay = self.run(request, Part::Start, slot)?;
-        if replay.outcome.passed() || self.crowd.may_have_failed(&replay) {
-            return Ok(self.begun(replay));
+        let replay = self.run(request, Part::Start, slot)?;
+        match replay.outcome.passed() {
+            true => Ok(self.begun(replay)),
+            false => self.keep(request, replay).map(Probed::Ended),
         }
-        self.crowd.note(&mut replay);
-        self.keep(request, replay).map(Probed::Ended)
     }
 
     fn begun(&self, replay: Replay) -> Probed {
@@ -360,37 +310,6 @@ impl Shared {
 }
 
 impl Recording {
-    /// In the crowd, or with a CPU of its own.
-    async fn replay_where_it_belongs(&self, request: &Request) -> Result<Recorded, AnalyzeError> {
-        let slots = self.0.slots();
-        let in_crowd = match self.0.crowd.is_left_for(&request.policy) {
-            true => 0,
-            false => IN_CROWD,
-        };
-        for _ in 0..in_crowd {
-            let (shared, request) = (Arc::clone(&self.0), request.clone());
-            let slot = slots.take().await;
-            let replayed = blocking(move || shared.replay_in_crowd(&request, &slot));
-            if let Some(recorded) = replayed.await? {
-                return Ok(recorded);
-            }
-        }
-        self.0.crowd.leave_for(&request.policy);
-        let (shared, request) = (Arc::clone(&self.0), request.clone());
-        let slot = slots.take_cpu().await;
-        blocking(move || shared.replay(&request, &slot)).await
-    }
-
-    /// A control runs beside the replays, as one of them.
-    async fn control_if_due(&self) -> Result<(), AnalyzeError> {
-        let Some(jobs) = self.0.crowd.is_control_due() else {
-            return Ok(());
-        };
-        let shared = Arc::clone(&self.0);
-        let slot = self.0.slots().take().await;
-        blocking(move || shared.control(jobs, &slot)).await
-    }
-
     /// A server's test that passes without the server would make every verdict "any". (A
     /// batch application is also judged by its exit status.) Asks nothing of a workload that
     /// fails as it is, in this replay.

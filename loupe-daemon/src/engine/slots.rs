@@ -94,6 +94,16 @@ impl Slot {
         }
     }
 
+    /// So many slots there are, if they outnumber the CPUs and this is not all that its CPU has;
+    /// else 0.
+    pub fn crowd(&self) -> u64 {
+        let cpus = &self.slots.cpus;
+        match self.count < cpus[self.index].count {
+            true => cpus.iter().map(|cpu| u64::from(cpu.count)).sum(),
+            false => 0,
+        }
+    }
+
     fn free(&self) {
         self.slots.cpus[self.index]
             .free
@@ -125,6 +135,7 @@ mod tests {
         let first = slots.take().await;
         let second = slots.take().await;
         assert_ne!(first.cpu, second.cpu);
+        assert_eq!([first.crowd(), second.crowd()], [5, 5]);
         drop(first);
         let third = slots.take().await;
         assert_ne!(third.cpu, second.cpu);
@@ -137,10 +148,12 @@ mod tests {
     async fn who_has_a_cpu_has_nobody_beside() {
         let slots = Slots::new(4, &[0, 1]);
         let (one, other) = (slots.take().await, slots.take().await);
+        assert_eq!(one.crowd(), 4);
         assert!(slots.take_cpu().now_or_never().is_none());
         drop(one);
         let whole = slots.take_cpu().now_or_never().expect("a CPU is free");
         assert_ne!(whole.cpu, other.cpu);
+        assert_eq!(whole.crowd(), 0);
         let last = now(&slots).await.expect("the other CPU has another slot");
         assert_eq!(last.cpu, other.cpu);
         assert!(now(&slots).await.is_none());

@@ -15,7 +15,7 @@ use super::run::Run;
 use super::scheduler::Question;
 use super::tally::Vote;
 use super::{
-    ExploreOptions, Subject, confidence, controls, drill, errnos, fallbacks, impact, joint,
+    ExploreOptions, Subject, confidence, controls, crowd, drill, errnos, fallbacks, impact, joint,
     plausible, single,
 };
 
@@ -36,12 +36,15 @@ fn analysis(
 ) -> Result<Analysis, Stop> {
     let baseline = baseline::measure(asker, options)?;
     // Asked for first, and waited for last.
-    let controlled = controls::inert(asker, options, &baseline)?;
+    let inert = controls::inert(asker, options, &baseline)?;
+    crowd::control(asker, options, false)?;
     asker.phase = "single features";
     let single::Singles {
         verdicts: mut features,
         fallbacks: shown,
     } = single::measure(asker, options, &baseline)?;
+    // Asked for now, and waited for last.
+    let controlled = crowd::control(asker, options, true)?;
     if options.errnos {
         errnos::measure(asker, &baseline, &mut features)?;
     }
@@ -89,7 +92,7 @@ fn analysis(
         Some(impact) => Some(impact::measure(asker, impact, &mut features)?),
         None => None,
     };
-    if !controlled {
+    if !(inert && controlled) {
         return Err(Stop::Pending);
     }
     let all: Vec<&Run> = asker.all().collect();

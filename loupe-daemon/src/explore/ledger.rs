@@ -12,13 +12,14 @@ mod times;
 
 use std::collections::BTreeMap;
 
+use loupe_common::impact::Quantity;
 use loupe_common::policy::Policy;
 use loupe_common::replay::{Control, Replay};
 
 use super::beginning::Beginning;
 use super::run::Run;
 use super::tally::Vote;
-use super::{ExploreError, ExploreOptions, Reached, Request};
+use super::{ExploreError, ExploreOptions, Reached, Request, Room, counting};
 pub(super) use asker::Asker;
 pub(super) use ruling::Ruling;
 use times::Times;
@@ -39,11 +40,20 @@ pub(super) struct Ledger {
     /// Replays of the baseline that are none of its replicas.
     controls: BTreeMap<Control, Vec<Option<Run>>>,
     times: Times,
+    /// Replays outnumber the CPUs.
+    is_crowded: bool,
     pub running: u64,
     pub done: u64,
 }
 
 impl Ledger {
+    pub fn new(options: &ExploreOptions) -> Ledger {
+        Ledger {
+            is_crowded: options.is_crowded(),
+            ..Ledger::default()
+        }
+    }
+
     /// The next replica of this policy, now running.
     pub fn start(&mut self, policy: &Policy, purpose: Purpose) -> Request {
         let request = self.next(policy, purpose);
@@ -88,9 +98,15 @@ impl Ledger {
             self.probes.insert(policy.clone(), None);
         }
         let replica = count(replicas.len());
+        let room = match (self.is_crowded && !policy.is_empty(), purpose) {
+            (false, _) => Room::Shared,
+            (true, Purpose::Measure) => Room::OwnCpu,
+            (true, _) => counting::room(replicas),
+        };
         replicas.push(None);
         Request {
             watch: watch && replica == 0,
+            room,
             ..Request::new(policy.clone(), replica)
         }
     }
@@ -109,6 +125,10 @@ impl Ledger {
     pub fn finish(&mut self, request: &Request, mut run: Run, options: &ExploreOptions) {
         if !request.policy.is_empty() {
             run.compare(&self.passing_baseline(), options);
+            let first = self.replicas(&Policy::baseline()).first();
+            let alone = first.and_then(Option::as_ref);
+            let alone = alone.and_then(|run| run.amount(Quantity::Metric));
+            counting::file(&mut run, alone, options);
         }
         run.span = self.times.end(request, run.vote.passes());
         // Of the baseline nothing could pass in between: where it fails by time, nothing else runs.
@@ -189,6 +209,14 @@ impl Ledger {
         self.trials.remove(&request.policy);
         self.times.end(request, false);
         self.running -= 1;
+    }
+
+    /// How many more replicas of a policy may be started before others of it have come back.
+    fn startable(&self, policy: &Policy) -> u32 {
+        match self.is_crowded && !policy.is_empty() {
+            true => counting::startable(self.replicas(policy)),
+            false => u32::MAX,
+        }
     }
 
     /// What other policies are compared with.

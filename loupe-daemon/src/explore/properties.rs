@@ -1,6 +1,7 @@
 //! What must hold of the analysis for every application, checked on simulated ones.
 
 mod confidence;
+mod crowd;
 mod drill;
 mod evidence;
 mod group;

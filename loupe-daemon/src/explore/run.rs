@@ -35,8 +35,11 @@ pub(super) struct Run {
     pub policy: Policy,
     pub reused: bool,
     pub vote: Vote,
-    /// It ran beside more others than there are CPUs.
+    /// It ran beside more others than there are CPUs. (Of the baseline none did that shows: whether
+    /// it is flaky matters.)
     pub in_crowd: bool,
+    /// It failed there although it did the workload's work, so that it does not count.
+    pub too_slow: bool,
     /// It failed by time.
     pub late: bool,
     /// When it began and ended, in steps of the ledger.
@@ -73,6 +76,8 @@ pub(super) struct Run {
     pub foreign: Vec<ForeignCall>,
     pub lost: u64,
     pub wall_us: u64,
+    /// It came to its test.
+    tested: bool,
     /// Until the application was ready for its test, its sandbox included.
     pub start_us: u64,
     usage: Usage,
@@ -114,7 +119,8 @@ impl Run {
             policy: replay.policy.clone(),
             reused: recorded.reused,
             vote,
-            in_crowd: replay.usage.crowd > 0,
+            in_crowd: replay.usage.crowd > 0 && !replay.policy.is_empty(),
+            too_slow: false,
             late: vote == Vote::Failure
                 && matches!(&replay.outcome, Outcome::Failed(why) if why.is_by_time()),
             span: Span::default(),
@@ -135,6 +141,7 @@ impl Run {
             foreign: replay.trace.foreign.clone(),
             lost: replay.trace.lost.total(),
             wall_us: replay.timing.wall_us,
+            tested: replay.timing.test_us > 0,
             start_us: replay.timing.sandbox_us + replay.timing.ready_us,
             usage: replay.usage,
             metric: replay.metric,
@@ -167,6 +174,11 @@ impl Run {
         self.vote = Vote::Void;
         self.late = false;
         self.why_invalid = Some(why.to_owned());
+    }
+
+    /// One that fails before its test does so wherever it runs.
+    pub fn tested_in_crowd(&self) -> bool {
+        self.in_crowd && self.tested
     }
 
     /// Whether watching it takes little time, compared with what it takes anyway.

@@ -72,7 +72,7 @@ impl<'a, Q: Question> Scheduler<'a, Q> {
         let mut scheduler = Scheduler {
             question,
             options,
-            ledger: Ledger::default(),
+            ledger: Ledger::new(options),
             queue: Vec::new(),
             news: None,
             may_end: false,

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Mutex;
-use std::task::Poll;
+use std::task::{Poll, Waker};
 
 use loupe_common::errno::Errno;
 use loupe_common::feature::Feature;
@@ -16,7 +16,7 @@ use loupe_common::replay::{
 };
 use loupe_common::trace::{CallCounts, Trace};
 
-use super::{Probed, Reached, Recorded, ReplayError, Replayer, Request};
+use super::{Probed, Reached, Recorded, ReplayError, Replayer, Request, Room};
 
 /// What comes of leaving a feature out one way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -247,6 +247,7 @@ impl App {
             target_execs: 1,
             timing: Timing {
                 wall_us: if self.is_short { 1 } else { 100_000 },
+                test_us: 1,
                 ..Timing::default()
             },
             usage: self.usage(request),
@@ -318,6 +319,43 @@ impl App {
     }
 }
 
+/// A crowd: more replays at a time than there are CPUs.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Crowd {
+    /// Of a thousand replays in it, so many fail for that.
+    pub breaks: u64,
+    /// What fails for it has done the workload's work all the same, and was only too slow.
+    pub works: bool,
+    /// From this many answers on, all that is in it fails.
+    pub slow_from: Option<usize>,
+    /// Of the controls, those with these numbers fail.
+    pub failing_controls: &'static [usize],
+}
+
+impl Crowd {
+    /// Does to a replay what the crowd does to it. (The engine takes care that replicas of the
+    /// baseline pass in one.)
+    fn befall(&self, request: &Request, replay: &mut Replay, answers: usize) {
+        let is_slow = self.slow_from.is_some_and(|from| answers >= from);
+        if replay.outcome.passed() && (is_slow || self.breaks(request)) {
+            let status = ExitStatus::Code(1);
+            replay.outcome = Outcome::Failed(Failure::Test { status });
+            replay.metric = Some(METRIC).filter(|_| self.works);
+        }
+    }
+
+    fn breaks(&self, request: &Request) -> bool {
+        if request.control == Some(Control::Crowd) {
+            let number = request.replica as usize % 1000;
+            return self.failing_controls.contains(&number);
+        }
+        !request.policy.is_empty() && hash(&("crowd", request)) % 1000 < self.breaks
+    }
+}
+
+/// What a replay reaches that does the workload's work.
+const METRIC: f64 = 1000.0;
+
 /// What is done with a feature: what is done with the whole is done with a part that has no rule
 /// of its own.
 fn rule(policy: &Policy, feature: &Feature) -> Option<Action> {
@@ -365,6 +403,11 @@ pub(super) struct Simulator<'a> {
     /// Of a thousand replays, so many cannot be carried out.
     pub loses: u64,
     pub host: Option<Host>,
+    pub crowd: Option<Crowd>,
+    /// Under so many of a thousand policies, replays only wait from their middle on.
+    pub waits: u64,
+    /// Under so many of a thousand policies, tests that were begun stand still.
+    pub stands_still: u64,
     pub log: Mutex<Log>,
 }
 
@@ -376,6 +419,11 @@ pub(super) struct Log {
     pub most_running: usize,
     /// What was asked for, and how many replays were running then, it among them.
     pub starts: Vec<(Request, usize)>,
+    /// Running replays that only wait for their end.
+    pub waiting: usize,
+    /// One more of them does, and who is to hear of that.
+    pub more_waiting: bool,
+    pub listener: Option<Waker>,
     /// From this many answers on, nothing can be replayed any more.
     pub breaks_after: Option<usize>,
     /// Times that each was started.
@@ -389,6 +437,9 @@ impl<'a> Simulator<'a> {
             order,
             loses: 0,
             host: None,
+            crowd: None,
+            waits: 0,
+            stands_still: 0,
             log: Mutex::default(),
         }
     }
@@ -425,9 +476,13 @@ impl Replayer for Simulator<'_> {
             ..request.clone()
         };
         let started = self.app.replay(&early);
-        match self.app.replay(request).outcome.passed() || started.outcome.passed() {
+        let begins = self.app.replay(request).outcome.passed() || started.outcome.passed();
+        let crowd = self.crowd.as_ref();
+        match begins && !crowd.is_some_and(|crowd| crowd.breaks(request)) {
             true => {
+                let stands_still = hash(&(self.app.seed, &request.policy)) % 1000;
                 let reached = match self.app.seed.is_multiple_of(2) {
+                    _ if stands_still < self.stands_still => Reached::Standstill,
                     true => Reached::Start,
                     false => Reached::Test,
                 };
@@ -446,19 +501,17 @@ impl Replayer for Simulator<'_> {
             let running = log.running;
             log.starts.push((request.clone(), running));
         }
-        let mut rounds = hash(&(self.order, request)) % 16;
-        poll_fn(|context| {
-            if rounds == 0 {
-                return Poll::Ready(());
-            }
-            rounds -= 1;
-            context.waker().wake_by_ref();
-            Poll::Pending
-        })
-        .await;
+        let rounds = hash(&(self.order, request)) % 16;
+        let waits = hash(&request.policy) % 1000 < self.waits;
+        some_rounds(rounds / 2).await;
+        if waits {
+            log().one_more_waits();
+        }
+        some_rounds(rounds - rounds / 2).await;
         let mut replay = self.app.replay(request);
         let mut log = log();
         log.running -= 1;
+        log.waiting -= usize::from(waits);
         let tries = log.tries.entry((request.policy.clone(), request.replica));
         let tries = tries.and_modify(|tries| *tries += 1).or_insert(1);
         if hash(&(self.order, "lost", request, *tries)) % 1000 < self.loses {
@@ -466,6 +519,13 @@ impl Replayer for Simulator<'_> {
         }
         if let Some(host) = self.host {
             host.stall(self.order, log.answers.len(), &mut replay);
+        }
+        if let Some(crowd) = &self.crowd {
+            replay.metric = replay.outcome.passed().then_some(METRIC);
+            if request.room == Room::Shared {
+                replay.usage.crowd = 8;
+                crowd.befall(request, &mut replay, log.answers.len());
+            }
         }
         log.answers.push((request.clone(), replay.outcome.clone()));
         if log.breaks_after.is_some_and(|n| log.answers.len() > n) {
@@ -477,4 +537,47 @@ impl Replayer for Simulator<'_> {
             reused: false,
         })
     }
+
+    fn waiting(&self) -> usize {
+        self.log
+            .lock()
+            .expect("no test thread has panicked")
+            .waiting
+    }
+
+    async fn more_waiting(&self) {
+        poll_fn(|context| {
+            let mut log = self.log.lock().expect("no test thread has panicked");
+            if std::mem::take(&mut log.more_waiting) {
+                return Poll::Ready(());
+            }
+            log.listener = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+impl Log {
+    /// One more replay only waits from now on.
+    fn one_more_waits(&mut self) {
+        self.waiting += 1;
+        self.more_waiting = true;
+        if let Some(listener) = self.listener.take() {
+            listener.wake();
+        }
+    }
+}
+
+/// Lets others go on so many times.
+async fn some_rounds(mut rounds: u64) {
+    poll_fn(|context| {
+        if rounds == 0 {
+            return Poll::Ready(());
+        }
+        rounds -= 1;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }

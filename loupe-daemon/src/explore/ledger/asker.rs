@@ -7,6 +7,7 @@ use loupe_common::replay::Control;
 
 use super::{Hurry, Ledger, Purpose, REPEATED, Ruling, Want, count};
 use crate::explore::beginning::Beginning;
+use crate::explore::counting;
 use crate::explore::run::Run;
 use crate::explore::tally::{Decision, Rule, Tally, UNUSABLE, VOID, Vote};
 
@@ -55,7 +56,7 @@ impl<'a> Asker<'a> {
         match decision {
             Some(decision) => {
                 self.rests_on(policy, runs.len());
-                let counts = |run: &&Run| !is_forgiven(run, &runs, rule);
+                let counts = |run: &&Run| !run.too_slow && !counting::is_forgiven(run, &runs, rule);
                 Some(Ruling {
                     decision,
                     tally,
@@ -132,7 +133,11 @@ impl<'a> Asker<'a> {
     /// must not depend on the order of completion.
     pub fn prefetch(&mut self, policy: &Policy, replays: u32) {
         let started = self.ledger.replicas(policy).len();
-        let missing = replays.saturating_sub(count(started));
+        let at_once = match self.ledger.is_crowded {
+            true => count(counting::AT_ONCE),
+            false => replays,
+        };
+        let missing = replays.min(at_once).saturating_sub(count(started));
         if missing > 0 {
             self.want(Want::more(policy, missing, started));
         }
@@ -240,6 +245,7 @@ impl<'a> Asker<'a> {
 
     fn want(&mut self, mut want: Want) {
         want.hurry = self.hurry;
+        want.start = want.start.min(self.ledger.startable(&want.policy));
         if self.ledger.is_held(&want.policy) {
             self.holds |= want.start > 0;
             want.start = 0;
@@ -307,7 +313,8 @@ impl<'a> Asker<'a> {
         let ledger = self.ledger;
         ledger.trials.keys().filter(move |policy| {
             let runs: Vec<&Run> = ledger.replicas(policy).iter().flatten().collect();
-            runs.iter().any(|run| is_forgiven(run, &runs, rule))
+            runs.iter()
+                .any(|run| counting::is_forgiven(run, &runs, rule))
         })
     }
 
@@ -340,91 +347,11 @@ fn so_far(replicas: &[Option<Run>], rule: Rule) -> SoFar<'_> {
     };
     for run in replicas.iter().map_while(Option::as_ref) {
         so_far.runs.push(run);
-        so_far.tally = tally(&so_far.runs, rule);
+        so_far.tally = counting::tally(&so_far.runs, rule);
         so_far.decision = so_far.tally.decide(rule);
         if so_far.decision.is_some() {
             break;
         }
     }
     so_far
-}
-
-fn tally(runs: &[&Run], rule: Rule) -> Tally {
-    let mut tally = Tally::default();
-    for run in runs.iter().filter(|run| !run.echo) {
-        let forgiven = is_forgiven(run, runs, rule);
-        tally.late += u32::from(run.late && !forgiven);
-        tally.add(match forgiven {
-            true => Vote::Invalid,
-            false => run.vote,
-        });
-    }
-    tally
-}
-
-/// Where one replica passes without what is left out, another that failed beside more others than there are CPUs may have
-/// failed for them. (Where failures are weighed, each counts.)
-fn is_forgiven(run: &Run, runs: &[&Run], rule: Rule) -> bool {
-    let may_be = rule.counts_replicas() && run.in_crowd && run.vote == Vote::Failure;
-    may_be && runs.iter().any(|run| run.vote == Vote::Pass)
-}
-
-#[cfg(test)]
-mod tests {
-    use loupe_common::feature::Feature;
-    use loupe_common::policy::Action;
-
-    use super::*;
-    use crate::explore::simulated::{App, Effect, SimFeature};
-    use crate::explore::{Recorded, Request};
-
-    /// A replica that passes or not, beside so many others.
-    fn replica(passes: bool, crowd: u64) -> Option<Run> {
-        let feature: Feature = "brk".parse().expect("a syscall");
-        let effect = if passes {
-            Effect::Works
-        } else {
-            Effect::Breaks
-        };
-        let app = App {
-            features: [(feature.clone(), SimFeature::always(effect, effect))].into(),
-            ..App::default()
-        };
-        let mut replay = app.replay(&Request::new(Policy::single(feature, Action::STUB), 0));
-        replay.usage.crowd = crowd;
-        Some(Run::new(&Recorded {
-            id: 1,
-            replay,
-            reused: false,
-        }))
-    }
-
-    #[test]
-    fn what_failed_beside_many_others_counts_only_where_all_fail() {
-        let decision = |replicas: &[(bool, u64)]| {
-            let replicas = replicas
-                .iter()
-                .map(|(passes, crowd)| replica(*passes, *crowd));
-            let replicas: Vec<_> = replicas.collect();
-            so_far(&replicas, Rule::of_replicas(3)).decision
-        };
-        let (passes, fails, fails_alone) = ((true, 8), (false, 8), (false, 0));
-        assert_eq!(decision(&[fails, fails]), Some(Decision::Fails));
-        assert_eq!(decision(&[fails, passes, passes]), None);
-        let forgiven = [fails, passes, passes, passes];
-        assert_eq!(decision(&forgiven), Some(Decision::Works));
-        let disagree = [fails_alone, passes, passes, passes, passes];
-        assert_eq!(decision(&disagree), None, "more are asked for");
-        let disagree: Vec<_> = [fails_alone].into_iter().chain([passes; 9]).collect();
-        assert_eq!(decision(&disagree), Some(Decision::Undecided));
-        let alone = [fails, passes, fails_alone, fails_alone];
-        assert_eq!(decision(&alone), Some(Decision::Fails));
-    }
-
-    #[test]
-    fn where_failures_are_weighed_none_is_forgiven() {
-        let replicas = [replica(false, 8), replica(true, 8)];
-        let rule = Rule::of_rate(10);
-        assert_eq!(so_far(&replicas, rule).tally.failures, 1);
-    }
 }

@@ -51,18 +51,21 @@ proptest! {
         jobs in 1usize..6,
         replicas in 1u32..4,
         exhaustive: bool,
-        (alone_first, probes) in any::<(bool, bool)>(),
+        (alone_first, ample, probes) in any::<(bool, bool, bool)>(),
+        (waits, stands_still) in (0u64..1000, 0u64..1000),
         strict: bool,
     ) {
         let options = ExploreOptions {
             replicas,
             exhaustive,
             alone_first,
+            ample,
             probes,
             strict,
             ..options(jobs)
         };
-        let analysis = run(&Simulator::new(&app, order), &options).expect("measurable");
+        let simulator = Simulator { waits, stands_still, ..Simulator::new(&app, order) };
+        let analysis = run(&simulator, &options).expect("measurable");
         for (feature, sim) in &app.features {
             match (&sim.when, row(&analysis, feature)) {
                 (Use::Always | Use::Unless(_), Some(row)) => prop_assert_eq!(row.verdict, truth(&app, feature, strict), "{}", feature),
@@ -343,7 +346,8 @@ proptest! {
         orders: [u64; 3],
         replicas in 1u32..5,
         exhaustive: bool,
-        (alone_first, probes) in any::<(bool, bool)>(),
+        (alone_first, ample, probes) in any::<(bool, bool, bool)>(),
+        (waits, stands_still) in (0u64..1000, 0u64..1000),
     ) {
         let with = |jobs, order| {
             let options = ExploreOptions {
@@ -351,10 +355,11 @@ proptest! {
                 replicas,
                 exhaustive,
                 alone_first,
+                ample,
                 probes,
                 ..ExploreOptions::default()
             };
-            let simulator = Simulator::new(&app, order);
+            let simulator = Simulator { waits, stands_still, ..Simulator::new(&app, order) };
             let result = run(&simulator, &options).map_err(|error| error.to_string());
             if let Ok(analysis) = &result {
                 assert_eq!(analysis.replays, simulator.requests().len() as u64);

@@ -1,0 +1,203 @@
+//! Does a replay count? Nothing else says so: the engine runs what is asked for where it is asked
+//! to and records it all, and the rest of the analysis adds up what is counted here.
+//!
+//! In a crowd (beside more other replays than there are CPUs) a replay is slow, and a test may set
+//! a bound to speed. A failure there does not count
+//!
+//! * if the replay did the workload's work all the same, as its metric says ([`file`]);
+//! * or if another replica of its policy passed, with an answer of the injection ([`is_forgiven`]).
+//!
+//! After either, the policy's next replicas have a CPU of their own ([`room`]). Whether the crowd
+//! leaves the workload as it is, controls say ([`super::crowd`]).
+
+use loupe_common::impact::Quantity;
+
+use super::run::Run;
+use super::tally::{Rule, Tally, Vote};
+use super::{ExploreOptions, Room};
+
+/// A replay does the workload's work if it reaches one eighth of what a fair share of the CPUs
+/// would give it of the metric that the baseline reaches alone.
+const WORK_PART: f64 = 1.0 / 8.0;
+
+/// Replicas of a policy that run in the crowd before it is looked at where the next ones run. Not
+/// fewer, as two are asked for at once; nor more, as what is slow would be slow again.
+pub(super) const AT_ONCE: usize = 2;
+
+/// Takes note of what a replay alone says about whether it counts. `alone` is the metric of the
+/// baseline's first replica.
+pub(super) fn file(run: &mut Run, alone: Option<f64>, options: &ExploreOptions) {
+    let share = options.cpus as f64 / options.jobs.max(1) as f64;
+    let enough = alone.map(|metric| metric * share * WORK_PART);
+    let enough = enough.filter(|enough| *enough > 0.0);
+    let works = enough
+        .zip(run.amount(Quantity::Metric))
+        .is_some_and(|(enough, metric)| metric >= enough);
+    if works && run.in_crowd && run.vote == Vote::Failure {
+        run.too_slow = true;
+        run.late = false;
+        run.vote = Vote::Invalid;
+        run.why_invalid = Some(
+            "it failed beside more others than there are CPUs although it did the workload's work"
+                .to_owned(),
+        );
+    }
+}
+
+/// The replicas of a policy that count, by their votes.
+pub(super) fn tally(runs: &[&Run], rule: Rule) -> Tally {
+    let mut tally = Tally::default();
+    for run in runs.iter().filter(|run| !run.echo) {
+        let forgiven = is_forgiven(run, runs, rule);
+        tally.late += u32::from(run.late && !forgiven);
+        tally.add(match forgiven {
+            true => Vote::Invalid,
+            false => run.vote,
+        });
+    }
+    tally
+}
+
+/// Where one replica passes without what is left out, another that failed in a crowd may have
+/// failed for that. (Where failures are weighed, each counts.)
+pub(super) fn is_forgiven(run: &Run, runs: &[&Run], rule: Rule) -> bool {
+    let may_be = rule.counts_replicas() && run.in_crowd && run.vote == Vote::Failure;
+    may_be && runs.iter().any(|run| run.vote == Vote::Pass)
+}
+
+/// Where the next replica of a policy runs, if replays outnumber the CPUs: with a CPU of its own
+/// once the crowd may be what makes the policy fail.
+///
+/// Replicas go by twos, and only what was known before its two decides about one: so it does not
+/// depend on which comes back first.
+pub(super) fn room(replicas: &[Option<Run>]) -> Room {
+    let before = &replicas[..replicas.len() / AT_ONCE * AT_ONCE];
+    let mut before = before.iter().flatten();
+    let any = |what: fn(&Run) -> bool| before.clone().any(what);
+    let disagree =
+        any(|run| run.in_crowd && run.vote == Vote::Failure) && any(|run| run.vote == Vote::Pass);
+    match disagree || before.any(|run| run.too_slow) {
+        true => Room::OwnCpu,
+        false => Room::Shared,
+    }
+}
+
+/// How many more replicas of a policy can be said where to run.
+pub(super) fn startable(replicas: &[Option<Run>]) -> u32 {
+    let finished = replicas.iter().take_while(|run| run.is_some()).count();
+    let next_two = (finished / AT_ONCE + 1) * AT_ONCE;
+    next_two.saturating_sub(replicas.len()) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use loupe_common::feature::Feature;
+    use loupe_common::policy::{Action, Policy};
+
+    use super::*;
+    use crate::explore::simulated::{App, Effect, SimFeature};
+    use crate::explore::tally::Decision;
+    use crate::explore::{Recorded, Request};
+
+    /// A replica that passes or not, beside so many others, and reaches this.
+    fn replica(passes: bool, crowd: u64, metric: Option<f64>) -> Run {
+        let feature: Feature = "brk".parse().expect("a syscall");
+        let effect = match passes {
+            true => Effect::Works,
+            false => Effect::Breaks,
+        };
+        let app = App {
+            features: [(feature.clone(), SimFeature::always(effect, effect))].into(),
+            ..App::default()
+        };
+        let mut replay = app.replay(&Request::new(Policy::single(feature, Action::STUB), 0));
+        replay.usage.crowd = crowd;
+        replay.metric = metric;
+        Run::new(&Recorded {
+            id: 1,
+            replay,
+            reused: false,
+        })
+    }
+
+    #[test]
+    fn what_failed_beside_many_others_counts_only_where_all_fail() {
+        let decision = |replicas: &[(bool, u64)]| {
+            let runs = replicas.iter();
+            let runs: Vec<Run> = runs
+                .map(|(passes, crowd)| replica(*passes, *crowd, None))
+                .collect();
+            let rule = Rule::of_replicas(3);
+            tally(&runs.iter().collect::<Vec<_>>(), rule).decide(rule)
+        };
+        let (passes, fails, fails_alone) = ((true, 8), (false, 8), (false, 0));
+        assert_eq!(decision(&[fails, fails]), Some(Decision::Fails));
+        assert_eq!(decision(&[fails, passes, passes]), None);
+        let forgiven = [fails, passes, passes, passes];
+        assert_eq!(decision(&forgiven), Some(Decision::Works));
+        let disagree = [fails_alone, passes, passes, passes, passes];
+        assert_eq!(decision(&disagree), None, "more are asked for");
+        let alone = [fails, passes, fails_alone, fails_alone];
+        assert_eq!(decision(&alone), Some(Decision::Fails));
+    }
+
+    #[test]
+    fn where_failures_are_weighed_none_is_forgiven() {
+        let (fails, passes) = (replica(false, 8, None), replica(true, 8, None));
+        let tally = tally(&[&fails, &passes], Rule::of_rate(10));
+        assert_eq!(tally.failures, 1);
+    }
+
+    #[test]
+    fn only_what_does_its_work_in_a_crowd_may_have_failed_for_it() {
+        let options = ExploreOptions {
+            jobs: 8,
+            cpus: 2,
+            ..ExploreOptions::default()
+        };
+        let vote = |metric, passes, crowd| {
+            let mut run = replica(passes, crowd, metric);
+            file(&mut run, Some(8000.0), &options);
+            run.vote
+        };
+        // A fair share is 2000, and an eighth of that enough.
+        assert_eq!(vote(Some(300.0), false, 8), Vote::Invalid);
+        assert_eq!(vote(Some(300.0), true, 8), Vote::Pass);
+        assert_eq!(vote(Some(200.0), false, 8), Vote::Failure);
+        assert_eq!(vote(None, false, 8), Vote::Failure);
+        assert_eq!(vote(Some(8000.0), false, 0), Vote::Failure);
+    }
+
+    #[test]
+    fn a_policy_that_the_crowd_may_fail_has_a_cpu_of_its_own_from_the_third_replica_on() {
+        let (passes, fails) = (replica(true, 8, None), replica(false, 8, None));
+        let of = |runs: &[&Run]| {
+            let runs: Vec<_> = runs.iter().map(|run| Some((*run).clone())).collect();
+            room(&runs)
+        };
+        assert_eq!(of(&[&fails, &passes]), Room::OwnCpu);
+        assert_eq!(of(&[&fails, &passes, &passes]), Room::OwnCpu);
+        assert_eq!(of(&[&fails]), Room::Shared);
+        assert_eq!(of(&[&passes, &passes, &fails]), Room::Shared);
+        let mut slow = replica(false, 8, None);
+        slow.too_slow = true;
+        assert_eq!(of(&[&slow, &fails]), Room::OwnCpu);
+        let fails_alone = replica(false, 0, None);
+        assert_eq!(of(&[&fails_alone, &passes]), Room::Shared);
+    }
+
+    #[test]
+    fn no_replica_is_started_before_it_is_known_where_it_runs() {
+        let (known, running) = (Some(replica(true, 8, None)), None);
+        let startable = |runs: &[&Option<Run>]| {
+            let runs: Vec<_> = runs.iter().map(|run| (*run).clone()).collect();
+            super::startable(&runs)
+        };
+        assert_eq!(startable(&[]), 2);
+        assert_eq!(startable(&[&running]), 1);
+        assert_eq!(startable(&[&known, &running]), 0);
+        assert_eq!(startable(&[&running, &known]), 0);
+        assert_eq!(startable(&[&known, &known]), 2);
+        assert_eq!(startable(&[&known, &known, &known]), 1);
+    }
+}
