@@ -20,6 +20,7 @@ mod group;
 mod impact;
 mod joint;
 mod ledger;
+mod plan;
 mod plausible;
 pub mod priors;
 #[cfg(test)]
@@ -49,6 +50,7 @@ use scheduler::{Question, Scheduler, Step};
 
 pub use baseline::PHASE as BASELINE;
 pub use emulate::{Emulated, emulate};
+pub use plan::{First, Plan, Shape};
 
 /// One replay that the analysis asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -194,18 +196,11 @@ pub struct ExploreOptions {
     pub confidence: Option<f64>,
     /// Every replica is of one feature alone; otherwise what passed alone is confirmed together.
     pub exhaustive: bool,
-    /// What does not work stubbed, or may not, has a replay of its own each way before it shares
-    /// any: quicker where replays are short or many run at a time, because what shares replays has
-    /// to wait for what they say.
-    pub alone_first: bool,
-    /// Replays take long because they wait, so one that turns out to be useless costs little.
-    pub ample: bool,
+    pub plan: Plan,
     /// So many replays share a CPU: a test that does as much as it can in a fixed time may reach
     /// no more than such a part of the baseline's best, and nothing is wrong with it. 1 where
     /// replays do not get in each other's way.
     pub crowd: f64,
-    /// What is to share its replays may be started alone before ([`Replayer::probe`]).
-    pub probes: bool,
     /// Where a feature cannot be stubbed with ENOSYS, try other errnos too.
     pub errnos: bool,
     /// Measure plausible fakes, too.
@@ -250,10 +245,11 @@ impl Default for ExploreOptions {
             baseline_replicas: 3,
             confidence: None,
             exhaustive: false,
-            alone_first: false,
-            ample: false,
+            plan: Plan {
+                first: First::Shared,
+                is_ample: false,
+            },
             crowd: 1.0,
-            probes: false,
             errnos: false,
             plausible: false,
             strict: false,
@@ -381,11 +377,9 @@ async fn find_out<R: Replayer, Q: Question>(
             Step::Run(request, purpose) => running.push(async move {
                 let answer = match purpose {
                     Purpose::Probe => replayer.probe(&request).await,
-                    Purpose::Decide
-                    | Purpose::Measure
-                    | Purpose::Look
-                    | Purpose::LookAgain
-                    | Purpose::Control(_) => replayer.replay(&request).await.map(Probed::Ended),
+                    Purpose::Decide | Purpose::Measure | Purpose::Look(_) | Purpose::Control(_) => {
+                        replayer.replay(&request).await.map(Probed::Ended)
+                    }
                 };
                 (request, purpose, answer)
             }),

@@ -1,12 +1,11 @@
 //! One analysis from its beginning to its result in the store.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use loupe_common::analysis::Analysis;
 use loupe_common::feature::Depth;
 use loupe_common::progress::Progress;
-use loupe_common::replay::Replay;
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
 use tokio::sync::Notify;
@@ -18,21 +17,12 @@ use super::{
     AnalyzeError, AnalyzeOptions, Engine, EngineError, Finished, Identity, MOST_MEASURED,
     ProgressSink, fingerprint, parallel, test_check,
 };
-use crate::explore::{self, ExploreError, ExploreOptions, ImpactOptions, Subject};
+use crate::explore::{self, ExploreError, ExploreOptions, ImpactOptions, Shape, Subject};
 use crate::replay::{
     Cancel, Heartbeat, Kind, Mode, Pace, PrepareError, Prepared, ReplayFailure, Workload,
 };
 use crate::store::Store;
 use crate::tracer::Attachment;
-
-/// With more replays at a time on each CPU than this, time goes by in waiting, not in computing.
-const MANY_JOBS: usize = 2;
-
-/// Where a replay of each feature alone, stubbed, takes longer than this, they share replays from
-/// the beginning. That takes about six steps, in each of which CPUs may have to wait for one slow
-/// replay: measured, it is the quicker way for redis (0.5 s a replay), and not for memcached
-/// (0.1 s).
-const LONG: Duration = Duration::from_secs(6);
 
 /// Replicas of the baseline that are watched for pseudo-files: two, to tell what is always used
 /// from what is not, and the others are as fast as without.
@@ -226,9 +216,14 @@ async fn measure(
         application: workload.application.clone(),
         workload: workload.workload.clone(),
     };
-    let mut explore_options = explore_options(options, workload, &first, jobs, cpus.len());
-    // What a test's first moments tell makes up for it.
-    explore_options.alone_first &= !recording.0.begins_tests();
+    let shape = Shape {
+        baseline: &first,
+        jobs,
+        cpus: cpus.len(),
+        is_server: workload.mode == Mode::Server,
+        begins_tests: recording.0.begins_tests(),
+    };
+    let explore_options = explore_options(options, workload, &shape);
     let has_baseline = Notify::new();
     let on_progress = |step| {
         if matches!(&step, Progress::Phase { name } if name != explore::BASELINE) {
@@ -258,14 +253,6 @@ async fn measure(
     Ok(analysis)
 }
 
-/// Whether each syscall of a server is stubbed alone in less time than it may take to find out what
-/// can share replays.
-fn is_short(first: &Replay, jobs: usize) -> bool {
-    let replays = first.trace.calls.len() as u32;
-    let one = Duration::from_micros(first.timing.wall_us);
-    first.listened.is_some() && one * replays / jobs as u32 <= LONG
-}
-
 /// Explores, and checks the test meanwhile. If that finds the test to be none, what is running
 /// is ended first.
 async fn beside(
@@ -289,12 +276,10 @@ async fn beside(
 fn explore_options(
     options: &AnalyzeOptions,
     workload: &Workload,
-    first: &Replay,
-    jobs: usize,
-    cpus: usize,
+    shape: &Shape<'_>,
 ) -> ExploreOptions {
+    let (jobs, cpus) = (shape.jobs, shape.cpus);
     let replicas = options.replicas.unwrap_or(workload.replica_count());
-    let ample = jobs > MANY_JOBS * cpus;
     let usual = ExploreOptions {
         jobs,
         cpus,
@@ -302,13 +287,11 @@ fn explore_options(
         baseline_replicas: replicas.max(2),
         confidence: options.confidence,
         exhaustive: options.exhaustive,
-        alone_first: ample || is_short(first, jobs),
-        ample,
-        crowd: match parallel::is_busy(first) {
+        plan: shape.plan(),
+        crowd: match parallel::is_busy(shape.baseline) {
             true => (jobs as f64 / cpus.max(1) as f64).max(1.0),
             false => 1.0,
         },
-        probes: workload.mode == Mode::Server,
         errnos: options.errnos,
         plausible: options.plausible,
         strict: options.strict,

@@ -53,7 +53,7 @@ fn analysis(
     }
     features.sort_by(|a, b| (a.verdict, &a.feature).cmp(&(b.verdict, &b.feature)));
 
-    let mut fallbacks = fallbacks::edges(asker, &baseline)?;
+    let mut fallbacks = fallbacks::edges(asker, &baseline, None)?;
     fallbacks::add(&mut fallbacks, shown);
     let (joint, mut conflicts) = if options.joint {
         let (joint, conflicts) = joint::measure(asker, &baseline, &features, &fallbacks)?;
@@ -76,7 +76,9 @@ fn analysis(
     if let Some(baseline) = opened.baseline.as_ref().filter(|_| options.errnos) {
         errnos::measure(asker, baseline, &mut parts)?;
     }
-    fallbacks.extend(drill::fallbacks(asker, &baseline, &opened));
+    if opened.baseline.is_some() {
+        fallbacks.extend(fallbacks::edges(asker, &baseline, Some(&opened))?);
+    }
     fallbacks::add(&mut fallbacks, shown);
     let joint = match joint {
         Some(joint) => {

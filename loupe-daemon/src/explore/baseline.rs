@@ -65,8 +65,7 @@ impl<'a> Baseline<'a> {
         if !self.is_watched() {
             return Ok(ruling);
         }
-        let look = asker.look(policy).ok_or(Stop::Pending)?;
-        Ok(match look {
+        Ok(match asker.look(policy)? {
             Some(look) if ruling.runs.iter().all(|run| run.id != look.id) => ruling.and(look),
             _ => ruling,
         })
@@ -107,7 +106,7 @@ pub(super) fn measure<'a>(
     if let Some(error) = controls::refused(asker.runs_so_far(&policy)) {
         return Err(error.into());
     }
-    let Some(ruling) = asker.ask(&policy, rule(options)) else {
+    let ruling = asker.ask(&policy, rule(options)).inspect_err(|_| {
         // A first replay already tells how many features wait behind the baseline.
         let used = asker
             .runs_so_far(&policy)
@@ -115,8 +114,7 @@ pub(super) fn measure<'a>(
             .max()
             .unwrap_or(0);
         asker.later += 2 * used as u64 * u64::from(options.replicas.max(1));
-        return Err(Stop::Pending);
-    };
+    })?;
     if ruling.decision != Decision::Works {
         let by_filters = controls::why_watched_fails(asker, options, &ruling)?;
         return Err(by_filters.unwrap_or_else(|| refusal(&ruling)).into());

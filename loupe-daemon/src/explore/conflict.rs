@@ -6,7 +6,7 @@
 use loupe_common::feature::Feature;
 use loupe_common::policy::{Action, Policy};
 
-use super::ledger::{Asker, Ruling, Stop};
+use super::ledger::{Asker, Ruling, Stop, all};
 use super::tally::{Decision, Rule};
 
 /// How sure the search is of each step.
@@ -46,7 +46,7 @@ impl<'a> Searcher<'_, 'a> {
     }
 
     fn ruling(&mut self, policy: &Policy) -> Result<Ruling<'a>, Stop> {
-        self.asker.ask(policy, self.rule).ok_or(Stop::Pending)
+        self.asker.ask(policy, self.rule)
     }
 
     fn passes(&mut self, policy: &Policy, care: Care) -> Result<bool, Stop> {
@@ -54,7 +54,7 @@ impl<'a> Searcher<'_, 'a> {
             return Ok(true);
         }
         let passes = match care {
-            Care::Glance => self.asker.glance(policy).ok_or(Stop::Pending)?,
+            Care::Glance => self.asker.passes_once(policy)?,
             Care::Full => self.works(policy)?,
         };
         if passes {
@@ -71,71 +71,63 @@ impl<'a> Searcher<'_, 'a> {
         failing: &[(Feature, Action)],
         care: Care,
     ) -> Result<Option<Found<'a>>, Stop> {
-        let mut policy = self.narrow(failing, care)?;
+        let passes = |rules: &[(Feature, Action)]| self.passes(&policy_of(rules), care);
+        let mut policy = policy_of(&narrow(failing, passes)?);
         // Delta debugging trusts that more rules fail more; the confirmation trusts nothing.
-        'minimal: loop {
+        loop {
             let ruling = self.ruling(&policy)?;
             let confirmed = ruling.decision == Decision::Fails;
             if !confirmed && care == Care::Glance {
                 // Some glance was unlucky.
                 self.good.clear();
-                return match self.works(&failing.iter().cloned().collect())? {
+                return match self.works(&policy_of(failing))? {
                     true => Ok(None),
                     false => self.first_conflict(failing, Care::Full),
                 };
             }
             let smaller: Vec<Policy> = leaving_one_out(&policy);
-            // All are asked for before any is waited for.
-            let asked: Vec<_> = smaller
-                .iter()
-                .filter(|smaller| !smaller.is_empty())
-                .map(|smaller| (smaller, self.works(smaller)))
-                .collect();
-            let mut shrunk = None;
-            for (smaller, works) in asked {
-                if !works? && shrunk.is_none() {
-                    shrunk = Some(smaller.clone());
-                }
-            }
-            match shrunk {
-                Some(smaller) => {
-                    policy = smaller;
-                    continue 'minimal;
-                }
+            let smaller = smaller.into_iter().filter(|smaller| !smaller.is_empty());
+            let works = smaller.map(|smaller| Ok((self.works(&smaller)?, smaller)));
+            let fails = all(works)?.into_iter().find(|(works, _)| !works);
+            match fails {
+                Some((_, smaller)) => policy = smaller,
                 None => return Ok(Some(Found { policy, ruling })),
             }
         }
     }
+}
 
-    /// A small failing part of a failing policy: the shortest failing prefix ends with a rule
-    /// that the prefix needs to fail; with it fixed, the same again for the rules before it.
-    fn narrow(&mut self, failing: &[(Feature, Action)], care: Care) -> Result<Policy, Stop> {
-        let mut rest = failing.to_vec();
-        let mut fixed: Vec<(Feature, Action)> = Vec::new();
-        let prefix = |fixed: &[(Feature, Action)], rest: &[(Feature, Action)]| -> Policy {
-            fixed.iter().chain(rest).cloned().collect()
-        };
-        loop {
-            // `fixed` and all of `rest` fail together.
-            if !fixed.is_empty() && !self.passes(&prefix(&fixed, &[]), care)? {
-                return Ok(prefix(&fixed, &[]));
-            }
-            let (mut passing, mut failing) = (0, rest.len());
-            while failing - passing > 1 {
-                let middle = passing + (failing - passing) / 2;
-                if self.passes(&prefix(&fixed, &rest[..middle]), care)? {
-                    passing = middle;
-                } else {
-                    failing = middle;
-                }
-            }
-            rest.truncate(failing);
-            match rest.pop() {
-                Some(rule) => fixed.push(rule),
-                None => return Ok(prefix(&fixed, &[])),
+/// A small failing part of a failing list, by delta debugging: the shortest failing prefix ends
+/// with an element that the prefix needs to fail; with it fixed, the same again for those before.
+pub(super) fn narrow<T: Clone>(
+    failing: &[T],
+    mut passes: impl FnMut(&[T]) -> Result<bool, Stop>,
+) -> Result<Vec<T>, Stop> {
+    let mut rest = failing.to_vec();
+    let mut fixed: Vec<T> = Vec::new();
+    loop {
+        // `fixed` and all of `rest` fail together.
+        if !fixed.is_empty() && !passes(&fixed)? {
+            return Ok(fixed);
+        }
+        let (mut good, mut bad) = (0, rest.len());
+        while bad - good > 1 {
+            let middle = usize::midpoint(good, bad);
+            match passes(&[&fixed[..], &rest[..middle]].concat())? {
+                true => good = middle,
+                false => bad = middle,
             }
         }
+        rest.truncate(bad);
+        match rest.pop() {
+            Some(last) => fixed.push(last),
+            None => return Ok(fixed),
+        }
     }
+}
+
+fn policy_of(rules: &[(Feature, Action)]) -> Policy {
+    rules.iter().cloned().collect()
 }
 
 fn leaving_one_out(policy: &Policy) -> Vec<Policy> {

@@ -45,11 +45,11 @@ pub(super) fn inert(
     let mut known = true;
     for control in wanted {
         match ask(asker, control, Some(baseline.rule)) {
-            None => known = false,
-            Some(Controlled::Fails(run)) => {
+            Err(_) => known = false,
+            Ok(Controlled::Fails(run)) => {
                 return Err(refusal(run, control, &baseline.runs).into());
             }
-            Some(Controlled::Passes | Controlled::Unusable) => (),
+            Ok(Controlled::Passes | Controlled::Unusable) => (),
         }
     }
     Ok(known)
@@ -80,10 +80,7 @@ pub(super) fn why_watched_fails(
         asker.control(Control::Bare);
         return Err(Stop::Pending);
     }
-    let by_any = matches!(
-        ask(asker, Control::Filter, None).ok_or(Stop::Pending)?,
-        Controlled::Fails(_)
-    );
+    let by_any = matches!(ask(asker, Control::Filter, None)?, Controlled::Fails(_));
     let control = match by_any {
         true => Control::Filter,
         false => Control::Listener,
@@ -101,7 +98,11 @@ pub(super) fn refused<'a>(runs: impl Iterator<Item = &'a Run>) -> Option<Explore
 /// One passing control is enough. A failure, or a refused filter, counts when another confirms it;
 /// where failures are weighed by `rule`, because the workload fails now and then as it is, controls
 /// are weighed as well.
-fn ask<'a>(asker: &mut Asker<'a>, control: Control, rule: Option<Rule>) -> Option<Controlled<'a>> {
+fn ask<'a>(
+    asker: &mut Asker<'a>,
+    control: Control,
+    rule: Option<Rule>,
+) -> Result<Controlled<'a>, Stop> {
     let runs = asker.controls(control);
     let breaks = |run: &&&Run| run.vote == Vote::Failure || run.refused.is_some();
     let failures: Vec<&&Run> = runs.iter().filter(breaks).collect();
@@ -110,11 +111,11 @@ fn ask<'a>(asker: &mut Asker<'a>, control: Control, rule: Option<Rule>) -> Optio
     {
         let mut tally = Tally::default();
         runs.iter().for_each(|run| tally.add(run.vote));
-        let decision = tally.decide(rule);
-        if decision.is_none() {
+        let Some(decision) = tally.decide(rule) else {
             asker.control(control);
-        }
-        return decision.map(|decision| match (decision, failures.first()) {
+            return Err(Stop::Pending);
+        };
+        return Ok(match (decision, failures.first()) {
             (Decision::Fails, Some(first)) => Controlled::Fails(first),
             (Decision::Undecided, _) => Controlled::Unusable,
             _ => Controlled::Passes,
@@ -123,14 +124,14 @@ fn ask<'a>(asker: &mut Asker<'a>, control: Control, rule: Option<Rule>) -> Optio
     let passes = runs.iter().filter(|run| run.vote.passes()).count();
     let unusable = runs.len() - failures.len() - passes;
     match failures[..] {
-        [] if passes > 0 => return Some(Controlled::Passes),
-        [first, ..] if failures.len() >= CONFIRMED => return Some(Controlled::Fails(first)),
-        _ if passes >= CONFIRMED => return Some(Controlled::Passes),
-        _ if unusable > UNUSABLE as usize => return Some(Controlled::Unusable),
+        [] if passes > 0 => return Ok(Controlled::Passes),
+        [first, ..] if failures.len() >= CONFIRMED => return Ok(Controlled::Fails(first)),
+        _ if passes >= CONFIRMED => return Ok(Controlled::Passes),
+        _ if unusable > UNUSABLE as usize => return Ok(Controlled::Unusable),
         _ => (),
     }
     asker.control(control);
-    None
+    Err(Stop::Pending)
 }
 
 fn refusal(run: &Run, control: Control, without: &[&Run]) -> ExploreError {

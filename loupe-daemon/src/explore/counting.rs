@@ -11,6 +11,7 @@
 //! leaves the workload as it is, controls say ([`super::crowd`]).
 
 use loupe_common::impact::Quantity;
+use loupe_common::replay::Control;
 
 use super::run::Run;
 use super::tally::{Rule, Tally, Vote};
@@ -79,6 +80,15 @@ pub(super) fn room(replicas: &[Option<Run>]) -> Room {
     match disagree || before.any(|run| run.too_slow) {
         true => Room::OwnCpu,
         false => Room::Shared,
+    }
+}
+
+/// Where a control runs, before which there were so many of its kind: what fails beside others must
+/// not be said to be a filter's doing.
+pub(super) fn room_of_control(control: Control, before: usize) -> Room {
+    match control {
+        Control::Filter | Control::Listener | Control::Bare if before > 0 => Room::OwnCpu,
+        _ => Room::Shared,
     }
 }
 

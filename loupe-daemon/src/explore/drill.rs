@@ -8,18 +8,16 @@ pub(super) mod joint;
 
 use std::collections::BTreeMap;
 
-use loupe_common::analysis::{Fallback, FeatureVerdict};
+use loupe_common::analysis::FeatureVerdict;
 use loupe_common::feature::{Depth, Feature};
 use loupe_common::operations::Unreachable;
 use loupe_common::operations::meaning::Row;
 use loupe_common::verdict::Verdict;
 
 use super::baseline::{Baseline, Seen};
-use super::chance::{Appears, Sightings};
 use super::ledger::{Asker, Stop};
 use super::run::Run;
 use super::single::Singles;
-use super::tally::Vote;
 use super::{ExploreOptions, single};
 
 /// The required syscalls that have parts, and these.
@@ -43,6 +41,12 @@ impl Opened<'_> {
         let baseline = self.baseline.as_ref();
         let mut parts = baseline.into_iter().flat_map(|it| it.features.keys());
         parts.any(|part| part.parent().as_ref() == Some(parent))
+    }
+
+    /// The baseline uses this part.
+    pub fn knows(&self, part: &Feature) -> bool {
+        let baseline = self.baseline.as_ref();
+        baseline.is_some_and(|parts| parts.features.contains_key(part))
     }
 
     /// The parts of opened syscalls that a replay used.
@@ -117,55 +121,6 @@ pub(super) fn measure<'a>(
         _ => "operations",
     };
     single::measure(asker, options, baseline)
-}
-
-/// What the application does instead of an operation: other operations of syscalls that were
-/// opened, and syscalls that the baseline does not use.
-pub(super) fn fallbacks(
-    asker: &Asker<'_>,
-    baseline: &Baseline<'_>,
-    opened: &Opened<'_>,
-) -> Vec<Fallback> {
-    let mut edges = Vec::new();
-    let Some(parts) = &opened.baseline else {
-        return edges;
-    };
-    let sightings = Sightings::new(asker);
-    for (policy, runs) in sightings.iter() {
-        let mut rules = policy.iter();
-        let (Some((feature @ Feature::Operation(_), action)), None) = (rules.next(), rules.next())
-        else {
-            continue;
-        };
-        let Some(first) = runs.first() else {
-            continue;
-        };
-        let calls = |run: &Run, what: &Feature| {
-            let calls = run.calls.get(what).or_else(|| run.operations.get(what));
-            calls.copied()
-        };
-        for appears in first.calls.keys().chain(opened.used(first)) {
-            let known =
-                baseline.features.contains_key(appears) || parts.features.contains_key(appears);
-            let mut able = runs.iter().filter(|run| run.shows(appears));
-            if known || !able.all(|run| calls(run, appears).is_some()) {
-                continue;
-            }
-            if sightings.judge(feature, action, appears) == Appears::ByChance {
-                continue;
-            }
-            let most = runs.iter().filter_map(|run| calls(run, appears)).max();
-            edges.push(Fallback {
-                feature: feature.clone(),
-                action,
-                appears: appears.clone(),
-                calls: most.unwrap_or(0),
-                passed: runs.iter().any(|run| run.vote == Vote::Pass),
-                replay: first.id,
-            });
-        }
-    }
-    edges
 }
 
 /// The rows of the parts, each behind its parent's.

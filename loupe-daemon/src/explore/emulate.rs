@@ -78,7 +78,7 @@ impl Question for Emulation<'_> {
             });
         }
         asker.phase = "emulation";
-        let whole = asker.ask(self.policy, rule).ok_or(Stop::Pending)?;
+        let whole = asker.ask(self.policy, rule)?;
         let failed = whole.first(Vote::Failure);
         let shown = failed.or(whole.runs.first().copied());
         let mut emulated = Emulated {
@@ -124,7 +124,7 @@ impl Emulation<'_> {
                 emulated.complete = true;
                 return Ok(());
             }
-            let ruling = asker.ask(&policy, rule).ok_or(Stop::Pending)?;
+            let ruling = asker.ask(&policy, rule)?;
             match passed(&ruling) {
                 Some(false) => {}
                 other => {
@@ -143,7 +143,7 @@ fn first_broken(
     good: &mut Vec<Policy>,
     policy: &Policy,
 ) -> Result<Option<Broken>, Stop> {
-    let ruling = asker.ask(policy, rule).ok_or(Stop::Pending)?;
+    let ruling = asker.ask(policy, rule)?;
     let Some(failed) = ruling.first(Vote::Failure) else {
         return Ok(None);
     };
@@ -161,9 +161,7 @@ fn first_broken(
         .chain(unmet.map(|(feature, action)| (feature.clone(), action)))
         .collect();
     // What it met in one failing run is nearly always enough for it to fail.
-    let enough = asker
-        .glance(&met.iter().cloned().collect())
-        .ok_or(Stop::Pending)?;
+    let enough = asker.passes_once(&met.iter().cloned().collect())?;
     let order = if enough { &all } else { &met };
     let mut searcher = Searcher { asker, rule, good };
     let Some(found) = searcher.first_conflict(order, Care::Glance)? else {

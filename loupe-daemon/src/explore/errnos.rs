@@ -6,7 +6,7 @@ use loupe_common::feature::Feature;
 use loupe_common::policy::{Action, Policy};
 
 use super::baseline::Baseline;
-use super::ledger::{Asker, Stop};
+use super::ledger::{Asker, Stop, all};
 use super::single;
 
 /// The errnos to try: what a kernel says that knows the syscall but refuses what is asked, or does
@@ -35,24 +35,18 @@ pub(super) fn measure(
     verdicts: &mut [FeatureVerdict],
 ) -> Result<(), Stop> {
     asker.phase = "errnos";
-    let mut waits = false;
-    for row in verdicts {
-        if row.stub.works != Some(false) {
-            continue;
-        }
-        for errno in candidates(&row.feature) {
+    let cannot = verdicts
+        .iter_mut()
+        .filter(|row| row.stub.works == Some(false));
+    all(cannot.map(|row| {
+        let tried = all(candidates(&row.feature).map(|errno| {
             let policy = Policy::single(row.feature.clone(), Action::Stub(errno));
-            match asker.ask(&policy, baseline.rule) {
-                Some(ruling) => {
-                    let trial = single::trial(&row.feature, &ruling, Basis::Measured, baseline);
-                    row.errnos.insert(errno, trial);
-                }
-                None => waits = true,
-            }
-        }
-    }
-    match waits {
-        true => Err(Stop::Pending),
-        false => Ok(()),
-    }
+            let ruling = asker.ask(&policy, baseline.rule)?;
+            let trial = single::trial(&row.feature, &ruling, Basis::Measured, baseline);
+            Ok((errno, trial))
+        }))?;
+        row.errnos.extend(tried);
+        Ok(())
+    }))?;
+    Ok(())
 }

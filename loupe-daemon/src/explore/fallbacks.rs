@@ -8,57 +8,61 @@ use loupe_common::policy::Policy;
 
 use super::baseline::Baseline;
 use super::chance::{Appears, Sightings};
-use super::ledger::{Asker, Stop};
+use super::drill::Opened;
+use super::ledger::{Asker, Stop, all};
 use super::run::Run;
 use super::tally::Vote;
 
-/// The edges that the replays of single features show. What appeared in only some replicas of
-/// a policy is not blamed on it: an application that now and then makes a rare call makes it
-/// under any policy. What but one replay shows, another must show too.
-pub(super) fn edges(asker: &mut Asker<'_>, baseline: &Baseline<'_>) -> Result<Vec<Fallback>, Stop> {
-    let mut edges = Vec::new();
-    let mut waits = false;
+/// The edges that the replays of single features show: of syscalls and pseudo-files, or of the
+/// parts of opened syscalls. What appeared in only some replicas of a policy is not blamed on it:
+/// an application that now and then makes a rare call makes it under any policy. What but one
+/// replay shows, another must show too (not below the syscall, where little rests on it).
+pub(super) fn edges(
+    asker: &mut Asker<'_>,
+    baseline: &Baseline<'_>,
+    below: Option<&Opened<'_>>,
+) -> Result<Vec<Fallback>, Stop> {
     let sightings = Sightings::new(asker);
+    let is_known = |feature: &Feature| {
+        baseline.features.contains_key(feature) || below.is_some_and(|parts| parts.knows(feature))
+    };
+    let mut found = Vec::new();
     for (policy, runs) in sightings.iter() {
         let mut rules = policy.iter();
         let (Some((feature, action)), None) = (rules.next(), rules.next()) else {
             continue;
         };
-        for appears in appearing(runs) {
-            if baseline.features.contains_key(appears) {
-                continue;
-            }
-            match sightings.judge(feature, action, appears) {
-                Appears::Because => {}
-                Appears::ByChance => continue,
-                Appears::Perhaps => match asker.look_again(policy) {
-                    None => {
-                        waits = true;
-                        continue;
-                    }
-                    Some(Some(run)) if run.calls.contains_key(appears) => {}
-                    Some(_) => continue,
-                },
-            }
-            let showing = runs.iter().filter(|run| run.calls.contains_key(appears));
-            let Some(first) = showing.clone().next() else {
-                continue;
-            };
-            let calls = showing.filter_map(|run| run.calls.get(appears)).max();
-            edges.push(Fallback {
+        if feature.parent().is_some() != below.is_some() {
+            continue;
+        }
+        let used = runs.iter().flat_map(|run| {
+            let parts = below.into_iter().flat_map(|parts| parts.used(run));
+            run.calls.keys().chain(parts)
+        });
+        let new: BTreeSet<&Feature> = used.filter(|feature| !is_known(feature)).collect();
+        for appears in new.into_iter().filter(|one| always(runs, one)) {
+            let calls = runs
+                .iter()
+                .filter_map(|run| Some((run.id, run.calls_of(appears)?)));
+            let edge = || Fallback {
                 feature: feature.clone(),
                 action,
                 appears: appears.clone(),
-                calls: calls.copied().unwrap_or(0),
+                calls: calls.clone().map(|(_, calls)| calls).max().unwrap_or(0),
                 passed: runs.iter().any(|run| run.vote == Vote::Pass),
-                replay: first.id,
+                replay: calls.clone().map(|(id, _)| id).next().unwrap_or_default(),
+            };
+            found.push(match sightings.judge(feature, action, appears) {
+                Appears::Perhaps if below.is_none() => asker.look_again(policy).map(|run| {
+                    let shows = run.is_some_and(|run| run.calls.contains_key(appears));
+                    shows.then(edge)
+                }),
+                Appears::Because | Appears::Perhaps => Ok(Some(edge())),
+                Appears::ByChance => Ok(None),
             });
         }
     }
-    match waits {
-        true => Err(Stop::Pending),
-        false => Ok(edges),
-    }
+    Ok(all(found)?.into_iter().flatten().collect())
 }
 
 /// What appears under unrelated policies, and never without any.
@@ -106,25 +110,16 @@ pub(super) fn to_files(
     }
     let policy = joint.policy();
     let rules = policy.iter();
-    let looks: Vec<_> = rules
-        .filter(|(feature, _)| baseline.features.contains_key(*feature))
-        .map(|(feature, action)| asker.look(&Policy::single(feature.clone(), action)))
-        .collect();
-    if looks.iter().any(Option::is_none) {
-        return Err(Stop::Pending);
-    }
-    let mut edges = edges(asker, baseline)?;
+    let rules = rules.filter(|(feature, _)| baseline.features.contains_key(*feature));
+    all(rules.map(|(feature, action)| asker.look(&Policy::single(feature.clone(), action))))?;
+    let mut edges = edges(asker, baseline, None)?;
     edges.retain(|edge| files.contains(&edge.appears));
     Ok(edges)
 }
 
-/// What all of these runs used, as far as they could show it: pseudo-files are seen in watched
-/// runs only.
-fn appearing<'a>(runs: &[&'a Run]) -> BTreeSet<&'a Feature> {
-    let used = runs.iter().flat_map(|run| run.calls.keys());
-    let always = |feature: &&Feature| {
-        let mut able = runs.iter().filter(|run| run.shows(feature));
-        able.all(|run| run.calls.contains_key(*feature))
-    };
-    used.filter(always).collect()
+/// Whether all of these runs used a feature, as far as they could show it: pseudo-files are seen in
+/// watched runs only.
+fn always(runs: &[&Run], feature: &Feature) -> bool {
+    let mut able = runs.iter().filter(|run| run.shows(feature));
+    able.all(|run| run.calls_of(feature).is_some())
 }

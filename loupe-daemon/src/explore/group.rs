@@ -7,7 +7,7 @@
 //! joins the groups, and lacks only the rest.
 //!
 //! Where an application's start takes much less time than its test, a replay without each feature
-//! is first begun ([`Asker::probe`]): most of what fails does so at once, and what does not may
+//! is first begun ([`Asker::begin`]): most of what fails does so at once, and what does not may
 //! share its replays even if little spoke for it before.
 //!
 //! Where nothing shares its first replay, what passes alone is confirmed together ([`confirm`]).
@@ -27,7 +27,7 @@ use loupe_common::policy::{Action, Policy};
 
 use super::baseline::Baseline;
 use super::beginning::Beginning;
-use super::ledger::{Asker, Hurry, Ruling, Stop};
+use super::ledger::{Asker, Hurry, Ruling, Stop, all};
 use super::run::Run;
 use super::tally::{Rule, Vote};
 use design::Design;
@@ -105,7 +105,7 @@ pub(super) struct Grouping<'s, 'a> {
     /// Known where replays without each feature are begun first.
     pub beginnings: Option<&'s Beginnings>,
     /// A replay that turns out to be useless costs little.
-    pub ample: bool,
+    pub is_ample: bool,
     pub settled: Settled<'a>,
 }
 
@@ -152,7 +152,7 @@ impl<'a> Grouping<'_, 'a> {
             features.append(&mut likely);
         }
         let alone = self.alone(features, |_| Vec::new());
-        if self.ample && !likely.is_empty() {
+        if self.is_ample && !likely.is_empty() {
             // To wait takes longer than another replay.
             let alone = alone.and_then(|passed| self.confirm(passed));
             let shared = self.together(likely, Vec::new());
@@ -187,30 +187,26 @@ impl<'a> Grouping<'_, 'a> {
         features: Vec<Feature>,
         before: impl Fn(&Feature) -> Vec<&'a Run>,
     ) -> Result<Vec<Passed<'a>>, Stop> {
-        let mut passed = Vec::new();
-        let mut waits = false;
-        for feature in features {
+        let passed = all(features.into_iter().map(|feature| {
             let policy = Policy::single(feature.clone(), self.action);
-            match self.asker.glance_run(&policy) {
-                None => waits = true,
-                Some(Some(run)) if run.passes_but_for_complaints() => {
-                    let mut runs = vec![run];
-                    runs.extend(before(&feature));
-                    self.settled.passed.insert(feature.clone());
-                    match self.baseline.is_costly(run) {
-                        true => self.settled.alone.push(feature),
-                        false => passed.push((feature, runs)),
-                    }
-                }
+            let run = self.asker.once(&policy)?;
+            match run.filter(|run| run.passes_but_for_complaints()) {
                 Some(run) => {
-                    if run.is_some_and(|run| run.vote == Vote::Failure) {
-                        self.settled.failed.insert(feature.clone());
+                    self.settled.passed.insert(feature.clone());
+                    if !self.baseline.is_costly(run) {
+                        let runs = [vec![run], before(&feature)].concat();
+                        return Ok(Some((feature, runs)));
                     }
-                    self.settled.alone.push(feature);
                 }
+                None if run.is_some_and(|run| run.vote == Vote::Failure) => {
+                    self.settled.failed.insert(feature.clone());
+                }
+                None => {}
             }
-        }
-        unless(waits, passed)
+            self.settled.alone.push(feature);
+            Ok(None)
+        }))?;
+        Ok(passed.into_iter().flatten().collect())
     }
 
     /// What has failed as soon as it was begun is replayed alone.
@@ -237,13 +233,5 @@ impl<'a> Grouping<'_, 'a> {
     fn policy(&self, set: &BTreeSet<Feature>) -> Policy {
         let rule = |feature: &Feature| (feature.clone(), self.action);
         set.iter().map(rule).collect()
-    }
-}
-
-/// What was found, unless replays are missing.
-fn unless<T>(waits: bool, found: T) -> Result<T, Stop> {
-    match waits {
-        true => Err(Stop::Pending),
-        false => Ok(found),
     }
 }

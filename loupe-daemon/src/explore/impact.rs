@@ -11,7 +11,7 @@ use loupe_common::impact::{Comparison, Effect, Impact, Quantity};
 use loupe_common::policy::{Action, Policy};
 
 use super::ImpactOptions;
-use super::ledger::{Asker, Stop};
+use super::ledger::{Asker, Stop, all, both};
 use super::run::Run;
 use super::statistics::{Sample, holm, p_value, rarest_order, ratio_interval};
 
@@ -38,25 +38,21 @@ pub(super) fn measure(
     let runs = options.replays.max(2);
     let baseline = Policy::baseline();
     let baseline = asker.measure(&baseline, runs * BASELINE_SHARE, BASELINE_SHARE);
-    let mut waits = baseline.is_none();
-    let mut ways: Vec<(&mut Trial, Vec<&Run>)> = Vec::new();
+    let mut wanted: Vec<(Policy, &mut Trial)> = Vec::new();
     for row in features {
         let feature = row.feature.clone();
         for (action, trial) in row.trials_mut() {
             // What is answered by a supervisor costs the application time that no OS would take.
             let supervised = feature.syscall().is_none() || action == Action::Plausible;
-            if trial.works != Some(true) || supervised {
-                continue;
-            }
-            match asker.measure(&Policy::single(feature.clone(), action), runs, 1) {
-                Some(runs) => ways.push((trial, runs)),
-                None => waits = true,
+            if trial.works == Some(true) && !supervised {
+                wanted.push((Policy::single(feature.clone(), action), trial));
             }
         }
     }
-    let Some(baseline) = baseline.filter(|_| !waits) else {
-        return Err(Stop::Pending);
-    };
+    let ways = wanted
+        .into_iter()
+        .map(|(policy, trial)| Ok((trial, asker.measure(&policy, runs, 1)?)));
+    let (baseline, mut ways) = both(baseline, all(ways))?;
     for (trial, runs) in &mut ways {
         let effects = QUANTITIES
             .iter()

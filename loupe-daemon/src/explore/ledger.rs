@@ -33,10 +33,9 @@ pub(super) struct Ledger {
     measured_from: BTreeMap<Policy, usize>,
     /// Policies under which a replay was only begun; what came of it, if anything has.
     probes: BTreeMap<Policy, Option<Beginning>>,
-    /// One replay of each of these policies beside its replicas, watched for pseudo-files.
-    looks: BTreeMap<Policy, Option<Run>>,
-    /// One more of some of them, to confirm what the first showed.
-    second_looks: BTreeMap<Policy, Option<Run>>,
+    /// Replays of a policy beside its replicas, watched for pseudo-files, by their numbers: one,
+    /// and of some one more, to confirm what the first showed.
+    looks: BTreeMap<(Policy, u32), Option<Run>>,
     /// Replays of the baseline that are none of its replicas.
     controls: BTreeMap<Control, Vec<Option<Run>>>,
     times: Times,
@@ -68,23 +67,25 @@ impl Ledger {
     }
 
     fn next(&mut self, policy: &Policy, purpose: Purpose) -> Request {
-        let (looks, number) = match purpose {
-            Purpose::LookAgain => (&mut self.second_looks, SECOND_LOOK),
-            _ => (&mut self.looks, LOOK),
-        };
-        if let Purpose::Look | Purpose::LookAgain = purpose {
-            looks.insert(policy.clone(), None);
+        if let Purpose::Look(number) = purpose {
+            let replica = LOOK + number;
+            self.looks.insert((policy.clone(), number), None);
             return Request {
                 watch: true,
-                ..Request::new(policy.clone(), number)
+                ..Request::new(policy.clone(), replica)
             };
         }
         if let Purpose::Control(control) = purpose {
             let known = self.controls.entry(control).or_default();
             let replica = CONTROL + CONTROLS_OF_A_KIND * control as u32 + count(known.len());
+            let room = match self.is_crowded {
+                true => counting::room_of_control(control, known.len()),
+                false => Room::Shared,
+            };
             known.push(None);
             return Request {
                 control: Some(control),
+                room,
                 ..Request::new(policy.clone(), replica)
             };
         }
@@ -147,8 +148,10 @@ impl Ledger {
                 let known = self.controls.get_mut(&control);
                 known.and_then(|known| known.get_mut(index as usize))
             }
-            (None, LOOK) => self.looks.get_mut(&request.policy),
-            (None, SECOND_LOOK) => self.second_looks.get_mut(&request.policy),
+            (None, replica) if replica >= LOOK => {
+                let look = (request.policy.clone(), replica - LOOK);
+                self.looks.get_mut(&look)
+            }
             (None, replica) => {
                 let replicas = self.trials.get_mut(&request.policy);
                 replicas.and_then(|replicas| replicas.get_mut(replica as usize))
@@ -247,10 +250,9 @@ pub(super) enum Purpose {
     /// To find out how a replay begins under its policy, before anything else is asked about
     /// that.
     Probe,
-    /// To see which pseudo-files are used under its policy.
-    Look,
-    /// To see whether what showed in one replay of its policy shows in another.
-    LookAgain,
+    /// To see which pseudo-files are used under its policy; with number 1, whether what showed in
+    /// another replay shows again.
+    Look(u32),
     /// To see whether the measuring changes the workload.
     Control(Control),
 }
@@ -258,7 +260,6 @@ pub(super) enum Purpose {
 /// The number of the replay that is a look at its policy: of its own, so that what is asked of the
 /// policy otherwise, before or after, is numbered as if there were none.
 const LOOK: u32 = 1_000_000;
-const SECOND_LOOK: u32 = LOOK + 1;
 
 /// The number of the first control of the first kind; each kind has numbers of its own.
 const CONTROL: u32 = 2_000_000;
@@ -308,16 +309,6 @@ impl Want {
             wall_us: None,
         }
     }
-
-    /// So many more replicas of a policy that has some.
-    fn more(policy: &Policy, start: u32, started: usize) -> Want {
-        Want {
-            start,
-            left: start,
-            started: count(started),
-            ..Want::once(policy, Purpose::Decide)
-        }
-    }
 }
 
 /// Why the analysis did not come to its end.
@@ -332,6 +323,33 @@ impl From<ExploreError> for Stop {
     fn from(error: ExploreError) -> Stop {
         Stop::Refused(error)
     }
+}
+
+/// All answers, or what keeps some from being there. It goes through all of them first, so that
+/// everything is asked for before anything is waited for.
+pub(super) fn all<T>(answers: impl IntoIterator<Item = Result<T, Stop>>) -> Result<Vec<T>, Stop> {
+    let (known, rest) = known(answers);
+    rest.and(Ok(known))
+}
+
+/// The answers that are there, and what keeps the others from it. It goes through all of them.
+pub(super) fn known<T>(
+    answers: impl IntoIterator<Item = Result<T, Stop>>,
+) -> (Vec<T>, Result<(), Stop>) {
+    let mut known = Vec::new();
+    let mut rest = Ok(());
+    for answer in answers {
+        match answer {
+            Ok(answer) => known.push(answer),
+            Err(stop) => rest = rest.and(Err(stop)),
+        }
+    }
+    (known, rest)
+}
+
+/// Two answers that were asked for both.
+pub(super) fn both<A, B>(one: Result<A, Stop>, other: Result<B, Stop>) -> Result<(A, B), Stop> {
+    Ok((one?, other?))
 }
 
 fn count(replicas: usize) -> u32 {

@@ -5,7 +5,7 @@ use loupe_common::analysis::{Basis, FeatureVerdict};
 use loupe_common::policy::{Action, Policy};
 
 use super::baseline::Baseline;
-use super::ledger::{Asker, Stop};
+use super::ledger::{Asker, Stop, all};
 use super::single;
 use crate::inject::notify;
 
@@ -16,24 +16,16 @@ pub(super) fn measure(
     verdicts: &mut [FeatureVerdict],
 ) -> Result<(), Stop> {
     asker.phase = "plausible fakes";
-    let mut waits = false;
-    for row in verdicts {
-        let feature = &row.feature;
-        if feature.syscall().is_none()
-            || !matches!(notify::constant(feature, Action::Plausible), Ok(None))
-        {
-            continue;
-        }
-        let policy = Policy::single(feature.clone(), Action::Plausible);
-        match asker.ask(&policy, baseline.rule) {
-            Some(ruling) => {
-                row.plausible = Some(single::trial(feature, &ruling, Basis::Measured, baseline));
-            }
-            None => waits = true,
-        }
-    }
-    match waits {
-        true => Err(Stop::Pending),
-        false => Ok(()),
-    }
+    let known = |row: &&mut FeatureVerdict| {
+        let value = notify::constant(&row.feature, Action::Plausible);
+        row.feature.syscall().is_some() && matches!(value, Ok(None))
+    };
+    all(verdicts.iter_mut().filter(known).map(|row| {
+        let policy = Policy::single(row.feature.clone(), Action::Plausible);
+        let ruling = asker.ask(&policy, baseline.rule)?;
+        let trial = single::trial(&row.feature, &ruling, Basis::Measured, baseline);
+        row.plausible = Some(trial);
+        Ok(())
+    }))?;
+    Ok(())
 }

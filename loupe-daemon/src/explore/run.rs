@@ -186,6 +186,12 @@ impl Run {
         self.path_calls * NOTIFIED_US * CHEAP_PART <= self.wall_us
     }
 
+    /// Times that it used a feature, if it did.
+    pub fn calls_of(&self, feature: &Feature) -> Option<u64> {
+        let calls = self.calls.get(feature);
+        calls.or_else(|| self.operations.get(feature)).copied()
+    }
+
     /// Whether it would show that a feature is used: pseudo-files are seen in watched runs only.
     pub fn shows(&self, feature: &Feature) -> bool {
         self.watched || feature.syscall().is_some()

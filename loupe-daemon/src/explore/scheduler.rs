@@ -252,11 +252,7 @@ fn queue(wants: Vec<Want>) -> Vec<Entry> {
         for replica in want.started..want.started + want.start {
             let round = replica / want.share;
             let place = match want.purpose {
-                Purpose::Decide
-                | Purpose::Probe
-                | Purpose::Look
-                | Purpose::LookAgain
-                | Purpose::Control(_) => 0,
+                Purpose::Decide | Purpose::Probe | Purpose::Look(_) | Purpose::Control(_) => 0,
                 Purpose::Measure => shuffled(&want.policy, replica),
             };
             let entry = Entry {

@@ -10,9 +10,9 @@ use loupe_common::verdict::Verdict;
 
 use super::baseline::{Baseline, Seen};
 use super::group::{Beginnings, Chances, Confirmed, Grouping, Settled};
-use super::ledger::{Asker, Hurry, Ruling, Stop};
+use super::ledger::{Asker, Hurry, Ruling, Stop, all, both};
 use super::tally::{Decision, Rule};
-use super::{ExploreOptions, priors, suspicion};
+use super::{ExploreOptions, First, priors, suspicion};
 
 /// What is found about every feature of the baseline; unsorted.
 #[derive(Default)]
@@ -34,9 +34,10 @@ pub(super) fn measure<'a>(
         rule: baseline.rule,
         // Impacts are measured of each feature alone, so a group would spare nothing.
         exhaustive: options.exhaustive || options.impact.is_some(),
-        ample: options.ample,
+        is_ample: options.plan.is_ample,
     };
-    let begins = options.probes && !options.alone_first && baseline.starts_quickly();
+    let plan = options.plan.first;
+    let begins = plan == First::SharedOnceBegun && baseline.starts_quickly();
     let begun = match begins && ways.shares() {
         true => Some(ways.begin()?),
         false => None,
@@ -44,7 +45,7 @@ pub(super) fn measure<'a>(
     let at_first = Chances {
         now: &priors::stub,
         at_best: &priors::stub,
-        shares: &|_| !options.alone_first,
+        shares: &|_| plan != First::Own,
         complete: true,
     };
     let (stubbed, stubbing) = ways.settle(Action::STUB, begun.as_ref(), &at_first);
@@ -64,15 +65,13 @@ pub(super) fn measure<'a>(
     let after = Chances {
         now: &now,
         at_best: &|feature| priors::fake_if(still_may(feature), feature),
-        shares: &|feature| !options.alone_first || still_may(feature),
+        shares: &|feature| plan != First::Own || still_may(feature),
         complete: begun.is_some() || features.all(|feature| stubbed.is_known(feature)),
     };
     let (faked, faking) = ways.settle(Action::Fake, begun.as_ref(), &after);
     let fake = ways.measure(&faked, Action::Fake, &now);
     stubbing.and(faking)?;
-    let (Some(stub), Some(fake)) = (stub, fake) else {
-        return Err(Stop::Pending);
-    };
+    let (stub, fake) = both(stub, fake)?;
     let verdict = |(feature, seen): (&Feature, &Seen)| {
         Some(verdict(
             feature,
@@ -101,7 +100,7 @@ pub(super) fn amend(
         for ((action, known), decision) in ways.into_iter().zip(&mut decisions) {
             let policy = Policy::single(row.feature.clone(), action);
             if implied(&known.basis)
-                && let Some(ruling) = asker.peek(&policy, baseline.rule)
+                && let Some(ruling) = asker.if_known(&policy, baseline.rule)
             {
                 *known = trial(&row.feature, &ruling, Basis::Measured, baseline);
                 *decision = ruling.decision;
@@ -140,8 +139,8 @@ struct Ways<'s, 'a> {
     rule: Rule,
     /// Nothing is tested in groups.
     exhaustive: bool,
-    /// See [`ExploreOptions::ample`].
-    ample: bool,
+    /// See [`super::Plan`].
+    is_ample: bool,
 }
 
 /// How replays begin, for each way to leave a feature out.
@@ -167,27 +166,18 @@ impl<'a> Ways<'_, 'a> {
 
     /// Begins a replay without each feature, each way.
     fn begin(&mut self) -> Result<Begun, Stop> {
-        let (stub, fake) = (self.begin_all(Action::STUB), self.begin_all(Action::Fake));
-        let (stub, fake) = stub.zip(fake).ok_or(Stop::Pending)?;
+        let (stub, fake) = both(self.begin_all(Action::STUB), self.begin_all(Action::Fake))?;
         Ok(Begun { stub, fake })
     }
 
-    fn begin_all(&mut self, action: Action) -> Option<Beginnings> {
-        let mut beginnings = Some(Beginnings::new());
-        for feature in self.baseline.features.keys() {
-            if !self.is_steady(feature) {
-                continue;
-            }
+    fn begin_all(&mut self, action: Action) -> Result<Beginnings, Stop> {
+        let features = self.baseline.features.keys();
+        let steady: Vec<Feature> = features.filter(|it| self.is_steady(it)).cloned().collect();
+        let begun = all(steady.into_iter().map(|feature| {
             let policy = Policy::single(feature.clone(), action);
-            match (self.asker.probe(&policy), &mut beginnings) {
-                (Some(beginning), Some(known)) => {
-                    known.insert(feature.clone(), beginning);
-                }
-                // All are asked for before any is waited for.
-                _ => beginnings = None,
-            }
-        }
-        beginnings
+            Ok((feature, self.asker.begin(&policy)?))
+        }))?;
+        Ok(begun.into_iter().collect())
     }
 
     /// Which features share replays with others, and which do not, as far as that is known.
@@ -207,7 +197,7 @@ impl<'a> Ways<'_, 'a> {
             rule: self.rule,
             action,
             beginnings: begun.map(|begun| begun.of(action)),
-            ample: self.ample,
+            is_ample: self.is_ample,
             settled: Settled {
                 alone,
                 ..Settled::default()
@@ -216,16 +206,14 @@ impl<'a> Ways<'_, 'a> {
         grouping.run(grouped, chances)
     }
 
-    /// Every feature that is settled, left out this way; `None` while replays are missing, which
-    /// are asked for.
+    /// Every feature that is settled, left out this way.
     fn measure(
         &mut self,
         settled: &Settled<'a>,
         action: Action,
         prior: &dyn Fn(&Feature) -> f64,
-    ) -> Option<BTreeMap<Feature, Found>> {
+    ) -> Result<BTreeMap<Feature, Found>, Stop> {
         let mut found = BTreeMap::new();
-        let mut waits = false;
         for Confirmed {
             feature,
             ruling,
@@ -255,19 +243,15 @@ impl<'a> Ways<'_, 'a> {
         let mut alone = settled.alone.clone();
         // What probably fails may take long, so better not left to the end.
         alone.sort_by(|a, b| prior(a).total_cmp(&prior(b)).then(a.cmp(b)));
-        for feature in alone {
-            let rule = self.rule_of(&feature);
+        let measured = all(alone.into_iter().map(|feature| {
             let policy = Policy::single(feature.clone(), action);
-            match self.asker.ask(&policy, rule) {
-                Some(ruling) => {
-                    let alone = self.found(&feature, &ruling, Basis::Measured);
-                    found.insert(feature, alone);
-                }
-                None => waits = true,
-            }
-        }
+            let ruling = self.asker.ask(&policy, self.rule_of(&feature))?;
+            let alone = self.found(&feature, &ruling, Basis::Measured);
+            Ok((feature, alone))
+        }));
         self.asker.hurry = hurry;
-        (!waits).then_some(found)
+        found.extend(measured?);
+        Ok(found)
     }
 
     fn found(&self, feature: &Feature, ruling: &Ruling<'_>, basis: Basis) -> Found {

@@ -89,6 +89,16 @@ impl Rule {
         }
     }
 
+    /// The first usable replica decides: quick to ask, and for a search only, never for a claim.
+    pub fn once() -> Rule {
+        Rule {
+            limit: 1,
+            reach: 1,
+            idle_limit: 1,
+            ..Rule::of_replicas(1)
+        }
+    }
+
     /// Goes on until the decision is sure enough.
     pub fn confident(replicas: u32, test: Test) -> Rule {
         let usual = Rule::of_replicas(replicas);

@@ -9,6 +9,8 @@ use loupe_common::feature::Feature;
 
 use super::Grouping;
 use crate::explore::beginning::Beginning;
+use crate::explore::conflict::narrow;
+use crate::explore::ledger::Stop;
 
 /// Features without all of which no replay begins as it should.
 pub(super) type Conflicts = Vec<BTreeSet<Feature>>;
@@ -22,19 +24,19 @@ impl Grouping<'_, '_> {
         members: BTreeSet<Feature>,
         features: &[Feature],
         conflicts: &mut Option<Conflicts>,
-    ) -> Option<BTreeSet<Feature>> {
+    ) -> Result<BTreeSet<Feature>, Stop> {
         let likely_first = features
             .iter()
             .rev()
             .filter(|feature| members.contains(*feature));
         let mut list: Vec<Feature> = likely_first.cloned().collect();
-        if list.len() < 2 || self.begins_without(&list)? {
-            return Some(members);
+        if self.begins_without(&list)? {
+            return Ok(members);
         }
         // Other groups need not wait for this one, but those that do not begin either.
-        let known = conflicts.take()?;
+        let known = conflicts.take().ok_or(Stop::Pending)?;
         *conflicts = Some(self.without_conflicts(&mut list, known)?);
-        Some(list.into_iter().collect())
+        Ok(list.into_iter().collect())
     }
 
     /// Takes features from a list until it has no conflict, neither a known one nor another.
@@ -42,44 +44,26 @@ impl Grouping<'_, '_> {
         &mut self,
         list: &mut Vec<Feature>,
         mut known: Conflicts,
-    ) -> Option<Conflicts> {
+    ) -> Result<Conflicts, Stop> {
         for conflict in &known {
             resolve(list, conflict);
         }
-        while list.len() > 1 && !self.begins_without(list)? {
-            let conflict = self.conflict(list)?;
+        while !self.begins_without(list)? {
+            let conflict = narrow(list, |part| self.begins_without(part))?;
+            let conflict = conflict.into_iter().collect();
             resolve(list, &conflict);
             known.push(conflict);
         }
-        Some(known)
+        Ok(known)
     }
 
-    /// The fewest of a list that keep a replay from beginning as it should, of those that the
-    /// shortest part of it has that does.
-    fn conflict(&mut self, list: &[Feature]) -> Option<BTreeSet<Feature>> {
-        let mut conflict: Vec<Feature> = Vec::new();
-        let mut rest = list.to_vec();
-        loop {
-            let with = |length: usize| [&conflict[..], &rest[..length]].concat();
-            // None does so alone.
-            let (mut begins, mut fails) = (usize::from(conflict.is_empty()), rest.len());
-            while fails - begins > 1 {
-                let middle = usize::midpoint(begins, fails);
-                match self.begins_without(&with(middle))? {
-                    true => begins = middle,
-                    false => fails = middle,
-                }
-            }
-            rest.truncate(fails);
-            conflict.extend(rest.pop());
-            if rest.is_empty() || conflict.len() > 1 && !self.begins_without(&conflict)? {
-                return Some(conflict.into_iter().collect());
-            }
+    /// Whether a replay begins as it should without these. What is odd without one of them says
+    /// nothing of all of them.
+    fn begins_without(&mut self, list: &[Feature]) -> Result<bool, Stop> {
+        // None keeps it from that alone.
+        if list.len() < 2 {
+            return Ok(true);
         }
-    }
-
-    /// What is odd without one of them says nothing of all of them.
-    fn begins_without(&mut self, list: &[Feature]) -> Option<bool> {
         let policy = self.policy(&list.iter().cloned().collect());
         let is_odd = |feature: &Feature| {
             let known = self.beginnings.and_then(|known| known.get(feature));
@@ -89,8 +73,7 @@ impl Grouping<'_, '_> {
             true => Beginning::Odd,
             false => Beginning::Starts,
         };
-        let beginning = self.asker.probe(&policy)?;
-        Some(beginning >= worst)
+        Ok(self.asker.begin(&policy)? >= worst)
     }
 }
 

@@ -8,7 +8,7 @@ use loupe_common::feature::Feature;
 use loupe_common::policy::Policy;
 
 use super::{Grouping, Passed};
-use crate::explore::ledger::{Ruling, Stop};
+use crate::explore::ledger::{Ruling, Stop, both};
 use crate::explore::run::Run;
 use crate::explore::tally::{Decision, Rule};
 
@@ -38,7 +38,7 @@ impl<'a> Grouping<'_, 'a> {
         }
         let policy = Policy::single(feature.clone(), self.action);
         let rule = self.rule.after_passes(others.len() as u32);
-        let ruling = self.asker.ask(&policy, rule).ok_or(Stop::Pending)?;
+        let ruling = self.asker.ask(&policy, rule)?;
         let right = ruling.runs.iter().all(|run| run.suspicions.is_empty());
         if ruling.decision == Decision::Works && right {
             let ruling = others.into_iter().fold(ruling, Ruling::and);
@@ -53,11 +53,11 @@ impl<'a> Grouping<'_, 'a> {
         let features: BTreeSet<Feature> =
             group.iter().map(|(feature, _)| feature.clone()).collect();
         let policy = self.policy(&features);
-        if self.ample && self.rule.counts_replicas() {
+        if self.is_ample && self.rule.counts_replicas() {
             let lacking = self.lacking(&group);
             self.asker.prefetch(&policy, lacking.passes);
         }
-        let run = self.asker.glance_run(&policy).ok_or(Stop::Pending)?;
+        let run = self.asker.once(&policy)?;
         let Some(run) = run.filter(|run| is_right(run, &group)) else {
             return self.halve(group);
         };
@@ -69,13 +69,12 @@ impl<'a> Grouping<'_, 'a> {
             self.settled.alone.extend(features);
             return Ok(());
         }
-        let (idle, rest) = (self.confirm(idle), self.confirm_by(&policy, group));
-        idle.and(rest)
+        both(self.confirm(idle), self.confirm_by(&policy, group)).map(drop)
     }
 
     fn confirm_by(&mut self, policy: &Policy, group: Vec<Passed<'a>>) -> Result<(), Stop> {
         let lacking = self.lacking(&group);
-        let ruling = self.asker.ask(policy, lacking).ok_or(Stop::Pending)?;
+        let ruling = self.asker.ask(policy, lacking)?;
         let right = ruling.runs.iter().all(|run| is_right(run, &group));
         if ruling.decision != Decision::Works || !right {
             return self.halve(group);
@@ -100,9 +99,7 @@ impl<'a> Grouping<'_, 'a> {
 
     fn halve(&mut self, mut group: Vec<Passed<'a>>) -> Result<(), Stop> {
         let right = group.split_off(group.len() / 2);
-        // Both are asked for before either is waited for.
-        let (left, right) = (self.confirm(group), self.confirm(right));
-        left.and(right)
+        both(self.confirm(group), self.confirm(right)).map(drop)
     }
 }
 

@@ -22,8 +22,8 @@ use loupe_common::policy::Policy;
 use super::begin::Conflicts;
 use super::blame::{Blame, Evidence};
 use super::design::Design;
-use super::{Grouping, Passed, unless};
-use crate::explore::ledger::{Ruling, Stop};
+use super::{Grouping, Passed};
+use crate::explore::ledger::{Ruling, Stop, all, known};
 use crate::explore::run::Run;
 use crate::explore::tally::Vote;
 
@@ -189,30 +189,19 @@ impl<'a> Grouping<'_, 'a> {
         groups: BTreeSet<BTreeSet<Feature>>,
         features: &[Feature],
     ) -> Result<Vec<Group<'a>>, Stop> {
-        let mut beginning = BTreeSet::new();
-        let mut waits = false;
         let mut conflicts = Some(Conflicts::new());
-        for members in groups {
-            let members = match self.beginnings {
-                Some(_) => self.that_begin(members, features, &mut conflicts),
-                None => Some(members),
-            };
-            match members {
-                Some(members) => drop(beginning.insert(members)),
-                None => waits = true,
-            }
-        }
-        let mut tried = Vec::new();
-        for members in beginning.into_iter().filter(|members| members.len() > 1) {
-            match self.asker.glance_run(&self.policy(&members)) {
-                None => waits = true,
-                Some(run) => {
-                    let passed = run.filter(|run| run.passes_but_for_complaints());
-                    tried.push(Group { members, passed });
-                }
-            }
-        }
-        unless(waits, tried)
+        let begun = groups.into_iter().map(|members| match self.beginnings {
+            Some(_) => self.that_begin(members, features, &mut conflicts),
+            None => Ok(members),
+        });
+        let (begun, rest) = known(begun.collect::<Vec<_>>());
+        let begun: BTreeSet<_> = begun.into_iter().filter(|it| it.len() > 1).collect();
+        let tried = all(begun.into_iter().map(|members| {
+            let run = self.asker.once(&self.policy(&members))?;
+            let passed = run.filter(|run| run.passes_but_for_complaints());
+            Ok(Group { members, passed })
+        }));
+        rest.and(tried)
     }
 
     /// Replays suspects alone once.
@@ -221,34 +210,28 @@ impl<'a> Grouping<'_, 'a> {
         suspects: BTreeSet<Feature>,
         culprits: &mut Culprits<'a>,
     ) -> Result<(), Stop> {
-        let mut waits = false;
-        for feature in suspects {
+        all(suspects.into_iter().map(|feature| {
             let policy = Policy::single(feature.clone(), self.action);
-            let Some(run) = self.asker.glance_run(&policy) else {
-                waits = true;
-                continue;
-            };
+            let run = self.asker.once(&policy)?;
             culprits.known.insert(feature.clone());
             match run {
                 Some(run) if run.vote == Vote::Pass && run.suspicions.is_empty() => {
                     culprits.cleared.insert(feature, run);
+                    return Ok(());
                 }
                 Some(run) if run.passes_but_for_complaints() => {
                     culprits.complaining.insert(feature, run);
+                    return Ok(());
                 }
                 // What looks wrong makes its groups look wrong.
-                Some(run) if run.vote == Vote::Pass => {
-                    culprits.broken.insert(feature.clone());
-                    self.settled.alone.push(feature);
-                }
-                _ => {
-                    culprits.broken.insert(feature.clone());
-                    self.settled.failed.insert(feature.clone());
-                    self.settled.alone.push(feature);
-                }
+                Some(run) if run.vote == Vote::Pass => {}
+                _ => drop(self.settled.failed.insert(feature.clone())),
             }
-        }
-        unless(waits, ())
+            culprits.broken.insert(feature.clone());
+            self.settled.alone.push(feature);
+            Ok(())
+        }))?;
+        Ok(())
     }
 }
 

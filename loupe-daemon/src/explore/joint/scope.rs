@@ -112,9 +112,8 @@ impl<'b, 'a> Scope<'b, 'a> {
         if policy.is_empty() {
             return Ok(self.baseline.ruling.clone());
         }
-        let ruling = asker.ask(policy, self.baseline.rule);
-        self.baseline
-            .with_look(asker, policy, ruling.ok_or(Stop::Pending)?)
+        let ruling = asker.ask(policy, self.baseline.rule)?;
+        self.baseline.with_look(asker, policy, ruling)
     }
 
     /// Features to implement that the single verdicts say nothing about under this policy:

@@ -96,7 +96,7 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
         loop {
             let chosen = choice::best(&self.choices, &self.conflicts, &given_up);
             let policy = with(&self.scope.fixed, &chosen);
-            let glanced = policy.is_empty() || self.asker.glance(&policy).ok_or(Stop::Pending)?;
+            let glanced = policy.is_empty() || self.asker.passes_once(&policy)?;
             let care = match glanced {
                 true if self.works(&policy)? => return self.close(policy, banned.clone()),
                 true => Care::Full,
@@ -209,7 +209,7 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
                     Some(other) => policy.insert(feature.clone(), other),
                     None => policy.remove(&feature),
                 };
-                if !self.asker.glance(&policy).ok_or(Stop::Pending)? || !self.works(&policy)? {
+                if !self.asker.passes_once(&policy)? || !self.works(&policy)? {
                     continue;
                 }
                 let closed = self.close(policy, solved.banned.clone())?;
@@ -224,8 +224,7 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
     /// The policy with further rules, if it works and leaves less to implement.
     fn extended(&mut self, solved: &Solved<'a>, rules: Policy) -> Result<Option<Solved<'a>>, Stop> {
         let policy = with(&solved.policy, &rules);
-        let glanced = self.asker.glance(&policy).ok_or(Stop::Pending)?;
-        if !glanced || !self.works(&policy)? {
+        if !self.asker.passes_once(&policy)? || !self.works(&policy)? {
             return Ok(None);
         }
         let extended = self.look(policy, solved.banned.clone())?;

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use loupe_common::policy::Policy;
 use loupe_common::replay::Control;
 
-use super::{Hurry, Ledger, Purpose, REPEATED, Ruling, Want, count};
+use super::{Hurry, Ledger, Purpose, REPEATED, Ruling, Stop, Want, count};
 use crate::explore::beginning::Beginning;
 use crate::explore::counting;
 use crate::explore::run::Run;
-use crate::explore::tally::{Decision, Rule, Tally, UNUSABLE, VOID, Vote};
+use crate::explore::tally::{Decision, Rule, Tally, Vote};
 
 /// The analysis' view of the ledger, for one pass over it.
 pub(in crate::explore) struct Asker<'a> {
@@ -43,9 +43,8 @@ impl<'a> Asker<'a> {
         }
     }
 
-    /// What the replicas of this policy come to; `None` when more are needed, and then they
-    /// are asked for.
-    pub fn ask(&mut self, policy: &Policy, rule: Rule) -> Option<Ruling<'a>> {
+    /// What the replicas of this policy come to, once as many are there as decide.
+    pub fn ask(&mut self, policy: &Policy, rule: Rule) -> Result<Ruling<'a>, Stop> {
         let replicas = self.ledger.replicas(policy);
         let SoFar {
             tally,
@@ -53,77 +52,75 @@ impl<'a> Asker<'a> {
             decision,
         } = so_far(replicas, rule);
         let started = replicas.len();
-        match decision {
-            Some(decision) => {
-                self.rests_on(policy, runs.len());
-                let counts = |run: &&Run| !run.too_slow && !counting::is_forgiven(run, &runs, rule);
-                Some(Ruling {
-                    decision,
-                    tally,
-                    runs: runs.iter().copied().filter(counts).collect(),
-                })
-            }
-            None => {
-                let flying = count(started - runs.len());
-                self.want(Want {
-                    start: tally.surely_needed(rule).saturating_sub(flying),
-                    left: tally.likely_needed(rule).saturating_sub(flying),
-                    started: count(started),
-                    failing: tally.failures > 0,
-                    wall_us: replicas.iter().flatten().map(|run| run.wall_us).max(),
-                    ..Want::once(policy, Purpose::Decide)
-                });
-                None
-            }
-        }
+        let Some(decision) = decision else {
+            let flying = count(started - runs.len());
+            self.want(Want {
+                start: tally.surely_needed(rule).saturating_sub(flying),
+                left: tally.likely_needed(rule).saturating_sub(flying),
+                started: count(started),
+                failing: tally.failures > 0,
+                wall_us: replicas.iter().flatten().map(|run| run.wall_us).max(),
+                ..Want::once(policy, Purpose::Decide)
+            });
+            return Err(Stop::Pending);
+        };
+        self.rests_on(policy, runs.len());
+        let counts = |run: &&Run| !run.too_slow && !counting::is_forgiven(run, &runs, rule);
+        Ok(Ruling {
+            decision,
+            tally,
+            runs: runs.iter().copied().filter(counts).collect(),
+        })
     }
 
-    /// Whether the first usable replica of this policy passes: quick to ask, and for a search
-    /// only, never for a claim. Only that replica counts, even when there are more. A policy
-    /// whose replicas cannot be used does not pass.
-    pub fn glance(&mut self, policy: &Policy) -> Option<bool> {
-        let run = self.glance_run(policy)?;
-        Some(run.is_some_and(|run| run.vote.passes()))
+    /// The first usable replica of this policy; none if too many could not be used.
+    pub fn once(&mut self, policy: &Policy) -> Result<Option<&'a Run>, Stop> {
+        Ok(self.ask(policy, Rule::once())?.usable())
+    }
+
+    /// Whether that passes.
+    pub fn passes_once(&mut self, policy: &Policy) -> Result<bool, Stop> {
+        let run = self.once(policy)?;
+        Ok(run.is_some_and(|run| run.vote.passes()))
+    }
+
+    /// What the replicas of this policy come to, if that is known anyway.
+    pub fn if_known(&mut self, policy: &Policy, rule: Rule) -> Option<Ruling<'a>> {
+        so_far(self.ledger.replicas(policy), rule).decision?;
+        self.ask(policy, rule).ok()
     }
 
     /// A replay under this policy that was watched for pseudo-files: one that this pass rests on,
-    /// else one more for that alone, which is asked for. `Some(None)`: it cannot be used.
-    pub fn look(&mut self, policy: &Policy) -> Option<Option<&'a Run>> {
+    /// else one more for that alone. `None`: it cannot be used.
+    pub fn look(&mut self, policy: &Policy) -> Result<Option<&'a Run>, Stop> {
         let used = self.used.get(policy).copied().unwrap_or_default();
         let replicas = self.ledger.replicas(policy).iter().take(used).flatten();
         let mut watched = replicas.filter(|run| run.watched && run.vote.is_usable());
         if let Some(run) = watched.next() {
-            return Some(Some(run));
+            return Ok(Some(run));
         }
-        match self.ledger.looks.get(policy) {
-            Some(Some(run)) => {
-                self.looked.insert(policy.clone());
-                Some(Some(run).filter(|run| run.vote.is_usable()))
-            }
-            Some(None) => None,
-            None => {
-                let known = |want: &Want| want.policy == *policy && want.purpose == Purpose::Look;
-                if !self.wants.iter().any(known) {
-                    self.wants.push(Want::once(policy, Purpose::Look));
-                }
-                None
-            }
-        }
+        let run = self.look_number(policy, 0)?;
+        self.looked.insert(policy.clone());
+        Ok(Some(run).filter(|run| run.vote.is_usable()))
     }
 
     /// One more replay under this policy, watched, to see whether what the first showed was by
-    /// chance. `Some(None)`: it cannot be used.
-    pub fn look_again(&mut self, policy: &Policy) -> Option<Option<&'a Run>> {
-        match self.ledger.second_looks.get(policy) {
-            Some(Some(run)) => Some(Some(run).filter(|run| run.vote.speaks())),
-            Some(None) => None,
+    /// chance. `None`: it cannot be used.
+    pub fn look_again(&mut self, policy: &Policy) -> Result<Option<&'a Run>, Stop> {
+        let run = self.look_number(policy, 1)?;
+        Ok(Some(run).filter(|run| run.vote.speaks()))
+    }
+
+    fn look_number(&mut self, policy: &Policy, number: u32) -> Result<&'a Run, Stop> {
+        match self.ledger.looks.get(&(policy.clone(), number)) {
+            Some(look) => look.as_ref().ok_or(Stop::Pending),
             None => {
-                let purpose = Purpose::LookAgain;
+                let purpose = Purpose::Look(number);
                 let known = |want: &Want| want.policy == *policy && want.purpose == purpose;
                 if !self.wants.iter().any(known) {
                     self.wants.push(Want::once(policy, purpose));
                 }
-                None
+                Err(Stop::Pending)
             }
         }
     }
@@ -139,17 +136,21 @@ impl<'a> Asker<'a> {
         };
         let missing = replays.min(at_once).saturating_sub(count(started));
         if missing > 0 {
-            self.want(Want::more(policy, missing, started));
+            self.want(Want {
+                start: missing,
+                left: missing,
+                started: count(started),
+                ..Want::once(policy, Purpose::Decide)
+            });
         }
     }
 
-    /// How a replay begins under this policy, which nothing has been asked about before; `None`
-    /// while that is not known.
-    pub fn probe(&mut self, policy: &Policy) -> Option<Beginning> {
+    /// How a replay begins under this policy, which nothing has been asked about before.
+    pub fn begin(&mut self, policy: &Policy) -> Result<Beginning, Stop> {
         match self.ledger.probes.get(policy) {
-            Some(known) => *known,
+            Some(known) => known.ok_or(Stop::Pending),
             // Whatever else asks about it will find that replay, or run its own after it.
-            None if !self.ledger.replicas(policy).is_empty() => Some(Beginning::Starts),
+            None if !self.ledger.replicas(policy).is_empty() => Ok(Beginning::Starts),
             None => {
                 if !self.wants.iter().any(|want| want.policy == *policy) {
                     self.wants.push(Want {
@@ -157,35 +158,9 @@ impl<'a> Asker<'a> {
                         ..Want::once(policy, Purpose::Probe)
                     });
                 }
-                None
+                Err(Stop::Pending)
             }
         }
-    }
-
-    /// The first usable replica of this policy; none if too many could not be used.
-    pub fn glance_run(&mut self, policy: &Policy) -> Option<Option<&'a Run>> {
-        let replicas = self.ledger.replicas(policy);
-        let (mut unusable, mut void) = (0, 0);
-        for (index, run) in replicas.iter().enumerate() {
-            let Some(run) = run else {
-                self.want(Want::more(policy, 0, replicas.len()));
-                return None;
-            };
-            match run.vote {
-                Vote::Pass | Vote::IdlePass | Vote::Failure => {
-                    self.rests_on(policy, index + 1);
-                    return Some(Some(run));
-                }
-                Vote::Void => void += 1,
-                Vote::Stray | Vote::Invalid => unusable += 1,
-            }
-        }
-        if unusable > UNUSABLE || void > VOID {
-            self.rests_on(policy, replicas.len());
-            return Some(None);
-        }
-        self.want(Want::more(policy, 1, replicas.len()));
-        None
     }
 
     fn rests_on(&mut self, policy: &Policy, replicas: usize) {
@@ -193,16 +168,15 @@ impl<'a> Asker<'a> {
         *most = replicas.max(*most);
     }
 
-    /// What the replicas of this policy come to, if that is known anyway.
-    pub fn peek(&mut self, policy: &Policy, rule: Rule) -> Option<Ruling<'a>> {
-        so_far(self.ledger.replicas(policy), rule).decision?;
-        self.ask(policy, rule)
-    }
-
     /// So many passing replicas of a policy that works, run for their cost alone and beside
-    /// others like them; `None` when more are needed, and then they are asked for. Fewer come
-    /// back if too many did not pass, or never called what is left out.
-    pub fn measure(&mut self, policy: &Policy, wanted: u32, share: u32) -> Option<Vec<&'a Run>> {
+    /// others like them. Fewer come back if too many did not pass, or never called what is left
+    /// out.
+    pub fn measure(
+        &mut self,
+        policy: &Policy,
+        wanted: u32,
+        share: u32,
+    ) -> Result<Vec<&'a Run>, Stop> {
         let (_, replicas) = self.ledger.split(policy);
         let finished = replicas.iter().flatten();
         let good: Vec<&Run> = finished.filter(|run| run.vote == Vote::Pass).collect();
@@ -212,7 +186,7 @@ impl<'a> Asker<'a> {
         let room = (wanted + REPEATED).saturating_sub(started);
         let start = missing.saturating_sub(flying).min(room);
         if flying == 0 && start == 0 {
-            return Some(good);
+            return Ok(good);
         }
         self.wants.push(Want {
             start,
@@ -221,7 +195,7 @@ impl<'a> Asker<'a> {
             share,
             ..Want::once(policy, Purpose::Measure)
         });
-        None
+        Err(Stop::Pending)
     }
 
     /// The controls of a kind that have come back, which may be none.
@@ -252,10 +226,7 @@ impl<'a> Asker<'a> {
         }
         let known = |known: &&mut Want| {
             known.policy == want.policy
-                && !matches!(
-                    known.purpose,
-                    Purpose::Look | Purpose::LookAgain | Purpose::Control(_)
-                )
+                && !matches!(known.purpose, Purpose::Look(_) | Purpose::Control(_))
         };
         match self.wants.iter_mut().find(known) {
             None => self.wants.push(want),
@@ -291,7 +262,7 @@ impl<'a> Asker<'a> {
             let look = self
                 .looked
                 .get(policy)
-                .and_then(|policy| self.ledger.looks.get(policy));
+                .and_then(|policy| self.ledger.looks.get(&(policy.clone(), 0)));
             (policy, replicas.chain(look).flatten().collect())
         })
     }
@@ -323,8 +294,7 @@ impl<'a> Asker<'a> {
         let ledger = self.ledger;
         let replicas = ledger.trials.values().flatten();
         let controls = ledger.controls.values().flatten();
-        let looks = ledger.looks.values().chain(ledger.second_looks.values());
-        let others = looks.chain(controls);
+        let others = ledger.looks.values().chain(controls);
         replicas.chain(others).flatten()
     }
 }

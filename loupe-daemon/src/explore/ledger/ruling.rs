@@ -31,6 +31,11 @@ impl<'a> Ruling<'a> {
         self.decision == Decision::Works || idle
     }
 
+    /// The first replica that was what it should be.
+    pub fn usable(&self) -> Option<&'a Run> {
+        self.runs.iter().find(|run| run.vote.is_usable()).copied()
+    }
+
     /// With another replay that counts as well, as the first.
     pub fn with(mut self, run: &'a Run) -> Ruling<'a> {
         self.tally.add(run.vote);

@@ -4,22 +4,18 @@ use loupe_common::replay::Control;
 use proptest::prelude::*;
 
 use super::single::truth;
-use super::{app, options, plain_app, run};
+use super::{app, options, plain_app, plan, run};
 use crate::explore::simulated::{App, Crowd, Simulator};
-use crate::explore::{ExploreError, ExploreOptions, Room};
+use crate::explore::{ExploreError, ExploreOptions, First, Plan, Room};
 
-fn crowded(jobs: usize, (alone_first, ample, probes, exhaustive): Plan) -> ExploreOptions {
+fn crowded(jobs: usize, (plan, exhaustive): (Plan, bool)) -> ExploreOptions {
     ExploreOptions {
         cpus: 2,
-        alone_first,
-        ample,
-        probes,
+        plan,
         exhaustive,
         ..options(jobs)
     }
 }
-
-type Plan = (bool, bool, bool, bool);
 
 fn in_crowd(app: &App, order: u64, crowd: Crowd) -> Simulator<'_> {
     Simulator {
@@ -43,7 +39,7 @@ proptest! {
         app in app(false),
         order: u64,
         jobs in 3usize..9,
-        plan in any::<Plan>(),
+        plan in (plan(), any::<bool>()),
         breaks in 0u64..700,
         (waits, stands_still) in (0u64..500, 0u64..500),
     ) {
@@ -61,7 +57,7 @@ proptest! {
         app in app(false),
         order: u64,
         jobs in 3usize..9,
-        plan in any::<Plan>(),
+        plan in (plan(), any::<bool>()),
         works: bool,
         slow_from in 3usize..200,
     ) {
@@ -85,7 +81,7 @@ proptest! {
         app in app(true),
         orders: [u64; 2],
         replicas in 1u32..5,
-        plan in any::<Plan>(),
+        plan in (plan(), any::<bool>()),
         breaks in 0u64..700,
         (works, waits, stands_still) in (any::<bool>(), 0u64..500, 0u64..500),
     ) {
@@ -111,8 +107,8 @@ fn with_failing_controls(failing: &'static [usize]) -> (Option<ExploreError>, us
         ..Crowd::default()
     };
     let simulator = in_crowd(&app, 1, crowd);
-    let plan = (false, false, false, true);
-    let result = run(&simulator, &crowded(8, plan));
+    let plan = ExploreOptions::default().plan;
+    let result = run(&simulator, &crowded(8, (plan, true)));
     let log = simulator.log.lock().expect("no test thread has panicked");
     let is_control = |control: Option<Control>| control == Some(Control::Crowd);
     let controls = log
@@ -147,7 +143,11 @@ fn a_failure_that_counts_is_confirmed_in_quiet_where_the_crowd_may_have_failed_i
         ..Crowd::default()
     };
     let simulator = in_crowd(&app, 1, crowd);
-    let analysis = run(&simulator, &crowded(8, (true, true, false, false))).expect("measurable");
+    let plan = Plan {
+        first: First::Own,
+        is_ample: true,
+    };
+    let analysis = run(&simulator, &crowded(8, (plan, false))).expect("measurable");
     let log = simulator.log.lock().expect("no test thread has panicked");
     let own = |id: &i64| {
         let mut answers = log.answers.iter();

@@ -9,7 +9,7 @@ use loupe_common::verdict::Verdict;
 use proptest::prelude::*;
 
 use super::single::truth;
-use super::{app, feature, options, plain_app, row, run};
+use super::{app, feature, options, plain_app, plan, row, run};
 use crate::explore::simulated::{App, Effect, Host, SimFeature, Simulator, Use};
 use crate::explore::{ExploreError, ExploreOptions};
 
@@ -34,12 +34,12 @@ proptest! {
         app in app(false),
         hangs: bool,
         (order, jobs) in (any::<u64>(), 1usize..6),
-        (exhaustive, alone_first, probes) in any::<(bool, bool, bool)>(),
+        (exhaustive, plan) in (any::<bool>(), plan()),
         unnoticed in FIRST..200usize,
         noticed in 0u64..80,
     ) {
         let app = App { hangs, ..app };
-        let options = ExploreOptions { exhaustive, alone_first, probes, ..options(jobs) };
+        let options = ExploreOptions { exhaustive, plan, ..options(jobs) };
         let host = Some(Host { noticed, unnoticed });
         let simulator = Simulator { host, ..Simulator::new(&app, order) };
         match run(&simulator, &options) {

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use super::{app, feature, options, row, run};
 use crate::explore::simulated::{App, Effect, Rescue, SimFeature, Simulator, Use};
 use crate::explore::tally::Rule;
-use crate::explore::{ExploreOptions, Request};
+use crate::explore::{ExploreOptions, First, Plan, Request};
 
 fn analyze(app: &App, exhaustive: bool, joint: bool) -> Analysis {
     let options = ExploreOptions {
@@ -22,6 +22,12 @@ fn analyze(app: &App, exhaustive: bool, joint: bool) -> Analysis {
     };
     run(&Simulator::new(app, 1), &options).expect("measurable")
 }
+
+/// Replays without each feature are begun first.
+const BEGUN: Plan = Plan {
+    first: First::SharedOnceBegun,
+    is_ample: false,
+};
 
 /// Syscalls that, stubbed, work in nearly every application of the data set.
 const HARMLESS: [&str; 8] = [
@@ -118,7 +124,7 @@ fn what_keeps_the_application_from_starting_breaks_no_group() {
         let early = app.needs_early(&named(culprit));
         let simulator = Simulator::new(&app, 1);
         let options = ExploreOptions {
-            probes: true,
+            plan: BEGUN,
             ..without_joint()
         };
         let analysis = run(&simulator, &options).expect("measurable");
@@ -224,7 +230,7 @@ fn two_that_keep_the_application_from_starting_only_together_are_kept_apart() {
     let early = |name: &&str| App::default().needs_early(&named(name));
     let early: Vec<&str> = HARMLESS.into_iter().filter(early).collect();
     let options = ExploreOptions {
-        probes: true,
+        plan: BEGUN,
         ..without_joint()
     };
     let app = app(&early[..2]);

@@ -12,7 +12,7 @@ use loupe_common::replay::Replay;
 use loupe_common::verdict::Verdict;
 use proptest::prelude::*;
 
-use super::{app, feature, options, plain_app, row, run};
+use super::{app, feature, options, plain_app, plan, row, run};
 use crate::explore::simulated::{App, Effect, SimFeature, Simulator, Use};
 use crate::explore::suspicion::Profile;
 use crate::explore::{ExploreError, ExploreOptions, Request, Subject, analyze};
@@ -51,16 +51,14 @@ proptest! {
         jobs in 1usize..6,
         replicas in 1u32..4,
         exhaustive: bool,
-        (alone_first, ample, probes) in any::<(bool, bool, bool)>(),
+        plan in plan(),
         (waits, stands_still) in (0u64..1000, 0u64..1000),
         strict: bool,
     ) {
         let options = ExploreOptions {
             replicas,
             exhaustive,
-            alone_first,
-            ample,
-            probes,
+            plan,
             strict,
             ..options(jobs)
         };
@@ -346,7 +344,7 @@ proptest! {
         orders: [u64; 3],
         replicas in 1u32..5,
         exhaustive: bool,
-        (alone_first, ample, probes) in any::<(bool, bool, bool)>(),
+        plan in plan(),
         (waits, stands_still) in (0u64..1000, 0u64..1000),
     ) {
         let with = |jobs, order| {
@@ -354,9 +352,7 @@ proptest! {
                 jobs,
                 replicas,
                 exhaustive,
-                alone_first,
-                ample,
-                probes,
+                plan,
                 ..ExploreOptions::default()
             };
             let simulator = Simulator { waits, stands_still, ..Simulator::new(&app, order) };

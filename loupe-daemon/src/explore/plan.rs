@@ -1,0 +1,111 @@
+//! How features come to their replays: a table from what is known of a workload to a plan. A plan
+//! chooses what is asked and in which order, never what is answered.
+
+use std::time::Duration;
+
+use loupe_common::replay::Replay;
+
+/// How replays are shared by features that probably work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    pub first: First,
+    /// Replays take long because they wait, so one that turns out to be useless costs little, and
+    /// to wait for what another says costs more.
+    pub is_ample: bool,
+}
+
+/// What a feature's first replay is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum First {
+    /// One that it shares with others, if it probably works.
+    Shared,
+    /// The same, where a replay without each feature is begun first ([`super::Replayer::probe`])
+    /// and nothing goes wrong; if the application starts quickly enough for that.
+    SharedOnceBegun,
+    /// One of its own. What is shared has to wait for what it says.
+    Own,
+}
+
+/// What is known of a workload before its features are left out.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape<'r> {
+    /// The first replay of the baseline.
+    pub baseline: &'r Replay,
+    pub jobs: usize,
+    pub cpus: usize,
+    pub is_server: bool,
+    /// A replay that is only begun reaches into its test, and is seen to.
+    pub begins_tests: bool,
+}
+
+/// With more replays at a time on each CPU than this, time goes by in waiting, not in computing.
+const MOST_COMPUTING: usize = 2;
+
+/// Where a replay of each feature alone, stubbed, takes longer than this, they share replays from
+/// the beginning. That takes about six steps, in each of which CPUs may have to wait for one slow
+/// replay: measured, it is the quicker way for redis (0.5 s a replay), and not for memcached
+/// (0.1 s).
+const LONG: Duration = Duration::from_secs(6);
+
+impl Shape<'_> {
+    pub fn plan(&self) -> Plan {
+        let is_ample = self.jobs > MOST_COMPUTING * self.cpus;
+        let is_slow = !is_ample && !self.is_short();
+        let first = match (self.is_server, self.begins_tests, is_slow) {
+            // What the first moments of a test tell makes up for the steps that sharing takes.
+            (true, true, _) | (true, false, true) => First::SharedOnceBegun,
+            (false, true, _) | (false, false, true) => First::Shared,
+            (_, false, false) => First::Own,
+        };
+        Plan { first, is_ample }
+    }
+
+    /// Whether each syscall of a server is stubbed alone in less time than it may take to find out
+    /// what can share replays.
+    fn is_short(&self) -> bool {
+        let replays = self.baseline.trace.calls.len() as u32;
+        let one = Duration::from_micros(self.baseline.timing.wall_us);
+        self.baseline.listened.is_some() && one * replays / self.jobs.max(1) as u32 <= LONG
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use loupe_common::policy::Policy;
+
+    use super::*;
+    use crate::explore::Request;
+    use crate::explore::simulated::App;
+
+    #[test]
+    fn the_table() {
+        let plan = |wall_ms: u64, jobs, is_server: bool, begins_tests| {
+            let mut baseline = App::default().replay(&Request::new(Policy::baseline(), 0));
+            let feature = "read".parse().expect("a syscall");
+            baseline.trace.calls.insert(feature, Default::default());
+            baseline.timing.wall_us = wall_ms * 1000;
+            baseline.listened = is_server.then_some(true);
+            let shape = Shape {
+                baseline: &baseline,
+                jobs,
+                cpus: 2,
+                is_server,
+                begins_tests,
+            };
+            let plan = shape.plan();
+            (plan.first, plan.is_ample)
+        };
+        // Short, long, and with more replays at a time than CPUs compute.
+        assert_eq!(plan(100, 2, true, false), (First::Own, false));
+        assert_eq!(plan(100, 2, false, false), (First::Shared, false));
+        assert_eq!(
+            plan(20_000, 2, true, false),
+            (First::SharedOnceBegun, false)
+        );
+        assert_eq!(plan(20_000, 8, true, false), (First::Own, true));
+        assert_eq!(plan(20_000, 8, false, false), (First::Own, true));
+        // Where the beginning of a test tells.
+        assert_eq!(plan(100, 8, true, true), (First::SharedOnceBegun, true));
+        assert_eq!(plan(100, 2, true, true), (First::SharedOnceBegun, false));
+    }
+}
