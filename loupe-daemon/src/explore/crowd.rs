@@ -5,6 +5,8 @@
 use loupe_common::replay::Control;
 
 use super::ledger::{Asker, Stop};
+use super::run::Run;
+use super::tally::Vote;
 use super::{ExploreError, ExploreOptions};
 
 /// There is a control after so many replays that came to their test in the crowd. (Not at once:
@@ -30,6 +32,8 @@ pub(super) fn control(
         true => replays.div_ceil(CONTROL_EVERY),
         false => replays / CONTROL_EVERY,
     };
+    // One that could not be used says nothing of the crowd.
+    let fails = |run: &Run| run.vote == Vote::Failure;
     let controls = asker.controls(Control::Crowd);
     let mut known = controls.iter();
     let mut missing = false;
@@ -38,11 +42,11 @@ pub(super) fn control(
             missing = true;
             break;
         };
-        if first.vote.passes() {
+        if !fails(first) {
             continue;
         }
         let more: Vec<_> = known.by_ref().take(MORE_CONTROLS).collect();
-        let failed = more.iter().filter(|run| !run.vote.passes()).count();
+        let failed = more.iter().filter(|run| fails(run)).count();
         if 2 * failed > MORE_CONTROLS {
             return Err(ExploreError::Crowded {
                 jobs: options.jobs,

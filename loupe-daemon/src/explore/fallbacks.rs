@@ -16,13 +16,15 @@ use super::tally::Vote;
 /// The edges that the replays of single features show: of syscalls and pseudo-files, or of the
 /// parts of opened syscalls. What appeared in only some replicas of a policy is not blamed on it:
 /// an application that now and then makes a rare call makes it under any policy. What but one
-/// replay shows, another must show too (not below the syscall, where little rests on it).
+/// replay shows, another must show too (not below the syscall, where little rests on it, nor where
+/// one replay is all that a verdict rests on).
 pub(super) fn edges(
     asker: &mut Asker<'_>,
     baseline: &Baseline<'_>,
     below: Option<&Opened<'_>>,
 ) -> Result<Vec<Fallback>, Stop> {
     let sightings = Sightings::new(asker);
+    let asks_again = below.is_none() && !baseline.rule.trusts_one_pass();
     let is_known = |feature: &Feature| {
         baseline.features.contains_key(feature) || below.is_some_and(|parts| parts.knows(feature))
     };
@@ -53,7 +55,7 @@ pub(super) fn edges(
                 replay: calls.clone().map(|(id, _)| id).next().unwrap_or_default(),
             };
             found.push(match sightings.judge(feature, action, appears) {
-                Appears::Perhaps if below.is_none() => asker.look_again(policy).map(|run| {
+                Appears::Perhaps if asks_again => asker.look_again(policy).map(|run| {
                     let shows = run.is_some_and(|run| run.calls.contains_key(appears));
                     shows.then(edge)
                 }),

@@ -281,8 +281,11 @@ impl Tally {
                 false => Decision::Undecided,
             });
         }
-        // However seldom it is called: fewer passes than a verdict needs are none.
-        (self.idle >= rule.idle_limit).then_some(Decision::Undecided)
+        // Hardly ever exercised: fewer passes than a verdict needs are none.
+        (self.idle >= rule.idle_limit).then_some(match self.failures {
+            0 => Decision::NotExercised,
+            _ => Decision::Undecided,
+        })
     }
 
     fn weigh_confidently(&self, test: Test) -> Option<Decision> {

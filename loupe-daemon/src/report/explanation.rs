@@ -302,9 +302,13 @@ fn why(verdict: &FeatureVerdict) -> String {
             "The workload passes when {feature} {stubbed} ({stub} replays), and also when it \
              {faked} ({fake})."
         ),
-        Verdict::NotExercised => format!(
+        Verdict::NotExercised if verdict.stub.injections + verdict.fake.injections == 0 => format!(
             "No injection ever answered a call of {feature}, so its replays say nothing: the \
              baseline uses it, but not every replay gets there."
+        ),
+        Verdict::NotExercised => format!(
+            "{feature} is called in too few replays to say what happens without it: {stub} \
+             passed with it stubbed, {fake} with it faked."
         ),
         Verdict::Undecided => format!(
             "The replays disagree or could not be used, and no more were allowed: {stub} \

@@ -115,7 +115,7 @@ fn only_replicas_with_an_injection_count_and_others_are_repeated_up_to_a_limit()
     votes.extend(vec![IdlePass; rule.idle_limit as usize - 1]);
     assert_eq!(decide(&votes, 3), None);
     votes.push(IdlePass);
-    assert_eq!(decide(&votes, 3), Some(Decision::Undecided));
+    assert_eq!(decide(&votes, 3), Some(Decision::NotExercised));
     votes[0] = Failure;
     assert_eq!(decide(&votes, 3), Some(Decision::Undecided));
     votes.push(Failure);
