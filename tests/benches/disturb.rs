@@ -2,7 +2,8 @@
 //! somebody else, one kind at a time, at random moments. It must end with the verdicts of an
 //! undisturbed one, or with an error that says what happened; and leave nothing behind.
 //!
-//! `cargo xtask bench disturb [-- ROUNDS [SEED]]`: ROUNDS disturbances of each kind (default 15).
+//! `cargo xtask bench disturb [-- ROUNDS [SEED] [KIND...]]`: ROUNDS disturbances of each kind
+//! (default 15), or of those alone that are named (`SIGKILL-Test`).
 //! Ends with exit code 1 where a verdict is wrong, an end is unexplained or something is left.
 
 use std::fs;
@@ -22,7 +23,7 @@ const LATEST: Duration = Duration::from_millis(600);
 const HANG: Duration = Duration::from_secs(180);
 
 /// A victim that serves until it is ended.
-const SERVER: &str = "serve-epoll";
+const SERVER: &str = "serve-polling";
 
 /// Whom a disturbance meets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,10 @@ fn main() {
         .skip(1)
         .filter_map(|word| word.parse().ok())
         .collect();
+    let kinds: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| word.starts_with("SIG"))
+        .collect();
     let rounds = numbers.first().copied().unwrap_or(ROUNDS);
     let mut chance = Chance(numbers.get(1).copied().unwrap_or(1));
     let scene = Scene::new();
@@ -63,6 +68,10 @@ fn main() {
     let mut wrong = 0;
     for (signal, name) in [(libc::SIGKILL, "SIGKILL"), (libc::SIGSTOP, "SIGSTOP")] {
         for victim in VICTIMS {
+            let kind = format!("{name}-{victim:?}");
+            if !kinds.is_empty() && !kinds.contains(&kind) {
+                continue;
+            }
             let mut tally = Tally::default();
             for _ in 0..rounds {
                 let running = command::start(scene.loupe(&words));
@@ -70,7 +79,7 @@ fn main() {
                 tally.note(running, met, &truth);
                 scene.assert_nothing_left();
             }
-            println!("{name} of {victim:?}: {tally:?}");
+            println!("{kind}: {tally:?}");
             wrong += tally.wrong + tally.unexplained + tally.hung;
         }
     }
