@@ -203,19 +203,6 @@ impl ReplayCgroup {
         Ok(text.lines().any(|line| line == "populated 1"))
     }
 
-    /// Times that the kernel killed one of its processes for lack of memory. Where the memory
-    /// controller does not count for this cgroup: times that it did so anywhere on the host.
-    pub fn out_of_memory_kills(&self) -> u64 {
-        let of = |path: &Path| {
-            let text = fs::read_to_string(path).ok()?;
-            let count = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
-            count?.trim().parse().ok()
-        };
-        of(&self.directory.join("memory.events"))
-            .or_else(|| of(Path::new("/proc/vmstat")))
-            .unwrap_or(0)
-    }
-
     /// Removes the empty directories, those that a workload has made below among them. The kernel
     /// refuses while a process is left (EBUSY).
     pub fn remove(&self) -> Result<(), CgroupError> {

@@ -44,12 +44,20 @@ impl ReplayCgroup {
 
     /// How often the kernel refused a new process or thread, for the limit.
     pub fn refused_tasks(&self) -> u64 {
-        event(&self.directory.join("pids.events"), "max")
+        event(&self.directory.join("pids.events"), "max").unwrap_or(0)
     }
 
     /// How many processes the kernel ended, for the limit of memory.
     pub fn ended_for_memory(&self) -> u64 {
+        event(&self.directory.join("memory.events"), "oom_kill").unwrap_or(0)
+    }
+
+    /// Times that the kernel killed one of its processes for lack of memory. Where the memory
+    /// controller does not count for this cgroup: times that it did so anywhere on the host.
+    pub fn out_of_memory_kills(&self) -> u64 {
         event(&self.directory.join("memory.events"), "oom_kill")
+            .or_else(|| event(Path::new("/proc/vmstat"), "oom_kill"))
+            .unwrap_or(0)
     }
 }
 
@@ -66,11 +74,10 @@ fn enable(parent: &Path, controller: &str) {
 }
 
 /// A count that is absent where the controller is.
-fn event(path: &Path, name: &str) -> u64 {
-    let text = fs::read_to_string(path).unwrap_or_default();
-    let count = text.lines().find_map(|line| {
+fn event(path: &Path, name: &str) -> Option<u64> {
+    let text = fs::read_to_string(path).ok()?;
+    text.lines().find_map(|line| {
         let (key, count) = line.split_once(' ')?;
-        (key == name).then(|| count.parse().ok())?
-    });
-    count.unwrap_or(0)
+        (key == name).then(|| count.trim().parse().ok())?
+    })
 }
