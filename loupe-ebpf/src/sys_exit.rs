@@ -74,7 +74,7 @@ impl Call {
                     || number == COMPAT_VFORK
                     || number == CLONE3
             }
-            _ => (number >= CLONE && number <= VFORK) || number == CLONE3,
+            _ => (CLONE..=VFORK).contains(&number) || number == CLONE3,
         }
     }
 }
