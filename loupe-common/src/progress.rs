@@ -16,6 +16,9 @@ pub enum Progress {
     /// A replay has ended and is in the database.
     Replayed {
         id: i64,
+        /// Why it was run, in a few words.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        purpose: String,
         policy: Policy,
         outcome: Outcome,
         wall_us: u64,

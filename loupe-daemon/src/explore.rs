@@ -25,6 +25,7 @@ mod plausible;
 pub mod priors;
 #[cfg(test)]
 mod properties;
+mod purpose;
 mod run;
 mod scheduler;
 #[cfg(test)]
@@ -45,7 +46,7 @@ use loupe_common::policy::Policy;
 use loupe_common::progress::Progress;
 use loupe_common::replay::{Control, Replay};
 
-use ledger::Purpose;
+use ledger::Kind;
 use scheduler::{Question, Scheduler, Step};
 
 pub use baseline::PHASE as BASELINE;
@@ -53,7 +54,7 @@ pub use emulate::{Emulated, emulate};
 pub use plan::{First, Plan, Shape};
 
 /// One replay that the analysis asks for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     pub policy: Policy,
     /// Counts the replays of the same policy in one analysis, from 0. A replayer that
@@ -64,6 +65,8 @@ pub struct Request {
     /// It is no replica of the baseline, but a control: what it is put under.
     pub control: Option<Control>,
     pub room: Room,
+    /// Why it is run, in a few words for whoever looks at it later. It changes nothing.
+    pub purpose: String,
 }
 
 /// Where a replay runs.
@@ -84,6 +87,15 @@ impl Request {
             watch: false,
             control: None,
             room: Room::Shared,
+            purpose: String::new(),
+        }
+    }
+
+    /// The same, with why it is run.
+    pub fn because(self, purpose: impl Into<String>) -> Request {
+        Request {
+            purpose: purpose.into(),
+            ..self
         }
     }
 
@@ -374,27 +386,27 @@ async fn find_out<R: Replayer, Q: Question>(
             progress(Progress::Phase { name });
         }
         match step {
-            Step::Run(request, purpose) => running.push(async move {
-                let answer = match purpose {
-                    Purpose::Probe => replayer.probe(&request).await,
-                    Purpose::Decide | Purpose::Measure | Purpose::Look(_) | Purpose::Control(_) => {
+            Step::Run(request, kind) => running.push(async move {
+                let answer = match kind {
+                    Kind::Probe => replayer.probe(&request).await,
+                    Kind::Decide | Kind::Measure | Kind::Look(_) | Kind::Control(_) => {
                         replayer.replay(&request).await.map(Probed::Ended)
                     }
                 };
-                (request, purpose, answer)
+                (request, kind, answer)
             }),
             Step::Done(outcome) => return *outcome,
             Step::Wait => match (answer(replayer, &mut running).await, &broken) {
                 (Answer::MoreRoom, _) => {}
                 (Answer::Replay(Some((request, _, Ok(Probed::Ended(recorded))))), _) => {
                     scheduler.record(&request, &recorded);
-                    progress(replayed(&recorded));
+                    progress(replayed(&request, &recorded));
                 }
                 (Answer::Replay(Some((request, _, Ok(Probed::Begun(replay, reached))))), _) => {
                     scheduler.begun(&request, &replay, reached);
                 }
-                (Answer::Replay(Some((request, purpose, Err(ReplayError::Lost(why))))), None) => {
-                    match scheduler.lose(request, purpose) {
+                (Answer::Replay(Some((request, kind, Err(ReplayError::Lost(why))))), None) => {
+                    match scheduler.lose(request, kind) {
                         Some(jobs) => progress(lost(jobs, &*why)),
                         None => broken = Some(ReplayError::Lost(why)),
                     }
@@ -439,9 +451,10 @@ fn lost(jobs: usize, why: &(dyn std::error::Error + Send + Sync)) -> Progress {
     Progress::Notice { text }
 }
 
-fn replayed(recorded: &Recorded) -> Progress {
+fn replayed(request: &Request, recorded: &Recorded) -> Progress {
     Progress::Replayed {
         id: recorded.id,
+        purpose: request.purpose.clone(),
         policy: recorded.replay.policy.clone(),
         outcome: recorded.replay.outcome.clone(),
         wall_us: recorded.replay.timing.wall_us,

@@ -189,12 +189,13 @@ impl Store {
             .transpose()
     }
 
-    /// Keeps a finished replay of an analysis in progress, and returns its id. When this
-    /// returns, no kill can lose the replay.
+    /// Keeps a finished replay of an analysis in progress, with why it was run, and returns its
+    /// id. When this returns, no kill can lose the replay.
     pub fn record_replay(
         &self,
         analysis: i64,
         replica: u32,
+        purpose: Option<&str>,
         replay: &Replay,
     ) -> Result<i64, StoreError> {
         // Before the lock is taken: the text can be some ten kilobytes.
@@ -206,8 +207,8 @@ impl Store {
             let inserted = transaction
                 .prepare_cached(
                     "INSERT INTO replays (analysis, policy, rules, replica, outcome_kind,
-                                          outcome, finished_ms, replay)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                                          outcome, finished_ms, replay, purpose)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
                 )
                 .and_then(|mut statement| {
                     statement.insert(params![
@@ -218,7 +219,8 @@ impl Store {
                         outcome_kind(&replay.outcome),
                         outcome,
                         now_ms(),
-                        whole
+                        whole,
+                        purpose
                     ])
                 });
             let id = match inserted {

@@ -51,9 +51,16 @@ fn what_was_analysed_can_be_listed_shown_and_explained() {
         .run(&["explain", truth.name, "getpriority"])
         .expect_code(0)
         .stdout;
-    for part in ["stub", "getpriority", "no such priority", "exit status 1"] {
+    let parts = ["stub", "getpriority", "no such priority", "exit status 1"];
+    for part in parts.into_iter().chain(["purpose: stub alone"]) {
         assert!(told.contains(part), "{part:?} is not in:\n{told}");
     }
+    let told = scene.run(&["explain", truth.name, "getpriority", "--json"]);
+    let told = told.expect_code(0).json();
+    let trials = told["trials"].as_array().expect("trials").iter();
+    let replays = trials.flat_map(|trial| trial["replays"].as_array().expect("replays"));
+    let purposes: Vec<&str> = replays.filter_map(|one| one["purpose"].as_str()).collect();
+    assert!(purposes.contains(&"stub alone"), "{told:#}");
     // A feature that this application never used has no verdict to explain.
     let unknown = scene.run(&["explain", truth.name, "acct"]);
     assert_ne!(unknown.code(), Some(0), "{unknown:?}");

@@ -61,6 +61,7 @@ impl Display {
             } => self.counts(*done, *running, *left),
             Progress::Replayed {
                 id,
+                purpose,
                 policy,
                 outcome,
                 wall_us,
@@ -70,7 +71,7 @@ impl Display {
                     let ms = wall_us / 1000;
                     let again = if *reused { ", kept from before" } else { "" };
                     self.line(&format!(
-                        "replay {id}: {policy}: {outcome} ({ms} ms{again})"
+                        "replay {id}, {purpose}: {policy}: {outcome} ({ms} ms{again})"
                     ));
                 }
             }

@@ -174,7 +174,7 @@ fn slower(alone: &Replay, replays: &[Replay]) -> Option<f64> {
 
 /// The first replica of the baseline, which an earlier analysis may have run.
 pub async fn first(recording: &Recording, cpus: &[usize]) -> Result<Replay, AnalyzeError> {
-    let request = Request::new(Policy::baseline(), 0);
+    let request = Request::new(Policy::baseline(), 0).because("baseline");
     let shared = Arc::clone(&recording.0);
     let slot = Slots::new(1, cpus).take().await;
     let recorded = blocking(move || patiently(|| shared.replay(&request, &slot))).await?;
@@ -200,7 +200,9 @@ fn keep(recording: &Recording, replays: &[Replay]) -> Result<(), AnalyzeError> {
     for (replica, replay) in (1..).zip(replays) {
         let known = recording.0.find(&Policy::baseline(), replica)?;
         if known.is_none() {
-            recording.0.record(replica, replay)?;
+            let request = Request::new(Policy::baseline(), replica);
+            let request = request.because("baseline, beside others");
+            recording.0.record(&request, replay)?;
             recording.0.learn(replay);
         }
     }

@@ -197,7 +197,7 @@ impl Shared {
 
     fn keep(&self, request: &Request, replay: Replay) -> Result<Recorded, AnalyzeError> {
         self.learn(&replay);
-        let id = self.record(request.replica, &replay)?;
+        let id = self.record(request, &replay)?;
         Ok(Recorded {
             id,
             replay,
@@ -214,9 +214,12 @@ impl Shared {
         Ok(self.store.find_replay(self.run.id, policy, replica)?)
     }
 
-    /// Keeps a replay as this replica of its policy.
-    pub fn record(&self, replica: u32, replay: &Replay) -> Result<i64, AnalyzeError> {
-        let id = self.store.record_replay(self.run.id, replica, replay)?;
+    /// Keeps a replay as what was asked for.
+    pub fn record(&self, request: &Request, replay: &Replay) -> Result<i64, AnalyzeError> {
+        let purpose = Some(request.purpose.as_str());
+        let id = self
+            .store
+            .record_replay(self.run.id, request.replica, purpose, replay)?;
         lock(&self.own).insert(id);
         Ok(id)
     }

@@ -9,7 +9,7 @@ use super::confidence::Test;
 use super::ledger::{Asker, Ruling, Stop};
 use super::run::Run;
 use super::tally::{Decision, Rule, Vote};
-use super::{ExploreError, ExploreOptions, controls};
+use super::{ExploreError, ExploreOptions, controls, purpose};
 
 /// The first part of an analysis.
 pub const PHASE: &str = "baseline";
@@ -106,15 +106,17 @@ pub(super) fn measure<'a>(
     if let Some(error) = controls::refused(asker.runs_so_far(&policy)) {
         return Err(error.into());
     }
-    let ruling = asker.ask(&policy, rule(options)).inspect_err(|_| {
-        // A first replay already tells how many features wait behind the baseline.
-        let used = asker
-            .runs_so_far(&policy)
-            .map(|run| run.calls.len())
-            .max()
-            .unwrap_or(0);
-        asker.later += 2 * used as u64 * u64::from(options.replicas.max(1));
-    })?;
+    let ruling = asker
+        .ask(&policy, rule(options), purpose::BASELINE)
+        .inspect_err(|_| {
+            // A first replay already tells how many features wait behind the baseline.
+            let used = asker
+                .runs_so_far(&policy)
+                .map(|run| run.calls.len())
+                .max()
+                .unwrap_or(0);
+            asker.later += 2 * used as u64 * u64::from(options.replicas.max(1));
+        })?;
     if ruling.decision != Decision::Works {
         let by_filters = controls::why_watched_fails(asker, options, &ruling)?;
         return Err(by_filters.unwrap_or_else(|| refusal(&ruling)).into());

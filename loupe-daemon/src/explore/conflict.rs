@@ -9,6 +9,9 @@ use loupe_common::policy::{Action, Policy};
 use super::ledger::{Asker, Ruling, Stop, all};
 use super::tally::{Decision, Rule};
 
+/// Why parts of a failing policy are replayed.
+const NARROWS: &str = "narrows a conflict";
+
 /// How sure the search is of each step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Care {
@@ -35,6 +38,8 @@ pub(super) struct Found<'a> {
 pub(super) struct Searcher<'s, 'a> {
     pub asker: &'s mut Asker<'a>,
     pub rule: Rule,
+    /// Why the whole policy is replayed.
+    pub purpose: &'static str,
     /// Policies that passed: what they contain is not tried again in a search.
     pub good: &'s mut Vec<Policy>,
 }
@@ -42,11 +47,7 @@ pub(super) struct Searcher<'s, 'a> {
 impl<'a> Searcher<'_, 'a> {
     /// Every replica of the policy passes (or it never fires, and it passes anyway).
     pub fn works(&mut self, policy: &Policy) -> Result<bool, Stop> {
-        Ok(self.ruling(policy)?.holds())
-    }
-
-    fn ruling(&mut self, policy: &Policy) -> Result<Ruling<'a>, Stop> {
-        self.asker.ask(policy, self.rule)
+        Ok(self.asker.ask(policy, self.rule, self.purpose)?.holds())
     }
 
     fn passes(&mut self, policy: &Policy, care: Care) -> Result<bool, Stop> {
@@ -54,8 +55,8 @@ impl<'a> Searcher<'_, 'a> {
             return Ok(true);
         }
         let passes = match care {
-            Care::Glance => self.asker.passes_once(policy)?,
-            Care::Full => self.works(policy)?,
+            Care::Glance => self.asker.passes_once(policy, NARROWS)?,
+            Care::Full => self.asker.ask(policy, self.rule, NARROWS)?.holds(),
         };
         if passes {
             self.good.push(policy.clone());
@@ -75,7 +76,7 @@ impl<'a> Searcher<'_, 'a> {
         let mut policy = policy_of(&narrow(failing, passes)?);
         // Delta debugging trusts that more rules fail more; the confirmation trusts nothing.
         loop {
-            let ruling = self.ruling(&policy)?;
+            let ruling = self.asker.ask(&policy, self.rule, "confirms a conflict")?;
             let confirmed = ruling.decision == Decision::Fails;
             if !confirmed && care == Care::Glance {
                 // Some glance was unlucky.
@@ -87,7 +88,11 @@ impl<'a> Searcher<'_, 'a> {
             }
             let smaller: Vec<Policy> = leaving_one_out(&policy);
             let smaller = smaller.into_iter().filter(|smaller| !smaller.is_empty());
-            let works = smaller.map(|smaller| Ok((self.works(&smaller)?, smaller)));
+            let purpose = "conflict without one of its rules";
+            let works = smaller.map(|smaller| {
+                let ruling = self.asker.ask(&smaller, self.rule, purpose)?;
+                Ok((ruling.holds(), smaller))
+            });
             let fails = all(works)?.into_iter().find(|(works, _)| !works);
             match fails {
                 Some((_, smaller)) => policy = smaller,

@@ -41,6 +41,9 @@ pub struct Emulated {
     pub replays: u64,
 }
 
+/// Why the policy itself is replayed.
+const WHOLE: &str = "policy as a whole";
+
 struct Emulation<'a> {
     policy: &'a Policy,
     /// Go on after the first rule that breaks it.
@@ -78,7 +81,7 @@ impl Question for Emulation<'_> {
             });
         }
         asker.phase = "emulation";
-        let whole = asker.ask(self.policy, rule)?;
+        let whole = asker.ask(self.policy, rule, WHOLE)?;
         let failed = whole.first(Vote::Failure);
         let shown = failed.or(whole.runs.first().copied());
         let mut emulated = Emulated {
@@ -124,7 +127,7 @@ impl Emulation<'_> {
                 emulated.complete = true;
                 return Ok(());
             }
-            let ruling = asker.ask(&policy, rule)?;
+            let ruling = asker.ask(&policy, rule, "policy without what breaks it")?;
             match passed(&ruling) {
                 Some(false) => {}
                 other => {
@@ -143,7 +146,7 @@ fn first_broken(
     good: &mut Vec<Policy>,
     policy: &Policy,
 ) -> Result<Option<Broken>, Stop> {
-    let ruling = asker.ask(policy, rule)?;
+    let ruling = asker.ask(policy, rule, WHOLE)?;
     let Some(failed) = ruling.first(Vote::Failure) else {
         return Ok(None);
     };
@@ -161,9 +164,14 @@ fn first_broken(
         .chain(unmet.map(|(feature, action)| (feature.clone(), action)))
         .collect();
     // What it met in one failing run is nearly always enough for it to fail.
-    let enough = asker.passes_once(&met.iter().cloned().collect())?;
+    let enough = asker.passes_once(&met.iter().cloned().collect(), "rules that a failure met")?;
     let order = if enough { &all } else { &met };
-    let mut searcher = Searcher { asker, rule, good };
+    let mut searcher = Searcher {
+        asker,
+        rule,
+        purpose: WHOLE,
+        good,
+    };
     let Some(found) = searcher.first_conflict(order, Care::Glance)? else {
         return Ok(None);
     };

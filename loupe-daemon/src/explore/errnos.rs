@@ -7,6 +7,7 @@ use loupe_common::policy::{Action, Policy};
 
 use super::baseline::Baseline;
 use super::ledger::{Asker, Stop, all};
+use super::purpose::Alone;
 use super::single;
 
 /// The errnos to try: what a kernel says that knows the syscall but refuses what is asked, or does
@@ -40,8 +41,9 @@ pub(super) fn measure(
         .filter(|row| row.stub.works == Some(false));
     all(cannot.map(|row| {
         let tried = all(candidates(&row.feature).map(|errno| {
-            let policy = Policy::single(row.feature.clone(), Action::Stub(errno));
-            let ruling = asker.ask(&policy, baseline.rule)?;
+            let action = Action::Stub(errno);
+            let policy = Policy::single(row.feature.clone(), action);
+            let ruling = asker.ask(&policy, baseline.rule, Alone(&row.feature, action))?;
             let trial = single::trial(&row.feature, &ruling, Basis::Measured, baseline);
             Ok((errno, trial))
         }))?;

@@ -55,10 +55,13 @@ pub(super) fn edges(
                 replay: calls.clone().map(|(id, _)| id).next().unwrap_or_default(),
             };
             found.push(match sightings.judge(feature, action, appears) {
-                Appears::Perhaps if asks_again => asker.look_again(policy).map(|run| {
-                    let shows = run.is_some_and(|run| run.calls.contains_key(appears));
-                    shows.then(edge)
-                }),
+                Appears::Perhaps if asks_again => {
+                    let purpose = format_args!("does {appears} appear again");
+                    asker.look_again(policy, purpose).map(|run| {
+                        let shows = run.is_some_and(|run| run.calls.contains_key(appears));
+                        shows.then(edge)
+                    })
+                }
                 Appears::Because | Appears::Perhaps => Ok(Some(edge())),
                 Appears::ByChance => Ok(None),
             });

@@ -28,6 +28,7 @@ use loupe_common::policy::{Action, Policy};
 use super::baseline::Baseline;
 use super::beginning::Beginning;
 use super::ledger::{Asker, Hurry, Ruling, Stop, all};
+use super::purpose::Alone;
 use super::run::Run;
 use super::tally::{Rule, Vote};
 use design::Design;
@@ -189,7 +190,7 @@ impl<'a> Grouping<'_, 'a> {
     ) -> Result<Vec<Passed<'a>>, Stop> {
         let passed = all(features.into_iter().map(|feature| {
             let policy = Policy::single(feature.clone(), self.action);
-            let run = self.asker.once(&policy)?;
+            let run = self.asker.once(&policy, Alone(&feature, self.action))?;
             match run.filter(|run| run.passes_but_for_complaints()) {
                 Some(run) => {
                     self.settled.passed.insert(feature.clone());

@@ -11,6 +11,7 @@ mod ruling;
 mod times;
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use loupe_common::impact::Quantity;
 use loupe_common::policy::Policy;
@@ -54,8 +55,8 @@ impl Ledger {
     }
 
     /// The next replica of this policy, now running.
-    pub fn start(&mut self, policy: &Policy, purpose: Purpose) -> Request {
-        let request = self.next(policy, purpose);
+    pub fn start(&mut self, policy: &Policy, kind: Kind, purpose: &str) -> Request {
+        let request = self.next(policy, kind).because(purpose);
         self.start_again(&request);
         request
     }
@@ -66,8 +67,8 @@ impl Ledger {
         self.times.begin(request);
     }
 
-    fn next(&mut self, policy: &Policy, purpose: Purpose) -> Request {
-        if let Purpose::Look(number) = purpose {
+    fn next(&mut self, policy: &Policy, kind: Kind) -> Request {
+        if let Kind::Look(number) = kind {
             let replica = LOOK + number;
             self.looks.insert((policy.clone(), number), None);
             return Request {
@@ -75,7 +76,7 @@ impl Ledger {
                 ..Request::new(policy.clone(), replica)
             };
         }
-        if let Purpose::Control(control) = purpose {
+        if let Kind::Control(control) = kind {
             let known = self.controls.entry(control).or_default();
             let replica = CONTROL + CONTROLS_OF_A_KIND * control as u32 + count(known.len());
             let room = match self.is_crowded {
@@ -89,19 +90,19 @@ impl Ledger {
                 ..Request::new(policy.clone(), replica)
             };
         }
-        let watch = self.watches_first(policy) && purpose != Purpose::Measure;
+        let watch = self.watches_first(policy) && kind != Kind::Measure;
         let replicas = self.trials.entry(policy.clone()).or_default();
-        if purpose == Purpose::Measure {
+        if kind == Kind::Measure {
             let first = self.measured_from.entry(policy.clone());
             first.or_insert(replicas.len());
         }
-        if purpose == Purpose::Probe {
+        if kind == Kind::Probe {
             self.probes.insert(policy.clone(), None);
         }
         let replica = count(replicas.len());
-        let room = match (self.is_crowded && !policy.is_empty(), purpose) {
+        let room = match (self.is_crowded && !policy.is_empty(), kind) {
             (false, _) => Room::Shared,
-            (true, Purpose::Measure) => Room::OwnCpu,
+            (true, Kind::Measure) => Room::OwnCpu,
             (true, _) => counting::room(replicas),
         };
         replicas.push(None);
@@ -240,9 +241,9 @@ impl Ledger {
     }
 }
 
-/// What a replay is for.
+/// How a replay is asked for, and with that where it is filed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(super) enum Kind {
     /// To find out whether its policy works.
     Decide,
     /// To find out what its policy costs, which is known to work.
@@ -278,9 +279,11 @@ pub(super) struct Want {
     pub left: u32,
     /// It has failed before: likely to be slow again, so better not left to the end.
     pub failing: bool,
-    /// Replicas that have been started, for this purpose.
+    /// Replicas that have been started, for this kind.
     pub started: u32,
-    pub purpose: Purpose,
+    pub kind: Kind,
+    /// Why it is wanted, in words.
+    pub purpose: String,
     /// So many replicas are run before any other policy gets its next.
     pub share: u32,
     pub hurry: Hurry,
@@ -296,14 +299,15 @@ pub(super) enum Hurry {
 }
 
 impl Want {
-    fn once(policy: &Policy, purpose: Purpose) -> Want {
+    fn once(policy: &Policy, kind: Kind, purpose: impl Display) -> Want {
         Want {
             policy: policy.clone(),
             start: 1,
             left: 1,
             failing: false,
             started: 0,
-            purpose,
+            kind,
+            purpose: purpose.to_string(),
             share: 1,
             hurry: Hurry::Urgent,
             wall_us: None,

@@ -6,6 +6,7 @@ use loupe_common::policy::{Action, Policy};
 
 use super::baseline::Baseline;
 use super::ledger::{Asker, Stop, all};
+use super::purpose::Alone;
 use super::single;
 use crate::inject::notify;
 
@@ -22,7 +23,11 @@ pub(super) fn measure(
     };
     all(verdicts.iter_mut().filter(known).map(|row| {
         let policy = Policy::single(row.feature.clone(), Action::Plausible);
-        let ruling = asker.ask(&policy, baseline.rule)?;
+        let ruling = asker.ask(
+            &policy,
+            baseline.rule,
+            Alone(&row.feature, Action::Plausible),
+        )?;
         let trial = single::trial(&row.feature, &ruling, Basis::Measured, baseline);
         row.plausible = Some(trial);
         Ok(())

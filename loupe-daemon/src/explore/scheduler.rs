@@ -7,9 +7,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use loupe_common::policy::Policy;
 use loupe_common::replay::{Control, Replay};
 
-use super::ledger::{Asker, Hurry, Ledger, Purpose, Stop, Want};
+use super::ledger::{Asker, Hurry, Kind, Ledger, Stop, Want};
 use super::run::Run;
-use super::{ExploreError, ExploreOptions, Reached, Recorded, Request};
+use super::{ExploreError, ExploreOptions, Reached, Recorded, Request, purpose};
 
 /// What is to be found out: a plain function of the finished replays, gone through again and
 /// again until nothing is missing.
@@ -24,7 +24,7 @@ pub(super) trait Question: Sync {
 #[derive(Debug)]
 pub(super) enum Step<T> {
     /// Start this replay, or only begin it.
-    Run(Request, Purpose),
+    Run(Request, Kind),
     /// Wait for a running one.
     Wait,
     /// All is known, and nothing runs any more.
@@ -60,7 +60,7 @@ pub(super) struct Scheduler<'a, Q: Question> {
     /// Replays that computing ones may be; fewer when some were lost.
     jobs: usize,
     /// Requests that could not be carried out and are to be once more.
-    lost: Vec<(Request, Purpose)>,
+    lost: Vec<(Request, Kind)>,
     losses: BTreeMap<(Policy, u32), u32>,
     outcome: Option<Result<Q::Answer, ExploreError>>,
     phase: &'static str,
@@ -94,9 +94,9 @@ impl<'a, Q: Question> Scheduler<'a, Q> {
         if self.ledger.running >= self.room(waiting) {
             return Step::Wait;
         }
-        if let Some((request, purpose)) = self.lost.pop() {
+        if let Some((request, kind)) = self.lost.pop() {
             self.ledger.start_again(&request);
-            return Step::Run(request, purpose);
+            return Step::Run(request, kind);
         }
         if self.may_ask_for_better() {
             self.think();
@@ -107,18 +107,19 @@ impl<'a, Q: Question> Scheduler<'a, Q> {
         }
         if let Some(entry) = self.queue.pop() {
             self.left = self.left.saturating_sub(1);
-            let request = self.ledger.start(&entry.policy, entry.purpose);
+            let request = self.ledger.start(&entry.policy, entry.kind, &entry.purpose);
             if entry.hurry == Hurry::AtLeisure {
                 let replica = (entry.policy, request.replica);
                 self.at_leisure.insert(replica);
             }
-            return Step::Run(request, entry.purpose);
+            return Step::Run(request, entry.kind);
         }
         // Nothing else is there to pass.
         if self.holds && !self.ledger.is_controlling(Control::Host) {
-            let purpose = Purpose::Control(Control::Host);
-            let request = self.ledger.start(&Policy::baseline(), purpose);
-            return Step::Run(request, purpose);
+            let kind = Kind::Control(Control::Host);
+            let purpose = purpose::control(Control::Host);
+            let request = self.ledger.start(&Policy::baseline(), kind, purpose);
+            return Step::Run(request, kind);
         }
         if self.ledger.running > 0 {
             return Step::Wait;
@@ -133,7 +134,7 @@ impl<'a, Q: Question> Scheduler<'a, Q> {
     /// else beside them.
     fn room(&self, waiting: usize) -> u64 {
         let jobs = self.jobs;
-        let measures = |entry: &Entry| entry.purpose == Purpose::Measure;
+        let measures = |entry: &Entry| entry.kind == Kind::Measure;
         let room = match self.options.impact {
             Some(impact) if self.queue.iter().any(measures) => jobs.min(impact.jobs.max(1)),
             _ => jobs + waiting.min(MOST_WAITING * jobs),
@@ -162,7 +163,7 @@ impl<'a, Q: Question> Scheduler<'a, Q> {
 
     /// Takes note of a replay that the host may have been too busy for: it is run again, and from
     /// now on fewer at a time, so many. `None`: it was lost too often.
-    pub fn lose(&mut self, request: Request, purpose: Purpose) -> Option<usize> {
+    pub fn lose(&mut self, request: Request, kind: Kind) -> Option<usize> {
         self.ledger.running -= 1;
         self.jobs = (self.jobs / 2).max(1);
         let replay = (request.policy.clone(), request.replica);
@@ -171,7 +172,7 @@ impl<'a, Q: Question> Scheduler<'a, Q> {
         if *losses >= MOST_LOSSES {
             return None;
         }
-        self.lost.push((request, purpose));
+        self.lost.push((request, kind));
         Some(self.jobs)
     }
 
@@ -233,7 +234,8 @@ impl<'a, Q: Question> Scheduler<'a, Q> {
 #[derive(Clone, Debug)]
 struct Entry {
     policy: Policy,
-    purpose: Purpose,
+    kind: Kind,
+    purpose: String,
     hurry: Hurry,
 }
 
@@ -251,13 +253,14 @@ fn queue(wants: Vec<Want>) -> Vec<Entry> {
         };
         for replica in want.started..want.started + want.start {
             let round = replica / want.share;
-            let place = match want.purpose {
-                Purpose::Decide | Purpose::Probe | Purpose::Look(_) | Purpose::Control(_) => 0,
-                Purpose::Measure => shuffled(&want.policy, replica),
+            let place = match want.kind {
+                Kind::Decide | Kind::Probe | Kind::Look(_) | Kind::Control(_) => 0,
+                Kind::Measure => shuffled(&want.policy, replica),
             };
             let entry = Entry {
                 policy: want.policy.clone(),
-                purpose: want.purpose,
+                kind: want.kind,
+                purpose: want.purpose.clone(),
                 hurry: want.hurry,
             };
             replicas.push(((want.hurry, first, round, place), entry));

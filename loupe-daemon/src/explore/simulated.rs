@@ -457,6 +457,21 @@ impl<'a> Simulator<'a> {
     }
 }
 
+/// What a replay comes to does not depend on why it is run.
+impl Hash for Request {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Request {
+            policy,
+            replica,
+            watch,
+            control,
+            room,
+            purpose: _,
+        } = self;
+        (policy, replica, watch, control, room).hash(state);
+    }
+}
+
 impl Request {
     /// The id of the replay that answers it.
     pub fn id(&self) -> i64 {

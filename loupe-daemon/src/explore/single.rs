@@ -11,6 +11,7 @@ use loupe_common::verdict::Verdict;
 use super::baseline::{Baseline, Seen};
 use super::group::{Beginnings, Chances, Confirmed, Grouping, Settled};
 use super::ledger::{Asker, Hurry, Ruling, Stop, all, both};
+use super::purpose::Alone;
 use super::tally::{Decision, Rule};
 use super::{ExploreOptions, First, priors, suspicion};
 
@@ -175,7 +176,10 @@ impl<'a> Ways<'_, 'a> {
         let steady: Vec<Feature> = features.filter(|it| self.is_steady(it)).cloned().collect();
         let begun = all(steady.into_iter().map(|feature| {
             let policy = Policy::single(feature.clone(), action);
-            Ok((feature, self.asker.begin(&policy)?))
+            let beginning = self
+                .asker
+                .begin(&policy, format_args!("begins without {feature}"))?;
+            Ok((feature, beginning))
         }))?;
         Ok(begun.into_iter().collect())
     }
@@ -245,7 +249,9 @@ impl<'a> Ways<'_, 'a> {
         alone.sort_by(|a, b| prior(a).total_cmp(&prior(b)).then(a.cmp(b)));
         let measured = all(alone.into_iter().map(|feature| {
             let policy = Policy::single(feature.clone(), action);
-            let ruling = self.asker.ask(&policy, self.rule_of(&feature))?;
+            let ruling =
+                self.asker
+                    .ask(&policy, self.rule_of(&feature), Alone(&feature, action))?;
             let alone = self.found(&feature, &ruling, Basis::Measured);
             Ok((feature, alone))
         }));

@@ -199,6 +199,9 @@ fn outcome(page: &mut Page, story: &ReplayStory) {
     if !alone {
         page.entry(4, Tone::Plain, &format!("policy: {}", story.policy));
     }
+    if let Some(purpose) = &story.purpose {
+        page.entry(4, Tone::Plain, &format!("purpose: {}", printable(purpose)));
+    }
     if story.target_execs == 0 {
         page.entry(4, Tone::Bad, "the target binary was never started");
     }

@@ -81,6 +81,9 @@ pub struct ReplayStory {
     pub id: i64,
     pub replica: u32,
     pub policy: Policy,
+    /// Why it was run; absent of replays from before that was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<String>,
     pub outcome: Outcome,
     /// The verdict rests on it.
     pub counted: bool,
@@ -244,6 +247,7 @@ fn stories(
                 id,
                 replica: stored.replica,
                 policy: replay.policy.clone(),
+                purpose: stored.purpose.clone(),
                 outcome: replay.outcome.clone(),
                 counted: [&verdict.stub, &verdict.fake]
                     .iter()

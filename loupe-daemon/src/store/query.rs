@@ -60,6 +60,9 @@ pub struct StoredReplay {
     pub id: i64,
     pub replica: u32,
     pub finished_ms: i64,
+    /// Why it was run; absent of replays from before that was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<String>,
     pub replay: Replay,
 }
 
@@ -259,7 +262,7 @@ impl Store {
         match feature {
             None => {
                 let mut replays = self.stored_replays(
-                    "SELECT id, replica, finished_ms, replay FROM replays
+                    "SELECT id, replica, finished_ms, purpose, replay FROM replays
                      WHERE analysis = ?1 AND rules = 0 ORDER BY id",
                     params![analysis],
                 )?;
@@ -267,7 +270,7 @@ impl Store {
                 Ok(replays)
             }
             Some(feature) => self.stored_replays(
-                "SELECT id, replica, finished_ms, replays.replay FROM replay_rules
+                "SELECT id, replica, finished_ms, purpose, replays.replay FROM replay_rules
                  JOIN replays ON replays.id = replay_rules.replay
                  WHERE analysis = ?1 AND feature = ?2 AND rules = 1 ORDER BY id",
                 params![analysis, feature.to_string()],
@@ -282,7 +285,7 @@ impl Store {
         feature: &Feature,
     ) -> Result<Vec<StoredReplay>, StoreError> {
         self.stored_replays(
-            "SELECT id, replica, finished_ms, replays.replay FROM replay_rules
+            "SELECT id, replica, finished_ms, purpose, replays.replay FROM replay_rules
              JOIN replays ON replays.id = replay_rules.replay
              WHERE analysis = ?1 AND feature = ?2 AND rules > 1 ORDER BY id",
             params![analysis, feature.to_string()],
@@ -303,13 +306,15 @@ impl Store {
         sql: &str,
         params: impl Params,
     ) -> Result<Vec<StoredReplay>, StoreError> {
-        let rows: Vec<(i64, u32, i64, String)> = self.rows(sql, params, |row| row.try_into())?;
+        type Found = (i64, u32, i64, Option<String>, String);
+        let rows: Vec<Found> = self.rows(sql, params, |row| row.try_into())?;
         rows.into_iter()
-            .map(|(id, replica, finished_ms, text)| {
+            .map(|(id, replica, finished_ms, purpose, text)| {
                 Ok(StoredReplay {
                     id,
                     replica,
                     finished_ms,
+                    purpose,
                     replay: self.decode(|| format!("replay {id}"), &text)?,
                 })
             })

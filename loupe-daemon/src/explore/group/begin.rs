@@ -73,7 +73,7 @@ impl Grouping<'_, '_> {
             true => Beginning::Odd,
             false => Beginning::Starts,
         };
-        Ok(self.asker.begin(&policy)? >= worst)
+        Ok(self.asker.begin(&policy, "begins as a group")? >= worst)
     }
 }
 

@@ -38,7 +38,8 @@ impl<'a> Grouping<'_, 'a> {
         }
         let policy = Policy::single(feature.clone(), self.action);
         let rule = self.rule.after_passes(others.len() as u32);
-        let ruling = self.asker.ask(&policy, rule)?;
+        let purpose = format_args!("confirms {feature}");
+        let ruling = self.asker.ask(&policy, rule, purpose)?;
         let right = ruling.runs.iter().all(|run| run.suspicions.is_empty());
         if ruling.decision == Decision::Works && right {
             let ruling = others.into_iter().fold(ruling, Ruling::and);
@@ -53,11 +54,12 @@ impl<'a> Grouping<'_, 'a> {
         let features: BTreeSet<Feature> =
             group.iter().map(|(feature, _)| feature.clone()).collect();
         let policy = self.policy(&features);
+        let purpose = format_args!("confirms {} that passed alone", features.len());
         if self.is_ample && self.rule.counts_replicas() {
             let lacking = self.lacking(&group);
-            self.asker.prefetch(&policy, lacking.passes);
+            self.asker.prefetch(&policy, lacking.passes, purpose);
         }
-        let run = self.asker.once(&policy)?;
+        let run = self.asker.once(&policy, purpose)?;
         let Some(run) = run.filter(|run| is_right(run, &group)) else {
             return self.halve(group);
         };
@@ -74,7 +76,8 @@ impl<'a> Grouping<'_, 'a> {
 
     fn confirm_by(&mut self, policy: &Policy, group: Vec<Passed<'a>>) -> Result<(), Stop> {
         let lacking = self.lacking(&group);
-        let ruling = self.asker.ask(policy, lacking)?;
+        let purpose = format_args!("confirms {} that passed alone", group.len());
+        let ruling = self.asker.ask(policy, lacking, purpose)?;
         let right = ruling.runs.iter().all(|run| is_right(run, &group));
         if ruling.decision != Decision::Works || !right {
             return self.halve(group);

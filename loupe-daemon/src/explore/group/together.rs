@@ -24,6 +24,7 @@ use super::blame::{Blame, Evidence};
 use super::design::Design;
 use super::{Grouping, Passed};
 use crate::explore::ledger::{Ruling, Stop, all, known};
+use crate::explore::purpose::{Alone, way};
 use crate::explore::run::Run;
 use crate::explore::tally::Vote;
 
@@ -196,8 +197,10 @@ impl<'a> Grouping<'_, 'a> {
         });
         let (begun, rest) = known(begun.collect::<Vec<_>>());
         let begun: BTreeSet<_> = begun.into_iter().filter(|it| it.len() > 1).collect();
-        let tried = all(begun.into_iter().map(|members| {
-            let run = self.asker.once(&self.policy(&members))?;
+        let count = begun.len();
+        let tried = all((1..).zip(begun).map(|(number, members)| {
+            let purpose = format_args!("{} group {number} of {count}", way(self.action));
+            let run = self.asker.once(&self.policy(&members), purpose)?;
             let passed = run.filter(|run| run.passes_but_for_complaints());
             Ok(Group { members, passed })
         }));
@@ -212,7 +215,8 @@ impl<'a> Grouping<'_, 'a> {
     ) -> Result<(), Stop> {
         all(suspects.into_iter().map(|feature| {
             let policy = Policy::single(feature.clone(), self.action);
-            let run = self.asker.once(&policy)?;
+            let purpose = format_args!("{}, suspect of a group", Alone(&feature, self.action));
+            let run = self.asker.once(&policy, purpose)?;
             culprits.known.insert(feature.clone());
             match run {
                 Some(run) if run.vote == Vote::Pass && run.suspicions.is_empty() => {

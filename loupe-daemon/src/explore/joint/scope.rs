@@ -54,6 +54,14 @@ impl<'b, 'a> Scope<'b, 'a> {
         }
     }
 
+    /// Why its replays are run.
+    pub(super) fn purpose(&self) -> &'static str {
+        match self.opened {
+            None => "joint policy",
+            Some(_) => "joint policy, operations",
+        }
+    }
+
     /// Whether the fixed rules work.
     pub fn holds(&self, asker: &mut Asker<'a>) -> Result<bool, Stop> {
         Ok(self.ruling(asker, &self.fixed)?.holds())
@@ -112,7 +120,7 @@ impl<'b, 'a> Scope<'b, 'a> {
         if policy.is_empty() {
             return Ok(self.baseline.ruling.clone());
         }
-        let ruling = asker.ask(policy, self.baseline.rule)?;
+        let ruling = asker.ask(policy, self.baseline.rule, self.purpose())?;
         self.baseline.with_look(asker, policy, ruling)
     }
 

@@ -86,6 +86,7 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
         Searcher {
             asker: self.asker,
             rule: self.scope.baseline.rule,
+            purpose: self.scope.purpose(),
             good: &mut self.good,
         }
     }
@@ -96,7 +97,8 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
         loop {
             let chosen = choice::best(&self.choices, &self.conflicts, &given_up);
             let policy = with(&self.scope.fixed, &chosen);
-            let glanced = policy.is_empty() || self.asker.passes_once(&policy)?;
+            let purpose = self.scope.purpose();
+            let glanced = policy.is_empty() || self.asker.passes_once(&policy, purpose)?;
             let care = match glanced {
                 true if self.works(&policy)? => return self.close(policy, banned.clone()),
                 true => Care::Full,
@@ -159,7 +161,8 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
                 for action in [Action::STUB, Action::Fake] {
                     let mut policy = solved.policy.clone();
                     policy.insert(feature.clone(), action);
-                    self.asker.prefetch(&policy, 1);
+                    let purpose = format_args!("joint policy: fallback {feature}");
+                    self.asker.prefetch(&policy, 1, purpose);
                 }
             }
             for feature in open {
@@ -209,7 +212,8 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
                     Some(other) => policy.insert(feature.clone(), other),
                     None => policy.remove(&feature),
                 };
-                if !self.asker.passes_once(&policy)? || !self.works(&policy)? {
+                let purpose = format_args!("joint policy: fallback {feature} another way");
+                if !self.asker.passes_once(&policy, purpose)? || !self.works(&policy)? {
                     continue;
                 }
                 let closed = self.close(policy, solved.banned.clone())?;
@@ -224,7 +228,8 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
     /// The policy with further rules, if it works and leaves less to implement.
     fn extended(&mut self, solved: &Solved<'a>, rules: Policy) -> Result<Option<Solved<'a>>, Stop> {
         let policy = with(&solved.policy, &rules);
-        if !self.asker.passes_once(&policy)? || !self.works(&policy)? {
+        let purpose = "joint policy: its fallbacks";
+        if !self.asker.passes_once(&policy, purpose)? || !self.works(&policy)? {
             return Ok(None);
         }
         let extended = self.look(policy, solved.banned.clone())?;

@@ -1,13 +1,15 @@
 //! How the analysis asks the ledger, and notes what it has to wait for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 
 use loupe_common::policy::Policy;
 use loupe_common::replay::Control;
 
-use super::{Hurry, Ledger, Purpose, REPEATED, Ruling, Stop, Want, count};
+use super::{Hurry, Kind, Ledger, REPEATED, Ruling, Stop, Want, count};
 use crate::explore::beginning::Beginning;
 use crate::explore::counting;
+use crate::explore::purpose;
 use crate::explore::run::Run;
 use crate::explore::tally::{Decision, Rule, Tally, Vote};
 
@@ -43,8 +45,14 @@ impl<'a> Asker<'a> {
         }
     }
 
-    /// What the replicas of this policy come to, once as many are there as decide.
-    pub fn ask(&mut self, policy: &Policy, rule: Rule) -> Result<Ruling<'a>, Stop> {
+    /// What the replicas of this policy come to, once as many are there as decide. `purpose` says in
+    /// words why they are run; it is made only if any are.
+    pub fn ask(
+        &mut self,
+        policy: &Policy,
+        rule: Rule,
+        purpose: impl Display,
+    ) -> Result<Ruling<'a>, Stop> {
         let replicas = self.ledger.replicas(policy);
         let SoFar {
             tally,
@@ -60,7 +68,10 @@ impl<'a> Asker<'a> {
                 started: count(started),
                 failing: tally.failures > 0,
                 wall_us: replicas.iter().flatten().map(|run| run.wall_us).max(),
-                ..Want::once(policy, Purpose::Decide)
+                ..match tally.failures {
+                    0 => Want::once(policy, Kind::Decide, purpose),
+                    _ => Want::once(policy, Kind::Decide, purpose::after_failure(purpose)),
+                }
             });
             return Err(Stop::Pending);
         };
@@ -74,20 +85,24 @@ impl<'a> Asker<'a> {
     }
 
     /// The first usable replica of this policy; none if too many could not be used.
-    pub fn once(&mut self, policy: &Policy) -> Result<Option<&'a Run>, Stop> {
-        Ok(self.ask(policy, Rule::once())?.usable())
+    pub fn once(
+        &mut self,
+        policy: &Policy,
+        purpose: impl Display,
+    ) -> Result<Option<&'a Run>, Stop> {
+        Ok(self.ask(policy, Rule::once(), purpose)?.usable())
     }
 
     /// Whether that passes.
-    pub fn passes_once(&mut self, policy: &Policy) -> Result<bool, Stop> {
-        let run = self.once(policy)?;
+    pub fn passes_once(&mut self, policy: &Policy, purpose: impl Display) -> Result<bool, Stop> {
+        let run = self.once(policy, purpose)?;
         Ok(run.is_some_and(|run| run.vote.passes()))
     }
 
     /// What the replicas of this policy come to, if that is known anyway.
     pub fn if_known(&mut self, policy: &Policy, rule: Rule) -> Option<Ruling<'a>> {
         so_far(self.ledger.replicas(policy), rule).decision?;
-        self.ask(policy, rule).ok()
+        self.ask(policy, rule, "").ok()
     }
 
     /// A replay under this policy that was watched for pseudo-files: one that this pass rests on,
@@ -99,26 +114,35 @@ impl<'a> Asker<'a> {
         if let Some(run) = watched.next() {
             return Ok(Some(run));
         }
-        let run = self.look_number(policy, 0)?;
+        let run = self.look_number(policy, 0, "look for pseudo-files")?;
         self.looked.insert(policy.clone());
         Ok(Some(run).filter(|run| run.vote.is_usable()))
     }
 
     /// One more replay under this policy, watched, to see whether what the first showed was by
     /// chance. `None`: it cannot be used.
-    pub fn look_again(&mut self, policy: &Policy) -> Result<Option<&'a Run>, Stop> {
-        let run = self.look_number(policy, 1)?;
+    pub fn look_again(
+        &mut self,
+        policy: &Policy,
+        purpose: impl Display,
+    ) -> Result<Option<&'a Run>, Stop> {
+        let run = self.look_number(policy, 1, purpose)?;
         Ok(Some(run).filter(|run| run.vote.speaks()))
     }
 
-    fn look_number(&mut self, policy: &Policy, number: u32) -> Result<&'a Run, Stop> {
+    fn look_number(
+        &mut self,
+        policy: &Policy,
+        number: u32,
+        purpose: impl Display,
+    ) -> Result<&'a Run, Stop> {
         match self.ledger.looks.get(&(policy.clone(), number)) {
             Some(look) => look.as_ref().ok_or(Stop::Pending),
             None => {
-                let purpose = Purpose::Look(number);
-                let known = |want: &Want| want.policy == *policy && want.purpose == purpose;
+                let kind = Kind::Look(number);
+                let known = |want: &Want| want.policy == *policy && want.kind == kind;
                 if !self.wants.iter().any(known) {
-                    self.wants.push(Want::once(policy, purpose));
+                    self.wants.push(Want::once(policy, kind, purpose));
                 }
                 Err(Stop::Pending)
             }
@@ -128,7 +152,7 @@ impl<'a> Asker<'a> {
     /// Has this policy replayed so often, because something will probably ask for it soon. Not
     /// more often, whatever comes of it: it may turn out that nothing asks, and whether it does
     /// must not depend on the order of completion.
-    pub fn prefetch(&mut self, policy: &Policy, replays: u32) {
+    pub fn prefetch(&mut self, policy: &Policy, replays: u32, purpose: impl Display) {
         let started = self.ledger.replicas(policy).len();
         let at_once = match self.ledger.is_crowded {
             true => count(counting::AT_ONCE),
@@ -140,13 +164,13 @@ impl<'a> Asker<'a> {
                 start: missing,
                 left: missing,
                 started: count(started),
-                ..Want::once(policy, Purpose::Decide)
+                ..Want::once(policy, Kind::Decide, purpose)
             });
         }
     }
 
     /// How a replay begins under this policy, which nothing has been asked about before.
-    pub fn begin(&mut self, policy: &Policy) -> Result<Beginning, Stop> {
+    pub fn begin(&mut self, policy: &Policy, purpose: impl Display) -> Result<Beginning, Stop> {
         match self.ledger.probes.get(policy) {
             Some(known) => known.ok_or(Stop::Pending),
             // Whatever else asks about it will find that replay, or run its own after it.
@@ -155,7 +179,7 @@ impl<'a> Asker<'a> {
                 if !self.wants.iter().any(|want| want.policy == *policy) {
                     self.wants.push(Want {
                         hurry: self.hurry,
-                        ..Want::once(policy, Purpose::Probe)
+                        ..Want::once(policy, Kind::Probe, purpose)
                     });
                 }
                 Err(Stop::Pending)
@@ -193,7 +217,7 @@ impl<'a> Asker<'a> {
             left: start,
             started,
             share,
-            ..Want::once(policy, Purpose::Measure)
+            ..Want::once(policy, Kind::Measure, purpose::IMPACT)
         });
         Err(Stop::Pending)
     }
@@ -212,7 +236,11 @@ impl<'a> Asker<'a> {
             // Before all others: what it says may end the analysis.
             self.wants.push(Want {
                 failing: true,
-                ..Want::once(&Policy::baseline(), Purpose::Control(control))
+                ..Want::once(
+                    &Policy::baseline(),
+                    Kind::Control(control),
+                    purpose::control(control),
+                )
             });
         }
     }
@@ -225,13 +253,12 @@ impl<'a> Asker<'a> {
             want.start = 0;
         }
         let known = |known: &&mut Want| {
-            known.policy == want.policy
-                && !matches!(known.purpose, Purpose::Look(_) | Purpose::Control(_))
+            known.policy == want.policy && !matches!(known.kind, Kind::Look(_) | Kind::Control(_))
         };
         match self.wants.iter_mut().find(known) {
             None => self.wants.push(want),
             // What it needs will be asked for when the probe is back.
-            Some(known) if known.purpose == Purpose::Probe => {
+            Some(known) if known.kind == Kind::Probe => {
                 known.hurry = known.hurry.min(want.hurry);
             }
             Some(known) => {

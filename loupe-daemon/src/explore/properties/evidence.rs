@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use super::single::truth;
 use super::{app, feature, options, plain_app, plan, row, run};
 use crate::explore::simulated::{App, Effect, Host, SimFeature, Simulator, Use};
-use crate::explore::{ExploreError, ExploreOptions};
+use crate::explore::{ExploreError, ExploreOptions, Request};
 
 /// Replays of the baseline and its controls: a host that stands still unnoticed already then makes
 /// the workload look flaky, and it is refused.
@@ -24,6 +24,63 @@ fn wrong(app: &App, analysis: &Analysis) -> Vec<(Feature, Verdict)> {
     wrong
         .map(|row| (row.feature.clone(), row.verdict))
         .collect()
+}
+
+/// The purposes of the replays of a policy with these rules, in their order.
+fn purposes(simulator: &Simulator<'_>, is_asked: impl Fn(&Request) -> bool) -> Vec<String> {
+    let log = simulator.log.lock().expect("no test thread has panicked");
+    let asked = log.starts.iter().map(|(request, _)| request);
+    let asked = asked.filter(|request| is_asked(request));
+    asked.map(|request| request.purpose.clone()).collect()
+}
+
+#[test]
+fn every_replay_says_why_it_is_run() {
+    let mut app = plain_app(3);
+    let simulator = Simulator::new(&app, 1);
+    run(&simulator, &options(1)).expect("measurable");
+    let of = |policy: Policy| {
+        purposes(&simulator, |request| {
+            request.policy == policy && request.control.is_none()
+        })
+    };
+    assert_eq!(of(Policy::baseline()), ["baseline"; 3]);
+    let fake = of(Policy::single(feature(1), Action::Fake));
+    assert_eq!(fake, ["fake alone", "fake alone, confirms a failure"]);
+    assert_eq!(
+        of(Policy::single(feature(1), Action::STUB))[..1],
+        ["stub alone"]
+    );
+    let controls = purposes(&simulator, |request| request.control.is_some());
+    assert_eq!(controls, ["control: inert filter"]);
+
+    let parts = ["fcntl", "fcntl:F_SETLK"].map(|name| name.parse::<Feature>().expect("a feature"));
+    let breaks = SimFeature::always(Effect::Breaks, Effect::Breaks);
+    app.features
+        .extend(parts.clone().map(|part| (part, breaks.clone())));
+    let simulator = Simulator::new(&app, 1);
+    run(&simulator, &options(1)).expect("measurable");
+    let below = Policy::single(parts[1].clone(), Action::STUB);
+    let below = purposes(&simulator, |request| request.policy == below);
+    assert_eq!(below[0], "operations of fcntl: stub alone");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn no_replay_is_run_for_no_reason(
+        app in app(true),
+        order: u64,
+        (exhaustive, plan) in (any::<bool>(), plan()),
+    ) {
+        let options = ExploreOptions { exhaustive, plan, ..options(2) };
+        let simulator = Simulator::new(&app, order);
+        // Whether it can be measured or not.
+        run(&simulator, &options).ok();
+        let silent = purposes(&simulator, |request| request.purpose.is_empty());
+        prop_assert_eq!(silent.len(), 0);
+    }
 }
 
 proptest! {

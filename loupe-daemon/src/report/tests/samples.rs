@@ -148,6 +148,7 @@ pub fn stored(id: i64, replica: u32, replay: Replay) -> StoredReplay {
         id,
         replica,
         finished_ms: 1_764_000_000_000 + id * 13,
+        purpose: None,
         replay,
     }
 }

@@ -41,7 +41,7 @@ fn two_connections_record_side_by_side() {
                         .map(|replica| {
                             let replay = replay(single(name, Action::STUB), true);
                             let id = store
-                                .record_replay(run.id, replica, &replay)
+                                .record_replay(run.id, replica, None, &replay)
                                 .expect("recorded");
                             store.replay(id).expect("readable").expect("there");
                             id

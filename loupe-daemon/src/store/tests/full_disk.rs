@@ -16,7 +16,7 @@ fn fill(
         .find_map(|replica| {
             let mut big = replay(Policy::baseline(), true);
             big.application_output.tail = "x".repeat(OutputTail::LIMIT);
-            match store.record_replay(analysis, replica, &big) {
+            match store.record_replay(analysis, replica, None, &big) {
                 Ok(id) => {
                     ids.push(id);
                     None
@@ -57,7 +57,7 @@ fn a_full_database_keeps_what_it_has_and_goes_on_when_there_is_room() {
 
     limit(100_000);
     store
-        .record_replay(run.id, 10_000, &replay(Policy::baseline(), true))
+        .record_replay(run.id, 10_000, None, &replay(Policy::baseline(), true))
         .expect("there is room again");
     store
         .finish_analysis(run.id, &result_of("nginx", "wrk", &[]))

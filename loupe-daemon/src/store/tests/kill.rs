@@ -24,7 +24,12 @@ fn child_that_records_replays_until_it_is_killed() {
     let first = u32::try_from(run.finished_replays).expect("few");
     for replica in first.. {
         let id = store
-            .record_replay(run.id, replica, &replay(single("brk", Action::STUB), true))
+            .record_replay(
+                run.id,
+                replica,
+                None,
+                &replay(single("brk", Action::STUB), true),
+            )
             .expect("recorded");
         // Unbuffered: what the parent reads was said after the call had returned.
         let line = format!("\n{RECORDED}{replica} as {id}\n");

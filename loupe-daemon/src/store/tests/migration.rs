@@ -45,6 +45,7 @@ fn a_database_of_version_1_keeps_its_results_evidence_and_progress() {
         evidence.alone[0].replay,
         replay(single("brk", Action::STUB), false)
     );
+    assert_eq!(evidence.alone[0].purpose, None, "nobody knows any more");
 
     let run = store
         .begin_analysis(&workload("redis", "get"), "r1", false)

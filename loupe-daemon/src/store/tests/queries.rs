@@ -7,7 +7,7 @@ fn finish(store: &Store, application: &str, name: &str, verdicts: &[(&str, Verdi
         .begin_analysis(&workload(application, name), name, false)
         .expect("begun");
     store
-        .record_replay(run.id, 0, &replay(Policy::baseline(), true))
+        .record_replay(run.id, 0, None, &replay(Policy::baseline(), true))
         .expect("recorded");
     store
         .finish_analysis(run.id, &result_of(application, name, verdicts))
@@ -120,8 +120,9 @@ fn evidence_is_sorted_into_baseline_alone_and_together() {
     let mut group = single("brk", Action::STUB);
     group.insert(feature("futex"), Action::Fake);
     let record = |policy: &Policy, replica| {
+        let purpose = Some("group 3 of 6").filter(|_| policy.len() > 1);
         store
-            .record_replay(run.id, replica, &replay(policy.clone(), true))
+            .record_replay(run.id, replica, purpose, &replay(policy.clone(), true))
             .expect("recorded")
     };
     let baseline = record(&Policy::baseline(), 0);
@@ -139,6 +140,11 @@ fn evidence_is_sorted_into_baseline_alone_and_together() {
     assert_eq!(ids(&evidence.together), [together]);
     assert_eq!(evidence.alone[2].replica, 1);
     assert_eq!(evidence.together[0].replay, replay(group, true));
+    assert_eq!(
+        evidence.together[0].purpose.as_deref(),
+        Some("group 3 of 6")
+    );
+    assert_eq!(evidence.alone[0].purpose, None);
     let other = store
         .evidence(run.id + 1, &feature("brk"))
         .expect("readable");

@@ -73,7 +73,7 @@ fn a_damaged_database_is_reported_as_damaged() {
         .expect("begun");
     for replica in 0..50 {
         store
-            .record_replay(run.id, replica, &replay(Policy::baseline(), true))
+            .record_replay(run.id, replica, None, &replay(Policy::baseline(), true))
             .expect("recorded");
     }
     drop(store);

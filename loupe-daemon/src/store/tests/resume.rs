@@ -12,10 +12,10 @@ fn an_interrupted_analysis_is_continued_with_its_replays() {
         let run = store.begin_analysis(&nginx, "f1", false).expect("begun");
         assert_eq!(run.finished_replays, 0);
         store
-            .record_replay(run.id, 0, &replay(Policy::baseline(), true))
+            .record_replay(run.id, 0, None, &replay(Policy::baseline(), true))
             .expect("recorded");
         let id = store
-            .record_replay(run.id, 0, &replay(stub.clone(), false))
+            .record_replay(run.id, 0, None, &replay(stub.clone(), false))
             .expect("recorded");
         (run.id, id)
     };
@@ -43,7 +43,7 @@ fn a_finished_analysis_is_not_continued_and_not_changed() {
 
     let refused = [
         store
-            .record_replay(first.id, 0, &replay(Policy::baseline(), true))
+            .record_replay(first.id, 0, None, &replay(Policy::baseline(), true))
             .expect_err("it is over"),
         store
             .finish_analysis(first.id, &result)
@@ -79,7 +79,7 @@ fn fresh_abandons_what_is_unfinished() {
     let nginx = workload("nginx", "wrk");
     let first = store.begin_analysis(&nginx, "f1", false).expect("begun").id;
     store
-        .record_replay(first, 0, &replay(Policy::baseline(), true))
+        .record_replay(first, 0, None, &replay(Policy::baseline(), true))
         .expect("recorded");
     let fresh = store.begin_analysis(&nginx, "f1", true).expect("begun");
     assert_ne!(fresh.id, first);
@@ -106,7 +106,7 @@ fn an_analysis_that_somebody_works_on_is_neither_shared_nor_abandoned() {
     assert_ne!(first.id, second.id);
     let third = two.begin_analysis(&nginx, "f1", true).expect("begun");
     for run in [&first, &second, &third] {
-        one.record_replay(run.id, 0, &replay(Policy::baseline(), true))
+        one.record_replay(run.id, 0, None, &replay(Policy::baseline(), true))
             .expect("still in progress");
     }
 }
@@ -120,10 +120,10 @@ fn a_replay_is_recorded_once() {
         .expect("begun");
     let policy = single("brk", Action::STUB);
     let id = store
-        .record_replay(run.id, 0, &replay(policy.clone(), true))
+        .record_replay(run.id, 0, None, &replay(policy.clone(), true))
         .expect("recorded");
     let error = store
-        .record_replay(run.id, 0, &replay(policy.clone(), false))
+        .record_replay(run.id, 0, None, &replay(policy.clone(), false))
         .expect_err("already there");
     assert_eq!(
         error.to_string(),
@@ -140,7 +140,7 @@ fn a_replay_is_recorded_once() {
 fn a_replay_of_an_unknown_analysis_is_refused() {
     let error = Scratch::new()
         .open()
-        .record_replay(99, 0, &replay(Policy::baseline(), true))
+        .record_replay(99, 0, None, &replay(Policy::baseline(), true))
         .expect_err("no such analysis");
     assert!(matches!(error, StoreError::NotInProgress { analysis: 99 }));
 }
@@ -174,7 +174,7 @@ fn what_belongs_to_an_analysis_goes_with_it() {
         .begin_analysis(&workload("nginx", "wrk"), "f1", false)
         .expect("begun");
     store
-        .record_replay(run.id, 0, &replay(single("brk", Action::STUB), true))
+        .record_replay(run.id, 0, None, &replay(single("brk", Action::STUB), true))
         .expect("recorded");
     let left: i64 = store
         .read(|connection| {
@@ -197,7 +197,7 @@ fn an_abandoned_analysis_is_not_continued_but_its_replays_stay() {
     let (first, replay_id) = {
         let run = store.begin_analysis(&nginx, "f1", false).expect("begun");
         let id = store
-            .record_replay(run.id, 0, &replay(Policy::baseline(), false))
+            .record_replay(run.id, 0, None, &replay(Policy::baseline(), false))
             .expect("recorded");
         store.abandon_analysis(run.id).expect("abandoned");
         (run.id, id)

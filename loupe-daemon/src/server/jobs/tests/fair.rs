@@ -8,6 +8,7 @@ use super::*;
 fn replayed() -> Step {
     Step::Tell(Progress::Replayed {
         id: 1,
+        purpose: "baseline".to_owned(),
         policy: Policy::baseline(),
         outcome: Outcome::Passed,
         wall_us: 1,
