@@ -20,10 +20,16 @@ pub const WORKLOADS: [(&str, &str); 2] = [
     ("clock.toml", include_str!("clock.toml")),
 ];
 
+/// What reaches a limit there.
+const GREEDY: [(&str, &str); 2] = [
+    ("memory.toml", include_str!("memory.toml")),
+    ("processes.toml", include_str!("processes.toml")),
+];
+
 /// Programs of the host that the suite runs or measures.
-const PROGRAMS: [&str; 15] = [
+const PROGRAMS: [&str; 16] = [
     "awk", "cat", "cut", "date", "dmesg", "find", "grep", "pgrep", "sh", "sleep", "strace", "sync",
-    "timeout", "true", "uname",
+    "timeout", "tr", "true", "uname",
 ];
 
 /// Programs of this workspace that go along.
@@ -66,7 +72,7 @@ pub fn make(kernel: &Kernel, binaries: &Path, profile: &str, directory: &Path) -
     root.copy(Path::new("/etc/ld.so.cache"), "etc/ld.so.cache")?;
     root.write("init", INIT, 0o755)?;
     root.write("smoke.sh", SMOKE, 0o644)?;
-    for (name, content) in WORKLOADS {
+    for (name, content) in WORKLOADS.into_iter().chain(GREEDY) {
         root.write(&format!("root/{name}"), content, 0o644)?;
     }
     root.write("root/clock.json", profile, 0o644)?;
