@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::errno::Errno;
 use crate::feature::{Depth, Feature};
 use crate::impact::{Comparison, Impact};
+use crate::phase::PhaseCost;
 use crate::policy::{Action, Policy};
 use crate::verdict::Verdict;
 
@@ -243,6 +244,12 @@ pub struct Analysis {
     /// Replays that ran at a time.
     #[serde(default)]
     pub jobs: u64,
+    /// CPUs that it might use.
+    #[serde(default)]
+    pub cpus: u64,
+    /// Where its time went, in the order of the phases. Empty where that was not noted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub phases: Vec<PhaseCost>,
     /// Starts of the target in the first replay of the baseline (a test suite has many); absent
     /// where it was not noted.
     #[serde(default, skip_serializing_if = "Option::is_none")]

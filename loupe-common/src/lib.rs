@@ -26,6 +26,8 @@ pub mod io_uring;
 #[cfg(feature = "user")]
 pub mod operations;
 #[cfg(feature = "user")]
+pub mod phase;
+#[cfg(feature = "user")]
 pub mod policy;
 #[cfg(feature = "user")]
 pub mod progress;

@@ -22,8 +22,18 @@ pub enum Progress {
         policy: Policy,
         outcome: Outcome,
         wall_us: u64,
+        /// CPU time of everything in the sandbox.
+        #[serde(default)]
+        cpu_us: u64,
         /// It was already in the database.
         reused: bool,
+    },
+    /// A server was started without its test, which told enough; it is not kept.
+    Begun {
+        purpose: String,
+        policy: Policy,
+        wall_us: u64,
+        cpu_us: u64,
     },
     /// Something that the user should know at once.
     Notice { text: String },

@@ -8,6 +8,7 @@ mod emulate;
 mod error;
 mod fingerprint;
 mod parallel;
+mod phases;
 mod recording;
 mod slots;
 mod test_check;

@@ -404,6 +404,7 @@ async fn find_out<R: Replayer, Q: Question>(
                 }
                 (Answer::Replay(Some((request, _, Ok(Probed::Begun(replay, reached))))), _) => {
                     scheduler.begun(&request, &replay, reached);
+                    progress(begun(&request, &replay));
                 }
                 (Answer::Replay(Some((request, kind, Err(ReplayError::Lost(why))))), None) => {
                     match scheduler.lose(request, kind) {
@@ -458,6 +459,16 @@ fn replayed(request: &Request, recorded: &Recorded) -> Progress {
         policy: recorded.replay.policy.clone(),
         outcome: recorded.replay.outcome.clone(),
         wall_us: recorded.replay.timing.wall_us,
+        cpu_us: recorded.replay.usage.total_cpu_us,
         reused: recorded.reused,
+    }
+}
+
+fn begun(request: &Request, replay: &Replay) -> Progress {
+    Progress::Begun {
+        purpose: request.purpose.clone(),
+        policy: request.policy.clone(),
+        wall_us: replay.timing.wall_us,
+        cpu_us: replay.usage.total_cpu_us,
     }
 }

@@ -20,6 +20,14 @@ fn what_was_analysed_can_be_listed_shown_and_explained() {
             .json(),
     );
 
+    let phases = analyzed.0["phases"].as_array().expect("phases");
+    let counted: u64 = phases.iter().filter_map(|it| it["replays"].as_u64()).sum();
+    assert_eq!(Some(counted), analyzed.0["replays"].as_u64(), "{phases:#?}");
+    assert!(
+        phases.iter().any(|it| it["name"] == "single features"),
+        "{phases:#?}"
+    );
+
     let shown = scene.run(&["show", truth.name, "--json"]).expect_code(0);
     let shown = Analysis::new(shown.json());
     for key in [

@@ -6,9 +6,11 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use loupe_common::analysis::Analysis;
 use loupe_common::progress::Progress;
 
 use crate::lock;
+use crate::report::phase_lines;
 use crate::text::printable;
 
 /// Between two plain lines of the same phase.
@@ -66,6 +68,7 @@ impl Display {
                 outcome,
                 wall_us,
                 reused,
+                ..
             } => {
                 if self.verbose {
                     let ms = wall_us / 1000;
@@ -73,6 +76,17 @@ impl Display {
                     self.line(&format!(
                         "replay {id}, {purpose}: {policy}: {outcome} ({ms} ms{again})"
                     ));
+                }
+            }
+            Progress::Begun {
+                purpose,
+                policy,
+                wall_us,
+                ..
+            } => {
+                if self.verbose {
+                    let ms = wall_us / 1000;
+                    self.line(&format!("beginning, {purpose}: {policy} ({ms} ms)"));
                 }
             }
             Progress::Notice { text } => self.line(text),
@@ -118,6 +132,15 @@ impl Display {
         match &self.bar {
             Some(bar) => bar.suspend(write),
             None => write(),
+        }
+    }
+
+    /// Says where the time went, to those who want to know much.
+    pub fn costs(&self, analysis: &Analysis) {
+        if self.verbose {
+            for line in phase_lines(analysis) {
+                self.line(&line);
+            }
         }
     }
 

@@ -11,6 +11,7 @@ use nix::unistd::Pid;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::phases::Phases;
 use super::recording::{How, Recording, Shared};
 use super::slots::Slots;
 use super::{
@@ -200,6 +201,14 @@ async fn measure(
     stop: &Cancel,
 ) -> Result<Analysis, AnalyzeError> {
     let begin = Instant::now();
+    let phases = Arc::new(Phases::begin(explore::BASELINE));
+    let progress: &ProgressSink = &{
+        let (told, phases) = (Arc::clone(progress), Arc::clone(&phases));
+        Arc::new(move |step| {
+            phases.note(&step);
+            told(step);
+        })
+    };
     let jobs = match (options.paper_mode, options.jobs) {
         (true, _) => 1,
         (false, Some(jobs)) => jobs,
@@ -248,6 +257,8 @@ async fn measure(
     };
     analysis.wall_seconds = begin.elapsed().as_secs_f64();
     analysis.jobs = jobs as u64;
+    analysis.cpus = cpus.len() as u64;
+    analysis.phases = phases.costs();
     analysis.suite = workload.kind == Kind::Suite;
     analysis.test_check = test_check;
     Ok(analysis)

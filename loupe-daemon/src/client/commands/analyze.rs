@@ -61,6 +61,9 @@ pub async fn run(global: &Global, args: &Analyze) -> Result<Ending, Failure> {
         }
         Door::Here => here(global, workload, options, &display, &mut signals).await?,
     };
+    if let Ok(analysis) = &ended {
+        display.costs(analysis);
+    }
     display.finish();
     match (ended, interrupted) {
         (Ok(analysis), _) => follow::print(&analysis, args.json),

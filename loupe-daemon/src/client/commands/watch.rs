@@ -26,6 +26,7 @@ pub async fn run(global: &Global, args: &Watch) -> Result<Ending, Failure> {
             return Ok(Ending::Code(exit_code(signal)));
         }
     };
+    display.costs(&analysis);
     drop(display);
     follow::print(&analysis, args.json)
 }

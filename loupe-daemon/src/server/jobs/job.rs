@@ -109,7 +109,7 @@ impl Job {
                 self.info.running = *running;
                 self.info.left = *left;
             }
-            Progress::Replayed { .. } | Progress::Notice { .. } => {}
+            Progress::Replayed { .. } | Progress::Begun { .. } | Progress::Notice { .. } => {}
         }
         if let Some(events) = &self.events {
             // An error only says that nobody listens.

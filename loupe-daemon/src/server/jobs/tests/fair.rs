@@ -12,6 +12,7 @@ fn replayed() -> Step {
         policy: Policy::baseline(),
         outcome: Outcome::Passed,
         wall_us: 1,
+        cpu_us: 0,
         reused: false,
     })
 }
