@@ -335,6 +335,12 @@ impl OpenTrace {
         self.attachment.tracer.shared.events.drain();
     }
 
+    /// Whether a process outside the run has sent a signal to one inside so far.
+    pub fn is_disturbed(&self) -> bool {
+        self.flush();
+        self.queue.seen().disturbed.is_some()
+    }
+
     /// All calls counted so far; grows while anything in the target runs.
     pub fn calls_so_far(&self) -> Result<u64, TracerError> {
         let kernel = lock(&self.attachment.tracer.shared.kernel);

@@ -1,5 +1,5 @@
 //! What is no evidence is not taken for any: a workload that filters break, a target that takes
-//! none, an engine that stood still, a keeper that was killed.
+//! none, an engine that stood still, a process that somebody stopped or killed.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -101,18 +101,40 @@ fn an_engine_that_stands_still_now_and_then_finds_the_same_verdicts() {
     scene.assert_nothing_left();
 }
 
+/// The children of a process, its threads' too.
+fn children(pid: i32) -> Vec<i32> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task"));
+    // Gone meanwhile: it has none.
+    let threads = threads.into_iter().flatten().flatten();
+    let lists =
+        threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    let pids = lists.flat_map(|list| {
+        let pids = list.split_whitespace().filter_map(|pid| pid.parse().ok());
+        pids.collect::<Vec<i32>>()
+    });
+    pids.collect()
+}
+
 /// The processes that keep a sandbox, of this `loupe`: its launcher's children.
 fn keepers(loupe: u32) -> Vec<i32> {
-    let children = |pid: &str| -> Vec<String> {
-        let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
-        // Gone meanwhile: it has none.
-        let list = list.unwrap_or_default();
-        list.split_whitespace().map(str::to_owned).collect()
-    };
-    // The launcher is started by the main thread.
-    let launchers = children(&loupe.to_string()).into_iter();
-    let keepers = launchers.flat_map(|launcher| children(&launcher));
-    keepers.filter_map(|pid| pid.parse().ok()).collect()
+    let launchers = children(loupe as i32).into_iter();
+    launchers.flat_map(children).collect()
+}
+
+/// Everything that a process has started, and all that came of it.
+fn descendants(pid: i32) -> Vec<i32> {
+    let mut found = children(pid);
+    let mut next = 0;
+    while let Some(pid) = found.get(next) {
+        found.extend(children(*pid));
+        next += 1;
+    }
+    found
+}
+
+fn send(pid: i32, signal: i32) -> bool {
+    // SAFETY: takes no memory; one that is gone gives an error.
+    unsafe { libc::kill(pid, signal) == 0 }
 }
 
 #[test]
@@ -125,12 +147,62 @@ fn a_killed_keeper_costs_its_replay_and_not_the_analysis() {
     let mut killed = 0;
     while !running.ends_within(Duration::from_millis(300)) {
         if let (Some(keeper), true) = (keepers(running.pid()).first(), killed < 4) {
-            // SAFETY: takes no memory; one that is gone gives an error.
-            killed += i32::from(unsafe { libc::kill(*keeper, libc::SIGKILL) } == 0);
+            killed += i32::from(send(*keeper, libc::SIGKILL));
         }
     }
     let finished = running.wait().expect_code(0);
     assert!(killed > 0, "{}", finished.stderr);
+    let analysis = Analysis::new(finished.json());
+    assert_eq!(analysis.verdict("sched_getparam"), Some("fake"));
+    scene.assert_nothing_left();
+}
+
+#[test]
+fn a_launcher_or_keeper_that_somebody_stops_or_kills_costs_no_verdict() {
+    require!(Replays);
+    let scene = Scene::new();
+    let workload = scene.workload(victim("pauses-on-error"));
+    let path = workload.to_str().expect("a plain path");
+    let launcher: fn(u32) -> Vec<i32> = |loupe| children(loupe as i32);
+    for (find, signal) in [
+        (launcher, libc::SIGSTOP),
+        (launcher, libc::SIGKILL),
+        (keepers, libc::SIGSTOP),
+    ] {
+        let words = ["analyze", path, "--fresh", "--json", "--no-joint"];
+        let running = command::start(scene.loupe(&words));
+        let mut met = false;
+        while !met && !running.ends_within(Duration::from_millis(150)) {
+            let found = find(running.pid());
+            met = found.first().is_some_and(|pid| send(*pid, signal));
+        }
+        assert!(met, "{}", running.wait().stderr);
+        let analysis = Analysis::new(running.wait().expect_code(0).json());
+        assert_eq!(analysis.verdict("sched_getparam"), Some("fake"));
+        scene.assert_nothing_left();
+    }
+}
+
+#[test]
+fn an_application_that_somebody_kills_before_its_target_runs_costs_no_verdict() {
+    require!(Replays);
+    let scene = Scene::new();
+    let command = format!("sleep 0.05; exec ./victim pauses-on-error {RESULT}");
+    let workload = scene.write("late.toml", &batch(&command));
+    let path = workload.to_str().expect("a plain path");
+    let words = ["analyze", path, "--json", "--no-joint", "--no-pseudo-files"];
+    let running = command::start(scene.loupe(&words));
+    let is_shell = |pid: &i32| {
+        let name = fs::read_to_string(format!("/proc/{pid}/comm"));
+        name.is_ok_and(|name| ["sh", "dash", "bash"].contains(&name.trim()))
+    };
+    let mut killed = 0;
+    while killed < 3 && !running.ends_within(Duration::from_millis(20)) {
+        let shell = descendants(running.pid() as i32).into_iter().find(is_shell);
+        killed += i32::from(shell.is_some_and(|pid| send(pid, libc::SIGKILL)));
+    }
+    let finished = running.wait().expect_code(0);
+    assert_eq!(killed, 3, "{}", finished.stderr);
     let analysis = Analysis::new(finished.json());
     assert_eq!(analysis.verdict("sched_getparam"), Some("fake"));
     scene.assert_nothing_left();

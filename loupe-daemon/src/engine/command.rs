@@ -21,7 +21,7 @@ use super::{Engine, EngineError, RunControl, RunReport, RunRequest, StreamedCall
 use crate::cgroup::ReplayCgroup;
 use crate::inject;
 use crate::launcher::protocol::{CommandSpec, FromKeeper, Preparation, Role, ToKeeper};
-use crate::launcher::{Keeper, Launcher, LauncherError, Supervised, with_rights_of};
+use crate::launcher::{Keeper, LOOK_PAUSE, Launcher, LauncherError, Supervised, with_rights_of};
 use crate::replay::{add_files, clear, find_program, injections, is_silent, later};
 use crate::tracer::{
     Event, OpenTrace, TraceOptions, Tracer, TracerError, abi_name, syscall_feature,
@@ -271,10 +271,10 @@ impl Watch<'_> {
     }
 
     fn wait(&mut self, timeout: Option<Duration>) -> Result<(), EngineError> {
-        let timeout = timeout.map_or(PollTimeout::NONE, |timeout| {
-            let millis = i32::try_from(timeout.as_millis() + 1).unwrap_or(i32::MAX);
-            PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX)
-        });
+        // At the latest it is time to look at the keeper again.
+        let timeout = timeout.map_or(LOOK_PAUSE, |timeout| timeout.min(LOOK_PAUSE));
+        let millis = i32::try_from(timeout.as_millis() + 1).unwrap_or(i32::MAX);
+        let timeout = PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX);
         let mut descriptors = [
             PollFd::new(self.keeper.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.trace.events().as_fd(), PollFlags::POLLIN),

@@ -19,6 +19,9 @@ const LOUPE_FAILED: u8 = 125;
 const NOT_EXECUTABLE: u8 = 126;
 const NOT_FOUND: u8 = 127;
 
+const NO_ANSWER: &str = "leave Loupe's own processes alone while it works (SIGSTOP, a debugger), and \
+                         try again when the host has time for them";
+
 /// The engine, or a command that it was to run, could not do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -133,6 +136,7 @@ impl EngineError {
     pub fn hint(&self) -> Option<String> {
         match self {
             EngineError::Tracer(error) => tracer_hint(error),
+            EngineError::Launcher(LauncherError::NoAnswer { .. }) => Some(NO_ANSWER.to_owned()),
             EngineError::Launcher(LauncherError::Sandbox { .. }) | EngineError::Cgroup(_) => {
                 Some("`loupe doctor` tells what this host lacks".to_owned())
             }
@@ -166,6 +170,9 @@ impl AnalyzeError {
         Some(match self {
             AnalyzeError::Engine(error) => return error.hint(),
             AnalyzeError::Replay(ReplayFailure::Tracer(error)) => return tracer_hint(error),
+            AnalyzeError::Replay(ReplayFailure::Launcher(LauncherError::NoAnswer { .. })) => {
+                NO_ANSWER.to_owned()
+            }
             AnalyzeError::Replay(ReplayFailure::Launcher(error)) if error.may_be_overload() => {
                 "the host may be too busy, or have no room for more processes: ask for fewer \
                  replays with --jobs, and leave it to itself meanwhile"

@@ -6,12 +6,14 @@
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Read, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{
     AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recv,
     recvmsg, sendmsg, setsockopt, socketpair, sockopt,
 };
+use nix::sys::time::{TimeVal, TimeValLike};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -36,6 +38,13 @@ impl Channel {
             }
         }
         Ok((Channel(a), Channel(b)))
+    }
+
+    /// From now on nothing sent from this end waits longer than this for the other end to take it:
+    /// it fails with `WouldBlock`.
+    pub fn limit_sending(&self, limit: Duration) -> io::Result<()> {
+        let limit = TimeVal::seconds(limit.as_secs() as i64);
+        Ok(setsockopt(&self.0, sockopt::SendTimeout, &limit)?)
     }
 
     /// The end that was left at a known descriptor by the process that executed this one.

@@ -26,7 +26,9 @@ pub fn start(protect: bool) -> Result<OwnedFd, SetupError> {
             let mut bytes = [0; 512];
             let length = read(&ready, &mut bytes).map_err(failed("wait for process 1"))?;
             match bytes[..length].split_first_chunk() {
-                Some((errno, _)) if *errno == [0; 4] => descriptor(child),
+                Some((errno, _)) if *errno == [0; 4] => {
+                    descriptor(child).map_err(failed("open process 1"))
+                }
                 Some((errno, step)) => Err(SetupError {
                     step: String::from_utf8_lossy(step).into_owned(),
                     errno: Errno::from_raw(i32::from_ne_bytes(*errno)),
@@ -37,11 +39,11 @@ pub fn start(protect: bool) -> Result<OwnedFd, SetupError> {
     }
 }
 
-/// A descriptor of process 1, which stays its own whatever becomes of its number.
-fn descriptor(init: Pid) -> Result<OwnedFd, SetupError> {
+/// A descriptor of a process, which stays its own whatever becomes of its number.
+pub fn descriptor(process: Pid) -> Result<OwnedFd, Errno> {
     // SAFETY: plain numbers, no memory.
-    let result = unsafe { libc::syscall(libc::SYS_pidfd_open, init.as_raw(), 0) };
-    let descriptor = Errno::result(result).map_err(failed("open process 1"))?;
+    let result = unsafe { libc::syscall(libc::SYS_pidfd_open, process.as_raw(), 0) };
+    let descriptor = Errno::result(result)?;
     // SAFETY: the kernel has just made this descriptor for us.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor as i32) })
 }

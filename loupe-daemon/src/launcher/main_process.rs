@@ -80,6 +80,7 @@ fn serve(engine: &Channel) -> io::Result<()> {
                     }
                     Ok(ForkResult::Parent { child }) => {
                         keepers.insert(child);
+                        introduce(child, &Channel::from(socket));
                     }
                     Ok(ForkResult::Child) => {
                         drop(children);
@@ -91,6 +92,15 @@ fn serve(engine: &Channel) -> io::Result<()> {
                 }
             }
         }
+    }
+}
+
+/// Tells the engine who its keeper is. If the engine is gone, nobody needs to know; and without a
+/// descriptor it only cannot tell whether somebody has stopped the keeper.
+fn introduce(keeper: Pid, engine: &Channel) {
+    if let Ok(descriptor) = super::init::descriptor(keeper) {
+        let pid = keeper.as_raw();
+        let _ = engine.send(&FromKeeper::Forked { pid }, &[descriptor.as_fd()]);
     }
 }
 

@@ -115,9 +115,14 @@ pub enum ToKeeper {
     Finish,
 }
 
-/// From the keeper.
+/// From the keeper, and about it from the launcher.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum FromKeeper {
+    /// The launcher has forked the keeper, whose pidfd this brings. May come after what the keeper
+    /// says itself.
+    Forked {
+        pid: i32,
+    },
     Ready,
     /// This step of the preparation, or of what came after it, failed; the keeper is gone.
     Failed {

@@ -1,7 +1,7 @@
 //! Runs replays: sets up what a session needs, and clears it away however the session ends.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -197,51 +197,68 @@ impl Runner {
         })
     }
 
+    /// A sandbox that stands. If the launcher was lost meanwhile, nothing has happened yet: another
+    /// launcher makes another one.
+    fn ready(&self, job: &Job<'_>) -> Result<(Ready, OwnedFd), ReplayFailure> {
+        let mut again = false;
+        loop {
+            let waiting = lock(&self.next).take();
+            let ready = match waiting {
+                Some(ready) if ready.cpu == job.cpu => ready,
+                Some(other) => {
+                    discard(other);
+                    self.prepare(job)?
+                }
+                None => self.prepare(job)?,
+            };
+            let error = match ready.keeper.wait_for_sandbox(job.cancel.as_fd()) {
+                Ok(Some(sandbox)) => return Ok((ready, sandbox)),
+                Ok(None) => ReplayFailure::Cancelled,
+                Err(error) => error.into(),
+            };
+            let is_lost = ready.keeper.has_lost_its_launcher();
+            discard(ready);
+            if !is_lost || again || matches!(error, ReplayFailure::Cancelled) {
+                return Err(error);
+            }
+            tracing::warn!(%error, "a sandbox is made again");
+            again = true;
+        }
+    }
+
     /// Runs one replay. Whatever happens, nothing of it is left when this returns.
     pub fn replay(&self, job: &Job<'_>) -> Result<Replay, ReplayFailure> {
         let begin = Instant::now();
-        let waiting = lock(&self.next).take();
-        let ready = match waiting {
-            Some(ready) if ready.cpu == job.cpu => ready,
-            Some(other) => {
-                discard(other);
-                self.prepare(job)?
-            }
-            None => self.prepare(job)?,
-        };
+        let (ready, sandbox) = self.ready(job)?;
         let Ready {
             cgroup,
             trace,
             keeper,
             ..
         } = ready;
-        let result = keeper
-            .wait_for_sandbox(job.cancel.as_fd())
-            .map_err(ReplayFailure::from)
-            .and_then(|sandbox| sandbox.ok_or(ReplayFailure::Cancelled))
-            .and_then(|sandbox| {
-                let bounds = Bounds::of(&job.prepared.workload.limits);
-                let guard = Guard::new(bounds, &cgroup, sandbox);
-                let sandbox_time = begin.elapsed();
-                // The next sandbox is made while this replay runs.
-                if job.pace == Pace::Events {
-                    *lock(&self.next) = self.prepare(job).ok();
-                }
-                let limits = match job.pace {
-                    Pace::Paper => TimeLimits::of_the_paper(),
-                    Pace::Events => TimeLimits::new(
-                        &job.prepared.workload.limits,
-                        job.facts,
-                        cgroup.stalled().is_some(),
-                    ),
-                };
-                let kills = cgroup.out_of_memory_kills();
-                let finished = Session::new(job, limits, &cgroup, &trace, &keeper, guard)?;
-                let finished = finished.run(sandbox_time)?;
-                let memory =
-                    finished.replay.outcome.failed() && cgroup.out_of_memory_kills() > kills;
-                Ok((finished, memory))
-            });
+        let run = || {
+            let bounds = Bounds::of(&job.prepared.workload.limits);
+            let guard = Guard::new(bounds, &cgroup, sandbox);
+            let sandbox_time = begin.elapsed();
+            // The next sandbox is made while this replay runs.
+            if job.pace == Pace::Events {
+                *lock(&self.next) = self.prepare(job).ok();
+            }
+            let limits = match job.pace {
+                Pace::Paper => TimeLimits::of_the_paper(),
+                Pace::Events => TimeLimits::new(
+                    &job.prepared.workload.limits,
+                    job.facts,
+                    cgroup.stalled().is_some(),
+                ),
+            };
+            let kills = cgroup.out_of_memory_kills();
+            let finished = Session::new(job, limits, &cgroup, &trace, &keeper, guard)?;
+            let finished = finished.run(sandbox_time)?;
+            let memory = finished.replay.outcome.failed() && cgroup.out_of_memory_kills() > kills;
+            Ok((finished, memory))
+        };
+        let result: Result<_, ReplayFailure> = run();
         drop(keeper);
         let result = result.and_then(|(finished, out_of_memory)| {
             let Finished {

@@ -29,7 +29,7 @@ use super::workload::{Mode, StopWith};
 use crate::cgroup::ReplayCgroup;
 use crate::inject;
 use crate::launcher::protocol::{FromKeeper, Role, ToKeeper};
-use crate::launcher::{Keeper, LauncherError, Supervised};
+use crate::launcher::{Keeper, LOOK_PAUSE, LauncherError, Supervised};
 use crate::tracer::{Event, OpenTrace};
 
 /// How often `/proc` is asked about a server that is silent, or a tree that should be empty.
@@ -320,7 +320,8 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Waits for something to happen, at most `timeout`, and notes what did.
+    /// Waits for something to happen, at most `timeout` or until it is time to look at the keeper
+    /// again, and notes what did.
     fn wait(&mut self, timeout: Duration) -> Result<(), ReplayFailure> {
         let events = self.trace.events().as_fd();
         let mut descriptors = vec![
@@ -337,7 +338,7 @@ impl<'a> Session<'a> {
         }
         let ready = ppoll(
             &mut descriptors,
-            Some(TimeSpec::from_duration(timeout)),
+            Some(TimeSpec::from_duration(timeout.min(LOOK_PAUSE))),
             Some(SigSet::thread_get_mask().map_err(|e| io_error("poll")(e.into()))?),
         );
         match ready {
@@ -410,7 +411,7 @@ impl<'a> Session<'a> {
                 self.state.full_mib = full_mib;
                 self.state.supervised = supervised;
             }
-            FromKeeper::Ready | FromKeeper::Failed { .. } => {}
+            FromKeeper::Forked { .. } | FromKeeper::Ready | FromKeeper::Failed { .. } => {}
         }
         Ok(())
     }

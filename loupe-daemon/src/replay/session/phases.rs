@@ -134,9 +134,11 @@ impl Session<'_> {
         Ok(progress::is_empty(&self.cgroup.target())?)
     }
 
-    /// An application that never ran its target tells nothing.
+    /// An application that never ran its target tells nothing. Unless somebody outside sent a signal
+    /// before it could: then the trace says so, and the replay is invalid.
     pub(super) fn require_target(&self) -> Result<(), ReplayFailure> {
-        if self.state.target_execs == 0 && self.state.refused.is_none() {
+        let never = self.state.target_execs == 0 && self.state.refused.is_none();
+        if never && !self.trace.is_disturbed() {
             return Err(ReplayFailure::TargetNeverStarted(Box::new(NeverStarted {
                 target: self.job.prepared.target.clone(),
                 executed: self.state.executed.clone(),
