@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use crate::errno::Errno;
 use crate::feature::Feature;
 use crate::stats::LostCounts;
-use crate::syscalls::Syscall;
 
 /// One syscall's counts over all traced processes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,14 +138,5 @@ impl Trace {
             .filter(|(feature, _)| matches!(feature, Feature::Syscall(_)))
             .map(|(_, counts)| counts.calls)
             .sum()
-    }
-
-    /// How often a syscall came back with exactly this errno.
-    pub fn errors_of(&self, syscall: Syscall, errno: Errno) -> u64 {
-        self.calls
-            .get(&Feature::Syscall(syscall))
-            .and_then(|counts| counts.errors.get(&errno))
-            .copied()
-            .unwrap_or(0)
     }
 }

@@ -16,7 +16,7 @@ mod talk;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 use loupe_common::wire::{Failure, exit};
 
 use args::{Cli, Command};
@@ -32,11 +32,6 @@ enum Ending {
 
 impl Ending {
     const OK: Ending = Ending::Code(exit::OK);
-}
-
-/// The definition of the command line, for manual pages and completions.
-pub fn definition() -> clap::Command {
-    Cli::command()
 }
 
 /// Does what the arguments say.

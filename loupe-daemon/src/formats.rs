@@ -13,7 +13,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use need::{Class, Needs, Row};
+pub use need::{Class, Needs};
 pub use profile::{Extent, Host, Profile, ProfileError, Starter, VDSO};
 pub use seccomp::{read_oci, write_oci};
 pub use system::{after, left_out};

@@ -149,6 +149,3 @@ impl Drop for Launcher {
 pub fn kill(sandbox: &OwnedFd) -> io::Result<()> {
     init::kill(sandbox)
 }
-
-/// Descriptors 0, 1 and 2 of a process to be started.
-pub type Stdio = [OwnedFd; 3];

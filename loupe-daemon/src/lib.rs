@@ -4,25 +4,43 @@
 //! workload once; `explore` decides which replays to ask for; `store` keeps them; `engine`
 //! puts these together for the two front doors, `client` and `server`; `plan` says what an OS is
 //! to do next; `report` prints.
+//!
+//! It is a library only for the two programs and the benchmarks: all rooms are private, so that
+//! the compiler sees what nobody uses.
 
-pub mod backend;
-pub mod cgroup;
-pub mod client;
-pub mod doctor;
-pub mod engine;
-pub mod explore;
-pub mod formats;
-pub mod inject;
-pub mod launcher;
-pub mod link;
-pub mod loupedb;
-pub mod plan;
-pub mod replay;
-pub mod report;
-pub mod server;
-pub mod store;
-pub mod text;
-pub mod tracer;
+mod backend;
+mod cgroup;
+mod client;
+mod doctor;
+mod engine;
+mod explore;
+mod formats;
+mod inject;
+mod launcher;
+mod link;
+mod loupedb;
+mod plan;
+mod replay;
+mod report;
+mod server;
+mod store;
+mod text;
+mod tracer;
+
+pub use client::main as loupe;
+pub use launcher::main_if_asked as launcher_if_asked;
+pub use server::main as louped;
+
+/// What the benchmarks measure from inside, without a command line around it.
+pub mod benchmarks {
+    pub use crate::cgroup::{ReplayCgroup, move_process};
+    pub use crate::launcher::Launcher;
+    pub use crate::launcher::protocol::Identity;
+    pub use crate::replay::{
+        BaselineFacts, Cancel, Heartbeat, Job, Pace, Part, Prepared, Runner, Workload,
+    };
+    pub use crate::tracer::{TraceOptions, Tracer};
+}
 
 /// Locks a mutex whose data stays valid even if a holder panicked.
 pub(crate) fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {

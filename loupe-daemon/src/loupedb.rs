@@ -16,5 +16,5 @@ mod write;
 mod tests;
 
 pub use analysis::FORMAT;
-pub use layout::{Choice, Damage, DataSet, LoupedbError, Run, read};
-pub use write::{Written, write};
+pub use layout::{Choice, DataSet, LoupedbError, read};
+pub use write::write;

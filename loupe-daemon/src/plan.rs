@@ -27,6 +27,6 @@ mod tests;
 pub use check::{Check, CheckError, Checked, check};
 pub use make::{Strategy, make};
 pub use need::{Need, NeedBasis};
-pub use os::{OsError, OsProfile, Remark};
+pub use os::OsProfile;
 pub use select::{Named, SelectError, Selection, WorkloadKind};
 pub use steps::{Clash, Plan, Step};

@@ -24,13 +24,9 @@ mod sockets;
 mod user;
 mod workload;
 
-pub use facts::{BaselineFacts, TimeLimits};
+pub use facts::BaselineFacts;
 pub use heartbeat::Heartbeat;
 pub use judge::{add_files, injections, is_silent};
-pub use metric::Metric;
-pub use never_started::NeverStarted;
 pub use prepared::{PrepareError, Prepared, find_program, later};
-pub use ready::Ready;
 pub use runner::{Cancel, Job, Pace, Part, ReplayFailure, Runner, Sabotage, clear};
-pub use shown::NotShown;
 pub use workload::*;

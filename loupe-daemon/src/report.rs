@@ -34,10 +34,10 @@ mod tests;
 
 pub use analysis::analysis_table;
 pub use change::{difference_csv, difference_table};
-pub use drawings::{Drawing, drawings};
+pub use drawings::drawings;
 pub use emulation::emulation;
 pub use explain::explain;
-pub use explanation::{Explanation, ReplayStory, TrialStory, explain_json};
+pub use explanation::{Explanation, explain_json};
 pub use failure::failure_text;
 pub use figures::Figures;
 pub use gap::{gap_csv, gap_table};

@@ -31,9 +31,9 @@ use counts::Counts;
 use jobs::Jobs;
 use log::Refusals;
 
-pub use daemon::{definition, main};
+pub use daemon::main;
 pub use jobs::Bounds;
-pub use listen::{ListenError, Listening, listen};
+pub use listen::{ListenError, listen};
 
 /// What a daemon lets its clients use.
 #[derive(Clone, Debug)]

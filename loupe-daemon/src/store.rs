@@ -58,8 +58,6 @@ pub struct Store {
 #[must_use = "dropping it lets another process continue the same analysis"]
 pub struct AnalysisRun {
     pub id: i64,
-    /// Replays that an earlier, interrupted run had recorded.
-    pub finished_replays: u64,
     _claim: Claim,
 }
 
@@ -78,17 +76,6 @@ impl Store {
             claims,
             connection: Mutex::new(connection),
         })
-    }
-
-    /// [`Store::begin_analysis_of`] the user of this process.
-    pub fn begin_analysis(
-        &self,
-        workload: &Workload,
-        fingerprint: &str,
-        fresh: bool,
-    ) -> Result<AnalysisRun, StoreError> {
-        let owner = nix::unistd::geteuid().as_raw();
-        self.begin_analysis_of(owner, workload, fingerprint, fresh)
     }
 
     /// Continues this user's newest unfinished analysis with this fingerprint that nobody is
@@ -127,16 +114,7 @@ impl Store {
                     ))?;
                     continue;
                 }
-                let finished_replays: i64 = self.sorted(transaction.query_row(
-                    "SELECT count(*) FROM replays WHERE analysis = ?1",
-                    [id],
-                    |row| row.get(0),
-                ))?;
-                return Ok(AnalysisRun {
-                    id,
-                    finished_replays: finished_replays.unsigned_abs(),
-                    _claim: claim,
-                });
+                return Ok(AnalysisRun { id, _claim: claim });
             }
             self.sorted(transaction.execute(
                 "INSERT INTO analyses
@@ -157,11 +135,7 @@ impl Store {
                 path: self.path.clone(),
                 analysis: id,
             })?;
-            Ok(AnalysisRun {
-                id,
-                finished_replays: 0,
-                _claim: claim,
-            })
+            Ok(AnalysisRun { id, _claim: claim })
         })
     }
 

@@ -248,21 +248,8 @@ impl Tracer {
         Ok(open)
     }
 
-    /// Instructions that the verifier walked through for each program.
-    pub fn verified_instructions(&self) -> Vec<(String, Option<u32>)> {
-        let kernel = lock(&self.shared.kernel);
-        kernel
-            .ebpf
-            .programs()
-            .filter_map(|(name, program)| {
-                let info = program.info().ok()?;
-                Some((name.to_owned(), info.verified_instruction_count()))
-            })
-            .collect()
-    }
-
-    /// Attaches the pair of programs that do nothing, for benchmarks; detached on drop of the
-    /// returned guard's tracer.
+    /// Attaches the pair of programs that do nothing, for benchmarks: the least that a tracer can
+    /// cost. They stay attached until the tracer is dropped.
     pub fn attach_empty_pair(&self) -> Result<(), TracerError> {
         let mut kernel = lock(&self.shared.kernel);
         for (name, tracepoint) in [("empty_enter", "sys_enter"), ("empty_exit", "sys_exit")] {

@@ -8,12 +8,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use loupe_common::policy::Policy;
-use loupe_daemon::engine::Identity;
-use loupe_daemon::launcher::{self, Launcher};
-use loupe_daemon::replay::{
-    BaselineFacts, Cancel, Heartbeat, Job, Pace, Part, Prepared, Runner, Workload,
+use loupe_daemon::benchmarks::{
+    BaselineFacts, Cancel, Heartbeat, Identity, Job, Launcher, Pace, Part, Prepared, Runner,
+    Tracer, Workload,
 };
-use loupe_daemon::tracer::Tracer;
 use loupe_tests::binaries;
 
 /// Rounds of each measurement; the best counts, because only others can make it worse.
@@ -71,7 +69,7 @@ const CASES: [Case; 8] = [
 ];
 
 fn main() {
-    launcher::main_if_asked();
+    loupe_daemon::launcher_if_asked();
     let launcher = Arc::new(Launcher::start().expect("the launcher starts"));
     let tracer = Tracer::load().expect("the programs load (root, BTF, a BPF linker)");
     let _attached = tracer.attach().expect("the programs attach");

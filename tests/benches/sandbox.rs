@@ -6,17 +6,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use loupe_common::policy::Policy;
-use loupe_daemon::engine::Identity;
-use loupe_daemon::launcher::{self, Launcher};
-use loupe_daemon::replay::{
-    BaselineFacts, Cancel, Heartbeat, Job, Pace, Part, Prepared, Runner, Workload,
+use loupe_daemon::benchmarks::{
+    BaselineFacts, Cancel, Heartbeat, Identity, Job, Launcher, Pace, Part, Prepared, Runner,
+    Tracer, Workload,
 };
-use loupe_daemon::tracer::Tracer;
 
 const REPLAYS: usize = 300;
 
 fn main() {
-    launcher::main_if_asked();
+    loupe_daemon::launcher_if_asked();
     let text = r#"
         application = "true"
         workload = "bench"

@@ -1,10 +1,9 @@
 //! The definition of the command line. What the program does with it is tested from outside.
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use loupe_common::policy::Action;
 
 use super::args::{Cli, Command};
-use super::*;
 
 fn parse(line: &str) -> Result<Cli, String> {
     Cli::try_parse_from(line.split(' ')).map_err(|error| error.to_string())
@@ -16,13 +15,12 @@ fn refused(line: &str) -> String {
 
 #[test]
 fn the_definition_is_sound() {
-    definition().debug_assert();
-    crate::server::definition().debug_assert();
+    Cli::command().debug_assert();
 }
 
 #[test]
 fn every_command_says_what_it_is_for() {
-    for command in definition().get_subcommands() {
+    for command in Cli::command().get_subcommands() {
         let about = command.get_about().map(ToString::to_string);
         assert!(
             about.is_some_and(|about| about.len() > 20),

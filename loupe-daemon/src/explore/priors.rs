@@ -6,7 +6,7 @@
 //! (<https://github.com/unikraft/loupedb>, commit a076cf972d7d7bacc73693455d979a9522ed2c5a;
 //! H. Lefeuvre et al., "Loupe: Driving the Development of OS Compatibility Layers",
 //! ASPLOS'24), licensed under CC BY 4.0
-//! (<https://creativecommons.org/licenses/by/4.0/>). [`derive`] is the derivation: for each
+//! (<https://creativecommons.org/licenses/by/4.0/>). `derivation` makes it: for each
 //! syscall the number of data sets (`dyn.csv` files, each one application under one workload)
 //! in which it was used, and of these in how many it worked stubbed, and faked. Its
 //! test says how to repeat it.
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use loupe_common::feature::Feature;
-use loupe_common::syscalls::{Arch, Syscall};
+use loupe_common::syscalls::Syscall;
 
 /// In how many data sets a syscall was used, and worked when left out: one way, the other, and
 /// (part of each) both.
@@ -116,53 +116,12 @@ pub(super) fn fake_if(stub_works: bool, feature: &Feature) -> f64 {
     }
 }
 
-/// Makes the table from the contents of the data set's `dyn.csv` files. Their columns are the
-/// x86-64 number, used, works faked, works stubbed, works both ways (`Y` or `N`); a feature
-/// that works both ways has the last one set, and the others not always.
-pub fn derive(files: impl IntoIterator<Item = String>) -> String {
-    let mut table: BTreeMap<&str, Counts> = BTreeMap::new();
-    for file in files {
-        for line in file.lines() {
-            let cells: Vec<&str> = line.split(',').map(str::trim).collect();
-            let [number, "Y", fake, stub, both] = cells[..] else {
-                continue;
-            };
-            let names = Arch::X86_64.table();
-            let name = number.parse().ok().and_then(|number: u16| {
-                let index = names.binary_search_by_key(&number, |entry| entry.0).ok()?;
-                Some(names[index].1)
-            });
-            let Some(name) = name else {
-                continue;
-            };
-            let both = both == "Y" || (stub == "Y" && fake == "Y");
-            table.entry(name).or_default().add(Counts {
-                used: 1,
-                stub: u32::from(both || stub == "Y"),
-                fake: u32::from(both || fake == "Y"),
-                both: u32::from(both),
-            });
-        }
-    }
-    let mut text = String::from(
-        "# Derived from https://github.com/unikraft/loupedb (CC BY 4.0, Lefeuvre et al.): data sets\n\
-         # in which a syscall was used, and of these, in which it worked stubbed, faked, both ways.\n\
-         syscall,used,stub,fake,both\n",
-    );
-    for (name, counts) in table {
-        let Counts {
-            used,
-            stub,
-            fake,
-            both,
-        } = counts;
-        text.push_str(&format!("{name},{used},{stub},{fake},{both}\n"));
-    }
-    text
-}
+#[cfg(test)]
+mod derivation;
 
 #[cfg(test)]
 mod tests {
+    use super::derivation::derive;
     use super::*;
 
     fn feature(name: &str) -> Feature {

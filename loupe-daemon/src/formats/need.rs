@@ -102,12 +102,6 @@ impl Needs {
         }
     }
 
-    /// The row of a feature that any application uses.
-    pub fn get(&self, feature: &Feature) -> Option<&Row> {
-        let index = self.rows.binary_search_by(|row| row.feature.cmp(feature));
-        index.ok().map(|index| &self.rows[index])
-    }
-
     pub fn of_class(&self, class: Class) -> impl Iterator<Item = &Row> {
         self.rows.iter().filter(move |row| row.class == class)
     }

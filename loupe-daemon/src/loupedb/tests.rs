@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use loupe_common::verdict::Verdict;
 
+use super::layout::Run;
 use super::table;
 use super::*;
 use crate::store::StoredAnalysis;

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::need::Answer;
 
-pub use difference::{OsChange, OsDifference};
+pub use difference::OsDifference;
 pub use document::to_toml;
 pub use shelf::{Shelf, default_shelf};
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{CommandFactory, Parser, ValueHint};
+use clap::{Parser, ValueHint};
 use loupe_common::wire::{DEFAULT_SOCKET, Failure, exit};
 use sd_notify::NotifyState;
 use tokio::net::UnixListener;
@@ -48,11 +48,6 @@ struct Args {
     #[arg(long, value_name = "HOURS", default_value_t = 24,
           value_parser = clap::value_parser!(u32).range(1..))]
     job_hours: u32,
-}
-
-/// The definition of the command line, for manual pages and completions.
-pub fn definition() -> clap::Command {
-    Args::command()
 }
 
 /// Serves until it is told to stop.
@@ -178,5 +173,17 @@ async fn tell_status(mut status: watch::Receiver<String>) {
         if status.changed().await.is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_of_the_command_line_is_sound() {
+        Args::command().debug_assert();
     }
 }

@@ -86,11 +86,6 @@ pub(super) fn policy_key(policy: &Policy) -> String {
 }
 
 impl Store {
-    /// What there is, whoever owns it: see [`Store::list_of`].
-    pub fn list(&self) -> Result<Vec<Listed>, StoreError> {
-        self.list_of(None)
-    }
-
     /// What one user (`None`: anybody) has: by application and workload, newest last.
     pub fn list_of(&self, owner: Option<u32>) -> Result<Vec<Listed>, StoreError> {
         type Found = (Listed, Option<String>);
@@ -172,15 +167,6 @@ impl Store {
         } else {
             Progressing::Interrupted
         })
-    }
-
-    /// Whoever owns it: see [`Store::latest_analysis_of`].
-    pub fn latest_analysis(
-        &self,
-        application: &str,
-        workload: Option<&str>,
-    ) -> Result<Option<StoredAnalysis>, StoreError> {
-        self.latest_analysis_of(None, application, workload)
     }
 
     /// A user's (`None`: anybody's) newest finished analysis of an application. Where it has

@@ -46,6 +46,43 @@ impl Scratch {
     }
 }
 
+/// What most tests ask for: one's own analyses, and everybody's results.
+impl Store {
+    fn begin_analysis(
+        &self,
+        workload: &Workload,
+        fingerprint: &str,
+        fresh: bool,
+    ) -> Result<AnalysisRun, StoreError> {
+        let owner = nix::unistd::geteuid().as_raw();
+        self.begin_analysis_of(owner, workload, fingerprint, fresh)
+    }
+
+    fn list(&self) -> Result<Vec<Listed>, StoreError> {
+        self.list_of(None)
+    }
+
+    fn latest_analysis(
+        &self,
+        application: &str,
+        workload: Option<&str>,
+    ) -> Result<Option<StoredAnalysis>, StoreError> {
+        self.latest_analysis_of(None, application, workload)
+    }
+
+    /// How many replays are recorded of an analysis.
+    fn recorded(&self, run: &AnalysisRun) -> u64 {
+        let counts: Vec<i64> = self
+            .rows(
+                "SELECT count(*) FROM replays WHERE analysis = ?1",
+                [run.id],
+                |row| row.get(0),
+            )
+            .expect("readable");
+        counts[0].unsigned_abs()
+    }
+}
+
 fn workload(application: &str, name: &str) -> Workload {
     let text = format!(
         "application = {application:?}\nworkload = {name:?}\nmode = \"server\"\n\

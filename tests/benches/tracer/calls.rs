@@ -3,8 +3,7 @@
 use std::process::Command;
 use std::time::Instant;
 
-use loupe_daemon::cgroup::{self, ReplayCgroup};
-use loupe_daemon::tracer::{TraceOptions, Tracer};
+use loupe_daemon::benchmarks::{ReplayCgroup, TraceOptions, Tracer, move_process};
 
 /// First argument of the process that makes the calls; then calls and cgroup ("" for none).
 const ARGUMENT: &str = "__calls";
@@ -22,7 +21,7 @@ pub fn serve_if_asked() {
         .expect("a number");
     if let Some(directory) = args.next().filter(|directory| !directory.is_empty()) {
         let own = std::process::id() as i32;
-        cgroup::move_process(own, directory.as_ref()).expect("the cgroup exists");
+        move_process(own, directory.as_ref()).expect("the cgroup exists");
     }
     let measure = |calls: u64| {
         let begin = Instant::now();

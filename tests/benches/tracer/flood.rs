@@ -3,8 +3,7 @@
 use std::time::Instant;
 
 use loupe_common::feature::Feature;
-use loupe_daemon::cgroup::ReplayCgroup;
-use loupe_daemon::tracer::{TraceOptions, Tracer};
+use loupe_daemon::benchmarks::{ReplayCgroup, TraceOptions, Tracer};
 
 use crate::calls;
 

@@ -5,8 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use loupe_daemon::cgroup::{self, ReplayCgroup};
-use loupe_daemon::tracer::{TraceOptions, Tracer};
+use loupe_daemon::benchmarks::{ReplayCgroup, TraceOptions, Tracer, move_process};
 
 const ROUNDS: usize = 3;
 const REDIS_PORT: u16 = 26379;
@@ -104,7 +103,7 @@ fn rate(
             let cgroup = ReplayCgroup::create().expect("cgroups can be made");
             let trace = tracer.open(&cgroup, options).expect("the trace opens");
             for pid in server.tree() {
-                cgroup::move_process(pid, &cgroup.target()).expect("the server runs");
+                move_process(pid, &cgroup.target()).expect("the server runs");
             }
             let result = load();
             let trace = trace.finish().expect("the trace can be read");

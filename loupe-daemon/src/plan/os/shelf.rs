@@ -56,10 +56,6 @@ impl Shelf {
         Ok(files)
     }
 
-    pub fn names(&self) -> Result<Vec<String>, OsError> {
-        Ok(self.files()?.into_iter().map(|(name, _)| name).collect())
-    }
-
     pub fn all(&self) -> Result<Vec<ReadProfile>, OsError> {
         let files = self.files()?;
         files.iter().map(|(_, path)| read(path)).collect()

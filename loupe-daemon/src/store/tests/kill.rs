@@ -21,7 +21,7 @@ fn child_that_records_replays_until_it_is_killed() {
     let run = store
         .begin_analysis(&workload("nginx", "wrk"), "f", false)
         .expect("begun");
-    let first = u32::try_from(run.finished_replays).expect("few");
+    let first = u32::try_from(store.recorded(&run)).expect("few");
     for replica in first.. {
         let id = store
             .record_replay(
@@ -72,7 +72,7 @@ fn a_recorded_replay_survives_kill_9() {
             .expect("continued: the claim of the dead is gone");
         let recorded = reported.len() as u64;
         // At most one replay a round was recorded and not yet reported.
-        assert!((recorded..=recorded + round).contains(&run.finished_replays));
+        assert!((recorded..=recorded + round).contains(&store.recorded(&run)));
         let policy = single("brk", Action::STUB);
         for (replica, id) in &reported {
             let found = store

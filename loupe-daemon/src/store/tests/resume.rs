@@ -10,7 +10,7 @@ fn an_interrupted_analysis_is_continued_with_its_replays() {
     let (first, replay_id) = {
         let store = scratch.open();
         let run = store.begin_analysis(&nginx, "f1", false).expect("begun");
-        assert_eq!(run.finished_replays, 0);
+        assert_eq!(store.recorded(&run), 0);
         store
             .record_replay(run.id, 0, None, &replay(Policy::baseline(), true))
             .expect("recorded");
@@ -24,7 +24,7 @@ fn an_interrupted_analysis_is_continued_with_its_replays() {
     let run = store
         .begin_analysis(&nginx, "f1", false)
         .expect("continued");
-    assert_eq!((run.id, run.finished_replays), (first, 2));
+    assert_eq!((run.id, store.recorded(&run)), (first, 2));
     let found = store.find_replay(run.id, &stub, 0).expect("readable");
     assert_eq!(found, Some((replay_id, replay(stub.clone(), false))));
     assert_eq!(store.find_replay(run.id, &stub, 1).expect("readable"), None);
@@ -54,7 +54,7 @@ fn a_finished_analysis_is_not_continued_and_not_changed() {
     }
     let second = store.begin_analysis(&nginx, "f1", false).expect("begun");
     assert_ne!(second.id, first.id);
-    assert_eq!(second.finished_replays, 0);
+    assert_eq!(store.recorded(&second), 0);
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn fresh_abandons_what_is_unfinished() {
         .expect("recorded");
     let fresh = store.begin_analysis(&nginx, "f1", true).expect("begun");
     assert_ne!(fresh.id, first);
-    assert_eq!(fresh.finished_replays, 0);
+    assert_eq!(store.recorded(&fresh), 0);
     let fresh = {
         let id = fresh.id;
         drop(fresh);
@@ -205,7 +205,7 @@ fn an_abandoned_analysis_is_not_continued_but_its_replays_stay() {
 
     let run = store.begin_analysis(&nginx, "f1", false).expect("begun");
     assert_ne!(run.id, first);
-    assert_eq!(run.finished_replays, 0);
+    assert_eq!(store.recorded(&run), 0);
     assert!(store.replay(replay_id).expect("readable").is_some());
     assert!(
         store
