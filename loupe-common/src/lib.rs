@@ -6,6 +6,7 @@
 //! features, policies, verdicts, replay records and the wire protocol. It does no I/O.
 #![cfg_attr(not(feature = "user"), no_std)]
 #![forbid(unsafe_code)]
+#![warn(unused_crate_dependencies)]
 
 pub mod event;
 pub mod scope;

@@ -2,7 +2,7 @@
 //! carries them so that a terminal that prints it is not steered.
 
 use std::borrow::Cow;
-use std::fmt::Write;
+use std::fmt::Write as _;
 
 /// The longest name of an application or a workload, in bytes.
 pub const LONGEST_NAME: usize = 255;

@@ -215,9 +215,8 @@ fn decode<T: DeserializeOwned>(line: &[u8], tag: &str, known: &[&str]) -> Result
     let Value::Object(object) = &value else {
         return Err(bad("not a JSON object".to_owned()));
     };
-    let version = match object.get("loupe") {
-        None => return Err(bad("the field `loupe` (protocol version) is missing".into())),
-        Some(version) => version,
+    let Some(version) = object.get("loupe") else {
+        return Err(bad("the field `loupe` (protocol version) is missing".into()));
     };
     if !SUPPORTED.iter().any(|known| version == known) {
         let mut failure = Failure::new(

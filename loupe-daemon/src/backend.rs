@@ -4,7 +4,6 @@
 
 mod here;
 
-use std::future::Future;
 use std::os::fd::OwnedFd;
 
 use loupe_common::analysis::Analysis;

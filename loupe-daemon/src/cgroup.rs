@@ -11,8 +11,8 @@ mod place;
 
 use std::fs;
 use std::io;
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -209,7 +209,7 @@ impl ReplayCgroup {
         remove_tree(&self.directory)?;
         // Shared by all runs: goes with the last one, whoever that is.
         if let Some(parent) = self.directory.parent() {
-            let _ = fs::remove_dir(parent);
+            drop(fs::remove_dir(parent));
         }
         Ok(())
     }
@@ -230,7 +230,7 @@ impl ReplayCgroup {
 pub fn remove_stuck() {
     lock(&STUCK).retain(|run| {
         // What may still be in it has no business any more.
-        let _ = run.kill();
+        drop(run.kill());
         run.remove().is_err()
     });
 }

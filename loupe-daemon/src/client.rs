@@ -16,7 +16,7 @@ mod talk;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::Parser as _;
 use loupe_common::wire::{Failure, exit};
 
 use args::{Cli, Command};
@@ -62,7 +62,7 @@ pub fn main() -> ExitCode {
 fn refuse(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         // A reader that has gone away has got enough.
-        let _ = error.print();
+        drop(error.print());
         return ExitCode::from(exit::OK);
     }
     let text = error.render().to_string();

@@ -32,7 +32,7 @@ use loupe_common::analysis::Analysis;
 use loupe_common::policy::Policy;
 use loupe_common::replay::{Outcome, Replay};
 use rusqlite::{
-    Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params,
+    Connection, ErrorCode, OptionalExtension as _, Transaction, TransactionBehavior, params,
 };
 
 use crate::replay::Workload;

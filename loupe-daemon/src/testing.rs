@@ -1,6 +1,6 @@
 //! For tests: the paper's data set, which is not part of this repository.
 
-use std::io::Write;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 /// Where the data set is: `$LOUPEDB`, else `../shared/loupedb` beside the repository. `None`:

@@ -2,7 +2,7 @@
 //! ping-pong over two eventfds between two processes, which is the least that asking another
 //! process can cost. Everything is pinned to one CPU, as replays are.
 
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;

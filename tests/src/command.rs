@@ -2,8 +2,8 @@
 //! hang reaches.
 
 use std::io::Read;
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -165,7 +165,7 @@ impl Running {
     pub fn wait(mut self) -> Finished {
         let in_time = self.ends_within(LIMIT);
         if !in_time {
-            let _ = self.child.kill();
+            drop(self.child.kill());
         }
         let mut status = 0;
         // SAFETY: all-zero is a valid `rusage`, and both outlive the call.

@@ -124,7 +124,7 @@ impl Drop for Daemon<'_> {
             running.signal(libc::SIGKILL);
             running.wait();
         }
-        let _ = std::fs::remove_file(self.socket());
+        drop(std::fs::remove_file(self.socket()));
     }
 }
 

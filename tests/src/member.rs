@@ -1,7 +1,7 @@
 //! A client of louped's protocol that is another user: what `loupe` itself would not say can be
 //! said too, and as often as wanted.
 
-use std::io::{IoSlice, Read};
+use std::io::{IoSlice, Read as _};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;

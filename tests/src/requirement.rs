@@ -2,7 +2,7 @@
 //! failure where `CI=true` says that nothing may be skipped.
 
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::Write as _;
 use std::path::Path;
 
 /// Something that this host may lack.
@@ -97,7 +97,7 @@ pub fn all_present(test: &str, requirements: &[Requirement]) -> bool {
         "CI=true forbids to skip. {line}"
     );
     // The harness swallows what a passing test prints, unless it goes past it.
-    let _ = writeln!(std::io::stderr(), "{line}");
+    drop(writeln!(std::io::stderr(), "{line}"));
     if let Some(list) = std::env::var_os("LOUPE_TEST_SKIPS") {
         let file = OpenOptions::new().create(true).append(true).open(&list);
         file.and_then(|mut file| writeln!(file, "{line}"))

@@ -6,9 +6,9 @@
 
 use std::ffi::c_long;
 use std::fs;
-use std::io::{self, BufRead, BufReader};
-use std::os::fd::AsRawFd;
-use std::os::unix::process::CommandExt;
+use std::io::{self, BufRead as _, BufReader};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -213,7 +213,7 @@ impl Drop for Tree {
                 break;
             }
         }
-        let _ = self.child.wait();
+        drop(self.child.wait());
     }
 }
 

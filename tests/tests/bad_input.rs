@@ -1,6 +1,6 @@
 //! Bad input gets a message with cause and cure, the documented exit code, and leaves nothing.
 
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -220,7 +220,9 @@ fn without_root_and_daemon_the_cure_is_told() {
     let finished = command::run(command).expect_code(OWN_FAILURE);
     finished.expect_message(&["root", "louped"]);
     for suffix in ["", "-wal", "-shm", "-claims"] {
-        let _ = std::fs::remove_file(format!("/tmp/loupe-test-nobody.db{suffix}"));
+        drop(std::fs::remove_file(format!(
+            "/tmp/loupe-test-nobody.db{suffix}"
+        )));
     }
     scene.assert_nothing_left();
 }

@@ -1,10 +1,10 @@
 //! The daemon: one engine for many clients, and for callers that are not root.
 
 use std::fs::Permissions;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -246,7 +246,7 @@ fn garbage_half_lines_and_silence_do_it_no_harm() {
         endless
             .shutdown(std::net::Shutdown::Write)
             .expect("a half-closed connection");
-        let _ = endless.read_to_end(&mut rest);
+        drop(endless.read_to_end(&mut rest));
         assert!(String::from_utf8_lossy(&rest).contains("error"), "{rest:?}");
     }
 

@@ -2,7 +2,7 @@
 //! none, an engine that stood still, a process that somebody stopped or killed.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use loupe_tests::analysis::Analysis;

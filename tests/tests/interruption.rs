@@ -1,7 +1,7 @@
 //! An analysis that is interrupted, in whatever way, loses no finished replay, goes on where it
 //! stopped, and leaves nothing behind.
 
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};

@@ -2,7 +2,7 @@
 //! sentence says why, and what was executed instead.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::PermissionsExt as _;
 
 use loupe_tests::analysis::Analysis;
 use loupe_tests::command::Finished;

@@ -129,7 +129,7 @@ fn calls_and_injections_of_an_operation_are_counted_exactly() {
     let victim = ["--", "./victim", "parts-of-fcntl", "result"];
     let run = |options: &[&str]| -> (Option<i32>, Value) {
         let finished = scene.run(&[&["run", "--json", "-"], options, &victim].concat());
-        let _ = std::fs::remove_file(scene.path("result"));
+        drop(std::fs::remove_file(scene.path("result")));
         (finished.code(), finished.json())
     };
     let (code, plain) = run(&["--stub", "acct"]);

@@ -155,7 +155,7 @@ fn each_rule_fires_as_often_as_its_file_is_named() {
             let injections = &json["injections"][0];
             assert_eq!(injections["times"], 1, "{way} {file}: {json:#}");
             for left in ["report.json", "result", "result.link"] {
-                let _ = std::fs::remove_file(scene.path(left));
+                drop(std::fs::remove_file(scene.path(left)));
             }
         }
     }
@@ -295,7 +295,7 @@ fn strace_sees_the_same_files() {
         .collect();
     assert_eq!(seen, expected);
     for left in ["trace.json", "result"] {
-        let _ = std::fs::remove_file(scene.path(left));
+        drop(std::fs::remove_file(scene.path(left)));
     }
     scene.assert_nothing_left();
 }

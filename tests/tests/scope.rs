@@ -3,8 +3,8 @@
 
 use std::ffi::CString;
 use std::fs::{self, File};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -150,7 +150,9 @@ fn targets(loupe: &Running) -> Vec<(PathBuf, i32)> {
 fn to_every_target(loupe: &Running, act: impl Fn(i32)) {
     let begin = Instant::now();
     while !loupe.ends_within(Duration::from_millis(1)) && begin.elapsed() < PATIENCE {
-        targets(loupe).into_iter().for_each(|(_, pid)| act(pid));
+        for (_, pid) in targets(loupe).into_iter() {
+            act(pid);
+        }
     }
 }
 
@@ -271,7 +273,7 @@ fn what_leaves_its_cgroup_is_missed() {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         if stat.contains(") S ") {
             // It may have ended meanwhile.
-            let _ = fs::write(&root, pid.to_string());
+            drop(fs::write(&root, pid.to_string()));
         }
     });
     let said = ["cannot be measured", "left the cgroup of the replay"];

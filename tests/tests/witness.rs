@@ -145,8 +145,8 @@ fn server_works(victim: &Victim, mut command: Command) -> bool {
             None => std::thread::yield_now(),
         }
     };
-    let _ = probe.kill();
-    let _ = probe.wait();
+    drop(probe.kill());
+    drop(probe.wait());
     status.is_some_and(|status| status.success())
 }
 

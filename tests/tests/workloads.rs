@@ -1,7 +1,7 @@
 //! The workload files that come with Loupe are good ones: without any part of Loupe, the test
 //! passes with the application and fails without it, and a second time too.
 
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 

@@ -13,7 +13,7 @@ mod syscalls;
 
 use std::fs;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::workspace::{self, step};
 use headers::Headers;

@@ -7,9 +7,9 @@ mod linker;
 mod needs;
 mod suites;
 
-use std::io::{IsTerminal, Write};
+use std::io::{IsTerminal as _, Write as _};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::apt::{self, Package};
 use crate::toolchain;

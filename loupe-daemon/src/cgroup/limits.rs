@@ -3,7 +3,7 @@
 //! enforced by the kernel; `replay` looks instead.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use super::{CgroupError, ReplayCgroup, at, members};

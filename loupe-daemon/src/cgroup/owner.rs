@@ -4,7 +4,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -123,7 +123,7 @@ fn remove_if_empty(name: &Name, directory: &Path) {
     let gone = !Path::new("/proc").join(name.process.to_string()).exists();
     if gone && run.is_populated().is_ok_and(|populated| !populated) {
         // Somebody may have entered it meanwhile: then it stays.
-        let _ = run.remove();
+        drop(run.remove());
     }
 }
 
@@ -131,7 +131,7 @@ fn remove_if_empty(name: &Name, directory: &Path) {
 fn end(run: &ReplayCgroup) {
     let pause = Duration::from_millis(1);
     // Gone already, or removed below.
-    let _ = run.kill();
+    drop(run.kill());
     for _ in 0..END_LIMIT.as_millis() / pause.as_millis() {
         if run.remove().is_ok() {
             return;

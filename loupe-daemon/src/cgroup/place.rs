@@ -3,7 +3,7 @@
 
 use std::ffi::CString;
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -31,7 +31,7 @@ static SETTLED: OnceLock<PathBuf> = OnceLock::new();
 /// Runs are made here from now on, in this process.
 pub fn settle(place: PathBuf) {
     // A second answer, found at the same time, is as good.
-    let _ = SETTLED.set(place);
+    drop(SETTLED.set(place));
 }
 
 /// Where runs are made.

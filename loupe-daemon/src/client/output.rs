@@ -1,7 +1,7 @@
 //! Standard output and standard error: where what goes, in which style, and what a closed pipe
 //! means (that nobody wants more: no failure).
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write as _};
 
 use loupe_common::text::escape_json;
 use loupe_common::wire::Failure;
@@ -43,12 +43,12 @@ pub fn json_text(value: &impl Serialize) -> Result<String, Failure> {
 
 /// Tells the user something that is no result. There is nowhere to report a failure of this to.
 pub fn note(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "loupe: {text}");
+    drop(writeln!(io::stderr().lock(), "loupe: {text}"));
 }
 
 /// What is wrong with the arguments, with suggestions, as it was found.
 pub fn print_usage_error(text: &str) {
-    let _ = write!(io::stderr().lock(), "loupe: {text}");
+    drop(write!(io::stderr().lock(), "loupe: {text}"));
 }
 
 /// The style of standard output.
@@ -88,7 +88,7 @@ fn colors_wanted() -> bool {
 pub fn print_failure(program: &str, failure: &Failure) {
     let text = failure_text(program, failure);
     // There is nowhere to report a failure of this to.
-    let _ = io::stderr().lock().write_all(text.as_bytes());
+    drop(io::stderr().lock().write_all(text.as_bytes()));
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The progress of an analysis on standard error: a bar where that is a terminal, else a plain
 //! line for each phase and now and then.
 
-use std::io::{IsTerminal, Write};
+use std::io::{IsTerminal as _, Write as _};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -127,7 +127,7 @@ impl Display {
         let text = printable(text);
         let write = || {
             // There is nowhere to report a failure of this to.
-            let _ = writeln!(std::io::stderr().lock(), "loupe: {text}");
+            drop(writeln!(std::io::stderr().lock(), "loupe: {text}"));
         };
         match &self.bar {
             Some(bar) => bar.suspend(write),

@@ -1,6 +1,6 @@
 //! The definition of the command line. What the program does with it is tested from outside.
 
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory as _, Parser as _};
 use loupe_common::policy::Action;
 
 use super::args::{Cli, Command};

@@ -59,10 +59,10 @@ fn every_lack_is_found_by_its_own_check_and_has_a_cure() {
     type Spoil = fn(&mut Facts);
     let lacks: &[(&str, Status, Spoil)] = &[
         ("kernel", Status::Fail, |f| {
-            f.kernel_release = Some("5.10.0-8-amd64".into())
+            f.kernel_release = Some("5.10.0-8-amd64".into());
         }),
         ("kernel", Status::Fail, |f| {
-            f.kernel_release = Some("4.19.0".into())
+            f.kernel_release = Some("4.19.0".into());
         }),
         ("kernel", Status::Warn, |f| f.kernel_release = None),
         ("machine", Status::Fail, |f| f.machine = "riscv64"),
@@ -70,7 +70,7 @@ fn every_lack_is_found_by_its_own_check_and_has_a_cure() {
         ("BTF", Status::Fail, |f| f.btf_bytes = None),
         ("eBPF programs", Status::Fail, |f| f.object_bytes = 0),
         ("privileges", Status::Fail, |f| {
-            f.capabilities = Some(!(1 << 21))
+            f.capabilities = Some(!(1 << 21));
         }),
         ("privileges", Status::Warn, |f| f.capabilities = None),
         ("cgroup v2", Status::Fail, |f| f.cgroup2 = None),
@@ -89,17 +89,17 @@ fn every_lack_is_found_by_its_own_check_and_has_a_cure() {
         ("ptrace", Status::Fail, |f| f.ptrace_scope = Some(3)),
         ("overlay", Status::Fail, |f| f.overlay = Overlay::Absent),
         ("namespaces", Status::Fail, |f| {
-            f.namespaces.retain(|name| name != "net")
+            f.namespaces.retain(|name| name != "net");
         }),
         ("lockdown", Status::Fail, |f| {
-            f.lockdown = Some("confidentiality".into())
+            f.lockdown = Some("confidentiality".into());
         }),
         ("BPF compiler", Status::Warn, |f| f.bpf_jit = Some(0)),
         ("io_uring", Status::Warn, |f| f.io_uring_disabled = Some(0)),
         ("io_uring", Status::Warn, |f| f.io_uring_disabled = None),
         ("CPUs", Status::Warn, |f| f.cpus = 1),
         ("memory", Status::Warn, |f| {
-            f.memory_available_kib = Some(1024)
+            f.memory_available_kib = Some(1024);
         }),
         ("disk", Status::Warn, |f| f.database = Some(("/".into(), 1))),
         ("disk", Status::Fail, |f| f.database = None),
@@ -143,16 +143,16 @@ fn what_makes_work_impossible_is_refused_in_one_sentence_with_its_cure() {
             f.cgroup2.as_mut().expect("there").kill = Some(false);
         }),
         ("lockdown: confidentiality", "lockdown=integrity", |f| {
-            f.lockdown = Some("confidentiality".into())
+            f.lockdown = Some("confidentiality".into());
         }),
         ("ptrace: forbidden", "ptrace_scope", |f| {
-            f.ptrace_scope = Some(3)
+            f.ptrace_scope = Some(3);
         }),
         ("BTF: no /sys", "CONFIG_DEBUG_INFO_BTF", |f| {
-            f.btf_bytes = None
+            f.btf_bytes = None;
         }),
         ("privileges: root without CAP_BPF", "container", |f| {
-            f.capabilities = Some(!(1 << 39))
+            f.capabilities = Some(!(1 << 39));
         }),
         ("privileges: uid 1000", "as root", |f| {
             f.uid = 1000;
@@ -160,13 +160,13 @@ fn what_makes_work_impossible_is_refused_in_one_sentence_with_its_cure() {
         }),
         ("cgroup v2: not mounted", "mount", |f| f.cgroup2 = None),
         ("eBPF programs: not in", "bpf-linker", |f| {
-            f.object_bytes = 0
+            f.object_bytes = 0;
         }),
         ("seccomp filters: not in", "SECCOMP", |f| {
-            f.seccomp_actions = None
+            f.seccomp_actions = None;
         }),
         ("namespaces: without net", "user.max", |f| {
-            f.namespaces.retain(|name| name != "net")
+            f.namespaces.retain(|name| name != "net");
         }),
     ];
     for work in [Work::Command, Work::Replays] {

@@ -1,7 +1,7 @@
 //! The start of a dispatch table for the developer of an OS: one line per syscall, in C and in
 //! Rust, sorted by number.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
 
 use loupe_common::syscalls::Arch;
 

@@ -2,7 +2,7 @@
 //! Thin wrappers around `ioctl` (`include/uapi/linux/seccomp.h`); nothing is decided here.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::unistd::Pid;

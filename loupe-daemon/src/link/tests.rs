@@ -1,5 +1,5 @@
 use std::fs::File;
-use std::io::{Read, Seek, Write};
+use std::io::{Read as _, Seek as _, Write as _};
 
 use super::*;
 
@@ -93,7 +93,7 @@ async fn too_many_descriptors_are_refused_and_closed() {
 
 /// How many descriptors of this process are this file.
 fn count_of(file: &File) -> usize {
-    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::fs::MetadataExt as _;
     let own = file.metadata().expect("metadata");
     std::fs::read_dir("/proc/self/fd")
         .expect("readable")

@@ -118,7 +118,7 @@ impl Need {
         let implement = joint.implement.iter();
         let (required, pseudo_files): (BTreeSet<Feature>, BTreeSet<Feature>) = implement
             .map(Feature::whole)
-            .partition(|feature| feature.is_syscall());
+            .partition(loupe_common::feature::Feature::is_syscall);
         let fake_only = joint.fake.iter();
         let fake_only: BTreeSet<Feature> = fake_only
             .filter(|feature| feature.is_syscall())

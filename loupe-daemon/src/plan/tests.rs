@@ -7,7 +7,6 @@ use loupe_common::syscalls::Arch;
 use proptest::prelude::{Just, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use proptest::strategy::Strategy as Generator;
 
-use super::check::Checked;
 use super::make::Weights;
 use super::*;
 

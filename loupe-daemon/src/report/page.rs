@@ -124,14 +124,18 @@ fn sections(drawings: &[Drawing], plans: &[Plan]) -> String {
     let (planned, others): (Vec<&Drawing>, Vec<&Drawing>) =
         drawings.iter().partition(|drawing| is_plan(drawing));
     let mut text = String::from("<section id=\"figures\">\n<h2>Figures</h2>\n");
-    others.iter().for_each(|drawing| figure(&mut text, drawing));
+    for drawing in others {
+        figure(&mut text, drawing);
+    }
     text.push_str("</section>\n");
     if !planned.is_empty() {
         text.push_str("<section id=\"plans\">\n<h2>Plans</h2>\n");
-        planned
-            .iter()
-            .for_each(|drawing| figure(&mut text, drawing));
-        plans.iter().for_each(|plan| plan_table(&mut text, plan));
+        for drawing in planned {
+            figure(&mut text, drawing);
+        }
+        for plan in plans {
+            plan_table(&mut text, plan);
+        }
         text.push_str("</section>\n");
     }
     text

@@ -8,7 +8,7 @@ mod bars;
 mod heat;
 mod steps;
 
-use std::fmt::Write;
+use std::fmt::Write as _;
 
 pub use bars::{Bar, bars};
 pub use heat::{Tile, heat};

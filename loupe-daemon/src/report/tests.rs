@@ -14,7 +14,7 @@ use loupe_common::feature::Feature;
 use loupe_common::replay::Outcome;
 use loupe_common::trace::{CallCounts, ForeignCall, Lost, Trace};
 use loupe_common::verdict::Verdict;
-use unicode_width::UnicodeWidthStr;
+use unicode_width::UnicodeWidthStr as _;
 
 use super::*;
 use crate::store::{Evidence, Listed, Progressing, VerdictCounts};

@@ -5,8 +5,10 @@ mod sys;
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _,
+};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -298,7 +300,7 @@ mod tests {
         let results: Vec<_> = std::thread::scope(|scope| {
             let start = || bind(&path, "no-such-group-here");
             let threads: Vec<_> = (0..8).map(|_| scope.spawn(start)).collect();
-            let joined = threads.into_iter().map(|thread| thread.join());
+            let joined = threads.into_iter().map(std::thread::ScopedJoinHandle::join);
             joined.map(|result| result.expect("no panic")).collect()
         });
         assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);

@@ -48,10 +48,10 @@ pub(super) fn print_failure(failure: &Failure) {
     let mut stderr = std::io::stderr().lock();
     for line in failure_text("louped", failure).lines() {
         // There is nowhere to report a failure of this to.
-        let _ = match is_journal() {
+        drop(match is_journal() {
             true => writeln!(stderr, "<{}>{line}", priority(Level::ERROR)),
             false => writeln!(stderr, "{line}"),
-        };
+        });
     }
 }
 

@@ -1,6 +1,6 @@
 //! Protocol tests on a real socket, with a scripted backend behind it.
 
-use std::io::{Read, Write};
+use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream as Blocking;
 use std::path::PathBuf;
 

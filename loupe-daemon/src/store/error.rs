@@ -20,7 +20,7 @@ pub enum StoreError {
     Foreign { path: PathBuf },
     #[error(
         "the database {} has version {found}{}; this program knows versions up to {known}",
-        path.display(), by(.writer)
+        path.display(), by(.writer.as_deref())
     )]
     Newer {
         path: PathBuf,
@@ -83,10 +83,8 @@ pub enum StoreError {
     },
 }
 
-fn by(writer: &Option<String>) -> String {
-    writer
-        .as_ref()
-        .map_or_else(String::new, |writer| format!(" (written by {writer})"))
+fn by(writer: Option<&str>) -> String {
+    writer.map_or_else(String::new, |writer| format!(" (written by {writer})"))
 }
 
 impl StoreError {

@@ -7,7 +7,7 @@ use loupe_common::feature::Feature;
 use loupe_common::policy::Policy;
 use loupe_common::replay::Replay;
 use loupe_common::verdict::Verdict;
-use rusqlite::{OptionalExtension, Params, Row, params};
+use rusqlite::{OptionalExtension as _, Params, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::{Store, StoreError};

@@ -2,7 +2,7 @@
 //! replays; all of them out. What they rest on is `query`'s.
 
 use loupe_common::analysis::Analysis;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension as _, params};
 
 use super::{Store, StoreError, StoredAnalysis, encode, now_ms};
 

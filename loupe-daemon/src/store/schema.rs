@@ -4,7 +4,7 @@
 //! Each runs in the same transaction as its new version number, so a crash leaves one version
 //! or the next. A migration that was ever released is never edited.
 
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 
 /// Marks a database as Loupe's (`PRAGMA application_id`): the letters "Loup".
 pub(super) const APPLICATION_ID: i64 = 0x4c6f_7570;

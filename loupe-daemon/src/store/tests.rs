@@ -10,16 +10,14 @@ mod queries;
 mod refusals;
 mod resume;
 
-use std::io::Write;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use loupe_common::analysis::{Analysis, Basis, FeatureVerdict, SCHEMA, Trial};
+use loupe_common::analysis::{Basis, FeatureVerdict, SCHEMA, Trial};
 use loupe_common::feature::Feature;
 use loupe_common::policy::{Action, Policy};
-use loupe_common::replay::{
-    Conditions, ExitStatus, Failure, Outcome, OutputTail, Replay, Timing, Usage,
-};
+use loupe_common::replay::{Conditions, ExitStatus, Failure, OutputTail, Timing, Usage};
 use loupe_common::trace::{CallCounts, Trace};
 use loupe_common::verdict::Verdict;
 

@@ -6,7 +6,7 @@
 mod decode;
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 

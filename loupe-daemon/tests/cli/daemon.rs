@@ -1,7 +1,7 @@
 //! A daemon that a test plays: it greets by itself and answers every other request as the test
 //! says.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -55,7 +55,7 @@ impl Talk {
 
     pub fn raw(&mut self, bytes: &str) {
         // The client may have had enough.
-        let _ = self.reader.get_mut().write_all(bytes.as_bytes());
+        drop(self.reader.get_mut().write_all(bytes.as_bytes()));
     }
 }
 
@@ -101,9 +101,9 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::SeqCst);
         // Wakes the thread.
-        let _ = UnixStream::connect(&self.path);
+        drop(UnixStream::connect(&self.path));
         let ended = self.thread.take().map(JoinHandle::join);
-        let _ = std::fs::remove_file(&self.path);
+        drop(std::fs::remove_file(&self.path));
         if !std::thread::panicking() {
             ended
                 .expect("started")

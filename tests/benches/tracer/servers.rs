@@ -166,7 +166,7 @@ impl Server {
             unsafe { libc::kill(pid, libc::SIGKILL) };
         }
         // Already waited for: nothing to do.
-        let _ = self.0.wait();
+        drop(self.0.wait());
     }
 }
 

@@ -1,8 +1,8 @@
 //! Numbers and names of io_uring's operations, the same on every architecture.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use super::Table;
 use super::headers::Headers;

@@ -3,9 +3,9 @@
 //! `loupe-common/src/operations/meaning.rs`.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::Write as _;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use super::Table;
 use super::extra::EXTRA;

@@ -1,8 +1,8 @@
 //! Syscall numbers and names, one file an architecture.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use super::Table;
 use super::headers::{Constants, Headers};

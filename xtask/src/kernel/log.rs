@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 /// A command of the suite.
@@ -90,7 +90,7 @@ impl Log {
             faults.extend(
                 checks
                     .into_iter()
-                    .filter_map(|check| check.err())
+                    .filter_map(std::result::Result::err)
                     .map(|error| format!("{error:#}")),
             );
         }

@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::apt::{self, Package};
 use crate::toolchain::{self, Missing, Toolchain};

@@ -7,7 +7,7 @@ use loupe_common::wire::{AnalyzeRequest, Failure, Reply, Request, code};
 use tokio_util::sync::CancellationToken;
 
 use super::follow;
-use crate::backend::{Backend, Here, own_identity};
+use crate::backend::{Backend as _, Here, own_identity};
 use crate::client::args::{Analyze, Global};
 use crate::client::door::{self, Door, Need};
 use crate::client::progress::Display;

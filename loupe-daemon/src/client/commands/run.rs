@@ -1,6 +1,6 @@
 //! `loupe run --stub … --fake … -- COMMAND`.
 
-use std::io::Write;
+use std::io::Write as _;
 use std::path::Path;
 
 use loupe_common::feature::Feature;

@@ -173,7 +173,7 @@ pub fn read_oci(text: &str, kernel: (u32, u32)) -> Result<Profile, ProfileError>
 /// The first names of a rule, however odd it is.
 fn names_for_people(rule: &Value) -> String {
     const SHOWN: usize = 3;
-    let names = rule["names"].as_array().map(Vec::as_slice).unwrap_or(&[]);
+    let names = rule["names"].as_array().map_or(&[][..], Vec::as_slice);
     let mut all = names
         .iter()
         .chain(rule.get("name"))

@@ -1,7 +1,5 @@
 //! Readers on whole files, good and bad.
 
-use std::path::Path;
-
 use super::*;
 
 fn lines(text: &str) -> ReadProfile {

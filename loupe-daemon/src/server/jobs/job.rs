@@ -113,7 +113,7 @@ impl Job {
         }
         if let Some(events) = &self.events {
             // An error only says that nobody listens.
-            let _ = events.send(Arc::new(event));
+            drop(events.send(Arc::new(event)));
         }
     }
 

@@ -74,7 +74,7 @@ impl<B: Backend> Jobs<B> {
         let taken_up = self.write(id, move |book| book.takes_up(id.0));
         tokio::spawn(async move {
             // It only fails by a panic, which was told.
-            let _ = taken_up.await;
+            drop(taken_up.await);
             backend
                 .analyze(
                     order.workload,
@@ -167,7 +167,7 @@ impl<B: Backend> Jobs<B> {
                 Why::OthersTurn | Why::DaemonStops => {
                     let kept = self.write(id, move |book| book.puts_back(id.0, ran_ms, replays));
                     // It only fails by a panic, which was told.
-                    let _ = kept.await;
+                    drop(kept.await);
                     return self.put_back(id);
                 }
                 Why::TooLong => Err(failures::too_long(id, self.bounds.time)),

@@ -1,11 +1,11 @@
 //! Taking over the descriptor that systemd passes by its number.
 
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{FromRawFd as _, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::socket::sockopt::{AcceptConn, SockType};
-use nix::sys::socket::{AddressFamily, SockType as Type, SockaddrLike, SockaddrStorage};
+use nix::sys::socket::{AddressFamily, SockType as Type, SockaddrLike as _, SockaddrStorage};
 use nix::sys::socket::{getsockname, getsockopt};
 
 use super::ListenError;

@@ -1,7 +1,5 @@
 //! Clients that send garbage, half a line, too much, or nothing.
 
-use std::time::Duration;
-
 use super::*;
 
 /// Sends raw bytes, closes its sending side, and reads everything that comes back.
@@ -10,11 +8,11 @@ async fn exchange(daemon: &Daemon, bytes: Vec<u8>) -> Vec<Value> {
     let talk = move || {
         let mut stream = Blocking::connect(path).expect("it listens");
         // The daemon may close before it has read everything.
-        let _ = stream.write_all(&bytes);
-        let _ = stream.shutdown(std::net::Shutdown::Write);
+        drop(stream.write_all(&bytes));
+        drop(stream.shutdown(std::net::Shutdown::Write));
         let mut all = Vec::new();
         // A reset after the last reply is what closing on unread bytes looks like.
-        let _ = stream.read_to_end(&mut all);
+        drop(stream.read_to_end(&mut all));
         all
     };
     let all = tokio::task::spawn_blocking(talk).await.expect("no panic");

@@ -1,7 +1,7 @@
 //! `run`: the client's own descriptors, signals and end.
 
 use std::fs::File;
-use std::os::fd::AsFd;
+use std::os::fd::AsFd as _;
 
 use super::*;
 

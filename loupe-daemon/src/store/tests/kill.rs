@@ -1,7 +1,7 @@
 //! What was reported as recorded survives SIGKILL, at whatever moment it comes.
 
-use std::io::{BufRead, BufReader};
-use std::os::unix::process::ExitStatusExt;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, Stdio};
 
 use super::*;

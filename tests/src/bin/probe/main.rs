@@ -5,7 +5,7 @@
 //! for a machine that has none of its own. It has no time limit: ending a test that hangs is
 //! the business of the one who started it.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read as _, Write as _};
 use std::net::{TcpStream, UdpSocket};
 use std::process::ExitCode;
 use std::time::Duration;

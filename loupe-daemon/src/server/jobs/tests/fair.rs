@@ -152,8 +152,8 @@ async fn a_job_ends_at_its_most_replays_and_at_its_longest_time() {
     for (replays, time) in [(3, Duration::MAX), (u64::MAX, Duration::ZERO)] {
         let (fake, steps) = Fake::scripted();
         let bounds = Bounds {
-            replays,
             time,
+            replays,
             ..impatient()
         };
         let jobs = jobs_within(fake, bounds);
