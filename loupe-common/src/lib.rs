@@ -19,6 +19,8 @@ pub mod emulation;
 #[cfg(feature = "user")]
 pub mod errno;
 #[cfg(feature = "user")]
+pub mod exit;
+#[cfg(feature = "user")]
 pub mod feature;
 #[cfg(feature = "user")]
 pub mod impact;

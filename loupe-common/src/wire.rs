@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::exit;
 use crate::text::escape_json;
 
 pub use messages::{AnalyzeRequest, JobId, JobInfo, JobState, Reply, Request, RunOnce};
@@ -52,18 +53,6 @@ pub mod code {
     pub const FAILED: &str = "failed";
 }
 
-/// Exit codes of `loupe`; `docs/exit-codes.md` is the contract.
-pub mod exit {
-    pub const OK: u8 = 0;
-    pub const FINDING: u8 = 1;
-    pub const USAGE: u8 = 2;
-    pub const INVALID: u8 = 3;
-    pub const LOUPE_FAILED: u8 = 125;
-    pub const NOT_EXECUTABLE: u8 = 126;
-    pub const NOT_FOUND: u8 = 127;
-    pub const INTERRUPTED: u8 = 130;
-}
-
 /// Why something did not work, in the form that reaches the user: the same whether it happened
 /// in the client's own process or in the daemon.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -81,7 +70,7 @@ pub struct Failure {
     /// What application and test printed, where that explains it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Box<str>>,
-    /// What `loupe` exits with.
+    /// What `loupe` exits with: one of [`exit`]'s codes.
     pub exit_code: u8,
     /// Only for [`code::UNSUPPORTED_VERSION`].
     #[serde(default, skip_serializing_if = "<[u32]>::is_empty")]

@@ -7,9 +7,10 @@ mod here;
 use std::os::fd::OwnedFd;
 
 use loupe_common::analysis::Analysis;
+use loupe_common::exit;
 use loupe_common::feature::{Depth, Feature};
 use loupe_common::verdict::Verdict;
-use loupe_common::wire::{Failure, code, exit};
+use loupe_common::wire::{Failure, code};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 

@@ -17,7 +17,8 @@ mod talk;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use loupe_common::wire::{Failure, exit};
+use loupe_common::exit;
+use loupe_common::wire::Failure;
 
 use args::{Cli, Command};
 use output::print_failure;

@@ -19,7 +19,8 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use loupe_common::wire::{Failure, Reply, code, encode_reply, exit};
+use loupe_common::exit;
+use loupe_common::wire::{Failure, Reply, code, encode_reply};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;

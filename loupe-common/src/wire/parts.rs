@@ -1,6 +1,7 @@
 //! Replies longer than a line: cut into `part` replies, put together again by the client.
 
-use super::{Failure, Reply, code, decode_reply, exit};
+use super::{Failure, Reply, code, decode_reply};
+use crate::exit;
 
 /// Bytes of text per part. Escaping doubles it at worst: the text is JSON, whose control
 /// characters are escaped already, so that only quotes and backslashes grow.

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use loupe_common::emulation::Emulation;
+use loupe_common::exit;
 use loupe_common::feature::Feature;
 use loupe_common::replay::Replay;
-use loupe_common::wire::{Failure, code, exit};
+use loupe_common::wire::{Failure, code};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 

@@ -1,7 +1,8 @@
 //! What the commands that only calculate begin with: results from the database or the daemon,
 //! OS profiles, and a choice among applications.
 
-use loupe_common::wire::{Failure, Reply, Request, code, exit};
+use loupe_common::exit;
+use loupe_common::wire::{Failure, Reply, Request, code};
 
 use super::args::Global;
 use super::door::{self, Door, Need as Purpose};

@@ -65,8 +65,3 @@ async fn caught(signal: &mut Option<Signal>) {
         None => std::future::pending().await,
     }
 }
-
-/// The exit code of a command of Loupe's own that was ended by a signal.
-pub fn exit_code(signal: i32) -> u8 {
-    u8::try_from(128 + signal).unwrap_or(u8::MAX)
-}

@@ -1,5 +1,6 @@
 //! Dying by a signal, as the command did that was run.
 
+use loupe_common::exit;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, raise, signal, sigprocmask};
 
@@ -17,5 +18,5 @@ pub fn die_by(number: i32) -> ! {
         let _ = raise(deadly);
     }
     // A signal that does not kill, or a real-time one: as a shell says it.
-    std::process::exit(128 + number)
+    std::process::exit(exit::by_signal(number).into())
 }

@@ -4,7 +4,8 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 
-use loupe_common::wire::{Assembler, Failure, Reply, Request, code, encode_request, exit};
+use loupe_common::exit;
+use loupe_common::wire::{Assembler, Failure, Reply, Request, code, encode_request};
 use tokio::net::UnixStream;
 
 use crate::link::{self, LinkReader, LinkWriter};

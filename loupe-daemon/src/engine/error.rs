@@ -2,6 +2,7 @@
 
 use std::io;
 
+use loupe_common::exit;
 use loupe_common::replay::Control;
 
 use crate::cgroup::CgroupError;
@@ -11,13 +12,6 @@ use crate::launcher::LauncherError;
 use crate::replay::{PrepareError, ReplayFailure};
 use crate::store::StoreError;
 use crate::tracer::TracerError;
-
-/// `EX_*` of this project; see `docs/exit-codes.md`.
-const USAGE: u8 = 2;
-const INVALID: u8 = 3;
-const LOUPE_FAILED: u8 = 125;
-const NOT_EXECUTABLE: u8 = 126;
-const NOT_FOUND: u8 = 127;
 
 const NO_ANSWER: &str = "leave Loupe's own processes alone while it works (SIGSTOP, a debugger), and \
                          try again when the host has time for them";
@@ -97,8 +91,8 @@ impl From<ExploreError> for AnalyzeError {
 
 fn exec_code(error: &io::Error) -> u8 {
     match error.kind() {
-        io::ErrorKind::NotFound => NOT_FOUND,
-        _ => NOT_EXECUTABLE,
+        io::ErrorKind::NotFound => exit::NOT_FOUND,
+        _ => exit::NOT_EXECUTABLE,
     }
 }
 
@@ -127,8 +121,8 @@ impl EngineError {
     pub fn exit_code(&self) -> u8 {
         match self {
             EngineError::Exec { source, .. } => exec_code(source),
-            EngineError::Compile(_) => USAGE,
-            _ => LOUPE_FAILED,
+            EngineError::Compile(_) => exit::USAGE,
+            _ => exit::LOUPE_FAILED,
         }
     }
 
@@ -149,19 +143,19 @@ impl AnalyzeError {
     pub fn exit_code(&self) -> u8 {
         match self {
             AnalyzeError::Engine(error) => error.exit_code(),
-            AnalyzeError::Prepare(PrepareError::NotFound { .. }) => NOT_FOUND,
-            AnalyzeError::Prepare(PrepareError::NotExecutable { .. }) => NOT_EXECUTABLE,
-            AnalyzeError::Prepare(_) => USAGE,
-            AnalyzeError::Explore(ExploreError::Replay(_)) => LOUPE_FAILED,
-            AnalyzeError::Explore(_) | AnalyzeError::TestIgnoresApplication { .. } => INVALID,
+            AnalyzeError::Prepare(PrepareError::NotFound { .. }) => exit::NOT_FOUND,
+            AnalyzeError::Prepare(PrepareError::NotExecutable { .. }) => exit::NOT_EXECUTABLE,
+            AnalyzeError::Prepare(_) => exit::USAGE,
+            AnalyzeError::Explore(ExploreError::Replay(_)) => exit::LOUPE_FAILED,
+            AnalyzeError::Explore(_) | AnalyzeError::TestIgnoresApplication { .. } => exit::INVALID,
             AnalyzeError::Replay(ReplayFailure::Exec { source, .. }) => exec_code(source),
             AnalyzeError::Replay(
                 ReplayFailure::TargetNeverStarted(_) | ReplayFailure::ThirtyTwoBit(_),
-            ) => INVALID,
-            AnalyzeError::Replay(ReplayFailure::Compile(_)) => USAGE,
-            AnalyzeError::Replay(_) => LOUPE_FAILED,
+            ) => exit::INVALID,
+            AnalyzeError::Replay(ReplayFailure::Compile(_)) => exit::USAGE,
+            AnalyzeError::Replay(_) => exit::LOUPE_FAILED,
             AnalyzeError::Store(error) => error.exit_code(),
-            AnalyzeError::Cancelled => 130,
+            AnalyzeError::Cancelled => exit::INTERRUPTED,
         }
     }
 

@@ -44,7 +44,7 @@ fn push_lines(text: &mut String, lines: &str, indent: &str) {
 mod tests {
     use std::io;
 
-    use loupe_common::wire::exit;
+    use loupe_common::exit;
 
     use super::*;
 

@@ -1,8 +1,7 @@
 //! One connection: the first line, in time and in bounds; then the request it holds.
 
-use loupe_common::wire::{
-    Failure, MAX_LINE, Reply, Request, code, decode_request, encode_reply, exit,
-};
+use loupe_common::exit;
+use loupe_common::wire::{Failure, MAX_LINE, Reply, Request, code, decode_request, encode_reply};
 use tokio::net::UnixStream;
 
 use super::{Server, requests};

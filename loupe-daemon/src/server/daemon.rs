@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, ValueHint};
-use loupe_common::wire::{DEFAULT_SOCKET, Failure, exit};
+use loupe_common::exit;
+use loupe_common::wire::{DEFAULT_SOCKET, Failure};
 use sd_notify::NotifyState;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};

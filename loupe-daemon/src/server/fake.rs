@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use loupe_common::analysis::{self, Analysis};
+use loupe_common::exit;
 use loupe_common::feature::Feature;
 use loupe_common::progress::Progress;
 use loupe_common::replay::ExitStatus;
-use loupe_common::wire::{Failure, code, exit};
+use loupe_common::wire::{Failure, code};
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 

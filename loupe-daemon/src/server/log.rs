@@ -9,7 +9,8 @@ use std::os::fd::AsFd;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use loupe_common::wire::{Failure, code, exit};
+use loupe_common::exit;
+use loupe_common::wire::{Failure, code};
 use nix::sys::stat::fstat;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::EnvFilter;

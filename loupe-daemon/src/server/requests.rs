@@ -5,7 +5,8 @@ mod run;
 
 use std::sync::Arc;
 
-use loupe_common::wire::{Failure, Reply, Request, SUPPORTED, code, exit};
+use loupe_common::exit;
+use loupe_common::wire::{Failure, Reply, Request, SUPPORTED, code};
 use serde::Serialize;
 use serde_json::Value;
 

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use loupe_common::exit;
 use rusqlite::ErrorCode;
 
 /// How long a statement waits for another process before it gives up.
@@ -183,8 +184,8 @@ impl StoreError {
     /// The exit code of a command that ends with this error.
     pub fn exit_code(&self) -> u8 {
         match self {
-            StoreError::SeveralWorkloads { .. } => 2,
-            _ => 125,
+            StoreError::SeveralWorkloads { .. } => exit::USAGE,
+            _ => exit::LOUPE_FAILED,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use loupe_common::analysis::Analysis;
+use loupe_common::exit;
 use loupe_common::wire::{AnalyzeRequest, Failure, Reply, Request, code};
 use tokio_util::sync::CancellationToken;
 
@@ -11,7 +12,7 @@ use crate::backend::{Backend as _, Here, own_identity};
 use crate::client::args::{Analyze, Global};
 use crate::client::door::{self, Door, Need};
 use crate::client::progress::Display;
-use crate::client::signals::{Signals, exit_code};
+use crate::client::signals::Signals;
 use crate::client::talk::{self, Talk};
 use crate::client::{Ending, output};
 use crate::engine::AnalyzeOptions;
@@ -20,7 +21,7 @@ use crate::replay::Workload;
 pub async fn run(global: &Global, args: &Analyze) -> Result<Ending, Failure> {
     // Read here, with the rights of the caller, also when the daemon does the work.
     let workload = Workload::load(&args.workload).map_err(|error| {
-        Failure::from_error(loupe_common::wire::exit::USAGE, &error)
+        Failure::from_error(loupe_common::exit::USAGE, &error)
             .hint("docs/workloads.md describes workload files")
     })?;
     let options = AnalyzeOptions {
@@ -69,7 +70,7 @@ pub async fn run(global: &Global, args: &Analyze) -> Result<Ending, Failure> {
         (Ok(analysis), _) => follow::print(&analysis, args.json),
         (Err(failure), Some(signal)) if failure.code == code::CANCELLED => {
             output::note(&failure.message);
-            Ok(Ending::Code(exit_code(signal)))
+            Ok(Ending::Code(exit::by_signal(signal)))
         }
         (Err(failure), _) => Err(failure),
     }

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use loupe_common::analysis::{Analysis, SCHEMA};
-use loupe_common::wire::{Failure, Reply, Request, exit};
+use loupe_common::exit;
+use loupe_common::wire::{Failure, Reply, Request};
 
 use crate::backend::Viewer;
 use crate::client::args::{Diff, Global};

@@ -1,8 +1,9 @@
 //! `loupe doctor`.
 
+use loupe_common::exit;
 use loupe_common::feature::Feature;
 use loupe_common::policy::Policy;
-use loupe_common::wire::{Failure, exit};
+use loupe_common::wire::Failure;
 
 use super::command_run::{self, Measure};
 use crate::client::args::{Doctor, Global, What};

@@ -4,8 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use loupe_common::emulation::Emulation;
+use loupe_common::exit;
 use loupe_common::policy::Policy;
-use loupe_common::wire::{Failure, code, exit};
+use loupe_common::wire::{Failure, code};
 use tokio_util::sync::CancellationToken;
 
 use super::{plan_file, profile_host};
@@ -13,7 +14,7 @@ use crate::backend::emulate_here;
 use crate::client::args::{Emulate, Global};
 use crate::client::door;
 use crate::client::progress::Display;
-use crate::client::signals::{Signals, exit_code};
+use crate::client::signals::Signals;
 use crate::client::{Ending, measured, output};
 use crate::engine::EmulateOptions;
 use crate::formats;
@@ -41,7 +42,7 @@ pub async fn run(global: &Global, args: &Emulate) -> Result<Ending, Failure> {
             }
             Ok(Ending::Code(code_of(&emulation)))
         }
-        Err(signal) => Ok(Ending::Code(exit_code(signal))),
+        Err(signal) => Ok(Ending::Code(exit::by_signal(signal))),
     }
 }
 

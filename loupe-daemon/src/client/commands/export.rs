@@ -1,6 +1,7 @@
 //! `loupe export FORMAT APP…`; the forms other than the paper's data set are in `profiles`.
 
-use loupe_common::wire::{Failure, exit};
+use loupe_common::exit;
+use loupe_common::wire::Failure;
 
 use super::profiles;
 use crate::backend::not_analyzed;

@@ -1,8 +1,9 @@
 //! An analysis from the client's side: its progress, and its result.
 
 use loupe_common::analysis::{Analysis, TestCheck};
+use loupe_common::exit;
 use loupe_common::verdict::Verdict;
-use loupe_common::wire::{Failure, Reply, exit};
+use loupe_common::wire::{Failure, Reply};
 
 use crate::client::progress::Display;
 use crate::client::talk::{self, Talk};

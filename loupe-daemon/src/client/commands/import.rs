@@ -1,6 +1,7 @@
 //! `loupe import loupedb DIR`.
 
-use loupe_common::wire::{Failure, exit};
+use loupe_common::exit;
+use loupe_common::wire::Failure;
 use serde_json::json;
 
 use crate::backend::Library;

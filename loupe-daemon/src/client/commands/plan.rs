@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use loupe_common::wire::{Failure, exit};
+use loupe_common::exit;
+use loupe_common::wire::Failure;
 use serde_json::json;
 
 use super::verify;

@@ -4,12 +4,12 @@
 use std::path::{Path, PathBuf};
 
 use loupe_common::emulation::Emulation;
-use loupe_common::wire::{Failure, exit};
+use loupe_common::exit;
+use loupe_common::wire::Failure;
 use serde_json::json;
 
 use super::emulate::emulated;
 use crate::client::args::Global;
-use crate::client::signals::exit_code;
 use crate::client::{Ending, output};
 use crate::engine::EmulateOptions;
 use crate::formats;
@@ -44,7 +44,7 @@ pub async fn run(
         };
         match emulated(global, &workload, &options).await? {
             Ok(emulation) => emulations.push((step, emulation)),
-            Err(signal) => return Ok(Ending::Code(exit_code(signal))),
+            Err(signal) => return Ok(Ending::Code(exit::by_signal(signal))),
         }
     }
     let text = match json {

@@ -1,12 +1,13 @@
 //! `loupe watch JOB`.
 
+use loupe_common::exit;
 use loupe_common::wire::{Failure, Request};
 
 use super::follow;
 use crate::client::args::{Global, Watch};
 use crate::client::door::{self, Need};
 use crate::client::progress::Display;
-use crate::client::signals::{Signals, exit_code};
+use crate::client::signals::Signals;
 use crate::client::talk::Talk;
 use crate::client::{Ending, output};
 
@@ -23,7 +24,7 @@ pub async fn run(global: &Global, args: &Watch) -> Result<Ending, Failure> {
                 "left job {}; it goes on if it is detached or others watch it",
                 args.job
             ));
-            return Ok(Ending::Code(exit_code(signal)));
+            return Ok(Ending::Code(exit::by_signal(signal)));
         }
     };
     display.costs(&analysis);

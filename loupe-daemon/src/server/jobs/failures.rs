@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use loupe_common::wire::{Failure, JobId, JobState, code, exit};
+use loupe_common::exit;
+use loupe_common::wire::{Failure, JobId, JobState, code};
 
 pub(super) fn no_such_job(id: JobId) -> Failure {
     Failure::new(

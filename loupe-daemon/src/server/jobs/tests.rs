@@ -1,5 +1,6 @@
+use loupe_common::exit;
 use loupe_common::progress::Progress;
-use loupe_common::wire::{code, exit};
+use loupe_common::wire::code;
 use tokio::sync::mpsc;
 
 use super::*;

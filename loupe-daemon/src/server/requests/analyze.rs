@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use loupe_common::exit;
 use loupe_common::text::fault_of_path;
-use loupe_common::wire::{AnalyzeRequest, Failure, JobId, Reply, Request, code, exit};
+use loupe_common::wire::{AnalyzeRequest, Failure, JobId, Reply, Request, code};
 use serde_json::Value;
 use tokio::sync::Notify;
 

@@ -3,7 +3,8 @@
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use loupe_common::wire::{Failure, Reply, Request, RunOnce, code, exit};
+use loupe_common::exit;
+use loupe_common::wire::{Failure, Reply, Request, RunOnce, code};
 use loupe_common::word::Word;
 use serde_json::Value;
 use tokio::sync::mpsc;
