@@ -11,6 +11,10 @@
 //!    rule; the better result stays. So it is with what the fallbacks themselves bring, of which
 //!    the single verdicts know nothing: another way to leave them out is tried, and none.
 //!
+//! On the way to it one passing replay of each policy is enough, and what does not depend on each
+//! other is asked at once. What is found is replayed as often as the rule asks; if that fails, the
+//! search is done again with all replays at each step.
+//!
 //! The same is done below the syscall ([`super::drill::joint`]); [`scope`] is what differs.
 
 mod choice;

@@ -75,14 +75,8 @@ impl<'b, 'a> Scope<'b, 'a> {
             .chain(opened.flat_map(|opened| opened.used(run)))
     }
 
-    /// What is left to implement under a policy that works.
-    pub(super) fn look(
-        &self,
-        asker: &mut Asker<'a>,
-        policy: Policy,
-        banned: Banned,
-    ) -> Result<Solved<'a>, Stop> {
-        let ruling = self.ruling(asker, &policy)?;
+    /// What is left to implement under a policy that works, by these replays of it.
+    pub(super) fn solved(&self, policy: Policy, banned: Banned, ruling: Ruling<'a>) -> Solved<'a> {
         let mut used: BTreeSet<&Feature> = BTreeSet::new();
         let mut unanswered: BTreeSet<&Feature> = BTreeSet::new();
         for run in ruling.runs.iter().filter(|run| run.vote.passes()) {
@@ -107,16 +101,21 @@ impl<'b, 'a> Scope<'b, 'a> {
         };
         let implement = self.known.keys().chain(&new).filter(open);
         let implement = implement.cloned().collect();
-        Ok(Solved {
+        Solved {
             policy,
             banned,
             ruling,
             implement,
             new,
-        })
+        }
     }
 
-    fn ruling(&self, asker: &mut Asker<'a>, policy: &Policy) -> Result<Ruling<'a>, Stop> {
+    /// What as many replays of a policy come to as the rule asks for.
+    pub(super) fn ruling(
+        &self,
+        asker: &mut Asker<'a>,
+        policy: &Policy,
+    ) -> Result<Ruling<'a>, Stop> {
         if policy.is_empty() {
             return Ok(self.baseline.ruling.clone());
         }

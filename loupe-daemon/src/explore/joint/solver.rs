@@ -1,6 +1,7 @@
 //! The search for the joint policy of a scope.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 
 use loupe_common::analysis::{Conflict, Fallback};
 use loupe_common::feature::Feature;
@@ -10,7 +11,7 @@ use super::choice::{self, Banned, Choices};
 use super::scope::Scope;
 use super::solved::Solved;
 use crate::explore::conflict::{Care, Searcher};
-use crate::explore::ledger::{Asker, Stop};
+use crate::explore::ledger::{Asker, Ruling, Stop, all};
 use crate::explore::tally::Decision;
 
 /// After this many conflicts the best choice is no longer searched for: one rule of each
@@ -21,6 +22,8 @@ pub(super) struct Solver<'s, 'a, 'b> {
     asker: &'s mut Asker<'a>,
     scope: &'s Scope<'b, 'a>,
     choices: Choices,
+    /// How sure each step of the search is.
+    care: Care,
     /// What of a conflict can be chosen; its other rules are fixed.
     conflicts: Vec<Policy>,
     pub reported: Vec<Conflict>,
@@ -29,6 +32,8 @@ pub(super) struct Solver<'s, 'a, 'b> {
     base: Solved<'a>,
     /// What they leave open, and nothing could be done about.
     settled: BTreeSet<Feature>,
+    /// How fallbacks could last be left out, if at all: what is tried first under other policies.
+    ways: BTreeMap<Feature, Option<Action>>,
 }
 
 impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
@@ -38,23 +43,39 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
         choices: Choices,
     ) -> Result<Self, Stop> {
         let fixed = scope.fixed.clone();
-        let base = scope.look(asker, fixed.clone(), Banned::new())?;
+        let ruling = scope.ruling(asker, &fixed)?;
+        let base = scope.solved(fixed.clone(), Banned::new(), ruling);
         let mut settled = scope.open(&base);
         settled.retain(|feature| !fixed.is_empty() && feature.parent().is_none());
         Ok(Solver {
             asker,
             scope,
             choices,
+            care: Care::Glance,
             conflicts: Vec::new(),
             reported: Vec::new(),
             good: vec![fixed],
             settled,
             base,
+            ways: BTreeMap::new(),
         })
     }
 
-    /// The best closed policy.
+    /// The best closed policy. One passing replay is enough on the way to it; only what is found
+    /// is replayed as often as the rule asks. Where that fails, chance had a part in the search,
+    /// and it is done again with all replays at each step.
     pub fn best(&mut self, edges: &[Fallback]) -> Result<Solved<'a>, Stop> {
+        let found = self.search(edges)?;
+        if let Some(sure) = self.confirmed(found)? {
+            return Ok(sure);
+        }
+        self.care = Care::Full;
+        let found = self.search(edges)?;
+        let sure = self.confirmed(found)?;
+        Ok(sure.unwrap_or_else(|| self.base.clone()))
+    }
+
+    fn search(&mut self, edges: &[Fallback]) -> Result<Solved<'a>, Stop> {
         let mut best = self.solve(&Banned::new())?;
         let mut tried: BTreeSet<Banned> = BTreeSet::new();
         loop {
@@ -82,6 +103,23 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
         })
     }
 
+    /// The policy with all the replays that the rule asks for, if they pass, and closed where
+    /// these show more than the first one did.
+    fn confirmed(&mut self, found: Solved<'a>) -> Result<Option<Solved<'a>>, Stop> {
+        let ruling = self.scope.ruling(self.asker, &found.policy)?;
+        if !ruling.holds() {
+            return Ok(None);
+        }
+        let open = self.scope.open(&found);
+        let sure = self.scope.solved(found.policy, found.banned, ruling);
+        if self.scope.open(&sure).is_subset(&open) {
+            return Ok(Some(sure));
+        }
+        self.care = Care::Full;
+        let closed = self.close(sure, BTreeSet::new())?;
+        self.polish(closed).map(Some)
+    }
+
     fn searcher(&mut self) -> Searcher<'_, 'a> {
         Searcher {
             asker: self.asker,
@@ -91,6 +129,26 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
         }
     }
 
+    /// What replays of a policy came to, as many as the search takes, if they pass.
+    fn passing(
+        &mut self,
+        policy: &Policy,
+        purpose: impl Display,
+    ) -> Result<Option<Ruling<'a>>, Stop> {
+        if policy.is_empty() {
+            return Ok(Some(self.scope.baseline.ruling.clone()));
+        }
+        let run = self.asker.once(policy, purpose)?;
+        let Some(run) = run.filter(|run| run.vote.passes()) else {
+            return Ok(None);
+        };
+        if self.care == Care::Glance {
+            return Ok(Some(Ruling::of_passes(vec![run])));
+        }
+        let ruling = self.scope.ruling(self.asker, policy)?;
+        Ok(ruling.holds().then_some(ruling))
+    }
+
     /// The best closed policy that uses no banned rule.
     fn solve(&mut self, banned: &Banned) -> Result<Solved<'a>, Stop> {
         let mut given_up = banned.clone();
@@ -98,9 +156,12 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
             let chosen = choice::best(&self.choices, &self.conflicts, &given_up);
             let policy = with(&self.scope.fixed, &chosen);
             let purpose = self.scope.purpose();
-            let glanced = policy.is_empty() || self.asker.passes_once(&policy, purpose)?;
-            let care = match glanced {
-                true if self.works(&policy)? => return self.close(policy, banned.clone()),
+            if let Some(ruling) = self.passing(&policy, purpose)? {
+                let solved = self.scope.solved(policy, banned.clone(), ruling);
+                return self.close(solved, BTreeSet::new());
+            }
+            // Where the first replay passed, the others did not.
+            let care = match self.asker.passes_once(&policy, purpose)? {
                 true => Care::Full,
                 false => Care::Glance,
             };
@@ -108,7 +169,10 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
             let rules = rules_of(&self.scope.fixed).chain(rules_of(&chosen));
             let rules: Vec<(Feature, Action)> = rules.collect();
             let Some(found) = self.searcher().first_conflict(&rules, care)? else {
-                return self.close(policy, banned.clone());
+                // The failure was bad luck.
+                let ruling = self.scope.ruling(self.asker, &policy)?;
+                let solved = self.scope.solved(policy, banned.clone(), ruling);
+                return self.close(solved, BTreeSet::new());
             };
             if found.ruling.decision == Decision::Fails && found.policy.len() > 1 {
                 self.reported.push(Conflict {
@@ -132,55 +196,92 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
         }
     }
 
-    fn works(&mut self, policy: &Policy) -> Result<bool, Stop> {
-        Ok(policy.is_empty() || self.searcher().works(policy)?)
-    }
-
     /// Stubs or fakes, in a policy that works, what it makes the application use and what it
-    /// keeps it from using, as far as that works and leaves less to implement.
-    fn close(&mut self, policy: Policy, banned: Banned) -> Result<Solved<'a>, Stop> {
-        let mut solved = self.look(policy, banned)?;
-        let mut kept = self.settled.clone();
+    /// keeps it from using, as far as that works and leaves less to implement. What is `kept` is
+    /// left alone.
+    fn close(
+        &mut self,
+        mut solved: Solved<'a>,
+        mut kept: BTreeSet<Feature>,
+    ) -> Result<Solved<'a>, Stop> {
+        kept.extend(self.settled.iter().cloned());
         loop {
-            let open: Vec<Feature> = self
-                .scope
-                .open(&solved)
-                .difference(&kept)
-                .cloned()
-                .collect();
+            let open = self.scope.open(&solved);
+            let open: Vec<Feature> = open.difference(&kept).cloned().collect();
             if open.is_empty() {
                 return Ok(solved);
             }
-            let all = open.iter().map(|feature| (feature.clone(), Action::STUB));
-            if let Some(better) = self.extended(&solved, all.collect())? {
+            let likely = open.iter().filter_map(|feature| {
+                let way = self.ways.get(feature).copied();
+                Some((feature.clone(), way.unwrap_or(Some(Action::STUB))?))
+            });
+            let likely: Policy = likely.collect();
+            if let Some(better) = self.extended(&solved, &likely)? {
+                self.ways.extend(rules_of(&likely).map(known_way));
                 solved = better;
                 continue;
             }
-            // All are asked for before any is waited for.
-            for feature in &open {
-                for action in [Action::STUB, Action::Fake] {
-                    let mut policy = solved.policy.clone();
-                    policy.insert(feature.clone(), action);
-                    let purpose = format_args!("joint policy: fallback {feature}");
-                    self.asker.prefetch(&policy, 1, purpose);
+            let found = self.ways_alone(&solved, &open)?;
+            let hopeless = open.iter().filter(|feature| found.get(feature).is_none());
+            for feature in hopeless {
+                kept.insert(feature.clone());
+                self.ways.insert(feature.clone(), None);
+            }
+            self.ways.extend(rules_of(&found).map(known_way));
+            solved = match self.extended(&solved, &found)? {
+                Some(better) => better,
+                None => self.one_by_one(solved, &found, &mut kept)?,
+            };
+        }
+    }
+
+    /// Of features that a policy leaves open, how each can be left out beside its rules, where it
+    /// can. All are asked for before any is waited for.
+    fn ways_alone(&mut self, solved: &Solved<'a>, open: &[Feature]) -> Result<Policy, Stop> {
+        let tried = all(open
+            .iter()
+            .flat_map(|feature| [Action::STUB, Action::Fake].map(|action| (feature, action)))
+            .map(|(feature, action)| {
+                let rule = Policy::single(feature.clone(), action);
+                let better = self.extended(solved, &rule)?;
+                Ok(better.map(|_| (feature.clone(), action)))
+            }))?;
+        let mut ways = Policy::baseline();
+        for (feature, action) in tried.into_iter().flatten() {
+            if ways.get(&feature).is_none() {
+                ways.insert(feature, action);
+            }
+        }
+        Ok(ways)
+    }
+
+    /// The policy with as many of these rules as go together, each in its turn.
+    fn one_by_one(
+        &mut self,
+        mut solved: Solved<'a>,
+        rules: &Policy,
+        kept: &mut BTreeSet<Feature>,
+    ) -> Result<Solved<'a>, Stop> {
+        for (feature, action) in rules_of(rules) {
+            let other = match action {
+                Action::Fake => None,
+                _ => Some(Action::Fake),
+            };
+            let mut better = None;
+            for action in [Some(action), other].into_iter().flatten() {
+                if better.is_none() {
+                    let rule = Policy::single(feature.clone(), action);
+                    better = self.extended(&solved, &rule)?;
                 }
             }
-            for feature in open {
-                let mut better = None;
-                for action in [Action::STUB, Action::Fake] {
-                    if better.is_none() {
-                        let rule = Policy::single(feature.clone(), action);
-                        better = self.extended(&solved, rule)?;
-                    }
-                }
-                match better {
-                    Some(better) => solved = better,
-                    None => {
-                        kept.insert(feature);
-                    }
+            match better {
+                Some(better) => solved = better,
+                None => {
+                    kept.insert(feature);
                 }
             }
         }
+        Ok(solved)
     }
 
     /// Leaves fallbacks out in other ways, or not at all, as long as that leaves less to implement.
@@ -195,52 +296,78 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
         if solved.new.is_disjoint(&solved.implement) {
             return Ok(None);
         }
-        let rules = solved.policy.iter();
         let scope = self.scope;
         let is_open = |feature: &Feature| {
             !scope.known.contains_key(feature) && scope.fixed.get(feature).is_none()
         };
-        let of_fallbacks: Vec<(Feature, Action)> = rules
-            .filter(|(feature, _)| is_open(feature))
-            .map(|(feature, action)| (feature.clone(), action))
-            .collect();
-        for (feature, action) in of_fallbacks {
-            for other in [Some(Action::STUB), Some(Action::Fake), None] {
-                let mut policy = solved.policy.clone();
-                match other {
-                    Some(same) if same == action => continue,
-                    Some(other) => policy.insert(feature.clone(), other),
-                    None => policy.remove(&feature),
-                };
-                let purpose = format_args!("joint policy: fallback {feature} another way");
-                if !self.asker.passes_once(&policy, purpose)? || !self.works(&policy)? {
-                    continue;
-                }
-                let closed = self.close(policy, solved.banned.clone())?;
-                if closed.implement.len() < solved.implement.len() {
-                    return Ok(Some(closed));
-                }
+        let of_fallbacks = rules_of(&solved.policy).filter(|(feature, _)| is_open(feature));
+        let others = of_fallbacks.flat_map(|(feature, action)| {
+            [Some(Action::STUB), Some(Action::Fake), None]
+                .into_iter()
+                .filter(move |other| *other != Some(action))
+                .map(move |other| (feature.clone(), other))
+        });
+        let passing = all(others.map(|(feature, other)| {
+            let mut policy = solved.policy.clone();
+            match other {
+                Some(other) => policy.insert(feature.clone(), other),
+                None => policy.remove(&feature),
+            };
+            let purpose = match other {
+                Some(_) => format!("joint policy: fallback {feature} another way"),
+                None => format!("joint policy: without fallback {feature}"),
+            };
+            let ruling = self.passing(&policy, purpose)?;
+            let solved = ruling.map(|it| scope.solved(policy, solved.banned.clone(), it));
+            Ok(solved.map(|solved| (feature, other, solved)))
+        }))?;
+        for (feature, other, neighbour) in passing.into_iter().flatten() {
+            // Left alone: with the rule that it had it would be the same policy again.
+            let kept: BTreeSet<Feature> = match other {
+                Some(_) => BTreeSet::new(),
+                None => BTreeSet::from([feature]),
+            };
+            let open = scope.open(&neighbour);
+            let open = open
+                .difference(&self.settled)
+                .filter(|it| !kept.contains(*it));
+            if neighbour.implement.len() >= solved.implement.len() + open.count() {
+                continue;
+            }
+            let closed = self.close(neighbour, kept)?;
+            if closed.implement.len() < solved.implement.len() {
+                return Ok(Some(closed));
             }
         }
         Ok(None)
     }
 
     /// The policy with further rules, if it works and leaves less to implement.
-    fn extended(&mut self, solved: &Solved<'a>, rules: Policy) -> Result<Option<Solved<'a>>, Stop> {
-        let policy = with(&solved.policy, &rules);
-        let purpose = "joint policy: its fallbacks";
-        if !self.asker.passes_once(&policy, purpose)? || !self.works(&policy)? {
+    fn extended(
+        &mut self,
+        solved: &Solved<'a>,
+        rules: &Policy,
+    ) -> Result<Option<Solved<'a>>, Stop> {
+        if rules.is_empty() {
             return Ok(None);
         }
-        let extended = self.look(policy, solved.banned.clone())?;
+        let policy = with(&solved.policy, rules);
+        let purpose = match rules.iter().next() {
+            Some((feature, _)) if rules.len() == 1 => format!("joint policy: fallback {feature}"),
+            _ => "joint policy: its fallbacks".to_owned(),
+        };
+        let Some(ruling) = self.passing(&policy, purpose)? else {
+            return Ok(None);
+        };
+        let extended = self.scope.solved(policy, solved.banned.clone(), ruling);
         let answers = |(feature, _)| !extended.implement.contains(feature);
         let better = extended.implement.len() < solved.implement.len();
         Ok((better && rules.iter().all(answers)).then_some(extended))
     }
+}
 
-    fn look(&mut self, policy: Policy, banned: Banned) -> Result<Solved<'a>, Stop> {
-        self.scope.look(self.asker, policy, banned)
-    }
+fn known_way((feature, action): (Feature, Action)) -> (Feature, Option<Action>) {
+    (feature, Some(action))
 }
 
 fn rules_of(policy: &Policy) -> impl Iterator<Item = (Feature, Action)> {
