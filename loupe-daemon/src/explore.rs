@@ -19,6 +19,7 @@ mod fallbacks;
 mod group;
 mod impact;
 mod joint;
+mod judge;
 mod ledger;
 mod plan;
 mod plausible;
@@ -51,7 +52,7 @@ use scheduler::{Question, Scheduler, Step};
 
 pub use baseline::PHASE as BASELINE;
 pub use emulate::{Emulated, emulate};
-pub use plan::{First, Plan, Shape};
+pub use plan::{Plan, Shape};
 
 /// One replay that the analysis asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -257,10 +258,7 @@ impl Default for ExploreOptions {
             baseline_replicas: 3,
             confidence: None,
             exhaustive: false,
-            plan: Plan {
-                first: First::Shared,
-                is_ample: false,
-            },
+            plan: Plan::Shared,
             crowd: 1.0,
             errnos: false,
             plausible: false,

@@ -39,10 +39,7 @@ fn analysis(
     let inert = controls::inert(asker, options, &baseline)?;
     crowd::control(asker, options, false)?;
     asker.phase = "single features";
-    let single::Singles {
-        verdicts: mut features,
-        fallbacks: shown,
-    } = single::measure(asker, options, &baseline)?;
+    let mut features = single::measure(asker, options, &baseline)?;
     // Asked for now, and waited for last.
     let controlled = crowd::control(asker, options, true)?;
     if options.errnos {
@@ -54,7 +51,6 @@ fn analysis(
     features.sort_by(|a, b| (a.verdict, &a.feature).cmp(&(b.verdict, &b.feature)));
 
     let mut fallbacks = fallbacks::edges(asker, &baseline, None)?;
-    fallbacks::add(&mut fallbacks, shown);
     let (joint, mut conflicts) = if options.joint {
         let (joint, conflicts) = joint::measure(asker, &baseline, &features, &fallbacks)?;
         let more = fallbacks::to_files(asker, &baseline, &joint, &fallbacks)?;
@@ -66,20 +62,16 @@ fn analysis(
     } else {
         (None, Vec::new())
     };
-    single::amend(asker, &baseline, &mut features);
+    single::judge_again(asker, &baseline, &mut features);
     features.sort_by(|a, b| (a.verdict, &a.feature).cmp(&(b.verdict, &b.feature)));
     let opened = drill::open(options.depth, &baseline, &features);
-    let single::Singles {
-        verdicts: mut parts,
-        fallbacks: shown,
-    } = drill::measure(asker, options, &opened)?;
+    let mut parts = drill::measure(asker, options, &opened)?;
     if let Some(baseline) = opened.baseline.as_ref().filter(|_| options.errnos) {
         errnos::measure(asker, baseline, &mut parts)?;
     }
     if opened.baseline.is_some() {
         fallbacks.extend(fallbacks::edges(asker, &baseline, Some(&opened))?);
     }
-    fallbacks::add(&mut fallbacks, shown);
     let joint = match joint {
         Some(joint) => {
             let edges = &fallbacks;

@@ -42,6 +42,20 @@ impl Baseline<'_> {
         usual.is_some_and(|usual| usual > 0 && run.total_cpu_us() > usual * COSTLY)
     }
 
+    /// Every replay of the baseline uses the feature.
+    pub fn is_steady(&self, feature: &Feature) -> bool {
+        let seen = self.features.get(feature);
+        seen.is_some_and(|seen| seen.replays as usize == self.runs.len())
+    }
+
+    /// The rule for a feature alone.
+    pub fn rule_of(&self, feature: &Feature) -> Rule {
+        match self.is_steady(feature) {
+            true => self.rule,
+            false => self.rule.patient(),
+        }
+    }
+
     /// Whether the application's start takes little time, compared with its test.
     pub fn starts_quickly(&self) -> bool {
         let quick = |run: &&Run| run.start_us * QUICK_START <= run.wall_us;

@@ -17,7 +17,6 @@ use loupe_common::verdict::Verdict;
 use super::baseline::{Baseline, Seen};
 use super::ledger::{Asker, Stop};
 use super::run::Run;
-use super::single::Singles;
 use super::{ExploreOptions, single};
 
 /// The required syscalls that have parts, and these.
@@ -112,9 +111,9 @@ pub(super) fn measure<'a>(
     asker: &mut Asker<'a>,
     options: &ExploreOptions,
     opened: &Opened<'a>,
-) -> Result<Singles, Stop> {
+) -> Result<Vec<FeatureVerdict>, Stop> {
     let Some(baseline) = &opened.baseline else {
-        return Ok(Singles::default());
+        return Ok(Vec::new());
     };
     asker.phase = match opened.depth {
         Depth::Flag => "operations and flags",

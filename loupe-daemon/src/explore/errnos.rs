@@ -1,14 +1,14 @@
 //! Which errno an application takes where it does not take ENOSYS.
 
-use loupe_common::analysis::{Basis, FeatureVerdict};
+use loupe_common::analysis::FeatureVerdict;
 use loupe_common::errno::Errno;
 use loupe_common::feature::Feature;
 use loupe_common::policy::{Action, Policy};
 
 use super::baseline::Baseline;
+use super::judge::Finding;
 use super::ledger::{Asker, Stop, all};
 use super::purpose::Alone;
-use super::single;
 
 /// The errnos to try: what a kernel says that knows the syscall but refuses what is asked, or does
 /// not know this operation of it; of a pseudo-file, that it may not be looked at.
@@ -44,7 +44,7 @@ pub(super) fn measure(
             let action = Action::Stub(errno);
             let policy = Policy::single(row.feature.clone(), action);
             let ruling = asker.ask(&policy, baseline.rule, Alone(&row.feature, action))?;
-            let trial = single::trial(&row.feature, &ruling, Basis::Measured, baseline);
+            let trial = Finding::alone(ruling).trial(&row.feature, baseline);
             Ok((errno, trial))
         }))?;
         row.errnos.extend(tried);

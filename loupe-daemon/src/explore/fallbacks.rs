@@ -82,19 +82,6 @@ pub(super) fn by_chance(asker: &Asker<'_>, baseline: &Baseline<'_>) -> Vec<Featu
     by_chance.cloned().collect()
 }
 
-/// Adds edges that are not known yet.
-pub(super) fn add(known: &mut Vec<Fallback>, edges: Vec<Fallback>) {
-    for edge in edges {
-        let is_like = |other: &Fallback| {
-            (&other.feature, other.action, &other.appears)
-                == (&edge.feature, edge.action, &edge.appears)
-        };
-        if !known.iter().any(is_like) {
-            known.push(edge);
-        }
-    }
-}
-
 /// Which rules of the joint policy make the application turn to the pseudo-files that it uses
 /// under it, where no replay happened to be watched that says so: each of them alone.
 pub(super) fn to_files(

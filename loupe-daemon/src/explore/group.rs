@@ -1,36 +1,28 @@
-//! Fewer replays: features that probably work are left out together, for one way to leave
-//! features out.
+//! Fewer replays: features that probably work share them. What is chosen here is only what is asked;
+//! what that says of a feature, [`super::judge`] finds from the evidence that is gathered.
 //!
-//! What probably fails is replayed alone. What probably works shares its replays: each feature is
-//! in as many groups as a verdict needs replicas, no two features in the same ones (see
-//! [`design`] and [`together`]). A feature that passes all the same when it is replayed alone
-//! joins the groups, and lacks only the rest.
+//! What probably fails is replayed alone once, and what passes then is brought to the number that a
+//! verdict needs by replays of all of it together ([`confirm`]). What probably works is in as many
+//! groups as a verdict needs replicas, no two features in the same ones ([`design`], [`together`]).
 //!
 //! Where an application's start takes much less time than its test, a replay without each feature
 //! is first begun ([`Asker::begin`]): most of what fails does so at once, and what does not may
 //! share its replays even if little spoke for it before.
-//!
-//! Where nothing shares its first replay, what passes alone is confirmed together ([`confirm`]).
-//! A failure is always confirmed by another replay of the feature alone.
 
 mod begin;
-mod blame;
 mod confirm;
 mod design;
 mod together;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use loupe_common::analysis::Fallback;
 use loupe_common::feature::Feature;
-use loupe_common::policy::{Action, Policy};
+use loupe_common::policy::Policy;
 
-use super::baseline::Baseline;
 use super::beginning::Beginning;
-use super::ledger::{Asker, Hurry, Ruling, Stop, all};
+use super::judge::{Evidence, Standing};
+use super::ledger::{Asker, Hurry, Stop, all};
 use super::purpose::Alone;
-use super::run::Run;
-use super::tally::{Rule, Vote};
 use design::Design;
 
 /// A feature that works with at least this chance probably works.
@@ -47,44 +39,6 @@ const MISSED_LAST: f64 = 0.05;
 /// How a replay without each feature begins.
 pub(super) type Beginnings = BTreeMap<Feature, Beginning>;
 
-/// What came of a way, as far as it is known; a feature that is in none of these waits.
-#[derive(Default)]
-pub(super) struct Settled<'a> {
-    /// Works, by these replays.
-    pub confirmed: Vec<Confirmed<'a>>,
-    /// All replicas are to be of the feature alone.
-    pub alone: Vec<Feature>,
-    /// Of these, those that have failed alone once.
-    pub failed: BTreeSet<Feature>,
-    /// Have passed alone once, or are confirmed.
-    pub passed: BTreeSet<Feature>,
-    /// What groups show of features that are confirmed.
-    pub fallbacks: Vec<Fallback>,
-}
-
-/// A feature that works, and what shows that.
-pub(super) struct Confirmed<'a> {
-    pub feature: Feature,
-    pub ruling: Ruling<'a>,
-    /// What its groups print because of it.
-    pub complaints: BTreeSet<String>,
-}
-
-impl Settled<'_> {
-    /// Whether a feature works, where replays have said so.
-    pub fn works(&self, feature: &Feature) -> Option<bool> {
-        match self.failed.contains(feature) {
-            true => Some(false),
-            false => self.passed.contains(feature).then_some(true),
-        }
-    }
-
-    /// Whether no more will be known of a feature that the other way could go by.
-    pub fn is_known(&self, feature: &Feature) -> bool {
-        self.works(feature).is_some() || self.alone.contains(feature)
-    }
-}
-
 /// What is expected of features, before anything of this way was measured.
 pub(super) struct Chances<'p> {
     /// The chance that a feature works.
@@ -97,79 +51,46 @@ pub(super) struct Chances<'p> {
     pub complete: bool,
 }
 
-/// Features that are left out in the same way.
-pub(super) struct Grouping<'s, 'a> {
-    pub asker: &'s mut Asker<'a>,
-    pub baseline: &'s Baseline<'a>,
-    pub rule: Rule,
-    pub action: Action,
+/// One way to leave features out.
+pub(super) struct Way<'w, 's, 'a> {
+    pub asker: &'w mut Asker<'a>,
+    pub evidence: Evidence<'s, 'a>,
     /// Known where replays without each feature are begun first.
-    pub beginnings: Option<&'s Beginnings>,
-    /// A replay that turns out to be useless costs little.
-    pub is_ample: bool,
-    pub settled: Settled<'a>,
+    pub beginnings: Option<&'w Beginnings>,
 }
 
-/// A feature, and its replays that passed.
-type Passed<'a> = (Feature, Vec<&'a Run>);
-
-impl<'a> Grouping<'_, 'a> {
-    /// Settles every feature, or as many as can be so far.
-    pub fn run(
-        mut self,
-        features: Vec<Feature>,
-        chances: &Chances<'_>,
-    ) -> (Settled<'a>, Result<(), Stop>) {
-        let outcome = match chances.complete {
-            true => self.settle(features, chances),
-            false => self.begin(features, chances),
+impl Way<'_, '_, '_> {
+    /// Gathers the evidence about features that may share replays.
+    pub fn share(&mut self, mut features: Vec<Feature>, chances: &Chances<'_>) -> Result<(), Stop> {
+        let chance = match chances.complete {
+            true => chances.now,
+            false => chances.at_best,
         };
-        (self.settled, outcome)
-    }
-
-    /// Replays alone, when there is room, what will be whatever the other way says.
-    fn begin(&mut self, mut features: Vec<Feature>, chances: &Chances<'_>) -> Result<(), Stop> {
-        let alone = |feature: &Feature| {
-            !(chances.shares)(feature) || !self.is_likely(feature, (chances.at_best)(feature))
-        };
-        features.retain(alone);
-        let hurry = std::mem::replace(&mut self.asker.hurry, Hurry::AtLeisure);
-        let alone = self.alone(features, |_| Vec::new());
-        self.asker.hurry = hurry;
-        alone.and(Err(Stop::Pending))
-    }
-
-    fn settle(&mut self, mut features: Vec<Feature>, chances: &Chances<'_>) -> Result<(), Stop> {
-        self.set_failed_apart(&mut features);
-        let chance = chances.now;
         // Failures need another replay, and some of them time.
         features.sort_by(|a, b| chance(a).total_cmp(&chance(b)).then(a.cmp(b)));
+        let rule = self.evidence.baseline.rule;
         let shares = |feature: &Feature| {
-            let shares = self.rule.counts_replicas() && (chances.shares)(feature);
+            let shares = rule.counts_replicas() && (chances.shares)(feature);
             shares && self.is_likely(feature, chance(feature))
         };
-        let (mut likely, mut features): (Vec<_>, Vec<_>) = features.into_iter().partition(shares);
-        if Design::new(likely.len(), self.rule.passes as usize).is_none() {
-            features.append(&mut likely);
+        let (mut likely, mut others): (Vec<_>, Vec<_>) = features.into_iter().partition(shares);
+        if !chances.complete {
+            // What is replayed alone whatever the other way says fills the gaps until that is known.
+            let alone = self.at_leisure(|way| way.alone(others));
+            return alone.and(Err(Stop::Pending));
         }
-        let alone = self.alone(features, |_| Vec::new());
-        if self.is_ample && !likely.is_empty() {
-            // To wait takes longer than another replay.
-            let alone = alone.and_then(|passed| self.confirm(passed));
-            let shared = self.together(likely, Vec::new());
-            let shared = shared.and_then(|passed| self.confirm(passed));
-            return alone.and(shared);
+        if Design::new(likely.len(), rule.passes as usize).is_none() {
+            others.append(&mut likely);
         }
-        let mut passed = alone?;
-        if !likely.is_empty() {
-            passed = self.together(likely, passed)?;
-        }
-        passed.sort_by(|(a, _), (b, _)| a.cmp(b));
-        self.confirm(passed)
+        let alone = self.alone(others.clone());
+        let alone = alone.and_then(|()| self.confirm(others));
+        let shared = self.together(&likely);
+        let shared = shared.and_then(|()| self.confirm(likely));
+        alone.and(shared)
     }
 
-    /// Whether a feature that works with this chance may share its replays. Where it is known how
-    /// a replay without it begins, it is none of those that are missed before.
+    /// Whether a feature that works with this chance may share its first replay. Where it is known
+    /// how a replay without it begins, it is none of those that are missed before.
     fn is_likely(&self, feature: &Feature, chance: f64) -> bool {
         let beginning = self.beginnings.and_then(|known| known.get(feature));
         let (missed, enough) = match beginning {
@@ -181,58 +102,34 @@ impl<'a> Grouping<'_, 'a> {
         chance / (chance + (1.0 - chance) * missed) >= enough
     }
 
-    /// Replays each feature alone once. Those that pass come back, with that replay and what
-    /// they have passed before.
-    fn alone(
-        &mut self,
-        features: Vec<Feature>,
-        before: impl Fn(&Feature) -> Vec<&'a Run>,
-    ) -> Result<Vec<Passed<'a>>, Stop> {
-        let passed = all(features.into_iter().map(|feature| {
-            let policy = Policy::single(feature.clone(), self.action);
-            let run = self.asker.once(&policy, Alone(&feature, self.action))?;
-            match run.filter(|run| run.passes_but_for_complaints()) {
-                Some(run) => {
-                    self.settled.passed.insert(feature.clone());
-                    if !self.baseline.is_costly(run) {
-                        let runs = [vec![run], before(&feature)].concat();
-                        return Ok(Some((feature, runs)));
-                    }
-                }
-                None if run.is_some_and(|run| run.vote == Vote::Failure) => {
-                    self.settled.failed.insert(feature.clone());
-                }
-                None => {}
-            }
-            self.settled.alone.push(feature);
-            Ok(None)
-        }))?;
-        Ok(passed.into_iter().flatten().collect())
+    fn at_leisure<T>(&mut self, ask: impl FnOnce(&mut Self) -> T) -> T {
+        let before = std::mem::replace(&mut self.asker.hurry, Hurry::AtLeisure);
+        let answer = ask(self);
+        self.asker.hurry = before;
+        answer
     }
 
-    /// What has failed as soon as it was begun is replayed alone.
-    fn set_failed_apart(&mut self, features: &mut Vec<Feature>) {
-        let Some(beginnings) = self.beginnings else {
-            return;
-        };
-        let fails = |feature: &mut Feature| beginnings.get(feature) == Some(&Beginning::Fails);
-        for feature in features.extract_if(.., fails) {
-            self.settled.failed.insert(feature.clone());
-            self.settled.alone.push(feature);
-        }
+    /// Replays each feature alone once.
+    fn alone(&mut self, features: Vec<Feature>) -> Result<(), Stop> {
+        let action = self.evidence.action;
+        let asked = all(features.into_iter().map(|feature| {
+            let policy = Policy::single(feature.clone(), action);
+            let run = self.asker.once(&policy, Alone(&feature, action))?;
+            self.evidence.add_own(feature, run);
+            Ok(())
+        }));
+        asked.map(drop)
     }
 
-    fn confirmed(&mut self, feature: Feature, ruling: Ruling<'a>, complaints: BTreeSet<String>) {
-        self.settled.passed.insert(feature.clone());
-        self.settled.confirmed.push(Confirmed {
-            feature,
-            ruling,
-            complaints,
-        });
+    /// Those that only lack passes.
+    fn open(&self, features: &[Feature]) -> Vec<Feature> {
+        let is_open =
+            |feature: &&Feature| matches!(self.evidence.standing(feature), Standing::Open { .. });
+        features.iter().filter(is_open).cloned().collect()
     }
 
     fn policy(&self, set: &BTreeSet<Feature>) -> Policy {
-        let rule = |feature: &Feature| (feature.clone(), self.action);
+        let rule = |feature: &Feature| (feature.clone(), self.evidence.action);
         set.iter().map(rule).collect()
     }
 }

@@ -5,18 +5,9 @@ use std::time::Duration;
 
 use loupe_common::replay::Replay;
 
-/// How replays are shared by features that probably work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Plan {
-    pub first: First,
-    /// Replays take long because they wait, so one that turns out to be useless costs little, and
-    /// to wait for what another says costs more.
-    pub is_ample: bool,
-}
-
 /// What a feature's first replay is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum First {
+pub enum Plan {
     /// One that it shares with others, if it probably works.
     Shared,
     /// The same, where a replay without each feature is begun first ([`super::Replayer::probe`])
@@ -51,13 +42,12 @@ impl Shape<'_> {
     pub fn plan(&self) -> Plan {
         let is_ample = self.jobs > MOST_COMPUTING * self.cpus;
         let is_slow = !is_ample && !self.is_short();
-        let first = match (self.is_server, self.begins_tests, is_slow) {
+        match (self.is_server, self.begins_tests, is_slow) {
             // What the first moments of a test tell makes up for the steps that sharing takes.
-            (true, true, _) | (true, false, true) => First::SharedOnceBegun,
-            (false, true, _) | (false, false, true) => First::Shared,
-            (_, false, false) => First::Own,
-        };
-        Plan { first, is_ample }
+            (true, true, _) | (true, false, true) => Plan::SharedOnceBegun,
+            (false, true, _) | (false, false, true) => Plan::Shared,
+            (_, false, false) => Plan::Own,
+        }
     }
 
     /// Whether each syscall of a server is stubbed alone in less time than it may take to find out
@@ -92,20 +82,16 @@ mod tests {
                 is_server,
                 begins_tests,
             };
-            let plan = shape.plan();
-            (plan.first, plan.is_ample)
+            shape.plan()
         };
         // Short, long, and with more replays at a time than CPUs compute.
-        assert_eq!(plan(100, 2, true, false), (First::Own, false));
-        assert_eq!(plan(100, 2, false, false), (First::Shared, false));
-        assert_eq!(
-            plan(20_000, 2, true, false),
-            (First::SharedOnceBegun, false)
-        );
-        assert_eq!(plan(20_000, 8, true, false), (First::Own, true));
-        assert_eq!(plan(20_000, 8, false, false), (First::Own, true));
+        assert_eq!(plan(100, 2, true, false), Plan::Own);
+        assert_eq!(plan(100, 2, false, false), Plan::Shared);
+        assert_eq!(plan(20_000, 2, true, false), Plan::SharedOnceBegun);
+        assert_eq!(plan(20_000, 8, true, false), Plan::Own);
+        assert_eq!(plan(20_000, 8, false, false), Plan::Own);
         // Where the beginning of a test tells.
-        assert_eq!(plan(100, 8, true, true), (First::SharedOnceBegun, true));
-        assert_eq!(plan(100, 2, true, true), (First::SharedOnceBegun, false));
+        assert_eq!(plan(100, 8, true, true), Plan::SharedOnceBegun);
+        assert_eq!(plan(100, 2, true, true), Plan::SharedOnceBegun);
     }
 }

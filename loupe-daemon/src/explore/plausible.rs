@@ -1,13 +1,13 @@
 //! Which syscalls an application takes a plausible fake of, where such a value is known and is
 //! another than the paper's 0.
 
-use loupe_common::analysis::{Basis, FeatureVerdict};
+use loupe_common::analysis::FeatureVerdict;
 use loupe_common::policy::{Action, Policy};
 
 use super::baseline::Baseline;
+use super::judge::Finding;
 use super::ledger::{Asker, Stop, all};
 use super::purpose::Alone;
-use super::single;
 use crate::inject::notify;
 
 /// Fakes each syscall alone plausibly. It has no part in the verdict, which is the paper's.
@@ -28,7 +28,7 @@ pub(super) fn measure(
             baseline.rule,
             Alone(&row.feature, Action::Plausible),
         )?;
-        let trial = single::trial(&row.feature, &ruling, Basis::Measured, baseline);
+        let trial = Finding::alone(ruling).trial(&row.feature, baseline);
         row.plausible = Some(trial);
         Ok(())
     }))?;

@@ -19,7 +19,7 @@ use loupe_common::syscalls::Arch;
 use proptest::prelude::*;
 
 use super::simulated::{App, Effect, Rescue, SimFeature, Simulator, Use};
-use super::{ExploreError, ExploreOptions, First, Plan, Subject, analyze};
+use super::{ExploreError, ExploreOptions, Plan, Subject, analyze};
 
 fn feature(index: usize) -> Feature {
     let (_, name) = Arch::X86_64.table()[index];
@@ -42,9 +42,8 @@ fn run(simulator: &Simulator<'_>, options: &ExploreOptions) -> Result<Analysis, 
 }
 
 fn plan() -> impl Strategy<Value = Plan> {
-    const FIRST: [First; 3] = [First::Shared, First::SharedOnceBegun, First::Own];
-    let plan = |(first, is_ample)| Plan { first, is_ample };
-    (prop::sample::select(&FIRST[..]), any::<bool>()).prop_map(plan)
+    const ALL: [Plan; 3] = [Plan::Shared, Plan::SharedOnceBegun, Plan::Own];
+    prop::sample::select(&ALL[..])
 }
 
 fn effect(flaky: bool) -> BoxedStrategy<Effect> {

@@ -198,7 +198,7 @@ impl Run {
     }
 
     /// Whether it passed, and at most printed what it should not.
-    pub fn passes_but_for_complaints(&self) -> bool {
+    pub fn passes_but_for_oddities(&self) -> bool {
         let others = self.suspicions.len() - usize::from(!self.complaints.is_empty());
         self.vote == Vote::Pass && others == 0
     }

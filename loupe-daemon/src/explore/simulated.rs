@@ -16,7 +16,12 @@ use loupe_common::replay::{
 };
 use loupe_common::trace::{CallCounts, Trace};
 
-use super::{Probed, Reached, Recorded, ReplayError, Replayer, Request, Room};
+use super::baseline::Baseline;
+use super::confidence::Test;
+use super::ledger::Ruling;
+use super::run::Run;
+use super::tally::Rule;
+use super::{ExploreOptions, Probed, Reached, Recorded, ReplayError, Replayer, Request, Room};
 
 /// What comes of leaving a feature out one way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -454,6 +459,35 @@ impl<'a> Simulator<'a> {
             .collect();
         requests.sort();
         requests
+    }
+}
+
+/// A replica of a policy, compared with these of the baseline.
+pub(super) fn run_of(app: &App, policy: &Policy, replica: u32, baseline: &[Run]) -> Run {
+    let request = Request::new(policy.clone(), replica);
+    let mut run = Run::new(&Recorded {
+        id: request.id(),
+        replay: app.replay(&request),
+        reused: false,
+    });
+    let baseline: Vec<&Run> = baseline.iter().collect();
+    run.compare(&baseline, &ExploreOptions::default());
+    run
+}
+
+/// The baseline of which these are the replicas.
+pub(super) fn baseline_of(runs: &[Run]) -> Baseline<'_> {
+    let runs: Vec<&Run> = runs.iter().collect();
+    Baseline {
+        ruling: Ruling::of_passes(runs.clone()),
+        features: BTreeMap::new(),
+        test: Test {
+            baseline_runs: 3,
+            baseline_failures: 0,
+            error_ppm: 0,
+        },
+        rule: Rule::of_replicas(3),
+        runs,
     }
 }
 

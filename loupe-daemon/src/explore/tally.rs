@@ -3,6 +3,8 @@
 //! Only counts go in, never an order: what is decided cannot depend on which replica came
 //! back first. Knows no policies and no traces.
 
+use std::ops::AddAssign;
+
 use super::confidence::Test;
 
 /// When the replicas of a policy decide.
@@ -206,6 +208,18 @@ pub(super) enum Decision {
     NotExercised,
     /// The replicas disagree, or too many could not be used.
     Undecided,
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Tally) {
+        self.passes += other.passes;
+        self.idle += other.idle;
+        self.failures += other.failures;
+        self.late += other.late;
+        self.strays += other.strays;
+        self.void += other.void;
+        self.invalid += other.invalid;
+    }
 }
 
 impl Tally {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use loupe_common::feature::Feature;
 
-use super::Grouping;
+use super::Way;
 use crate::explore::beginning::Beginning;
 use crate::explore::conflict::narrow;
 use crate::explore::ledger::Stop;
@@ -15,7 +15,7 @@ use crate::explore::ledger::Stop;
 /// Features without all of which no replay begins as it should.
 pub(super) type Conflicts = Vec<BTreeSet<Feature>>;
 
-impl Grouping<'_, '_> {
+impl Way<'_, '_, '_> {
     /// Those of a group without which a replay begins as it should: of those that keep it from
     /// that together, the least likely to work is taken away. What was found out of earlier groups
     /// is known of this one, unless that is not known yet.

@@ -84,6 +84,14 @@ impl<'a> Asker<'a> {
         })
     }
 
+    /// Asks what is wanted this soon.
+    pub fn in_hurry<T>(&mut self, hurry: Hurry, ask: impl FnOnce(&mut Self) -> T) -> T {
+        let before = std::mem::replace(&mut self.hurry, hurry);
+        let answer = ask(self);
+        self.hurry = before;
+        answer
+    }
+
     /// The first usable replica of this policy; none if too many could not be used.
     pub fn once(
         &mut self,

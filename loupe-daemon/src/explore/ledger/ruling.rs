@@ -36,11 +36,10 @@ impl<'a> Ruling<'a> {
         self.runs.iter().find(|run| run.vote.is_usable()).copied()
     }
 
-    /// With another replay that counts as well, as the first.
-    pub fn with(mut self, run: &'a Run) -> Ruling<'a> {
-        self.tally.add(run.vote);
-        self.runs.insert(0, run);
-        self
+    /// Adds the replays of another policy.
+    pub fn add(&mut self, other: &Ruling<'a>) {
+        self.tally += other.tally;
+        self.runs.extend(&other.runs);
     }
 
     /// With another replay that counts as well, as the last.

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::single::truth;
 use super::{app, options, plain_app, plan, run};
 use crate::explore::simulated::{App, Crowd, Simulator};
-use crate::explore::{ExploreError, ExploreOptions, First, Plan, Room};
+use crate::explore::{ExploreError, ExploreOptions, Plan, Room};
 
 fn crowded(jobs: usize, (plan, exhaustive): (Plan, bool)) -> ExploreOptions {
     ExploreOptions {
@@ -143,11 +143,7 @@ fn a_failure_that_counts_is_confirmed_in_quiet_where_the_crowd_may_have_failed_i
         ..Crowd::default()
     };
     let simulator = in_crowd(&app, 1, crowd);
-    let plan = Plan {
-        first: First::Own,
-        is_ample: true,
-    };
-    let analysis = run(&simulator, &crowded(8, (plan, false))).expect("measurable");
+    let analysis = run(&simulator, &crowded(8, (Plan::Own, false))).expect("measurable");
     let log = simulator.log.lock().expect("no test thread has panicked");
     let own = |id: &i64| {
         let mut answers = log.answers.iter();
