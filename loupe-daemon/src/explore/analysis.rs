@@ -96,7 +96,7 @@ fn analysis(
     warnings.extend(impact.as_ref().and_then(impact::too_few));
     warnings.extend(left_behind(&baseline.runs));
     warnings.extend(in_memory(&opened.in_memory));
-    warnings.extend(by_chance(&fallbacks::by_chance(asker, &baseline)));
+    warnings.extend(by_chance(&fallbacks::by_chance(asker)));
     if baseline.rule.counts_replicas() {
         warnings.extend(features.iter().chain(&parts).flat_map(few));
     }

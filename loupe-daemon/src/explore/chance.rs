@@ -21,7 +21,7 @@ const CONFIRMED: usize = 2;
 
 /// Every replay that an analysis rested on so far, by policy.
 pub(super) struct Sightings<'a> {
-    policies: Vec<(Policy, Vec<&'a Run>)>,
+    policies: Vec<(&'a Policy, Vec<&'a Run>)>,
 }
 
 /// Whether a feature is what an application uses instead of another.
@@ -36,9 +36,9 @@ pub(super) enum Appears {
 
 impl<'a> Sightings<'a> {
     pub fn new(asker: &Asker<'a>) -> Sightings<'a> {
-        let speaking = |(policy, runs): (&Policy, Vec<&'a Run>)| {
+        let speaking = |(policy, runs): (&'a Policy, Vec<&'a Run>)| {
             let runs = runs.into_iter().filter(|run| run.vote.speaks()).collect();
-            (policy.clone(), runs)
+            (policy, runs)
         };
         Sightings {
             policies: asker.used_policies().map(speaking).collect(),
@@ -46,9 +46,9 @@ impl<'a> Sightings<'a> {
     }
 
     /// Policies with their replays that say something.
-    pub fn iter(&self) -> impl Iterator<Item = (&Policy, &[&'a Run])> {
+    pub fn iter(&self) -> impl Iterator<Item = (&'a Policy, &[&'a Run])> {
         let policies = self.policies.iter();
-        policies.map(|(policy, runs)| (policy, runs.as_slice()))
+        policies.map(|(policy, runs)| (*policy, runs.as_slice()))
     }
 
     /// Whether a feature appears because another is left out this way.
@@ -99,7 +99,7 @@ impl<'a> Sightings<'a> {
         let alone = Policy::single(cause.clone(), action);
         let own = self
             .policies
-            .binary_search_by(|(policy, _)| policy.cmp(&alone));
+            .binary_search_by(|(policy, _)| (*policy).cmp(&alone));
         let runs = own.map_or(&[][..], |index| &self.policies[index].1);
         let able = runs.iter().filter(|run| run.shows(appears));
         match able.clone().all(|run| uses(run, appears)) {

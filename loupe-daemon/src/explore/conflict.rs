@@ -1,6 +1,6 @@
 //! From a failing policy to a minimal conflict in it, by delta debugging.
 //!
-//! The search glances at one replica per policy; what it finds is then confirmed with all
+//! The search looks at one replay of each policy; what it finds is then confirmed with all
 //! replicas: the rules fail together, and without any one of them the others pass.
 
 use loupe_common::feature::Feature;
@@ -11,15 +11,6 @@ use super::tally::{Decision, Rule};
 
 /// Why parts of a failing policy are replayed.
 const NARROWS: &str = "narrows a conflict";
-
-/// How sure the search is of each step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Care {
-    /// One replica says.
-    Glance,
-    /// All replicas must pass.
-    Full,
-}
 
 /// Whether the policy has all these rules.
 pub(super) fn contains(policy: &Policy, rules: &Policy) -> bool {
@@ -50,40 +41,37 @@ impl<'a> Searcher<'_, 'a> {
         Ok(self.asker.ask(policy, self.rule, self.purpose)?.holds())
     }
 
-    fn passes(&mut self, policy: &Policy, care: Care) -> Result<bool, Stop> {
+    fn passes(&mut self, policy: &Policy, rule: Rule) -> Result<bool, Stop> {
         if policy.is_empty() || self.good.iter().any(|good| contains(good, policy)) {
             return Ok(true);
         }
-        let passes = match care {
-            Care::Glance => self.asker.passes_once(policy, NARROWS)?,
-            Care::Full => self.asker.ask(policy, self.rule, NARROWS)?.holds(),
-        };
+        let passes = self.asker.ask(policy, rule, NARROWS)?.holds();
         if passes {
             self.good.push(policy.clone());
         }
         Ok(passes)
     }
 
-    /// A minimal conflict among rules that were seen to fail together with this care; `None` if it
-    /// was only bad luck, and they work. Of the conflict found, the last rule is as early in their
+    /// A minimal conflict among rules that were seen to fail together by this rule, which is one replay
+    /// ([`Rule::once`]) or the usual one; `None` if it was only bad luck, and they work. Of the conflict found, the last rule is as early in their
     /// order as any conflict's last rule can be.
     pub fn first_conflict(
         &mut self,
         failing: &[(Feature, Action)],
-        care: Care,
+        rule: Rule,
     ) -> Result<Option<Found<'a>>, Stop> {
-        let passes = |rules: &[(Feature, Action)]| self.passes(&policy_of(rules), care);
+        let passes = |rules: &[(Feature, Action)]| self.passes(&policy_of(rules), rule);
         let mut policy = policy_of(&narrow(failing, passes)?);
         // Delta debugging trusts that more rules fail more; the confirmation trusts nothing.
         loop {
             let ruling = self.asker.ask(&policy, self.rule, "confirms a conflict")?;
             let confirmed = ruling.decision == Decision::Fails;
-            if !confirmed && care == Care::Glance {
-                // Some glance was unlucky.
+            if !confirmed && rule != self.rule {
+                // Some single replay was unlucky.
                 self.good.clear();
                 return match self.works(&policy_of(failing))? {
                     true => Ok(None),
-                    false => self.first_conflict(failing, Care::Full),
+                    false => self.first_conflict(failing, self.rule),
                 };
             }
             let smaller: Vec<Policy> = leaving_one_out(&policy);

@@ -7,12 +7,19 @@
 //! * if the replay did the workload's work all the same, as its metric says ([`file`]);
 //! * or if another replica of its policy passed, with an answer of the injection ([`is_forgiven`]).
 //!
-//! After either, the policy's next replicas have a CPU of their own ([`room`]). Whether the crowd
+//! A failure by time is the host's if the host stood still. So one counts only
+//!
+//! * if something passed between it and the failure that confirms it; without that, both are one
+//!   ([`is_echo`]), and more replicas wait until something has passed ([`is_held`]);
+//! * and if no control after it fails by time as well ([`void_if_late`]).
+//!
+//! After a failure that a crowd may have brought, the policy's next replicas have a CPU of their own ([`room`]). Whether the crowd
 //! leaves the workload as it is, controls say ([`super::crowd`]).
 
 use loupe_common::impact::Quantity;
 use loupe_common::replay::Control;
 
+use super::ledger::times::Times;
 use super::run::Run;
 use super::tally::{Rule, Tally, Vote};
 use super::{ExploreOptions, Room};
@@ -42,6 +49,32 @@ pub(super) fn file(run: &mut Run, alone: Option<f64>, options: &ExploreOptions) 
             "it failed beside more others than there are CPUs although it did the workload's work"
                 .to_owned(),
         );
+    }
+}
+
+/// Whether it failed by time together with another replica of its policy: nothing passed between the
+/// two. (Of the baseline nothing could: where it fails by time, nothing else runs.)
+pub(super) fn is_echo(run: &Run, replicas: &[Option<Run>], times: &Times) -> bool {
+    let is_one_with =
+        |other: &Run| other.late && !other.echo && !times.separates(other.span, run.span);
+    let may_be = run.late && !run.policy.is_empty();
+    may_be && replicas.iter().flatten().any(is_one_with)
+}
+
+/// Whether more replicas of a policy must wait until some other replay has passed: one of them has
+/// failed by time, or was kept from its end by the host.
+pub(super) fn is_held(replicas: &[Option<Run>], times: &Times) -> bool {
+    replicas.iter().flatten().any(|run| {
+        let waits = run.vote == Vote::Void || run.late && !run.echo;
+        waits && !run.policy.is_empty() && !times.passed_since(run.span)
+    })
+}
+
+/// Counts for nothing any more what failed by time and nothing has passed since, where the baseline
+/// has now failed so, too.
+pub(super) fn void_if_late(run: &mut Run, times: &Times) {
+    if run.late && !times.passed_since(run.span) {
+        run.void("the baseline failed by time after it, too");
     }
 }
 

@@ -42,18 +42,15 @@ impl Opened<'_> {
         parts.any(|part| part.parent().as_ref() == Some(parent))
     }
 
-    /// The baseline uses this part.
-    pub fn knows(&self, part: &Feature) -> bool {
-        let baseline = self.baseline.as_ref();
-        baseline.is_some_and(|parts| parts.features.contains_key(part))
-    }
-
     /// The parts of opened syscalls that a replay used.
     pub fn used<'r>(&self, run: &'r Run) -> impl Iterator<Item = &'r Feature> {
-        run.operations
-            .keys()
-            .filter(|part| self.depth.reaches(part) && is_reachable(part))
-            .filter(|part| part.parent().is_some_and(|parent| self.has(&parent)))
+        run.operations.keys().filter(|part| self.measures(part))
+    }
+
+    /// Whether this is a part of an opened syscall.
+    pub fn measures(&self, part: &Feature) -> bool {
+        let is_opened = || part.parent().is_some_and(|parent| self.has(&parent));
+        self.depth.reaches(part) && is_reachable(part) && is_opened()
     }
 }
 

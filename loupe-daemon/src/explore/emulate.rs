@@ -13,7 +13,7 @@ use loupe_common::policy::{Action, Policy};
 use loupe_common::progress::Progress;
 
 use super::baseline;
-use super::conflict::{Care, Searcher};
+use super::conflict::Searcher;
 use super::ledger::{Asker, Ruling, Stop};
 use super::run::Run;
 use super::scheduler::Question;
@@ -172,7 +172,7 @@ fn first_broken(
         purpose: WHOLE,
         good,
     };
-    let Some(found) = searcher.first_conflict(order, Care::Glance)? else {
+    let Some(found) = searcher.first_conflict(order, Rule::once())? else {
         return Ok(None);
     };
     let last = order

@@ -25,8 +25,8 @@ pub(super) fn edges(
 ) -> Result<Vec<Fallback>, Stop> {
     let sightings = Sightings::new(asker);
     let asks_again = below.is_none() && !baseline.rule.trusts_one_pass();
-    let is_known = |feature: &Feature| {
-        baseline.features.contains_key(feature) || below.is_some_and(|parts| parts.knows(feature))
+    let is_of_depth = |feature: &&Feature| {
+        feature.parent().is_none() || below.is_some_and(|parts| parts.measures(feature))
     };
     let mut found = Vec::new();
     for (policy, runs) in sightings.iter() {
@@ -37,11 +37,8 @@ pub(super) fn edges(
         if feature.parent().is_some() != below.is_some() {
             continue;
         }
-        let used = runs.iter().flat_map(|run| {
-            let parts = below.into_iter().flat_map(|parts| parts.used(run));
-            run.calls.keys().chain(parts)
-        });
-        let new: BTreeSet<&Feature> = used.filter(|feature| !is_known(feature)).collect();
+        let new = runs.iter().flat_map(|run| &run.new);
+        let new: BTreeSet<&Feature> = new.filter(is_of_depth).collect();
         for appears in new.into_iter().filter(|one| always(runs, one)) {
             let calls = runs
                 .iter()
@@ -71,12 +68,12 @@ pub(super) fn edges(
 }
 
 /// What appears under unrelated policies, and never without any.
-pub(super) fn by_chance(asker: &Asker<'_>, baseline: &Baseline<'_>) -> Vec<Feature> {
+pub(super) fn by_chance(asker: &Asker<'_>) -> Vec<Feature> {
     let sightings = Sightings::new(asker);
     let runs = sightings.iter().flat_map(|(_, runs)| runs);
-    let new = runs.flat_map(|run| run.calls.keys());
-    let new: BTreeSet<&Feature> = new
-        .filter(|feature| !baseline.features.contains_key(*feature))
+    let new: BTreeSet<&Feature> = runs
+        .flat_map(|run| &run.new)
+        .filter(|feature| feature.parent().is_none())
         .collect();
     let by_chance = new.into_iter().filter(|one| sightings.is_by_chance(one));
     by_chance.cloned().collect()

@@ -51,6 +51,12 @@ pub(super) struct Chances<'p> {
     pub complete: bool,
 }
 
+/// A key that sorts chances; those that are equal stay in the features' own order.
+pub(super) fn by_chance(chance: f64) -> u64 {
+    // Of numbers that are not negative, the bits are in the same order.
+    chance.to_bits()
+}
+
 /// One way to leave features out.
 pub(super) struct Way<'w, 's, 'a> {
     pub asker: &'w mut Asker<'a>,
@@ -67,7 +73,7 @@ impl Way<'_, '_, '_> {
             false => chances.at_best,
         };
         // Failures need another replay, and some of them time.
-        features.sort_by(|a, b| chance(a).total_cmp(&chance(b)).then(a.cmp(b)));
+        features.sort_by_cached_key(|feature| by_chance(chance(feature)));
         let rule = self.evidence.baseline.rule;
         let shares = |feature: &Feature| {
             let shares = rule.counts_replicas() && (chances.shares)(feature);
@@ -76,7 +82,9 @@ impl Way<'_, '_, '_> {
         let (mut likely, mut others): (Vec<_>, Vec<_>) = features.into_iter().partition(shares);
         if !chances.complete {
             // What is replayed alone whatever the other way says fills the gaps until that is known.
-            let alone = self.at_leisure(|way| way.alone(others));
+            let hurry = std::mem::replace(&mut self.asker.hurry, Hurry::AtLeisure);
+            let alone = self.alone(others);
+            self.asker.hurry = hurry;
             return alone.and(Err(Stop::Pending));
         }
         if Design::new(likely.len(), rule.passes as usize).is_none() {
@@ -100,13 +108,6 @@ impl Way<'_, '_, '_> {
             Some(Beginning::Goes) => (MISSED_LAST, PROBABLY_LATE),
         };
         chance / (chance + (1.0 - chance) * missed) >= enough
-    }
-
-    fn at_leisure<T>(&mut self, ask: impl FnOnce(&mut Self) -> T) -> T {
-        let before = std::mem::replace(&mut self.asker.hurry, Hurry::AtLeisure);
-        let answer = ask(self);
-        self.asker.hurry = before;
-        answer
     }
 
     /// Replays each feature alone once.

@@ -91,13 +91,9 @@ impl<'s, 'a> Evidence<'s, 'a> {
     /// Adds what came of several features left out together.
     pub fn add_set(&mut self, features: BTreeSet<Feature>, ruling: Ruling<'a>) {
         let passing = || ruling.runs.iter().filter(|run| run.vote.passes());
-        let usual = |call: &Feature| {
-            let mut runs = self.baseline.runs.iter();
-            runs.any(|run| run.calls.contains_key(call))
-        };
         let odd = passing().flat_map(|run| {
             let complaints = run.complaints.iter().cloned().map(Odd::Complaint);
-            let calls = run.calls.keys().filter(|call| !usual(call));
+            let calls = run.new.iter().filter(|call| call.parent().is_none());
             complaints.chain(calls.cloned().map(Odd::Call))
         });
         let set = Set {

@@ -8,7 +8,7 @@
 
 mod asker;
 mod ruling;
-mod times;
+pub(super) mod times;
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -133,15 +133,10 @@ impl Ledger {
             counting::file(&mut run, alone, options);
         }
         run.span = self.times.end(request, run.vote.passes());
-        // Of the baseline nothing could pass in between: where it fails by time, nothing else runs.
-        if run.late && !request.policy.is_empty() {
-            let mut others = self.replicas(&request.policy).iter().flatten();
-            let is_one_with =
-                |other: &Run| other.late && !self.times.separates(other.span, run.span);
-            run.echo = others.any(|other| !other.echo && is_one_with(other));
-        }
+        run.echo = counting::is_echo(&run, self.replicas(&request.policy), &self.times);
         if request.control == Some(Control::Host) && run.late {
-            self.void_late_failures();
+            let others = self.trials.values_mut().flatten().flatten();
+            others.for_each(|other| counting::void_if_late(other, &self.times));
         }
         let place = match (request.control, request.replica) {
             (Some(control), replica) => {
@@ -172,23 +167,6 @@ impl Ledger {
         }
         self.running -= 1;
         self.done += 1;
-    }
-
-    /// What failed by time and nothing has passed since: the baseline fails so, too.
-    fn void_late_failures(&mut self) {
-        for run in self.trials.values_mut().flatten().flatten() {
-            if run.late && !self.times.passed_since(run.span) {
-                run.void("the baseline failed by time after it, too");
-            }
-        }
-    }
-
-    /// Whether more replicas of a policy must wait until some other replay has passed: one of them
-    /// has failed by time, or was kept from its end by the host.
-    fn is_held(&self, policy: &Policy) -> bool {
-        let replicas = self.replicas(policy).iter().flatten();
-        let mut waiting = replicas.filter(|run| run.vote == Vote::Void || run.late && !run.echo);
-        !policy.is_empty() && waiting.any(|run| !self.times.passed_since(run.span))
     }
 
     /// Whether a control of this kind is running.

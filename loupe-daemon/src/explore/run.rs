@@ -83,6 +83,9 @@ pub(super) struct Run {
     usage: Usage,
     metric: Option<f64>,
     profile: Profile,
+    /// Calls and operations that no passing replay of the baseline makes; known once it is compared
+    /// with these by [`Run::compare`].
+    pub new: Vec<Feature>,
     /// What is odd about it, if it passed; compared with the baseline by [`Run::compare`].
     pub suspicions: Vec<String>,
     /// What it printed that no replay of the baseline prints, which is one of the suspicions.
@@ -146,15 +149,22 @@ impl Run {
             usage: replay.usage,
             metric: replay.metric,
             profile: Profile::new(replay),
+            new: Vec::new(),
             suspicions: Vec::new(),
             complaints: BTreeSet::new(),
             replay: replay.policy.is_empty().then(|| Arc::new(replay.clone())),
         }
     }
 
-    /// Compares a passing run with the passing runs of the baseline. If that is to be strict, what
-    /// is odd did not pass.
+    /// Compares a run with the passing runs of the baseline. If that is to be strict, a pass that is
+    /// odd is none.
     pub fn compare(&mut self, baseline: &[&Run], options: &ExploreOptions) {
+        let used = self.calls.keys().chain(self.operations.keys());
+        let is_new = |feature: &&Feature| {
+            let mut baseline = baseline.iter();
+            baseline.all(|run| run.calls_of(feature).is_none())
+        };
+        self.new = used.filter(is_new).cloned().collect();
         if !self.vote.passes() {
             return;
         }

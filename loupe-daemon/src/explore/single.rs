@@ -8,7 +8,7 @@ use loupe_common::feature::Feature;
 use loupe_common::policy::{Action, Policy};
 
 use super::baseline::{Baseline, Seen};
-use super::group::{Beginnings, Chances, Way};
+use super::group::{Beginnings, Chances, Way, by_chance};
 use super::judge::{self, Evidence, Finding, Standing};
 use super::ledger::{Asker, Hurry, Stop, all, both};
 use super::purpose::Alone;
@@ -52,10 +52,15 @@ pub(super) fn measure<'a>(
     let (stubs, stubbed) = singles.settle(Action::STUB, begun_stubbed, &at_first);
     // What works stubbed mostly works faked, too: what is left out together is chosen by what the
     // stubs say, or already by how they began.
-    let stub_works = |feature: &Feature| match begun_stubbed {
+    let works = |feature: &Feature| match begun_stubbed {
         Some(begun) => begun.get(feature).map(|stub| stub.is_good()),
         None => stubs.works(feature),
     };
+    let features = baseline.features.keys();
+    let known: BTreeMap<&Feature, bool> = features
+        .filter_map(|feature| Some((feature, works(feature)?)))
+        .collect();
+    let stub_works = |feature: &Feature| known.get(feature).copied();
     let still_may = |feature: &Feature| stub_works(feature) != Some(false);
     let is_known = |feature: &Feature| {
         !singles.sharing.contains(feature)
@@ -132,8 +137,7 @@ impl<'s, 'a> Singles<'s, 'a> {
         let evidence = way.evidence;
         let mut features: Vec<&Feature> = self.baseline.features.keys().collect();
         // What probably fails may take long, so better not left to the end.
-        let chance = |feature: &Feature| (chances.now)(feature);
-        features.sort_by(|a, b| chance(a).total_cmp(&chance(b)).then(a.cmp(b)));
+        features.sort_by_cached_key(|feature| by_chance((chances.now)(feature)));
         let findings = self.asker.in_hurry(Hurry::AtLeisure, |asker| {
             all(features.into_iter().map(|feature| {
                 let finding = match evidence.standing(feature) {

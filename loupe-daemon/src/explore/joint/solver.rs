@@ -10,9 +10,9 @@ use loupe_common::policy::{Action, Policy};
 use super::choice::{self, Banned, Choices};
 use super::scope::Scope;
 use super::solved::Solved;
-use crate::explore::conflict::{Care, Searcher};
+use crate::explore::conflict::Searcher;
 use crate::explore::ledger::{Asker, Ruling, Stop, all};
-use crate::explore::tally::Decision;
+use crate::explore::tally::{Decision, Rule};
 
 /// After this many conflicts the best choice is no longer searched for: one rule of each
 /// further conflict is given up for good, so that an application full of conflicts ends too.
@@ -22,8 +22,8 @@ pub(super) struct Solver<'s, 'a, 'b> {
     asker: &'s mut Asker<'a>,
     scope: &'s Scope<'b, 'a>,
     choices: Choices,
-    /// How sure each step of the search is.
-    care: Care,
+    /// What decides at each step of the search: one replay, or the usual rule.
+    rule: Rule,
     /// What of a conflict can be chosen; its other rules are fixed.
     conflicts: Vec<Policy>,
     pub reported: Vec<Conflict>,
@@ -51,7 +51,7 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
             asker,
             scope,
             choices,
-            care: Care::Glance,
+            rule: Rule::once(),
             conflicts: Vec::new(),
             reported: Vec::new(),
             good: vec![fixed],
@@ -69,7 +69,7 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
         if let Some(sure) = self.confirmed(found)? {
             return Ok(sure);
         }
-        self.care = Care::Full;
+        self.rule = self.scope.baseline.rule;
         let found = self.search(edges)?;
         let sure = self.confirmed(found)?;
         Ok(sure.unwrap_or_else(|| self.base.clone()))
@@ -115,7 +115,7 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
         if self.scope.open(&sure).is_subset(&open) {
             return Ok(Some(sure));
         }
-        self.care = Care::Full;
+        self.rule = self.scope.baseline.rule;
         let closed = self.close(sure, BTreeSet::new())?;
         self.polish(closed).map(Some)
     }
@@ -142,7 +142,7 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
         let Some(run) = run.filter(|run| run.vote.passes()) else {
             return Ok(None);
         };
-        if self.care == Care::Glance {
+        if self.rule == Rule::once() {
             return Ok(Some(Ruling::of_passes(vec![run])));
         }
         let ruling = self.scope.ruling(self.asker, policy)?;
@@ -161,14 +161,14 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
                 return self.close(solved, BTreeSet::new());
             }
             // Where the first replay passed, the others did not.
-            let care = match self.asker.passes_once(&policy, purpose)? {
-                true => Care::Full,
-                false => Care::Glance,
+            let rule = match self.asker.passes_once(&policy, purpose)? {
+                true => self.scope.baseline.rule,
+                false => Rule::once(),
             };
             // The fixed rules first: the others are what is to be found.
             let rules = rules_of(&self.scope.fixed).chain(rules_of(&chosen));
             let rules: Vec<(Feature, Action)> = rules.collect();
-            let Some(found) = self.searcher().first_conflict(&rules, care)? else {
+            let Some(found) = self.searcher().first_conflict(&rules, rule)? else {
                 // The failure was bad luck.
                 let ruling = self.scope.ruling(self.asker, &policy)?;
                 let solved = self.scope.solved(policy, banned.clone(), ruling);

@@ -256,7 +256,7 @@ impl<'a> Asker<'a> {
     fn want(&mut self, mut want: Want) {
         want.hurry = self.hurry;
         want.start = want.start.min(self.ledger.startable(&want.policy));
-        if self.ledger.is_held(&want.policy) {
+        if counting::is_held(self.ledger.replicas(&want.policy), &self.ledger.times) {
             self.holds |= want.start > 0;
             want.start = 0;
         }
@@ -289,16 +289,18 @@ impl<'a> Asker<'a> {
     }
 
     /// The policies that this pass rested on, in their order, each with its replays.
-    pub fn used_policies(&self) -> impl Iterator<Item = (&Policy, Vec<&'a Run>)> {
-        let policies: BTreeSet<&Policy> = self.used.keys().chain(&self.looked).collect();
-        policies.into_iter().map(|policy| {
+    pub fn used_policies(&self) -> impl Iterator<Item = (&'a Policy, Vec<&'a Run>)> {
+        let looks = self.ledger.looks.keys().map(|(policy, _)| policy);
+        let policies: BTreeSet<&'a Policy> = self.ledger.trials.keys().chain(looks).collect();
+        policies.into_iter().filter_map(|policy| {
             let used = self.used.get(policy).copied().unwrap_or_default();
             let replicas = self.ledger.replicas(policy).iter().take(used);
             let look = self
                 .looked
                 .get(policy)
                 .and_then(|policy| self.ledger.looks.get(&(policy.clone(), 0)));
-            (policy, replicas.chain(look).flatten().collect())
+            let runs: Vec<&Run> = replicas.chain(look).flatten().collect();
+            (!runs.is_empty()).then_some((policy, runs))
         })
     }
 

@@ -9,7 +9,7 @@ use crate::explore::Request;
 use crate::explore::run::Span;
 
 #[derive(Debug, Default)]
-pub(super) struct Times {
+pub(in crate::explore) struct Times {
     step: u64,
     /// Of running replays.
     begins: BTreeMap<(Policy, u32), u64>,
