@@ -60,6 +60,7 @@ mod plan;
 )]
 mod replay;
 mod report;
+mod run;
 mod server;
 mod store;
 mod text;
@@ -75,8 +76,9 @@ pub mod benchmarks {
     pub use crate::launcher::Launcher;
     pub use crate::launcher::protocol::Identity;
     pub use crate::replay::{
-        BaselineFacts, Cancel, Heartbeat, Job, Pace, Part, Prepared, Runner, Workload,
+        BaselineFacts, Heartbeat, Job, Pace, Part, Prepared, Runner, Workload,
     };
+    pub use crate::run::Cancel;
     pub use crate::tracer::{TraceOptions, Tracer};
 }
 

@@ -26,7 +26,6 @@ mod workload;
 
 pub use facts::BaselineFacts;
 pub use heartbeat::Heartbeat;
-pub use judge::{add_files, injections, is_silent};
 pub use prepared::{PrepareError, Prepared, find_program, later};
-pub use runner::{Cancel, Job, Pace, Part, ReplayFailure, Runner, Sabotage, clear};
+pub use runner::{Job, Pace, Part, ReplayFailure, Runner, Sabotage};
 pub use workload::*;

@@ -19,9 +19,8 @@ use super::{
     ProgressSink, fingerprint, parallel, test_check,
 };
 use crate::explore::{self, ExploreError, ExploreOptions, ImpactOptions, Shape, Subject};
-use crate::replay::{
-    Cancel, Heartbeat, Kind, Mode, Pace, PrepareError, Prepared, ReplayFailure, Workload,
-};
+use crate::replay::{Heartbeat, Kind, Mode, Pace, PrepareError, Prepared, Workload};
+use crate::run::Cancel;
 use crate::store::Store;
 use crate::tracer::Attachment;
 
@@ -58,7 +57,7 @@ impl Engine {
         };
         // Also where it was a replay before the analysis proper.
         attempted.map_err(|error| match error {
-            AnalyzeError::Replay(ReplayFailure::Cancelled) => AnalyzeError::Cancelled,
+            cancelled if cancelled.is_cancelled() => AnalyzeError::Cancelled,
             other => other,
         })
     }
@@ -129,10 +128,7 @@ impl Engine {
             order
                 .store
                 .begin_analysis_of(owner, order.workload, &fingerprint, order.fresh)?;
-        let stop = Cancel::new().map_err(|source| EngineError::Io {
-            what: "eventfd",
-            source,
-        })?;
+        let stop = Cancel::new().map_err(EngineError::from)?;
         let launcher = Arc::clone(&self.launcher);
         let cpus = allowed_cpus();
         let heartbeat = Heartbeat::start(&cpus);

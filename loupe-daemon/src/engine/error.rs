@@ -10,6 +10,7 @@ use crate::explore::{ExploreError, ReplayError};
 use crate::inject::CompileError;
 use crate::launcher::LauncherError;
 use crate::replay::{PrepareError, ReplayFailure};
+use crate::run::RunError;
 use crate::store::StoreError;
 use crate::tracer::TracerError;
 
@@ -20,24 +21,35 @@ const NO_ANSWER: &str = "leave Loupe's own processes alone while it works (SIGST
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     #[error(transparent)]
-    Tracer(#[from] TracerError),
-    #[error(transparent)]
-    Launcher(#[from] LauncherError),
-    #[error(transparent)]
-    Cgroup(#[from] CgroupError),
-    #[error(transparent)]
-    Compile(#[from] CompileError),
-    #[error("cannot execute `{program}`: {source}")]
-    Exec { program: String, source: io::Error },
+    Run(#[from] RunError),
     #[error("the filter could not be installed, so the command was ended: {0}")]
     Refused(String),
-    #[error("the engine's own {what} failed: {source}")]
-    Io {
-        what: &'static str,
-        source: io::Error,
-    },
     #[error("a worker thread of the engine panicked: {0}")]
     Panicked(String),
+}
+
+impl From<TracerError> for EngineError {
+    fn from(error: TracerError) -> EngineError {
+        EngineError::Run(error.into())
+    }
+}
+
+impl From<LauncherError> for EngineError {
+    fn from(error: LauncherError) -> EngineError {
+        EngineError::Run(error.into())
+    }
+}
+
+impl From<CgroupError> for EngineError {
+    fn from(error: CgroupError) -> EngineError {
+        EngineError::Run(error.into())
+    }
+}
+
+impl From<CompileError> for EngineError {
+    fn from(error: CompileError) -> EngineError {
+        EngineError::Run(error.into())
+    }
 }
 
 /// An analysis that came to nothing.
@@ -81,7 +93,7 @@ impl From<ExploreError> for AnalyzeError {
         };
         match error.into_cause().downcast::<AnalyzeError>() {
             Ok(ours) => match *ours {
-                AnalyzeError::Replay(ReplayFailure::Cancelled) => AnalyzeError::Cancelled,
+                cancelled if cancelled.is_cancelled() => AnalyzeError::Cancelled,
                 other => other,
             },
             Err(inner) => AnalyzeError::Explore(ReplayError::Broken(inner).into()),
@@ -117,23 +129,47 @@ fn tracer_hint(error: &TracerError) -> Option<String> {
     }
 }
 
+fn run_code(error: &RunError) -> u8 {
+    match error {
+        RunError::Exec { source, .. } => exec_code(source),
+        RunError::Compile(_) => exit::USAGE,
+        _ => exit::LOUPE_FAILED,
+    }
+}
+
+fn run_hint(error: &RunError) -> Option<String> {
+    let hint = match error {
+        RunError::Tracer(error) => return tracer_hint(error),
+        RunError::Launcher(LauncherError::NoAnswer { .. }) => NO_ANSWER,
+        RunError::Launcher(LauncherError::Sandbox { source, .. })
+            if source.raw_os_error() == Some(libc::ESTALE) =>
+        {
+            "leave what the workload names as it is while it is analysed, then analyse it again"
+        }
+        error if error.may_be_overload() => {
+            "the host may be too busy, or have no room for more processes: ask for fewer replays \
+             with --jobs, and leave it to itself meanwhile"
+        }
+        RunError::Launcher(LauncherError::Sandbox { .. }) | RunError::Cgroup(_) => {
+            "`loupe doctor` tells what this host lacks"
+        }
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
 impl EngineError {
     pub fn exit_code(&self) -> u8 {
         match self {
-            EngineError::Exec { source, .. } => exec_code(source),
-            EngineError::Compile(_) => exit::USAGE,
-            _ => exit::LOUPE_FAILED,
+            EngineError::Run(error) => run_code(error),
+            EngineError::Refused(_) | EngineError::Panicked(_) => exit::LOUPE_FAILED,
         }
     }
 
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            EngineError::Tracer(error) => tracer_hint(error),
-            EngineError::Launcher(LauncherError::NoAnswer { .. }) => Some(NO_ANSWER.to_owned()),
-            EngineError::Launcher(LauncherError::Sandbox { .. }) | EngineError::Cgroup(_) => {
-                Some("`loupe doctor` tells what this host lacks".to_owned())
-            }
+            EngineError::Run(error) => run_hint(error),
             _ => None,
         }
     }
@@ -148,12 +184,10 @@ impl AnalyzeError {
             AnalyzeError::Prepare(_) => exit::USAGE,
             AnalyzeError::Explore(ExploreError::Replay(_)) => exit::LOUPE_FAILED,
             AnalyzeError::Explore(_) | AnalyzeError::TestIgnoresApplication { .. } => exit::INVALID,
-            AnalyzeError::Replay(ReplayFailure::Exec { source, .. }) => exec_code(source),
+            AnalyzeError::Replay(ReplayFailure::Run(error)) => run_code(error),
             AnalyzeError::Replay(
                 ReplayFailure::TargetNeverStarted(_) | ReplayFailure::ThirtyTwoBit(_),
             ) => exit::INVALID,
-            AnalyzeError::Replay(ReplayFailure::Compile(_)) => exit::USAGE,
-            AnalyzeError::Replay(_) => exit::LOUPE_FAILED,
             AnalyzeError::Store(error) => error.exit_code(),
             AnalyzeError::Cancelled => exit::INTERRUPTED,
         }
@@ -163,15 +197,7 @@ impl AnalyzeError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             AnalyzeError::Engine(error) => return error.hint(),
-            AnalyzeError::Replay(ReplayFailure::Tracer(error)) => return tracer_hint(error),
-            AnalyzeError::Replay(ReplayFailure::Launcher(LauncherError::NoAnswer { .. })) => {
-                NO_ANSWER.to_owned()
-            }
-            AnalyzeError::Replay(ReplayFailure::Launcher(error)) if error.may_be_overload() => {
-                "the host may be too busy, or have no room for more processes: ask for fewer \
-                 replays with --jobs, and leave it to itself meanwhile"
-                    .to_owned()
-            }
+            AnalyzeError::Replay(ReplayFailure::Run(error)) => return run_hint(error),
             AnalyzeError::Store(error) => return error.hint(),
             AnalyzeError::Prepare(PrepareError::NotFound { .. }) => {
                 "give a path, or a program of PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:\
@@ -222,13 +248,6 @@ impl AnalyzeError {
             AnalyzeError::Explore(ExploreError::Crowded { .. }) => {
                 "ask for fewer with --jobs, and leave the host to itself meanwhile".to_owned()
             }
-            AnalyzeError::Replay(ReplayFailure::Launcher(LauncherError::Sandbox {
-                source,
-                ..
-            })) if source.raw_os_error() == Some(libc::ESTALE) => {
-                "leave what the workload names as it is while it is analysed, then analyse it again"
-                    .to_owned()
-            }
             AnalyzeError::Replay(ReplayFailure::TargetNeverStarted(run)) => run.hint().to_owned(),
             AnalyzeError::Replay(ReplayFailure::ThirtyTwoBit(_)) => {
                 "`loupe trace` counts its calls; to analyze it, build it for 64 bits".to_owned()
@@ -237,13 +256,23 @@ impl AnalyzeError {
         })
     }
 
+    /// What became of a run, if that is what it is about.
+    fn run_error(&self) -> Option<&RunError> {
+        match self {
+            AnalyzeError::Replay(ReplayFailure::Run(error))
+            | AnalyzeError::Engine(EngineError::Run(error)) => Some(error),
+            _ => None,
+        }
+    }
+
     /// Whether it is one replay's loss: the host may have been too busy for it.
     pub fn may_be_overload(&self) -> bool {
-        match self {
-            AnalyzeError::Replay(ReplayFailure::Launcher(error))
-            | AnalyzeError::Engine(EngineError::Launcher(error)) => error.may_be_overload(),
-            _ => false,
-        }
+        self.run_error().is_some_and(RunError::may_be_overload)
+    }
+
+    /// Whether it was asked to end.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self.run_error(), Some(RunError::Cancelled))
     }
 
     /// Whether the finished replays led to this: going on from them would only lead here again.

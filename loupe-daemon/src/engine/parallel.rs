@@ -15,7 +15,8 @@ use super::recording::{Recording, blocking, patiently};
 use super::slots::Slots;
 use super::{AnalyzeError, EngineError, ProgressSink};
 use crate::explore::{BASELINE, Request};
-use crate::replay::{Cancel, Part, ReplayFailure};
+use crate::replay::Part;
+use crate::run::Cancel;
 
 /// Replays for each CPU that are tried.
 const MOST: usize = 8;
@@ -104,10 +105,7 @@ async fn first_and_two(
         return Ok((first(recording, cpus).await?, Some(Vec::new())));
     };
     let begin = Instant::now();
-    let cancel = Cancel::new().map_err(|source| EngineError::Io {
-        what: "make an eventfd",
-        source,
-    })?;
+    let cancel = Cancel::new().map_err(EngineError::from)?;
     let slots = Slots::new(2, &other[..1]);
     let two = join_all((1..=2).map(|replica| {
         let (shared, cancel) = (Arc::clone(&recording.0), cancel.clone());
@@ -138,8 +136,7 @@ async fn first_and_two(
         }
     };
     match two.into_iter().collect() {
-        Err(AnalyzeError::Replay(ReplayFailure::Cancelled)) => Ok((alone, None)),
-        Err(error) if error.may_be_overload() => Ok((alone, None)),
+        Err(error) if error.is_cancelled() || error.may_be_overload() => Ok((alone, None)),
         two => Ok((alone, Some(two?))),
     }
 }

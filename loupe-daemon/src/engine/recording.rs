@@ -13,9 +13,9 @@ use crate::explore::{Probed, Reached, Recorded, ReplayError, Replayer, Request, 
 use crate::launcher::Launcher;
 use crate::lock;
 use crate::replay::{
-    BaselineFacts, Cancel, Heartbeat, Job, Mode, Pace, Part, Prepared, ReplayFailure, Runner,
-    Sabotage,
+    BaselineFacts, Heartbeat, Job, Mode, Pace, Part, Prepared, ReplayFailure, Runner, Sabotage,
 };
+use crate::run::Cancel;
 use crate::store::{AnalysisRun, Store};
 use crate::tracer::Tracer;
 

@@ -177,29 +177,12 @@ impl Keeper {
         }
     }
 
-    /// Waits until a command can be started, or `cancel` can be read from: then it cannot.
-    pub fn wait_ready(&self, cancel: Option<BorrowedFd<'_>>) -> Result<bool, LauncherError> {
-        Ok(self.wait_until_ready(cancel)?.is_some())
-    }
-
-    /// Waits until the sandbox stands, or `cancel` can be read from: then it does not. The
-    /// descriptor is what [`kill`](super::kill) ends it by.
-    pub fn wait_for_sandbox(
-        &self,
-        cancel: BorrowedFd<'_>,
-    ) -> Result<Option<OwnedFd>, LauncherError> {
-        let Some(mut descriptors) = self.wait_until_ready(Some(cancel))? else {
-            return Ok(None);
-        };
-        let process = descriptors.pop();
-        let missing = || LauncherError::Protocol("there is no sandbox".to_owned());
-        process.ok_or_else(missing).map(Some)
-    }
-
-    fn wait_until_ready(
+    /// Waits until a command can be started, and returns what the sandbox ends with, if there is one
+    /// (see [`kill`](super::kill)). `None`: `cancel` could be read from before.
+    pub fn wait_ready(
         &self,
         cancel: Option<BorrowedFd<'_>>,
-    ) -> Result<Option<Vec<OwnedFd>>, LauncherError> {
+    ) -> Result<Option<Option<OwnedFd>>, LauncherError> {
         let deadline = Instant::now() + READY_LIMIT;
         let mut descriptors = vec![PollFd::new(self.as_fd(), PollFlags::POLLIN)];
         descriptors.extend(cancel.map(|cancel| PollFd::new(cancel, PollFlags::POLLIN)));
@@ -209,7 +192,7 @@ impl Keeper {
                 other => other,
             })?;
             match received {
-                Some((FromKeeper::Ready, descriptors)) => return Ok(Some(descriptors)),
+                Some((FromKeeper::Ready, mut descriptors)) => return Ok(Some(descriptors.pop())),
                 Some((other, _)) => return Err(LauncherError::Protocol(format!("{other:?}"))),
                 None => {}
             }
@@ -276,11 +259,11 @@ mod tests {
         cancel.write(1).expect("written");
         // It says nothing, and lives.
         let ready = waiting.wait_ready(Some(cancel.as_fd()));
-        assert!(!ready.expect("cancelled"));
+        assert!(ready.expect("not lost").is_none());
         cancel.read().expect("read");
         keeper.send(&FromKeeper::Ready, &[]).expect("sent");
         let ready = waiting.wait_ready(Some(cancel.as_fd()));
-        assert!(ready.expect("ready"));
+        assert!(ready.expect("not lost").is_some());
         launcher.kill();
     }
 
@@ -311,7 +294,7 @@ mod tests {
         keeper.send(&FromKeeper::Ready, &[]).expect("sent");
         let forked = FromKeeper::Forked { pid };
         keeper.send(&forked, &[descriptor.as_fd()]).expect("sent");
-        assert!(waiting.wait_ready(None).expect("ready"));
+        assert!(waiting.wait_ready(None).expect("ready").is_some());
         waiting.send(&ToKeeper::Finish, &[]).expect("sent");
         kill(Pid::from_raw(pid), Signal::SIGSTOP).expect("it is ours");
         let error = waiting.receive(READY_LIMIT).expect_err("nobody answers");

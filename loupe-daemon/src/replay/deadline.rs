@@ -8,20 +8,20 @@ use crate::cgroup::ReplayCgroup;
 /// However busy the host is, nothing waits longer than so many times its limit.
 const MOST: u32 = 4;
 
-pub struct Deadline<'a> {
+pub struct Deadline {
     begin: Instant,
     limit: Duration,
-    cgroup: &'a ReplayCgroup,
+    cgroup: ReplayCgroup,
     /// As far as it was looked up.
     stalled: Duration,
 }
 
-impl<'a> Deadline<'a> {
-    pub fn new(limit: Duration, cgroup: &'a ReplayCgroup) -> Deadline<'a> {
+impl Deadline {
+    pub fn new(limit: Duration, cgroup: &ReplayCgroup) -> Deadline {
         Deadline {
             begin: Instant::now(),
             limit,
-            cgroup,
+            cgroup: cgroup.clone(),
             stalled: Duration::ZERO,
         }
     }

@@ -76,8 +76,8 @@ pub struct Guard(Arc<Guarded>);
 struct Guarded {
     bounds: Bounds,
     cgroup: ReplayCgroup,
-    /// What everything in the sandbox ends with.
-    sandbox: OwnedFd,
+    /// What everything in the sandbox ends with, where there is one.
+    sandbox: Option<OwnedFd>,
     /// The host had memory to spare when the replay began.
     had_room: bool,
     /// What is to become of the replay, once it was ended.
@@ -92,7 +92,7 @@ struct Watch {
 }
 
 impl Guard {
-    pub fn new(bounds: Bounds, cgroup: &ReplayCgroup, sandbox: OwnedFd) -> Guard {
+    pub fn new(bounds: Bounds, cgroup: &ReplayCgroup, sandbox: Option<OwnedFd>) -> Guard {
         let host = host_memory();
         let guarded = Arc::new(Guarded {
             bounds,
@@ -175,7 +175,9 @@ impl Guarded {
                 *lock(&self.breach) = found;
                 // The one works at once, the other on what the test has started, too.
                 let target = self.cgroup.kill_target();
-                if let Err(error) = launcher::kill(&self.sandbox) {
+                if let Some(sandbox) = &self.sandbox
+                    && let Err(error) = launcher::kill(sandbox)
+                {
                     tracing::warn!("cannot end a replay at its limit: {error}");
                 }
                 if let Err(error) = target {

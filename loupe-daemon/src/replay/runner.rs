@@ -1,14 +1,12 @@
 //! Runs replays: sets up what a session needs, and clears it away however the session ends.
 
-use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use loupe_common::policy::Policy;
 use loupe_common::replay::{Control, Failure, Outcome, Replay};
-use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::facts::{BaselineFacts, TimeLimits};
 use super::guard::{Bounds, Guard};
@@ -16,30 +14,18 @@ use super::heartbeat::Heartbeat;
 use super::never_started::NeverStarted;
 use super::prepared::Prepared;
 use super::session::{Finished, Session};
-use crate::cgroup::{CgroupError, ReplayCgroup};
+use crate::cgroup::CgroupError;
 use crate::inject::CompileError;
-use crate::launcher::protocol::{Preparation, Role};
-use crate::launcher::{Keeper, Launcher, LauncherError};
+use crate::launcher::Launcher;
 use crate::lock;
-use crate::tracer::{OpenTrace, TraceOptions, Tracer, TracerError};
+use crate::run::{Cancel, Plan, Run, RunError};
+use crate::tracer::{TraceOptions, Tracer, TracerError};
 
 /// A replay could not be run, which says nothing about its policy.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayFailure {
     #[error(transparent)]
-    Launcher(#[from] LauncherError),
-    #[error(transparent)]
-    Tracer(#[from] TracerError),
-    #[error(transparent)]
-    Cgroup(#[from] CgroupError),
-    #[error(transparent)]
-    Compile(#[from] CompileError),
-    #[error("the {} `{program}` cannot be executed: {source}", role_name(*.role))]
-    Exec {
-        role: Role,
-        program: String,
-        source: io::Error,
-    },
+    Run(#[from] RunError),
     #[error("the application ended, and {0}")]
     TargetNeverStarted(Box<NeverStarted>),
     #[error(
@@ -47,42 +33,23 @@ pub enum ReplayFailure {
         .0.display()
     )]
     ThirtyTwoBit(PathBuf),
-    #[error("the engine's own {what} failed: {source}")]
-    Io {
-        what: &'static str,
-        source: io::Error,
-    },
-    #[error("cancelled")]
-    Cancelled,
 }
 
-fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::Application => "command",
-        Role::Test => "test",
-        Role::Probe => "command of `ready`",
+impl From<CgroupError> for ReplayFailure {
+    fn from(error: CgroupError) -> ReplayFailure {
+        ReplayFailure::Run(error.into())
     }
 }
 
-/// Asks running replays to end. All clones are one.
-#[derive(Clone)]
-pub struct Cancel(Arc<EventFd>);
-
-impl Cancel {
-    pub fn new() -> io::Result<Cancel> {
-        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
-        Ok(Cancel(Arc::new(EventFd::from_flags(flags)?)))
-    }
-
-    pub fn cancel(&self) {
-        // It can only fail by being as full as it can get, which is cancelled too.
-        let _ = self.0.write(1);
+impl From<TracerError> for ReplayFailure {
+    fn from(error: TracerError) -> ReplayFailure {
+        ReplayFailure::Run(error.into())
     }
 }
 
-impl AsFd for Cancel {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+impl From<CompileError> for ReplayFailure {
+    fn from(error: CompileError) -> ReplayFailure {
+        ReplayFailure::Run(error.into())
     }
 }
 
@@ -141,11 +108,9 @@ pub struct Job<'a> {
     pub on_waiting: &'a (dyn Fn() + Sync),
 }
 
-/// A sandbox that stands ready, with its trace open.
-struct Ready {
-    cgroup: ReplayCgroup,
-    trace: OpenTrace,
-    keeper: Keeper,
+/// A run that is being made, for replays that are pinned to this CPU.
+struct Next {
+    run: Run,
     cpu: Option<usize>,
 }
 
@@ -154,7 +119,7 @@ struct Ready {
 pub struct Runner {
     launcher: Arc<Launcher>,
     tracer: Tracer,
-    next: std::sync::Mutex<Option<Ready>>,
+    next: Mutex<Option<Next>>,
     /// Measure the time in each call too.
     pub options: TraceOptions,
 }
@@ -164,137 +129,79 @@ impl Runner {
         Runner {
             launcher,
             tracer,
-            next: std::sync::Mutex::default(),
+            next: Mutex::default(),
             options: TraceOptions::default(),
         }
     }
 
-    fn prepare(&self, job: &Job<'_>) -> Result<Ready, ReplayFailure> {
-        let cgroup = ReplayCgroup::create()?;
+    fn prepare(&self, job: &Job<'_>) -> Result<Run, RunError> {
         let bounds = Bounds::of(&job.prepared.workload.limits);
-        let limited = cgroup.limit(bounds.processes, bounds.memory_bytes);
-        let opened = limited
-            .map_err(ReplayFailure::from)
-            .and_then(|()| self.open(&cgroup, job));
-        if opened.is_err() {
-            clear(&cgroup);
-        }
-        opened
-    }
-
-    fn open(&self, cgroup: &ReplayCgroup, job: &Job<'_>) -> Result<Ready, ReplayFailure> {
-        let trace = self.tracer.open(cgroup, self.options)?;
-        let keeper = self.launcher.prepare(&Preparation {
-            cgroup: cgroup.directory.clone(),
+        let plan = Plan {
             cpu: job.cpu,
             sandbox: Some(job.prepared.sandbox.clone()),
-        })?;
-        Ok(Ready {
-            cgroup: cgroup.clone(),
-            trace,
-            keeper,
-            cpu: job.cpu,
-        })
-    }
-
-    /// A sandbox that stands. If the launcher was lost meanwhile, nothing has happened yet: another
-    /// launcher makes another one.
-    fn ready(&self, job: &Job<'_>) -> Result<(Ready, OwnedFd), ReplayFailure> {
-        let mut again = false;
-        loop {
-            let waiting = lock(&self.next).take();
-            let ready = match waiting {
-                Some(ready) if ready.cpu == job.cpu => ready,
-                Some(other) => {
-                    discard(other);
-                    self.prepare(job)?
-                }
-                None => self.prepare(job)?,
-            };
-            let error = match ready.keeper.wait_for_sandbox(job.cancel.as_fd()) {
-                Ok(Some(sandbox)) => return Ok((ready, sandbox)),
-                Ok(None) => ReplayFailure::Cancelled,
-                Err(error) => error.into(),
-            };
-            let is_lost = ready.keeper.has_lost_its_launcher();
-            discard(ready);
-            if !is_lost || again || matches!(error, ReplayFailure::Cancelled) {
-                return Err(error);
-            }
-            tracing::warn!(%error, "a sandbox is made again");
-            again = true;
-        }
+            bounds: Some((bounds.processes, bounds.memory_bytes)),
+            options: self.options,
+        };
+        Run::prepare(&self.launcher, &self.tracer, plan)
     }
 
     /// Runs one replay. Whatever happens, nothing of it is left when this returns.
     pub fn replay(&self, job: &Job<'_>) -> Result<Replay, ReplayFailure> {
         let begin = Instant::now();
-        let (ready, sandbox) = self.ready(job)?;
-        let Ready {
-            cgroup,
-            trace,
-            keeper,
-            ..
-        } = ready;
-        let run = || {
-            let bounds = Bounds::of(&job.prepared.workload.limits);
-            let guard = Guard::new(bounds, &cgroup, sandbox);
-            let sandbox_time = begin.elapsed();
-            // The next sandbox is made while this replay runs.
-            if job.pace == Pace::Events {
-                *lock(&self.next) = self.prepare(job).ok();
-            }
-            let limits = match job.pace {
-                Pace::Paper => TimeLimits::of_the_paper(),
-                Pace::Events => TimeLimits::new(
-                    &job.prepared.workload.limits,
-                    job.facts,
-                    cgroup.stalled().is_some(),
-                ),
-            };
-            let kills = cgroup.out_of_memory_kills();
-            let finished = Session::new(job, limits, &cgroup, &trace, &keeper, guard)?;
-            let finished = finished.run(sandbox_time)?;
-            let memory = finished.replay.outcome.failed() && cgroup.out_of_memory_kills() > kills;
-            Ok((finished, memory))
+        let next = lock(&self.next).take();
+        let next = next.filter(|next| next.cpu == job.cpu);
+        let (run, sandbox) = Run::ready(
+            next.map(|next| next.run),
+            || self.prepare(job),
+            Some(job.cancel.as_fd()),
+        )?;
+        let bounds = Bounds::of(&job.prepared.workload.limits);
+        let guard = Guard::new(bounds, run.cgroup(), sandbox);
+        let sandbox_time = begin.elapsed();
+        // The next sandbox is made while this replay runs.
+        if job.pace == Pace::Events {
+            let next = self.prepare(job).ok();
+            *lock(&self.next) = next.map(|run| Next { run, cpu: job.cpu });
+        }
+        let limits = match job.pace {
+            Pace::Paper => TimeLimits::of_the_paper(),
+            Pace::Events => TimeLimits::new(
+                &job.prepared.workload.limits,
+                job.facts,
+                run.cgroup().stalled().is_some(),
+            ),
         };
-        let result: Result<_, ReplayFailure> = run();
-        drop(keeper);
-        let result = result.and_then(|(finished, out_of_memory)| {
-            let Finished {
-                mut replay,
-                supervised,
-                vdso,
-                start_calls,
-            } = finished;
-            replay.usage.cpu_us = cgroup.target_cpu_us()?;
-            replay.usage.total_cpu_us = cgroup.cpu_us()?;
-            replay.trace = trace.finish()?;
-            replay.trace.vdso = vdso;
-            let begun = replay.target_execs + replay.trace.forks;
-            replay.trace.escaped = begun.saturating_sub(replay.trace.exits);
-            let at_limit = matches!(
-                replay.outcome,
-                Outcome::Failed(Failure::LimitReached { .. })
-            );
-            if at_limit || matches!(job.part, Part::Sabotaged(_)) {
-                // That was us, or a limit of ours.
-                replay.trace.disturbed = None;
-            } else if out_of_memory {
-                let what = "the kernel killed a process for lack of memory meanwhile";
-                replay.trace.disturbed.get_or_insert(what.to_owned());
-            }
-            if job.part == Part::Start && replay.outcome.passed() {
-                without_start(&mut replay, &start_calls);
-            }
-            Ok(super::judge::judge_trace(replay, supervised.as_ref()))
-        });
-        clear(&cgroup);
-        result.map(|mut replay| {
-            replay.timing.wall_us = begin.elapsed().as_micros() as u64;
-            replay
-        })
+        let session = Session::new(job, limits, run, guard)?;
+        let mut replay = judged(job, session.run(sandbox_time)?);
+        replay.timing.wall_us = begin.elapsed().as_micros() as u64;
+        Ok(replay)
     }
+}
+
+/// A replay with its trace, and what that says about it.
+fn judged(job: &Job<'_>, finished: Finished) -> Replay {
+    let Finished {
+        mut replay,
+        measured,
+        out_of_memory,
+        start_calls,
+    } = finished;
+    replay.trace = measured.trace;
+    let at_limit = matches!(
+        replay.outcome,
+        Outcome::Failed(Failure::LimitReached { .. })
+    );
+    if at_limit || matches!(job.part, Part::Sabotaged(_)) {
+        // That was us, or a limit of ours.
+        replay.trace.disturbed = None;
+    } else if out_of_memory {
+        let what = "the kernel killed a process for lack of memory meanwhile";
+        replay.trace.disturbed.get_or_insert(what.to_owned());
+    }
+    if job.part == Part::Start && replay.outcome.passed() {
+        without_start(&mut replay, &start_calls);
+    }
+    super::judge::judge_trace(replay, measured.supervised.as_ref())
 }
 
 /// Takes the calls before the test out of a trace.
@@ -306,50 +213,4 @@ fn without_start(replay: &mut Replay, start_calls: &[u64]) {
         counts.calls = counts.calls.saturating_sub(before);
     }
     replay.usage.start_calls = 0;
-}
-
-impl Drop for Runner {
-    fn drop(&mut self) {
-        if let Some(ready) = lock(&self.next).take() {
-            discard(ready);
-        }
-    }
-}
-
-fn discard(ready: Ready) {
-    let Ready {
-        cgroup,
-        trace,
-        keeper,
-        ..
-    } = ready;
-    drop(keeper);
-    drop(trace);
-    clear(&cgroup);
-}
-
-/// Removes a run's cgroups, ending what may still be in them.
-pub fn clear(cgroup: &ReplayCgroup) {
-    // The keeper has ended everything and is about to leave itself; only if something went
-    // wrong is there anything to kill.
-    let deadline = Instant::now() + Duration::from_secs(10);
-    let mut killed = false;
-    let begin = Instant::now();
-    loop {
-        match cgroup.remove() {
-            Ok(()) => return,
-            Err(error) if Instant::now() > deadline => {
-                tracing::warn!("a replay's cgroup stays behind for now: {error}");
-                return cgroup.remove_later();
-            }
-            Err(_) => {}
-        }
-        if !killed && begin.elapsed() > Duration::from_millis(100) {
-            killed = true;
-            if let Err(error) = cgroup.kill() {
-                tracing::warn!("{error}");
-            }
-        }
-        std::thread::sleep(Duration::from_micros(100));
-    }
 }

@@ -10,7 +10,7 @@ use loupe_common::replay::{Failure, Outcome};
 
 use super::{QUIET_PROBE, Session, left};
 use crate::cgroup;
-use crate::launcher::protocol::{Role, ToKeeper};
+use crate::launcher::protocol::Role;
 use crate::replay::calm::{Busy, Calm};
 use crate::replay::deadline::Deadline;
 use crate::replay::never_started::NeverStarted;
@@ -27,13 +27,13 @@ const LEFTOVERS_PROBE: Duration = Duration::from_millis(10);
 
 impl Session<'_> {
     pub(super) fn wait_until_over(&mut self) -> Result<Option<Failure>, ReplayFailure> {
-        let mut deadline = Deadline::new(self.limits.run, self.cgroup);
+        let mut deadline = Deadline::new(self.limits.run, self.run.cgroup());
         let mut overdue = self.overdue_start();
         let mut kill_at = self.kill_at(Mode::Batch);
         let mut leftovers = Leftovers::new();
         loop {
             self.kill_if_due(&mut kill_at)?;
-            let exited = self.state.application_exit;
+            let exited = self.run.seen().exit(Role::Application);
             // The end of the first process is told at once; what it left behind is asked for.
             let pause = if exited.is_some() {
                 QUIET_PROBE
@@ -45,7 +45,7 @@ impl Session<'_> {
             if self.is_over() {
                 return Ok(None);
             }
-            if let Some(status) = self.state.application_exit
+            if let Some(status) = self.run.seen().exit(Role::Application)
                 && (self.target_is_gone()? || self.only_leftovers(&mut leftovers)?)
             {
                 self.require_target()?;
@@ -55,7 +55,7 @@ impl Session<'_> {
             match self.look(&mut overdue)? {
                 // What is left, asleep, looks so.
                 Some(Failure::Hung { .. } | Failure::Livelock { .. })
-                    if self.state.application_exit.is_some() && self.may_leave() => {}
+                    if self.run.seen().exit(Role::Application).is_some() && self.may_leave() => {}
                 Some(failure) => return Ok(Some(failure)),
                 None => {}
             }
@@ -79,12 +79,12 @@ impl Session<'_> {
             return Ok(false);
         }
         leftovers.next = now + LEFTOVERS_PROBE;
-        let target = self.cgroup.target();
+        let target = self.run.cgroup().target();
         let tasks = Tasks::of(&target)?;
         let pids = cgroup::members(&target, "cgroup.procs")?;
         let sockets = sockets::held(&pids);
         let sleeps = tasks.all_wait() || (tasks.all_asleep() && !sockets.is_empty());
-        let news = (self.trace.events().kinds(), pids, sockets);
+        let news = (self.run.trace().events().kinds(), pids, sockets);
         leftovers.calm.note(now, news, sleeps);
         if !leftovers.calm.lasts(self.limits.quiet) || progress::is_held_up(&target)? {
             return Ok(false);
@@ -120,7 +120,7 @@ impl Session<'_> {
 
     /// Looks at a replay that may be overdue, and tells whoever waits for its CPU.
     pub(super) fn look(&self, overdue: &mut Overdue) -> Result<Option<Failure>, ReplayFailure> {
-        match overdue.look(self.cgroup, self.trace)? {
+        match overdue.look(self.run.cgroup(), self.run.trace())? {
             Look::Working => Ok(None),
             Look::Waiting => {
                 (self.job.on_waiting)();
@@ -131,17 +131,17 @@ impl Session<'_> {
     }
 
     pub(super) fn target_is_gone(&self) -> Result<bool, ReplayFailure> {
-        Ok(progress::is_empty(&self.cgroup.target())?)
+        Ok(progress::is_empty(&self.run.cgroup().target())?)
     }
 
     /// An application that never ran its target tells nothing. Unless somebody outside sent a signal
     /// before it could: then the trace says so, and the replay is invalid.
     pub(super) fn require_target(&self) -> Result<(), ReplayFailure> {
-        let never = self.state.target_execs == 0 && self.state.refused.is_none();
-        if never && !self.trace.is_disturbed() {
+        let never = self.run.seen().target_execs == 0 && self.run.seen().refused.is_none();
+        if never && !self.run.trace().is_disturbed() {
             return Err(ReplayFailure::TargetNeverStarted(Box::new(NeverStarted {
                 target: self.job.prepared.target.clone(),
-                executed: self.state.executed.clone(),
+                executed: self.run.seen().executed.clone(),
                 output: self.application_output.tail(),
             })));
         }
@@ -149,10 +149,7 @@ impl Session<'_> {
     }
 
     pub(super) fn test(&mut self) -> Result<Outcome, ReplayFailure> {
-        let pipe = self.test_pipe.take();
-        let command = self.job.prepared.test.clone();
-        let role = Role::Test;
-        self.send(&ToKeeper::Run { role, command }, pipe, None)?;
+        self.start_test()?;
         // Once the server is gone, a test that goes on waiting will not see it again; it gets
         // the time that it would have needed. So does one whose server never was there.
         let usual = self.job.facts.test_time();
@@ -162,7 +159,7 @@ impl Session<'_> {
             true => self.limits.test,
             false => self.limits.test.min(grace),
         };
-        let mut deadline = Deadline::new(limit, self.cgroup);
+        let mut deadline = Deadline::new(limit, self.run.cgroup());
         let mut gone_since: Option<Instant> = None;
         let mut overdue = self.overdue(usual, self.limits.cpu, true);
         let serves = self.serves();
@@ -188,7 +185,7 @@ impl Session<'_> {
             if self.is_over() {
                 return Ok(Outcome::Passed);
             }
-            if let Some(status) = self.state.test_exit {
+            if let Some(status) = self.run.seen().exit(Role::Test) {
                 return Ok(if status.success() {
                     Outcome::Passed
                 } else {
@@ -200,7 +197,7 @@ impl Session<'_> {
             {
                 return Ok(Outcome::Passed);
             }
-            if let Some(status) = self.state.application_exit
+            if let Some(status) = self.run.seen().exit(Role::Application)
                 && serves
                 && self.job.facts.is_known()
                 && self.target_is_gone()?
@@ -222,7 +219,7 @@ impl Session<'_> {
 
     fn calls_of_test(&self) -> Result<u64, ReplayFailure> {
         let before: u64 = self.state.start_calls.iter().sum();
-        Ok(self.trace.calls_so_far()?.saturating_sub(before))
+        Ok(self.run.trace().calls_so_far()?.saturating_sub(before))
     }
 
     /// When the application is to be killed, if its phase begins now.
@@ -241,7 +238,7 @@ impl Session<'_> {
     fn kill_if_due(&self, kill_at: &mut Option<Instant>) -> Result<(), ReplayFailure> {
         if kill_at.is_some_and(|at| at <= Instant::now()) {
             *kill_at = None;
-            self.cgroup.kill_target()?;
+            self.run.cgroup().kill_target()?;
         }
         Ok(())
     }

@@ -7,15 +7,16 @@ use std::time::{Duration, Instant};
 use loupe_common::feature::Feature;
 use loupe_common::replay::Failure;
 
-use super::{QUIET_PROBE, Session, io_error};
+use super::{QUIET_PROBE, Session};
 use crate::cgroup;
-use crate::launcher::protocol::{CommandSpec, Role, ToKeeper};
+use crate::launcher::protocol::{CommandSpec, Role};
 use crate::replay::calm::{Busy, Calm};
 use crate::replay::deadline::Deadline;
 use crate::replay::progress::{self, Tasks};
 use crate::replay::ready::{Ready, Search};
 use crate::replay::runner::ReplayFailure;
 use crate::replay::sockets;
+use crate::run::io_error;
 
 /// How often `/proc` is asked about a server that listens and is about to wait.
 const READY_PROBE: Duration = Duration::from_micros(200);
@@ -51,7 +52,7 @@ enum Question {
 
 impl Session<'_> {
     pub(super) fn wait_until_ready(&mut self) -> Result<Option<Failure>, ReplayFailure> {
-        let mut deadline = Deadline::new(self.limits.start, self.cgroup);
+        let mut deadline = Deadline::new(self.limits.start, self.run.cgroup());
         let mut overdue = self.overdue_start();
         let mut next_look = Instant::now() + overdue.next_look();
         let mut question = self.question();
@@ -64,7 +65,7 @@ impl Session<'_> {
             if self.is_over() {
                 return Ok(None);
             }
-            if let Some(status) = self.state.application_exit
+            if let Some(status) = self.run.seen().exit(Role::Application)
                 && self.target_is_gone()?
             {
                 self.require_target()?;
@@ -141,7 +142,7 @@ impl Session<'_> {
 
     fn is_at_rest(&mut self, rest: &mut Rest) -> Result<bool, ReplayFailure> {
         let now = Instant::now();
-        let tasks = Tasks::of(&self.cgroup.target())?;
+        let tasks = Tasks::of(&self.run.cgroup().target())?;
         let listens = self.state.listens;
         if listens > 0 && tasks.in_server_wait > 0 {
             let known = self.job.facts.listens;
@@ -150,7 +151,7 @@ impl Session<'_> {
             }
             // Nobody knows yet whether it will listen once more; nothing that waits for others
             // alone will.
-            let calls = self.trace.calls_so_far()?;
+            let calls = self.run.trace().calls_so_far()?;
             rest.still.note(now, calls, tasks.none_can_go_on());
             if known.is_none() && rest.still.lasts(READY_PROBE) {
                 return Ok(true);
@@ -163,7 +164,7 @@ impl Session<'_> {
         if !self.may_rest() {
             return Ok(false);
         }
-        let calls = self.trace.calls_so_far()?;
+        let calls = self.run.trace().calls_so_far()?;
         rest.silent.note(now, calls, tasks.all_asleep());
         if now >= rest.next_sockets {
             rest.next_sockets = now + SOCKET_PROBE;
@@ -173,7 +174,7 @@ impl Session<'_> {
         if !rest.silent.lasts(quiet) && !rest.settled.lasts(quiet) {
             return Ok(false);
         }
-        if progress::is_held_up(&self.cgroup.target())? {
+        if progress::is_held_up(&self.run.cgroup().target())? {
             rest.silent.restart();
             rest.settled.restart();
             return Ok(false);
@@ -185,25 +186,25 @@ impl Session<'_> {
     /// Has it what somebody could connect to, and does nothing new? A program that is only
     /// started by the first connection leaves that to its launcher.
     fn look_at_sockets(&self, rest: &mut Rest, target: &Tasks) -> Result<(), ReplayFailure> {
-        let is_launched_later = target.total == 0 && self.state.target_execs == 0;
+        let is_launched_later = target.total == 0 && self.run.seen().target_execs == 0;
         let (place, waits) = match is_launched_later {
             true => {
-                let launcher = self.cgroup.launcher();
+                let launcher = self.run.cgroup().launcher();
                 // One that only sleeps for some time will start its target by itself.
                 let waits = Tasks::of(&launcher)?.all_wait();
                 (launcher, waits)
             }
             false => {
                 let waits = target.all_asleep() && target.in_server_wait > 0;
-                (self.cgroup.target(), waits)
+                (self.run.cgroup().target(), waits)
             }
         };
         let pids = cgroup::members(&place, "cgroup.procs")?;
         let sockets = sockets::held(&pids);
         let has_some = !sockets.is_empty() || self.leaves_out_sockets();
         let news = News {
-            kinds: self.trace.events().kinds(),
-            executed: self.state.executed.len(),
+            kinds: self.run.trace().events().kinds(),
+            executed: self.run.seen().executed.len(),
             listens: self.state.listens,
             sockets,
         };
@@ -215,7 +216,7 @@ impl Session<'_> {
         let has_port = match asked.ready.port {
             None => true,
             Some(port) => {
-                let pids = cgroup::members(&self.cgroup.launcher(), "cgroup.procs")?;
+                let pids = cgroup::members(&self.run.cgroup().launcher(), "cgroup.procs")?;
                 let sockets = pids.first().map(|pid| sockets::waiting(*pid));
                 let mut sockets = sockets.into_iter().flatten();
                 sockets.any(|socket| socket.port == Some(port.get()))
@@ -232,7 +233,9 @@ impl Session<'_> {
 
     /// Whether the command has succeeded; runs it again if it has not.
     fn probe(&mut self, probe: &mut Probe) -> Result<bool, ReplayFailure> {
-        if let Some(status) = self.state.probe_exit.take() {
+        if probe.runs
+            && let Some(status) = self.run.seen().exit(Role::Probe)
+        {
             probe.succeeded = status.success();
             probe.runs = false;
             probe.next = Instant::now() + probe.pause;
@@ -245,11 +248,9 @@ impl Session<'_> {
         let mut options = std::fs::OpenOptions::new();
         let null = options.read(true).write(true).open("/dev/null");
         let null = null.map_err(io_error("/dev/null"))?;
-        let message = ToKeeper::Run {
-            role: Role::Probe,
-            command: probe.command.clone(),
-        };
-        self.keeper.send(&message, &[null.as_fd(); 3])?;
+        let command = probe.command.clone();
+        self.run
+            .start_beside(Role::Probe, command, [null.as_fd(); 3])?;
         Ok(false)
     }
 }

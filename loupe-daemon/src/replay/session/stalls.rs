@@ -22,7 +22,7 @@ impl Session<'_> {
         if !failure.is_by_time() {
             return (outcome, 0);
         }
-        let starved = self.cgroup.stalled().unwrap_or_default();
+        let starved = self.run.cgroup().stalled().unwrap_or_default();
         match void(failure, watch.stood_still(), starved, watch.elapsed()) {
             Some((why, still)) => (Outcome::Invalid { why }, still.as_millis() as u64),
             None => (outcome, 0),
