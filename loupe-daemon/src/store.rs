@@ -44,6 +44,10 @@ pub use jobs::{JobBook, JobEnding, NewJob, StoredJob, StoredState};
 pub use query::{Evidence, Listed, Progressing, StoredAnalysis, StoredReplay, VerdictCounts};
 pub use results::Import;
 
+/// The number of the first replay that is no replica of its policy, no look and no control, but a
+/// trial of how replays get on with each other: far beyond the numbers that `explore` deals out.
+pub const FIRST_TRIAL: u32 = 10_000_000;
+
 /// An open database.
 #[derive(Debug)]
 pub struct Store {

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::future::{Either, join_all, select, try_join_all};
+use futures::future::{Either, join_all, select};
 use loupe_common::policy::Policy;
 use loupe_common::progress::Progress;
 use loupe_common::replay::Replay;
@@ -47,14 +47,17 @@ pub async fn find(
     let name = BASELINE.to_owned();
     progress(Progress::Phase { name });
     let (alone, two) = first_and_two(recording, cpus).await?;
+    let (two, broken) = sorted(two);
     let wall = alone.timing.wall_us;
     let busy = is_busy(&alone);
     let short = Duration::from_micros(wall) < SHORT;
-    let Some(two) = two.filter(|two| two.iter().all(|replay| replay.outcome.passed())) else {
-        return Ok(enough);
-    };
-    if !alone.outcome.passed() || (short && busy) {
-        return Ok(enough);
+    let both_pass = broken.is_none() && two.iter().all(|replay| replay.outcome.passed());
+    if !both_pass || !alone.outcome.passed() || (short && busy) {
+        record_trials(recording, &two)?;
+        return match broken {
+            Some(error) if !error.is_cancelled() && !error.may_be_overload() => Err(error),
+            _ => Ok(enough),
+        };
     }
     keep(recording, &two)?;
     let jobs = (MOST * enough).min(most.unwrap_or(usize::MAX));
@@ -67,13 +70,18 @@ pub async fn find(
         notice(jobs, wall, progress);
         return Ok(jobs);
     }
-    let replays = match side_by_side(recording, cpus, jobs).await {
-        Err(error) if error.may_be_overload() => return Ok(enough),
-        replays => replays?,
-    };
+    let (replays, broken) = sorted(side_by_side(recording, cpus, jobs).await);
+    if let Some(error) = broken {
+        record_trials(recording, &replays)?;
+        return match error.may_be_overload() {
+            true => Ok(enough),
+            false => Err(error),
+        };
+    }
     let found = room(&alone, &replays).max(enough);
-    if found >= jobs {
-        keep(recording, &replays)?;
+    match found >= jobs {
+        true => keep(recording, &replays)?,
+        false => record_trials(recording, &replays)?,
     }
     if found > enough {
         notice(found, wall, progress);
@@ -95,14 +103,30 @@ fn notice(jobs: usize, wall_us: u64, progress: &ProgressSink) {
     progress(Progress::Notice { text });
 }
 
-/// The first replica of the baseline; and two on one other CPU, unless they take longer than
-/// that. With a single CPU there are none, and nothing is known of them.
+/// What became of one replay.
+type Tried = Result<Replay, AnalyzeError>;
+
+/// The replays that came to an end, and why another did not.
+fn sorted(tried: Vec<Tried>) -> (Vec<Replay>, Option<AnalyzeError>) {
+    let mut replays = Vec::new();
+    let mut broken = None;
+    for tried in tried {
+        match tried {
+            Ok(replay) => replays.push(replay),
+            Err(error) => broken = broken.or(Some(error)),
+        }
+    }
+    (replays, broken)
+}
+
+/// The first replica of the baseline; and two on one other CPU, which are ended as soon as they
+/// take longer than that. With a single CPU there are none of these.
 async fn first_and_two(
     recording: &Recording,
     cpus: &[usize],
-) -> Result<(Replay, Option<Vec<Replay>>), AnalyzeError> {
+) -> Result<(Replay, Vec<Tried>), AnalyzeError> {
     let (Some((own, other)), false) = (cpus.split_last(), cpus.len() < 2) else {
-        return Ok((first(recording, cpus).await?, Some(Vec::new())));
+        return Ok((first(recording, cpus).await?, Vec::new()));
     };
     let begin = Instant::now();
     let cancel = Cancel::new().map_err(EngineError::from)?;
@@ -118,8 +142,8 @@ async fn first_and_two(
     }));
     let own = [*own];
     let alone = pin!(first(recording, &own));
-    let (alone, two) = match select(pin!(two), alone).await {
-        Either::Left((two, alone)) => (alone.await?, two),
+    match select(pin!(two), alone).await {
+        Either::Left((two, alone)) => Ok((alone.await?, two)),
         Either::Right((alone, mut two)) => {
             let left = alone.as_ref().map_or(Duration::ZERO, |alone| {
                 let most = Duration::from_micros(alone.timing.wall_us).mul_f64(SUFFERS);
@@ -132,12 +156,8 @@ async fn first_and_two(
                     two.await
                 }
             };
-            (alone?, two)
+            Ok((alone?, two))
         }
-    };
-    match two.into_iter().collect() {
-        Err(error) if error.is_cancelled() || error.may_be_overload() => Ok((alone, None)),
-        two => Ok((alone, Some(two?))),
     }
 }
 
@@ -178,30 +198,41 @@ pub async fn first(recording: &Recording, cpus: &[usize]) -> Result<Replay, Anal
     Ok(recorded.replay)
 }
 
-async fn side_by_side(
-    recording: &Recording,
-    cpus: &[usize],
-    jobs: usize,
-) -> Result<Vec<Replay>, AnalyzeError> {
+async fn side_by_side(recording: &Recording, cpus: &[usize], jobs: usize) -> Vec<Tried> {
     let slots = Slots::new(jobs, cpus);
     let replays = (0..jobs).map(|_| async {
         let slot = slots.take().await;
         let shared = Arc::clone(&recording.0);
         blocking(move || shared.try_out(&Policy::baseline(), Part::Whole, &slot)).await
     });
-    try_join_all(replays).await
+    join_all(replays).await
 }
 
 /// Replays that went as they will go from now on are as good as any other of the baseline.
 fn keep(recording: &Recording, replays: &[Replay]) -> Result<(), AnalyzeError> {
     for (replica, replay) in (1..).zip(replays) {
         let known = recording.0.find(&Policy::baseline(), replica)?;
-        if known.is_none() {
-            let request = Request::new(Policy::baseline(), replica);
-            let request = request.because("baseline, beside others");
-            recording.0.record(&request, replay)?;
-            recording.0.learn(replay);
+        match known {
+            None => {
+                let request = Request::new(Policy::baseline(), replica);
+                let request = request.because("baseline, beside others");
+                recording.0.record(&request, replay)?;
+                recording.0.learn(replay);
+            }
+            // An earlier attempt at this analysis got so far.
+            Some(_) => record_trials(recording, std::slice::from_ref(replay))?,
         }
+    }
+    Ok(())
+}
+
+/// Replays that only show how many have room at a time are no replicas of the baseline, and are
+/// in the store all the same.
+fn record_trials(recording: &Recording, replays: &[Replay]) -> Result<(), AnalyzeError> {
+    for replay in replays {
+        recording
+            .0
+            .record_trial(replay, "trial: is there room for more at a time")?;
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use crate::replay::{
     BaselineFacts, Heartbeat, Job, Mode, Pace, Part, Prepared, ReplayFailure, Runner, Sabotage,
 };
 use crate::run::Cancel;
-use crate::store::{AnalysisRun, Store};
+use crate::store::{AnalysisRun, FIRST_TRIAL, Store};
 use crate::tracer::Tracer;
 
 /// What all replays of an analysis have in common beside the workload.
@@ -222,6 +222,17 @@ impl Shared {
             .record_replay(self.run.id, request.replica, purpose, replay)?;
         lock(&self.own).insert(id);
         Ok(id)
+    }
+
+    /// Keeps a replay of the baseline that is no replica of it, and why it was run.
+    pub fn record_trial(&self, replay: &Replay, purpose: &str) -> Result<i64, AnalyzeError> {
+        let mut replica = FIRST_TRIAL;
+        // An earlier attempt at this analysis has some, too.
+        while self.find(&replay.policy, replica)?.is_some() {
+            replica += 1;
+        }
+        let request = Request::new(replay.policy.clone(), replica);
+        self.record(&request.because(purpose), replay)
     }
 
     /// Runs the workload, or a part of it, once and keeps nothing of it.

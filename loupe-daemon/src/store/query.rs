@@ -10,7 +10,7 @@ use loupe_common::verdict::Verdict;
 use rusqlite::{OptionalExtension as _, Params, Row, params};
 use serde::{Deserialize, Serialize};
 
-use super::{Store, StoreError};
+use super::{FIRST_TRIAL, Store, StoreError};
 
 /// How many features got which verdict.
 pub type VerdictCounts = BTreeMap<Verdict, u64>;
@@ -239,7 +239,7 @@ impl Store {
     }
 
     /// The replays of this feature alone, or (`None`) the baseline's, in the order of their end.
-    /// Controls are none of these.
+    /// Controls and trials are none of these.
     pub fn replays_of(
         &self,
         analysis: i64,
@@ -249,8 +249,8 @@ impl Store {
             None => {
                 let mut replays = self.stored_replays(
                     "SELECT id, replica, finished_ms, purpose, replay FROM replays
-                     WHERE analysis = ?1 AND rules = 0 ORDER BY id",
-                    params![analysis],
+                     WHERE analysis = ?1 AND rules = 0 AND replica < ?2 ORDER BY id",
+                    params![analysis, FIRST_TRIAL],
                 )?;
                 replays.retain(|stored| stored.replay.conditions.control.is_none());
                 Ok(replays)
