@@ -3,8 +3,6 @@
 //! Knows no verdicts: whether a failure matters, and what to run next, is `explore`'s business.
 
 mod calm;
-mod circles;
-mod deadline;
 mod facts;
 mod guard;
 mod heartbeat;
@@ -13,7 +11,6 @@ mod judge;
 mod metric;
 mod never_started;
 mod output;
-mod overdue;
 mod prepared;
 mod progress;
 mod ready;
@@ -22,10 +19,12 @@ mod session;
 mod shown;
 mod sockets;
 mod user;
+mod watch;
 mod workload;
 
 pub use facts::BaselineFacts;
 pub use heartbeat::Heartbeat;
 pub use prepared::{PrepareError, Prepared, find_program, later};
 pub use runner::{Job, Pace, Part, ReplayFailure, Runner, Sabotage};
+pub use watch::usual::computes;
 pub use workload::*;

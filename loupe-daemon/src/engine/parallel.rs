@@ -15,7 +15,7 @@ use super::recording::{Recording, blocking, patiently};
 use super::slots::Slots;
 use super::{AnalyzeError, EngineError, ProgressSink};
 use crate::explore::{BASELINE, Request};
-use crate::replay::Part;
+use crate::replay::{Part, computes};
 use crate::run::Cancel;
 
 /// Replays for each CPU that are tried.
@@ -30,10 +30,8 @@ const SUFFERS: f64 = 1.15;
 /// What a host adds to very short replays.
 const SLACK: Duration = Duration::from_millis(5);
 
-/// A replay that is shorter, and keeps its CPU busy for more than this part of its time, gains
-/// less from more replays than CPUs than trying costs.
+/// A replay that is shorter, and computes, gains less from more replays than CPUs than trying costs.
 const SHORT: Duration = Duration::from_millis(300);
-const BUSY: f64 = 0.25;
 
 /// Runs the baseline alone, two at a time on another CPU meanwhile, and then many beside each
 /// other, if those two took no longer.
@@ -89,10 +87,10 @@ pub async fn find(
     Ok(found)
 }
 
-/// Whether a replay keeps its CPU busy for a good part of its time, so that it does less beside
-/// others.
+/// Whether a replay computes for a good part of its time, so that it does less beside others.
 pub fn is_busy(replay: &Replay) -> bool {
-    replay.usage.total_cpu_us as f64 > BUSY * replay.timing.wall_us as f64
+    let time = Duration::from_micros;
+    computes(time(replay.usage.total_cpu_us), time(replay.timing.wall_us))
 }
 
 fn notice(jobs: usize, wall_us: u64, progress: &ProgressSink) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use loupe_common::replay::{ExitStatus, Replay};
 
-use super::overdue::{Idling, Pauses};
+use super::watch::usual::{self, Idling, Pauses};
 use super::workload::Limits;
 
 /// Before a baseline is known, and for what it does not tell.
@@ -55,9 +55,6 @@ const LONG_TEST: Duration = Duration::from_millis(250);
 /// the whole test's time, and at least this time, has not begun as usual.
 const BEGINNING_TIME_PART: u32 = 10;
 const BEGINNING_TIME: Duration = Duration::from_millis(40);
-
-/// A phase that keeps a CPU busy for one part in so many of its time computes.
-const BUSY_PART: u32 = 6;
 
 /// What the passing baseline replays had in common.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -146,7 +143,7 @@ impl BaselineFacts {
         let least = self.cpu.first()?.saturating_sub(*self.start_cpu.last()?);
         let of_test = self.others_cpu.first()?.saturating_sub(STARTING);
         let slowest = self.test_time();
-        (least * BUSY_PART > slowest).then(|| Pauses {
+        usual::computes(least, slowest).then(|| Pauses {
             of_all: slowest.saturating_sub(least),
             of_test: slowest.saturating_sub(of_test),
         })

@@ -174,6 +174,12 @@ impl Watch<'_> {
         self.begin.elapsed()
     }
 
+    /// For how long the CPU, or the engine, stood still since then.
+    pub fn gaps(&self) -> Duration {
+        self.heartbeat
+            .stood_still(self.cpu, self.begin, Instant::now())
+    }
+
     /// For how long the host stood still since then, if that was long enough to matter.
     pub fn stood_still(&self) -> Option<Duration> {
         let now = Instant::now();

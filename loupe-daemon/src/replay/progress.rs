@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use loupe_common::syscalls::Syscall;
+use serde::{Deserialize, Serialize};
 
 use crate::cgroup::{self, CgroupError};
 
@@ -28,7 +29,7 @@ const SERVER_WAITS: [&str; 14] = [
 ];
 
 /// Where the tasks of a cgroup stand at one moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tasks {
     pub total: usize,
     /// Asleep in a syscall.

@@ -3,7 +3,6 @@
 
 mod phases;
 mod readiness;
-mod stalls;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -15,9 +14,11 @@ use loupe_common::trace::Trace;
 
 use super::facts::TimeLimits;
 use super::guard::Guard;
+use super::heartbeat::Watch;
 use super::holdings::Holdings;
 use super::output::Output;
 use super::runner::{Job, Pace, Part, ReplayFailure, Sabotage};
+use super::watch::void::{self, Host};
 use super::workload::{Mode, StopWith};
 use crate::launcher::protocol::Role;
 use crate::run::{Injection, Measured, Run, RunError, Start, io_error};
@@ -36,6 +37,8 @@ pub struct Session<'a> {
     application_pipe: Option<OwnedFd>,
     test_pipe: Option<OwnedFd>,
     guard: Guard,
+    /// The host, from the replay's begin on.
+    host: Watch<'a>,
     state: State,
 }
 
@@ -86,6 +89,7 @@ impl<'a> Session<'a> {
             application_pipe: Some(application_pipe),
             test_pipe: Some(test_pipe),
             guard,
+            host: job.heartbeat.watch(job.cpu),
             state: State::default(),
         })
     }
@@ -97,9 +101,8 @@ impl<'a> Session<'a> {
             ..Timing::default()
         };
         let kills = self.run.cgroup().out_of_memory_kills();
-        let watch = self.job.heartbeat.watch(self.job.cpu);
         let outcome = self.start_and_test(&mut timing)?;
-        let (outcome, stood_still_ms) = self.unless_stalled(outcome, &watch);
+        let (outcome, stood_still_ms) = self.unless_void(outcome);
         let stopping = Instant::now();
         self.stop()?;
         timing.stop_us = micros(stopping.elapsed());
@@ -200,6 +203,23 @@ impl<'a> Session<'a> {
             self.state.holdings = Some(Holdings::of(&self.run.cgroup().target())?);
         }
         Ok(outcome)
+    }
+
+    /// The outcome, unless it is a failure that the host may be to blame for; and for how many ms
+    /// the host then stood still.
+    fn unless_void(&self, outcome: Outcome) -> (Outcome, u64) {
+        let Outcome::Failed(failure) = &outcome else {
+            return (outcome, 0);
+        };
+        let host = Host {
+            all: self.host.elapsed(),
+            stood_still: self.host.stood_still(),
+            starved: self.run.cgroup().stalled().unwrap_or_default(),
+        };
+        match void::void(failure, host) {
+            Some((why, still)) => (Outcome::Invalid { why }, still.as_millis() as u64),
+            None => (outcome, 0),
+        }
     }
 
     /// Nothing that happens from now on says anything: the filter was refused, or the replay held

@@ -12,12 +12,14 @@ use super::{QUIET_PROBE, Session, left};
 use crate::cgroup;
 use crate::launcher::protocol::Role;
 use crate::replay::calm::{Busy, Calm};
-use crate::replay::deadline::Deadline;
 use crate::replay::never_started::NeverStarted;
-use crate::replay::overdue::{Look, Overdue, Phase};
 use crate::replay::progress::{self, Tasks};
 use crate::replay::runner::{Pace, Part, ReplayFailure, Sabotage};
 use crate::replay::sockets;
+use crate::replay::watch::Watcher;
+use crate::replay::watch::deadline::Deadline;
+use crate::replay::watch::judge::Finding;
+use crate::replay::watch::usual::Usual;
 use crate::replay::workload::Mode;
 
 /// What the paper's prototype sleeps at the start of every run.
@@ -28,7 +30,7 @@ const LEFTOVERS_PROBE: Duration = Duration::from_millis(10);
 impl Session<'_> {
     pub(super) fn wait_until_over(&mut self) -> Result<Option<Failure>, ReplayFailure> {
         let mut deadline = Deadline::new(self.limits.run, self.run.cgroup());
-        let mut overdue = self.overdue_start();
+        let mut watcher = self.watch_start();
         let mut kill_at = self.kill_at(Mode::Batch);
         let mut leftovers = Leftovers::new();
         loop {
@@ -38,7 +40,7 @@ impl Session<'_> {
             let pause = if exited.is_some() {
                 QUIET_PROBE
             } else {
-                overdue.next_look()
+                watcher.next_look()
             };
             let pause = kill_at.map_or(pause, |at| pause.min(left(at)));
             self.wait(pause.min(deadline.left()))?;
@@ -52,7 +54,7 @@ impl Session<'_> {
                 let expected = self.job.facts.exit.unwrap_or(status);
                 return Ok((status != expected).then_some(Failure::Died { status }));
             }
-            match self.look(&mut overdue)? {
+            match self.look(&mut watcher)? {
                 // What is left, asleep, looks so.
                 Some(Failure::Hung { .. } | Failure::Livelock { .. })
                     if self.run.seen().exit(Role::Application).is_some() && self.may_leave() => {}
@@ -94,39 +96,38 @@ impl Session<'_> {
         Ok(true)
     }
 
-    pub(super) fn overdue_start(&self) -> Overdue {
-        self.overdue(self.job.facts.ready_time(), self.limits.start_cpu, false)
+    pub(super) fn watch_start(&self) -> Watcher {
+        self.watch(self.job.facts.ready_time(), self.limits.start_cpu, false)
     }
 
-    /// For a phase that usually takes this long. Nobody knows that before a baseline is known, and
+    /// Watches a phase that usually takes this long. Nobody knows that before a baseline is known, and
     /// the paper's prototype does not ask.
-    fn overdue(&self, usual: Duration, cpu_limit: Option<Duration>, tested: bool) -> Overdue {
+    fn watch(&self, usual: Duration, cpu_limit: Option<Duration>, tested: bool) -> Watcher {
         let asks = self.job.facts.is_known() && self.job.pace == Pace::Events;
         // Of an operation it is not known by the number whether a call was an injected one.
         let number = |(feature, _): (&Feature, Action)| match feature {
             Feature::Syscall(syscall) => syscall.number(),
             _ => None,
         };
-        let injected = self.job.policy.iter().filter_map(number);
-        Overdue::new(Phase {
-            usual: asks.then_some(usual),
+        Watcher::new(Usual {
+            duration: asks.then_some(usual),
             cpu_limit,
             idling: self.job.facts.idling().filter(|_| asks && tested),
-            injected: injected.map(|number| number as usize).collect(),
+            injected: self.job.policy.iter().filter_map(number).collect(),
             pauses: self.job.facts.pauses().filter(|_| asks && tested),
             tested,
         })
     }
 
     /// Looks at a replay that may be overdue, and tells whoever waits for its CPU.
-    pub(super) fn look(&self, overdue: &mut Overdue) -> Result<Option<Failure>, ReplayFailure> {
-        match overdue.look(self.run.cgroup(), self.run.trace())? {
-            Look::Working => Ok(None),
-            Look::Waiting => {
+    pub(super) fn look(&self, watcher: &mut Watcher) -> Result<Option<Failure>, ReplayFailure> {
+        match watcher.look(self.run.cgroup(), self.run.trace(), &self.host)? {
+            Finding::GoingOn => Ok(None),
+            Finding::Idle => {
                 (self.job.on_waiting)();
                 Ok(None)
             }
-            Look::Failed(failure) => Ok(Some(failure)),
+            Finding::Failed(failure) => Ok(Some(failure)),
         }
     }
 
@@ -161,7 +162,7 @@ impl Session<'_> {
         };
         let mut deadline = Deadline::new(limit, self.run.cgroup());
         let mut gone_since: Option<Instant> = None;
-        let mut overdue = self.overdue(usual, self.limits.cpu, true);
+        let mut watcher = self.watch(usual, self.limits.cpu, true);
         let serves = self.serves();
         let mut kill_at = self.kill_at(Mode::Server);
         let beginning = match self.job.part {
@@ -181,7 +182,7 @@ impl Session<'_> {
             if beginning.is_some() {
                 pause = pause.min(QUIET_PROBE);
             }
-            self.wait(pause.min(overdue.next_look()))?;
+            self.wait(pause.min(watcher.next_look()))?;
             if self.is_over() {
                 return Ok(Outcome::Passed);
             }
@@ -207,7 +208,7 @@ impl Session<'_> {
                     return Ok(Outcome::Failed(Failure::Died { status }));
                 }
             }
-            if let Some(failure) = self.look(&mut overdue)? {
+            if let Some(failure) = self.look(&mut watcher)? {
                 return Ok(Outcome::Failed(failure));
             }
             if deadline.is_over() {

@@ -11,11 +11,11 @@ use super::{QUIET_PROBE, Session};
 use crate::cgroup;
 use crate::launcher::protocol::{CommandSpec, Role};
 use crate::replay::calm::{Busy, Calm};
-use crate::replay::deadline::Deadline;
 use crate::replay::progress::{self, Tasks};
 use crate::replay::ready::{Ready, Search};
 use crate::replay::runner::ReplayFailure;
 use crate::replay::sockets;
+use crate::replay::watch::deadline::Deadline;
 use crate::run::io_error;
 
 /// How often `/proc` is asked about a server that listens and is about to wait.
@@ -53,8 +53,8 @@ enum Question {
 impl Session<'_> {
     pub(super) fn wait_until_ready(&mut self) -> Result<Option<Failure>, ReplayFailure> {
         let mut deadline = Deadline::new(self.limits.start, self.run.cgroup());
-        let mut overdue = self.overdue_start();
-        let mut next_look = Instant::now() + overdue.next_look();
+        let mut watcher = self.watch_start();
+        let mut next_look = Instant::now() + watcher.next_look();
         let mut question = self.question();
         loop {
             let pause = match (&question, self.state.listens) {
@@ -79,8 +79,8 @@ impl Session<'_> {
                 return Ok(None);
             }
             if Instant::now() >= next_look {
-                next_look = Instant::now() + overdue.next_look();
-                match self.look(&mut overdue)? {
+                next_look = Instant::now() + watcher.next_look();
+                match self.look(&mut watcher)? {
                     Some(failure) if !self.may_look_so(&failure, &question) => {
                         return Ok(Some(failure));
                     }

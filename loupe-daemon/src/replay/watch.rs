@@ -1,0 +1,140 @@
+//! Watching a replay that takes long: can it still come to its end?
+//!
+//! [`sample`] sees, and [`judge`] rules by what was seen and by what is usual ([`usual`]). This module
+//! says when to look, and keeps what was seen. It ends no replay by the clock: that is
+//! [`deadline`]'s part; and whether a failure by time proves anything is [`void`]'s.
+
+pub mod deadline;
+pub mod judge;
+mod record;
+pub mod sample;
+pub mod usual;
+pub mod void;
+
+use std::time::{Duration, Instant};
+
+use super::heartbeat;
+use super::runner::ReplayFailure;
+use crate::cgroup::ReplayCgroup;
+use crate::tracer::OpenTrace;
+use judge::Finding;
+use record::Record;
+use sample::Sample;
+use usual::Usual;
+
+/// Between two looks at an overdue replay: this part of what it usually takes, within these
+/// bounds.
+const LOOKS_PER_USUAL_TIME: u32 = 4;
+const MIN_PAUSE: Duration = Duration::from_millis(5);
+const MAX_PAUSE: Duration = Duration::from_millis(20);
+/// Between two looks at one that is not overdue.
+const EARLY_PAUSE: Duration = Duration::from_millis(30);
+/// Before a baseline is known nobody can say what is long.
+const NEVER: Duration = Duration::from_secs(3600);
+
+/// Watches one phase of a replay.
+pub struct Watcher {
+    begin: Instant,
+    usual: Usual,
+    history: Vec<Sample>,
+    record: Option<Record>,
+}
+
+impl Watcher {
+    pub fn new(usual: Usual) -> Watcher {
+        Watcher {
+            begin: Instant::now(),
+            record: Record::begin(&usual),
+            usual,
+            history: Vec::new(),
+        }
+    }
+
+    /// How long to wait at most before the next look.
+    pub fn next_look(&self) -> Duration {
+        let idles = judge::idle_looks(&self.history) > 0;
+        pause(&self.usual, self.begin.elapsed(), idles)
+    }
+
+    /// Looks, if there is anything to compare with.
+    pub fn look(
+        &mut self,
+        cgroup: &ReplayCgroup,
+        trace: &OpenTrace,
+        host: &heartbeat::Watch<'_>,
+    ) -> Result<Finding, ReplayFailure> {
+        let Some(duration) = self.usual.duration else {
+            return Ok(Finding::GoingOn);
+        };
+        if self.begin.elapsed() < duration && self.usual.pauses.is_none() {
+            return Ok(Finding::GoingOn);
+        }
+        let sample = Sample::take(self.begin, cgroup, trace, host)?;
+        if let Some(record) = &mut self.record {
+            record.note(&sample);
+        }
+        self.history.push(sample);
+        let finding = judge::judge(&self.history, &self.usual);
+        if let Some(record) = &mut self.record {
+            record.found(&finding);
+        }
+        Ok(finding)
+    }
+}
+
+/// How long to wait before the next look at a phase that has taken this long.
+fn pause(usual: &Usual, elapsed: Duration, idles: bool) -> Duration {
+    let Some(duration) = usual.duration else {
+        return NEVER;
+    };
+    let soon = (duration / LOOKS_PER_USUAL_TIME).clamp(MIN_PAUSE, MAX_PAUSE);
+    let until_overdue = duration.saturating_sub(elapsed);
+    let early = match usual.pauses {
+        Some(_) if idles => soon,
+        Some(_) => EARLY_PAUSE,
+        None => until_overdue,
+    };
+    until_overdue.min(early).max(soon)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::usual::Pauses;
+    use super::*;
+
+    const MS: fn(u64) -> Duration = Duration::from_millis;
+
+    fn of(duration_ms: Option<u64>, pauses: bool) -> Usual {
+        let known = Pauses {
+            of_all: MS(10),
+            of_test: MS(20),
+        };
+        Usual {
+            duration: duration_ms.map(MS),
+            pauses: pauses.then_some(known),
+            ..Usual::default()
+        }
+    }
+
+    #[test]
+    fn nobody_looks_before_a_baseline_is_known() {
+        assert_eq!(pause(&of(None, false), MS(5000), true), NEVER);
+    }
+
+    #[test]
+    fn the_first_look_is_when_the_replay_is_overdue_and_the_others_follow_its_pace() {
+        let usual = of(Some(400), false);
+        assert_eq!(pause(&usual, MS(100), false), MS(300));
+        assert_eq!(pause(&usual, MS(395), false), MAX_PAUSE);
+        assert_eq!(pause(&usual, MS(900), false), MAX_PAUSE);
+        assert_eq!(pause(&of(Some(32), false), MS(40), false), MS(8));
+        assert_eq!(pause(&of(Some(4), false), MS(40), false), MIN_PAUSE);
+    }
+
+    #[test]
+    fn where_pauses_are_known_looks_begin_before_and_are_closer_while_it_idles() {
+        let usual = of(Some(400), true);
+        assert_eq!(pause(&usual, MS(10), false), EARLY_PAUSE);
+        assert_eq!(pause(&usual, MS(10), true), MAX_PAUSE);
+    }
+}

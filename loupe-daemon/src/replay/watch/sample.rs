@@ -1,0 +1,146 @@
+//! What is seen of a replay at one moment. Looks at the kernel, and decides nothing.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::cgroup::ReplayCgroup;
+use crate::replay::heartbeat;
+use crate::replay::progress::Tasks;
+use crate::replay::runner::ReplayFailure;
+use crate::tracer::OpenTrace;
+
+/// One look. Times are counted from the begin of the phase or, where the kernel counts them, of the
+/// replay: only differences between two looks matter.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sample {
+    /// When, on the clock.
+    #[serde(with = "micros")]
+    pub at: Duration,
+    /// Time in which the replay wanted to run and was not let (pressure of the CPU).
+    #[serde(with = "micros")]
+    pub stalled: Duration,
+    /// Time in which its CPU, or the engine, stood still.
+    #[serde(with = "micros")]
+    pub stood_still: Duration,
+    /// CPU time of all of the replay.
+    #[serde(with = "micros")]
+    pub cpu: Duration,
+    /// CPU time of the test and of the sandbox around it.
+    #[serde(with = "micros")]
+    pub others_cpu: Duration,
+    /// Finished calls of the target, by syscall number; what was not called is not there.
+    pub calls: BTreeMap<u32, u64>,
+    /// Where the tasks of the application stand.
+    pub application: Tasks,
+    /// Where those of the test and the sandbox do.
+    pub others: Tasks,
+}
+
+impl Sample {
+    pub fn take(
+        begin: Instant,
+        cgroup: &ReplayCgroup,
+        trace: &OpenTrace,
+        host: &heartbeat::Watch<'_>,
+    ) -> Result<Sample, ReplayFailure> {
+        let application = Tasks::of(&cgroup.target())?;
+        let others = Tasks::of(&cgroup.launcher())?;
+        let at = begin.elapsed();
+        let counts = (0..).zip(trace.counts_so_far()?);
+        Ok(Sample {
+            at,
+            // A kernel that does not account for it leaves all time as it is.
+            stalled: cgroup.stalled().unwrap_or_default(),
+            stood_still: host.gaps(),
+            cpu: Duration::from_micros(cgroup.cpu_us()?),
+            others_cpu: Duration::from_micros(cgroup.launcher_cpu_us()?),
+            calls: counts.filter(|(_, calls)| *calls > 0).collect(),
+            application,
+            others,
+        })
+    }
+
+    /// The time from an earlier look that was the replay's: without that in which the host had no
+    /// CPU for it, or stood still. Who is not let run only seems to sleep.
+    pub fn since(&self, earlier: &Sample) -> Duration {
+        let all = self.at.saturating_sub(earlier.at);
+        let stalled = self.stalled.saturating_sub(earlier.stalled);
+        let stood_still = self.stood_still.saturating_sub(earlier.stood_still);
+        // Where both tell of the same time it counts once.
+        all.saturating_sub(stalled.max(stood_still))
+    }
+
+    /// CPU time of all of the replay from an earlier look.
+    pub fn cpu_since(&self, earlier: &Sample) -> Duration {
+        self.cpu.saturating_sub(earlier.cpu)
+    }
+
+    /// Every task of the application waits, without a timeout, for another one. It may be gone.
+    pub fn application_is_stuck(&self) -> bool {
+        self.application.total == 0 || self.application.none_can_go_on()
+    }
+
+    /// All of the replay is stuck. The test's side never is gone: the keeper is there.
+    pub fn all_is_stuck(&self) -> bool {
+        self.application_is_stuck() && self.others.none_can_go_on()
+    }
+}
+
+/// Times in recorded samples are whole microseconds.
+mod micros {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        Ok(Duration::from_micros(u64::deserialize(deserializer)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_that_the_host_did_not_give_is_not_the_replays() {
+        let ms = Duration::from_millis;
+        let sample = |at, stalled, stood_still| Sample {
+            at: ms(at),
+            stalled: ms(stalled),
+            stood_still: ms(stood_still),
+            ..Sample::default()
+        };
+        let first = sample(100, 10, 0);
+        assert_eq!(sample(200, 10, 0).since(&first), ms(100));
+        assert_eq!(sample(200, 40, 0).since(&first), ms(70));
+        assert_eq!(sample(200, 40, 90).since(&first), ms(10));
+        assert_eq!(sample(200, 910, 0).since(&first), ms(0));
+    }
+
+    #[test]
+    fn an_application_that_is_gone_is_stuck_and_one_that_may_wake_is_not() {
+        let tasks = |total, without_timeout| Tasks {
+            total,
+            without_timeout,
+            ..Tasks::default()
+        };
+        let stuck = |application, others| {
+            let sample = Sample {
+                application,
+                others,
+                ..Sample::default()
+            };
+            (sample.application_is_stuck(), sample.all_is_stuck())
+        };
+        assert_eq!(stuck(tasks(0, 0), tasks(1, 1)), (true, true));
+        assert_eq!(stuck(tasks(2, 2), tasks(3, 3)), (true, true));
+        assert_eq!(stuck(tasks(2, 1), tasks(3, 3)), (false, false));
+        assert_eq!(stuck(tasks(2, 2), tasks(3, 2)), (true, false));
+    }
+}
