@@ -11,16 +11,15 @@ mod place;
 
 use std::fs;
 use std::io;
-use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use nix::sys::wait::waitpid;
-use nix::unistd::{ForkResult, fork};
+use nix::sys::wait::{WaitStatus, waitpid};
 
 use crate::lock;
+use crate::sys::process;
 pub use owner::{remove_orphans, remove_runs_of};
 pub use place::{candidates, enter_leaf, own, settle};
 
@@ -129,29 +128,11 @@ impl ReplayCgroup {
             path: path.clone(),
             source,
         };
-        // SAFETY: the child makes two system calls, which is all that it may do where other
-        // threads exist: it writes, and ends.
-        match unsafe { fork() }.map_err(|errno| error(errno.into()))? {
-            ForkResult::Child => {
-                // SAFETY: the descriptor is open, and the byte outlives the call.
-                let written = unsafe { libc::write(procs.as_raw_fd(), b"0".as_ptr().cast(), 1) };
-                // SAFETY: ends the process, which is always sound; errnos fit a status.
-                unsafe {
-                    libc::_exit(if written == 1 {
-                        0
-                    } else {
-                        *libc::__errno_location()
-                    })
-                }
-            }
-            ForkResult::Parent { child } => {
-                use nix::sys::wait::WaitStatus;
-                match waitpid(child, None).map_err(|errno| error(errno.into()))? {
-                    WaitStatus::Exited(_, 0) => Ok(()),
-                    WaitStatus::Exited(_, errno) => Err(error(io::Error::from_raw_os_error(errno))),
-                    _ => Err(error(io::ErrorKind::Interrupted.into())),
-                }
-            }
+        let child = process::fork_to_write(&procs, b"0").map_err(|errno| error(errno.into()))?;
+        match waitpid(child, None).map_err(|errno| error(errno.into()))? {
+            WaitStatus::Exited(_, 0) => Ok(()),
+            WaitStatus::Exited(_, errno) => Err(error(io::Error::from_raw_os_error(errno))),
+            _ => Err(error(io::ErrorKind::Interrupted.into())),
         }
     }
 

@@ -8,6 +8,7 @@
 //! It is a library only for the two programs and the benchmarks: all rooms are private, so that
 //! the compiler sees what nobody uses.
 
+#![deny(unsafe_code)]
 #![warn(unused_crate_dependencies)]
 
 mod backend;
@@ -63,6 +64,7 @@ mod report;
 mod run;
 mod server;
 mod store;
+mod sys;
 mod text;
 mod tracer;
 

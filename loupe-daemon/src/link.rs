@@ -2,8 +2,6 @@
 //! descriptors that may come along, and the word of the kernel on who is at the other end.
 //! It knows nothing of what the lines say.
 
-mod sys;
-
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
@@ -15,6 +13,7 @@ use tokio::io::Interest;
 use tokio::net::UnixStream;
 
 use crate::engine::Identity;
+use crate::sys::{credentials, scm};
 use loupe_common::wire::MAX_LINE;
 
 /// Bytes asked for in one read.
@@ -104,7 +103,7 @@ impl LinkReader {
     fn receive(&mut self) -> Result<usize, LinkError> {
         let mut chunk = [0; CHUNK];
         let received = self.stream.try_io(Interest::READABLE, || {
-            sys::receive(self.stream.as_fd(), &mut chunk)
+            scm::receive(self.stream.as_fd(), &mut chunk)
         })?;
         // Too many are closed here, by dropping them.
         if received.truncated
@@ -188,7 +187,7 @@ pub fn peer_identity(stream: impl AsFd) -> io::Result<Identity> {
     Ok(Identity {
         uid: credentials.uid(),
         gid: credentials.gid(),
-        groups: sys::peer_groups(stream)?,
+        groups: credentials::peer_groups(stream)?,
     })
 }
 

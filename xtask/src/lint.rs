@@ -1,7 +1,8 @@
 //! `cargo xtask lint`: formatting and lints of everything, the tests and the in-kernel programs
-//! included, and of the order of the rooms.
+//! included, of the order of the rooms, and of where unsafe code stands.
 
 mod layers;
+mod unsafe_files;
 
 use anyhow::{Result, bail};
 
@@ -15,6 +16,9 @@ pub fn run() -> Result<()> {
 
     step("Checking the order of the rooms");
     layers::check(workspace::root())?;
+
+    step("Checking where unsafe code stands");
+    unsafe_files::check(workspace::root())?;
 
     step("Linting");
     workspace::run(workspace::cargo().args([

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use super::{CgroupError, at, create_all, move_process};
+use crate::sys::descriptors;
 
 /// Where a daemon is that has a cgroup of its own: one that hands controllers on to others may
 /// hold no process itself.
@@ -163,18 +164,7 @@ fn is_delegated(directory: &Path) -> bool {
 fn attribute(path: &Path, name: &str) -> Option<Vec<u8>> {
     let path = CString::new(path.as_os_str().as_bytes()).ok()?;
     let name = CString::new(name).ok()?;
-    let mut value = vec![0u8; 64];
-    // SAFETY: two strings that end with NUL, and a buffer with its length; all outlive the call.
-    let length = unsafe {
-        libc::getxattr(
-            path.as_ptr(),
-            name.as_ptr(),
-            value.as_mut_ptr().cast(),
-            value.len(),
-        )
-    };
-    value.truncate(usize::try_from(length).ok()?);
-    Some(value)
+    descriptors::attribute(&path, &name)
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use nix::sys::uio::{RemoteIoVec, process_vm_writev};
 use nix::unistd::Pid;
 
 use super::listener::Listener;
+use crate::sys;
 use signals::Next;
 
 /// Which syscalls a program makes.
@@ -358,7 +359,7 @@ impl Stopped {
         registers.orig_rax = u64::MAX;
         registers.rax = 0;
         ptrace::setregs(self.pid, registers).map_err(step("restore registers"))?;
-        signals::block(self.pid, self.blocked).map_err(step("restore its signals"))?;
+        sys::ptrace::block_signals(self.pid, self.blocked).map_err(step("restore its signals"))?;
         let Some(info) = self.sent.take() else {
             return Ok(None);
         };

@@ -4,25 +4,25 @@
 //! of arguments or environment) is in a file without a name, whose descriptor comes first.
 
 use std::fs::File;
-use std::io::{self, IoSlice, IoSliceMut, Read, Seek, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::io::{self, IoSlice, Read, Seek, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recv,
-    recvmsg, sendmsg, setsockopt, socketpair, sockopt,
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, sendmsg, setsockopt,
+    socketpair, sockopt,
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::sys::scm;
+
 /// The longest message that is a packet itself: most of them, with a filter or without.
 const PACKET_LIMIT: usize = 128 << 10;
 /// All of a packet whose message is in a file. No JSON.
 const IN_FILE: &[u8] = b"@";
-/// Descriptors in one packet: the most that a message brings, and the file.
-const DESCRIPTOR_LIMIT: usize = 5;
 
 /// One end of a connection.
 pub struct Channel(OwnedFd);
@@ -45,15 +45,6 @@ impl Channel {
     pub fn limit_sending(&self, limit: Duration) -> io::Result<()> {
         let limit = TimeVal::seconds(limit.as_secs() as i64);
         Ok(setsockopt(&self.0, sockopt::SendTimeout, &limit)?)
-    }
-
-    /// The end that was left at a known descriptor by the process that executed this one.
-    ///
-    /// # Safety
-    /// `fd` must be open and nobody else's.
-    pub unsafe fn from_raw(fd: RawFd) -> Channel {
-        // SAFETY: passed on to the caller.
-        Channel(unsafe { OwnedFd::from_raw_fd(fd) })
     }
 
     pub fn send<T: Serialize>(&self, message: &T, descriptors: &[BorrowedFd]) -> io::Result<()> {
@@ -92,28 +83,17 @@ impl Channel {
         // Asked for often and mostly in vain: room is made only for what is there.
         let length = self.next_length()?;
         let mut buffer = vec![0; length.min(PACKET_LIMIT)];
-        let mut control = nix::cmsg_space!([RawFd; DESCRIPTOR_LIMIT]);
-        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
-        let (length, descriptors) = loop {
-            let mut parts = [IoSliceMut::new(&mut buffer)];
-            match recvmsg::<()>(self.0.as_raw_fd(), &mut parts, Some(&mut control), flags) {
-                Err(nix::errno::Errno::EINTR) => {}
-                Err(error) => return Err(error.into()),
-                Ok(packet) => {
-                    let mut descriptors = Vec::new();
-                    for message in packet.cmsgs()? {
-                        if let ControlMessageOwned::ScmRights(raw) = message {
-                            // SAFETY: the kernel has just made these descriptors for us.
-                            descriptors.extend(
-                                raw.into_iter()
-                                    .map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }),
-                            );
-                        }
-                    }
-                    break (packet.bytes, descriptors);
-                }
+        let received = loop {
+            match scm::receive(self.0.as_fd(), &mut buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => break other?,
             }
         };
+        if received.truncated {
+            // This process may not have more, or a packet brought more than any does.
+            return Err(nix::errno::Errno::EMFILE.into());
+        }
+        let (length, descriptors) = (received.bytes, received.descriptors);
         if length == 0 {
             return Ok(None);
         }

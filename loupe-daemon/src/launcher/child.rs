@@ -1,45 +1,25 @@
 //! Forks one child and makes it what a [`CommandSpec`] says, up to its `execve`.
 
 use std::ffi::{CString, OsStr};
-use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
+use loupe_common::exit;
 use loupe_common::word::Word;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::unistd::{
-    ForkResult, Gid, Pid, Uid, chdir, dup2_raw, execve, fork, pipe2, read, setgid, setgroups,
-    setsid, setuid, write,
+    ForkResult, Gid, Pid, Uid, chdir, execve, pipe2, read, setgid, setgroups, setsid, setuid, write,
 };
 
 use super::protocol::{CommandSpec, Identity};
+use crate::sys::{descriptors, process, signals};
 
-/// Has `command` find a copy of `descriptor` at the number `at`.
-pub fn pass_descriptor(command: &mut Command, descriptor: BorrowedFd<'_>, at: i32) {
-    let raw = descriptor.as_raw_fd();
-    // SAFETY: between fork and exec only `dup2` runs, which is async-signal-safe. The
-    // descriptor outlives the spawn: the caller borrows it to us and spawns at once.
-    unsafe {
-        command.pre_exec(move || {
-            let result = if raw == at {
-                // Same number: only the close-on-exec flag has to go.
-                libc::fcntl(raw, libc::F_SETFD, 0)
-            } else {
-                libc::dup2(raw, at)
-            };
-            if result < 0 {
-                return Err(io::Error::last_os_error());
-            }
-            Ok(())
-        });
-    }
-}
+/// The first descriptor that is none of standard input, output and error.
+const FIRST_AFTER_STDIO: u32 = 3;
 
 /// A child that stands before its `execve` until it is released.
 pub struct Held {
@@ -96,8 +76,7 @@ fn tell(reporter: &OwnedFd, word: i64) {
 pub fn fork_held(command: &CommandSpec, stdio: &[OwnedFd; 3]) -> nix::Result<Held> {
     let (wait, release) = pipe2(OFlag::O_CLOEXEC)?;
     let (report, reporter) = pipe2(OFlag::O_CLOEXEC)?;
-    // SAFETY: the keeper has one thread, so its child may run any code.
-    match unsafe { fork() }? {
+    match process::fork_alone()? {
         ForkResult::Parent { child } => Ok(Held {
             pid: child,
             release,
@@ -107,8 +86,7 @@ pub fn fork_held(command: &CommandSpec, stdio: &[OwnedFd; 3]) -> nix::Result<Hel
             drop((release, report));
             let errno = become_command(command, stdio, &wait, &reporter);
             tell(&reporter, -i64::from(errno as i32));
-            // SAFETY: ends the process, which is always sound.
-            unsafe { libc::_exit(127) }
+            process::end(exit::NOT_FOUND.into())
         }
     }
 }
@@ -145,34 +123,22 @@ fn prepare(command: &CommandSpec, stdio: &[OwnedFd; 3]) -> nix::Result<()> {
     }
     set_signals(command.ignored_signals)?;
     for (number, descriptor) in stdio.iter().enumerate() {
-        // SAFETY: 0, 1 and 2 belong to the command from here on.
-        let duplicate = unsafe { dup2_raw(descriptor.as_fd(), number as i32) }?;
-        std::mem::forget(duplicate);
+        descriptors::become_standard(descriptor, number as i32)?;
     }
-    keep_only_stdio()?;
+    // The launcher's socket and whatever Loupe itself was started with are not the command's.
+    descriptors::close_at_exec_from(FIRST_AFTER_STDIO)?;
     assume(&command.identity)?;
     chdir(&command.directory)
-}
-
-/// Marks every other descriptor to be closed at the exec: the launcher's socket and whatever
-/// Loupe itself was started with are not the command's.
-fn keep_only_stdio() -> nix::Result<()> {
-    let (first, last, flags) = (3u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
-    // SAFETY: only marks descriptors of this process; what it still needs it uses before.
-    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
-    Errno::result(result).map(drop)
 }
 
 /// Loupe's own handling of signals is not the command's.
 fn set_signals(ignored: u64) -> nix::Result<()> {
     for number in Signal::iterator() {
         if !matches!(number, Signal::SIGKILL | Signal::SIGSTOP) {
-            let handler = match ignored & 1 << (number as i32 - 1) {
-                0 => SigHandler::SigDfl,
-                _ => SigHandler::SigIgn,
-            };
-            // SAFETY: neither the default nor ignoring installs a handler.
-            unsafe { signal(number, handler) }?;
+            match ignored & 1 << (number as i32 - 1) {
+                0 => signals::set_default(number)?,
+                _ => signals::ignore(number)?,
+            }
         }
     }
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)

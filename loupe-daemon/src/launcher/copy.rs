@@ -19,13 +19,14 @@ use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, readlinkat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mkdirat};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{
-    ForkResult, UnlinkatFlags, fchown, fchownat, fork, geteuid, pipe2, symlinkat, unlinkat, write,
+    ForkResult, UnlinkatFlags, fchown, fchownat, geteuid, pipe2, symlinkat, unlinkat, write,
 };
 
 use super::child;
 use super::places::{READING, kind};
 use super::protocol::Identity;
 use super::sandbox::{SetupError, Source};
+use crate::sys::process;
 
 /// What could not be copied, and why.
 #[derive(Debug, PartialEq, Eq)]
@@ -58,8 +59,7 @@ pub fn all(files: Vec<Source>, identity: &Identity) -> Result<(), SetupError> {
         errno,
     };
     let (told, report) = pipe2(OFlag::O_CLOEXEC).map_err(failed)?;
-    // SAFETY: the keeper has one thread, so its child may run any code.
-    let child = match unsafe { fork() }.map_err(failed)? {
+    let child = match process::fork_alone().map_err(failed)? {
         ForkResult::Parent { child } => child,
         ForkResult::Child => {
             let path = PathBuf::from("the caller's rights");
@@ -71,8 +71,7 @@ pub fn all(files: Vec<Source>, identity: &Identity) -> Result<(), SetupError> {
                 let _ = write(&report, path.as_os_str().as_bytes());
                 errno as i32
             });
-            // SAFETY: ends the process, which is always sound.
-            unsafe { libc::_exit(code) }
+            process::end(code)
         }
     };
     drop((report, files));

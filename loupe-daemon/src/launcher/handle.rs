@@ -289,7 +289,7 @@ mod tests {
             .spawn();
         let mut idle = idle.expect("it starts");
         let pid = idle.id() as i32;
-        let descriptor = super::super::init::descriptor(Pid::from_raw(pid)).expect("it is there");
+        let descriptor = crate::sys::process::open(Pid::from_raw(pid)).expect("it is there");
         // The keeper may speak before it is introduced.
         keeper.send(&FromKeeper::Ready, &[]).expect("sent");
         let forked = FromKeeper::Forked { pid };

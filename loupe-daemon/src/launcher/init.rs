@@ -1,22 +1,22 @@
 //! Process 1 of a sandbox: mounts `/proc` of its process namespace and reaps orphans.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{ForkResult, Pid, fork, pipe2, read, write};
+use nix::unistd::{ForkResult, pipe2, read, write};
 
 use super::sandbox::{SetupError, proc};
+use crate::sys::process;
 
 /// Forks process 1 of the sandbox and waits until `/proc` is mounted, for root with `protect`.
 /// Returns what [`kill`] ends it by.
 pub fn start(protect: bool) -> Result<OwnedFd, SetupError> {
     let (ready, report) = pipe2(OFlag::O_CLOEXEC).map_err(failed("pipe"))?;
-    // SAFETY: the keeper has one thread, so its child may run any code.
-    match unsafe { fork() }.map_err(failed("fork process 1"))? {
+    match process::fork_alone().map_err(failed("fork process 1"))? {
         ForkResult::Child => {
             drop(ready);
             run(&report, protect)
@@ -27,7 +27,7 @@ pub fn start(protect: bool) -> Result<OwnedFd, SetupError> {
             let length = read(&ready, &mut bytes).map_err(failed("wait for process 1"))?;
             match bytes[..length].split_first_chunk() {
                 Some((errno, _)) if *errno == [0; 4] => {
-                    descriptor(child).map_err(failed("open process 1"))
+                    process::open(child).map_err(failed("open process 1"))
                 }
                 Some((errno, step)) => Err(SetupError {
                     step: String::from_utf8_lossy(step).into_owned(),
@@ -39,33 +39,9 @@ pub fn start(protect: bool) -> Result<OwnedFd, SetupError> {
     }
 }
 
-/// A descriptor of a process, which stays its own whatever becomes of its number.
-pub fn descriptor(process: Pid) -> Result<OwnedFd, Errno> {
-    // SAFETY: plain numbers, no memory.
-    let result = unsafe { libc::syscall(libc::SYS_pidfd_open, process.as_raw(), 0) };
-    let descriptor = Errno::result(result)?;
-    // SAFETY: the kernel has just made this descriptor for us.
-    Ok(unsafe { OwnedFd::from_raw_fd(descriptor as i32) })
-}
-
 /// Kills process 1, and with it, as the kernel does, all others of its namespace.
 pub fn kill(descriptor: &OwnedFd) -> io::Result<()> {
-    let nothing = std::ptr::null::<libc::siginfo_t>();
-    // SAFETY: the descriptor is open, and without a `siginfo_t` the kernel reads no memory.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_pidfd_send_signal,
-            descriptor.as_raw_fd(),
-            libc::SIGKILL,
-            nothing,
-            0,
-        )
-    };
-    match Errno::result(result) {
-        // Gone is as good.
-        Ok(_) | Err(Errno::ESRCH) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
+    process::kill(descriptor)
 }
 
 fn failed(step: &str) -> impl FnOnce(Errno) -> SetupError + '_ {
@@ -79,8 +55,8 @@ fn failed(step: &str) -> impl FnOnce(Errno) -> SetupError + '_ {
 /// until killed. With `protect`, what of `/proc` acts on the host is read-only.
 fn run(ready: &OwnedFd, protect: bool) -> ! {
     // When all must end, this process has to do it, and a thousand others may want its CPU.
-    // SAFETY: plain numbers; 0 is this process. Without the right to do so it only takes longer.
-    let _ = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -20) };
+    // Without the right to do so it only takes longer.
+    let _ = process::go_first();
     let mounted = mount_proc(protect);
     let (errno, step) = match &mounted {
         Ok(()) => (0, ""),
@@ -90,8 +66,7 @@ fn run(ready: &OwnedFd, protect: bool) -> ! {
     report.extend(step.as_bytes());
     let told = write(ready, &report);
     if errno != 0 || told.is_err() {
-        // SAFETY: ends the process, which is always sound.
-        unsafe { libc::_exit(1) }
+        process::end(1)
     }
     let mut mask = SigSet::empty();
     mask.add(Signal::SIGCHLD);

@@ -4,11 +4,12 @@
 use nix::errno::Errno;
 
 use super::protocol::Identity;
+use crate::sys::credentials;
 
 /// Puts this process, and what it forks from now on, into a new and empty session keyring that
 /// belongs to `identity`. It has no link to any other keyring.
 pub fn renew(identity: &Identity) -> nix::Result<()> {
-    match join_new() {
+    match credentials::join_new_keyring() {
         Ok(()) => give_to(identity),
         // A kernel without keys, or a container that may not use them: there are none to share.
         Err(Errno::ENOSYS | Errno::EPERM) => Ok(()),
@@ -16,33 +17,9 @@ pub fn renew(identity: &Identity) -> nix::Result<()> {
     }
 }
 
-fn join_new() -> nix::Result<()> {
-    let anonymous = std::ptr::null::<libc::c_char>();
-    // SAFETY: the kernel reads a name where there is one; a null pointer asks for none.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_keyctl,
-            libc::KEYCTL_JOIN_SESSION_KEYRING,
-            anonymous,
-        )
-    };
-    Errno::result(result).map(drop)
-}
-
 /// As on a machine of one's own, where the keyring is made by a login as that user.
 fn give_to(identity: &Identity) -> nix::Result<()> {
-    let session = libc::KEY_SPEC_SESSION_KEYRING;
-    // SAFETY: plain numbers, no memory.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_keyctl,
-            libc::KEYCTL_CHOWN,
-            session,
-            identity.uid,
-            identity.gid,
-        )
-    };
-    match Errno::result(result) {
+    match credentials::give_keyring(identity.uid, identity.gid) {
         // The user's own quota of keys is used up: one who possesses a keyring may use it,
         // whoever owns it.
         Ok(_) | Err(Errno::EDQUOT | Errno::EACCES) => Ok(()),
@@ -51,6 +28,7 @@ fn give_to(identity: &Identity) -> nix::Result<()> {
 }
 
 #[cfg(test)]
+#[expect(unsafe_code, reason = "forks, so that the keyring of the tests stays")]
 mod tests {
     use nix::sys::wait::{WaitStatus, waitpid};
     use nix::unistd::{ForkResult, fork};

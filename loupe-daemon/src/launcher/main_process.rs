@@ -5,27 +5,23 @@ use std::collections::HashSet;
 use std::io;
 use std::os::fd::AsFd;
 
-use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{ForkResult, Pid, fork};
+use nix::unistd::{ForkResult, Pid};
 
 use super::channel::Channel;
 use super::keeper;
 use super::protocol::{FromKeeper, Preparation};
 use crate::cgroup;
+use crate::sys::{descriptors, process, signals};
 
 /// Runs until the engine's end of the socket is closed. Returns the exit code.
 pub fn run(socket: i32) -> i32 {
-    // SAFETY: the engine put the socket there before it executed us, and nothing else has run.
-    let engine = unsafe { Channel::from_raw(socket) };
-    if let Err(error) = fcntl(engine.as_fd(), FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)) {
-        eprintln!("loupe: the launcher process failed: {error}");
-        return 1;
-    }
-    match serve(&engine) {
+    // The engine put the socket there before it executed us, and nothing else has run.
+    let served = descriptors::inherited(socket).and_then(|engine| serve(&Channel::from(engine)));
+    match served {
         Ok(()) => 0,
         Err(error) => {
             eprintln!("loupe: the launcher process failed: {error}");
@@ -69,8 +65,7 @@ fn serve(engine: &Channel) -> io::Result<()> {
                     // Known to every keeper from here on.
                     super::sandbox::proc::of_the_host();
                 }
-                // SAFETY: this process has one thread, so the child may do as it likes.
-                match unsafe { fork() } {
+                match process::fork_alone() {
                     Err(errno) => {
                         let step = "fork a process to keep the sandbox".to_owned();
                         let errno = errno as i32;
@@ -86,8 +81,7 @@ fn serve(engine: &Channel) -> io::Result<()> {
                         drop(children);
                         let code = keeper::run(Channel::from(socket), &preparation);
                         // Not `exit`: what the launcher registered for its end is not ours.
-                        // SAFETY: ends the process, which is always sound.
-                        unsafe { libc::_exit(code) }
+                        process::end(code)
                     }
                 }
             }
@@ -98,7 +92,7 @@ fn serve(engine: &Channel) -> io::Result<()> {
 /// Tells the engine who its keeper is. If the engine is gone, nobody needs to know; and without a
 /// descriptor it only cannot tell whether somebody has stopped the keeper.
 fn introduce(keeper: Pid, engine: &Channel) {
-    if let Ok(descriptor) = super::init::descriptor(keeper) {
+    if let Ok(descriptor) = process::open(keeper) {
         let pid = keeper.as_raw();
         let _ = engine.send(&FromKeeper::Forked { pid }, &[descriptor.as_fd()]);
     }
@@ -111,8 +105,7 @@ fn ignore_terminal_signals() -> io::Result<()> {
         Signal::SIGTSTP,
         Signal::SIGHUP,
     ] {
-        // SAFETY: ignoring a signal installs no handler.
-        unsafe { nix::sys::signal::signal(signal, nix::sys::signal::SigHandler::SigIgn) }?;
+        signals::ignore(signal)?;
     }
     Ok(())
 }

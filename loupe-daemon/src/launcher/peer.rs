@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::Pid;
 
-use super::init;
+use crate::sys::process;
 
 /// Between two looks at the state of a process that does not answer.
 pub const LOOK_PAUSE: Duration = Duration::from_millis(250);
@@ -31,7 +31,7 @@ impl Peer {
     /// # Errors
     /// If there is no such process.
     pub fn open(pid: i32) -> io::Result<Peer> {
-        let descriptor = init::descriptor(Pid::from_raw(pid))?;
+        let descriptor = process::open(Pid::from_raw(pid))?;
         Ok(Peer { pid, descriptor })
     }
 
@@ -49,7 +49,7 @@ impl Peer {
 
     /// Ends it, also if it is stopped.
     pub fn kill(&self) {
-        if let Err(error) = init::kill(&self.descriptor) {
+        if let Err(error) = process::kill(&self.descriptor) {
             tracing::warn!("cannot end process {}: {error}", self.pid);
         }
     }

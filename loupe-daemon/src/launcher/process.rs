@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use super::channel::Channel;
 use super::peer::{LOOK_PAUSE, Peer, StopWatch};
 use super::protocol::Preparation;
-use super::{ARGUMENT, LauncherError, SEND_LIMIT, SOCKET_FD, child};
+use super::{ARGUMENT, LauncherError, SEND_LIMIT, SOCKET_FD};
+use crate::sys::descriptors;
 use crate::{cgroup, lock};
 
 /// For the launcher to end all that it has started and itself, after it was told to.
@@ -36,7 +37,7 @@ impl Process {
             .map_err(LauncherError::Start)?;
         let mut command = Command::new("/proc/self/exe");
         command.arg0("loupe-launcher").arg(ARGUMENT);
-        child::pass_descriptor(&mut command, theirs.as_fd(), SOCKET_FD);
+        descriptors::pass(&mut command, theirs.as_fd(), SOCKET_FD);
         let child = command.spawn().map_err(LauncherError::Start)?;
         Process::new(ours, child).map_err(LauncherError::Start)
     }

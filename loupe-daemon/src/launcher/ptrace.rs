@@ -17,6 +17,7 @@ use nix::unistd::{Pid, write};
 use super::target::{Executed, Target};
 use crate::inject::install::{self, Abi, AtEntry, InstallError};
 use crate::inject::listener::Listener;
+use crate::sys;
 
 /// What a stop meant to the caller.
 #[derive(Debug)]
@@ -223,9 +224,7 @@ fn resume(pid: Pid, signal: Option<Signal>) {
 
 /// Leaves a task in its group stop without hiding later events.
 fn listen(pid: Pid) {
-    // SAFETY: PTRACE_LISTEN takes no memory; a task that is gone gives an error.
-    let result = unsafe { libc::ptrace(libc::PTRACE_LISTEN, pid.as_raw(), 0, 0) };
-    if result < 0 {
+    if sys::ptrace::listen(pid).is_err() {
         resume(pid, None);
     }
 }

@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use nix::unistd::{Gid, Uid, getgroups, getppid, setfsgid, setfsuid};
 
 use super::protocol::Identity;
+use crate::sys::{capabilities, credentials};
 
 /// Runs `look` as `identity` would: in a thread of its own, with that user's rights to files and
 /// no capability. The thread ends with it; the process stays as it is.
@@ -64,16 +65,7 @@ fn is_own(identity: &Identity) -> bool {
 
 /// Changes this thread only. Capabilities that have nothing to do with files stay.
 fn assume(identity: &Identity) -> io::Result<()> {
-    // SAFETY: the pointer and the length are one live slice's; the call changes no memory. The
-    // plain syscall is per thread, where the C library's function would change all of them.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_setgroups,
-            identity.groups.len(),
-            identity.groups.as_ptr(),
-        )
-    };
-    Errno::result(result)?;
+    credentials::set_groups_of_thread(&identity.groups)?;
     let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
     setfsgid(gid);
     setfsuid(uid);
@@ -84,68 +76,8 @@ fn assume(identity: &Identity) -> io::Result<()> {
     Ok(())
 }
 
-/// Capabilities of the calling thread. Root's power over files goes with the file system user,
-/// but the way through another process' `/proc/<pid>/cwd` is open to `CAP_SYS_PTRACE`.
-mod capabilities {
-    use nix::errno::Errno;
-
-    /// Two words for 64 capabilities (`_LINUX_CAPABILITY_VERSION_3`).
-    const VERSION: u32 = 0x2008_0522;
-
-    #[repr(C)]
-    struct Header {
-        version: u32,
-        /// 0: the calling thread.
-        thread: i32,
-    }
-
-    #[repr(C)]
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    pub struct Words {
-        effective: u32,
-        permitted: u32,
-        inheritable: u32,
-    }
-
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    pub struct Sets([Words; 2]);
-
-    impl Sets {
-        /// None in effect, all of them there to be taken back.
-        pub fn without_effect(self) -> Sets {
-            Sets(self.0.map(|words| Words {
-                effective: 0,
-                ..words
-            }))
-        }
-    }
-
-    pub fn get() -> nix::Result<Sets> {
-        let mut sets = Sets::default();
-        let mut header = header();
-        // SAFETY: the kernel reads one header and writes the two words of its version, all of
-        // which outlive the call.
-        let result =
-            unsafe { libc::syscall(libc::SYS_capget, &raw mut header, sets.0.as_mut_ptr()) };
-        Errno::result(result).map(|_| sets)
-    }
-
-    pub fn set(sets: Sets) -> nix::Result<()> {
-        let mut header = header();
-        // SAFETY: as above; only read.
-        let result = unsafe { libc::syscall(libc::SYS_capset, &raw mut header, sets.0.as_ptr()) };
-        Errno::result(result).map(drop)
-    }
-
-    fn header() -> Header {
-        Header {
-            version: VERSION,
-            thread: 0,
-        }
-    }
-}
-
 #[cfg(test)]
+#[expect(unsafe_code, reason = "forks, so that the rights of the tests stay")]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 

@@ -10,11 +10,10 @@ mod mounts;
 mod points;
 pub mod proc;
 mod scratch;
-mod trees;
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
@@ -22,18 +21,18 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use nix::sys::statvfs::{FsFlags, fstatvfs};
 use nix::unistd::{chdir, chown, fchdir, pivot_root, sethostname};
 
 use super::places::{Attributes, Opened};
 use super::protocol::SandboxSpec;
+use crate::sys::mounts::Tree;
+use crate::sys::network;
 use callers::Callers;
 pub use callers::Source;
 use scratch::Scratch;
 pub use scratch::full_mib;
-use trees::Tree;
 
 /// A step of the set-up that failed.
 #[derive(Debug)]
@@ -78,7 +77,7 @@ pub fn enter(spec: &SandboxSpec) -> Result<(Vec<Source>, OwnedFd), SetupError> {
     )
     .map_err(at("make the mounts private"))?;
     sethostname("loupe").map_err(at("set the host name"))?;
-    raise_loopback()?;
+    network::raise_loopback().map_err(at("raise loopback"))?;
     // From here on nothing of the host is looked up by a name that somebody else may change.
     let callers = Callers::open(spec)?;
     let host = mounts::open_all().map_err(io_at("read the mount table"))?;
@@ -100,25 +99,6 @@ pub fn enter(spec: &SandboxSpec) -> Result<(Vec<Source>, OwnedFd), SetupError> {
 fn look_at(path: &Path) -> Result<OwnedFd, SetupError> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     open(path, flags, Mode::empty()).map_err(at(format!("open {}", path.display())))
-}
-
-fn raise_loopback() -> Result<(), SetupError> {
-    let socket = socket(
-        AddressFamily::Inet,
-        SockType::Datagram,
-        SockFlag::SOCK_CLOEXEC,
-        None,
-    )
-    .map_err(at("open a socket for loopback"))?;
-    // SAFETY: all-zero is a valid `ifreq`.
-    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    request.ifr_name[0] = b'l' as libc::c_char;
-    request.ifr_name[1] = b'o' as libc::c_char;
-    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
-    // SAFETY: the kernel reads one `ifreq`, which outlives the call.
-    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &request) };
-    Errno::result(result).map_err(at("raise loopback"))?;
-    Ok(())
 }
 
 /// The new root while it is built. Memory, devices and links of its own are named by path: what is

@@ -15,6 +15,7 @@ use loupe_common::replay::{Failure, Limited, Outcome};
 
 use super::workload::Limits;
 use crate::cgroup::{self, CgroupError, ReplayCgroup};
+use crate::sys::process;
 use crate::{launcher, lock};
 
 /// Processes and threads of a replay, unless its workload says otherwise.
@@ -156,10 +157,7 @@ fn look_for_ever(watch: &Watch) {
 
 /// Gives this thread the highest priority that is not real time.
 fn go_first() {
-    // SAFETY: plain numbers; 0 is the thread that calls.
-    let result = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -20) };
-    if result != 0 {
-        let error = std::io::Error::last_os_error();
+    if let Err(error) = process::go_first() {
         tracing::debug!("looking at what replays hold has no priority: {error}");
     }
 }
@@ -237,9 +235,10 @@ fn proportional_bytes(process: &Path) -> Option<u64> {
 }
 
 fn page_bytes() -> u64 {
-    // SAFETY: asks for a constant of the system.
-    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    u64::try_from(bytes).unwrap_or(4 * KIB)
+    let bytes = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)
+        .ok()
+        .flatten();
+    bytes.map_or(4 * KIB, |bytes| bytes as u64)
 }
 
 #[derive(Clone, Copy, Debug)]

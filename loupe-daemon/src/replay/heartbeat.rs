@@ -216,10 +216,7 @@ fn hurry(cpu: usize) -> nix::Result<()> {
     let mut set = CpuSet::new();
     set.set(cpu)?;
     sched_setaffinity(Pid::from_raw(0), &set)?;
-    let first = libc::sched_param { sched_priority: 1 };
-    // SAFETY: the kernel reads one `sched_param`, which outlives the call; 0 is this thread.
-    let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const first) };
-    nix::errno::Errno::result(result).map(drop)
+    crate::sys::process::go_before_all()
 }
 
 /// What a hypervisor has taken of a CPU (of all together for `None`) since the start of the host.

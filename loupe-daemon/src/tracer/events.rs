@@ -6,7 +6,7 @@
 mod decode;
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -237,10 +237,14 @@ impl Inner {
     }
 
     fn run(&self, mut log: KernelLog) {
-        // Held only for the time of a look; the descriptor itself never changes.
-        let ring = lock(&self.ring).as_raw_fd();
-        // SAFETY: the ring buffer, and with it the descriptor, lives as long as `self`.
-        let ring = unsafe { BorrowedFd::borrow_raw(ring) };
+        // A descriptor of its own, so that the lock is not held while this thread waits.
+        let ring = match lock(&self.ring).as_fd().try_clone_to_owned() {
+            Ok(ring) => ring,
+            Err(error) => {
+                tracing::error!("cannot wait for the ring buffer: {error}");
+                return;
+            }
+        };
         while !self.stop.load(std::sync::atomic::Ordering::Acquire) {
             let streaming = lock(&self.slots)
                 .values()
@@ -251,7 +255,7 @@ impl Inner {
                 PollTimeout::NONE
             };
             let mut descriptors = [
-                PollFd::new(ring, PollFlags::POLLIN),
+                PollFd::new(ring.as_fd(), PollFlags::POLLIN),
                 PollFd::new(self.control.as_fd(), PollFlags::POLLIN),
                 PollFd::new(log.as_fd(), PollFlags::POLLIN),
             ];

@@ -1,4 +1,8 @@
 //! Typed access to the in-kernel maps. Moves bytes; knows no meaning.
+#![expect(
+    unsafe_code,
+    reason = "aya wants the promise that a record is plain bytes"
+)]
 
 use aya::maps::{Array, HashMap, MapData, PerCpuArray, PerCpuHashMap, PerCpuValues, RingBuf};
 use aya::{Ebpf, Pod};

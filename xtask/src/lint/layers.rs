@@ -112,7 +112,8 @@ fn rooms_named(line: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn rust_files(directory: &Path) -> Result<Vec<PathBuf>> {
+/// All of a folder and below it.
+pub(super) fn rust_files(directory: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut open = vec![directory.to_owned()];
     while let Some(directory) = open.pop() {

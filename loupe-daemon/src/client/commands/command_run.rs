@@ -304,10 +304,7 @@ mod tests {
     #[tokio::test]
     async fn a_signal_to_loupe_reaches_the_command_of_the_daemon() {
         // However the tests were started: what is raised must arrive.
-        let default = nix::sys::signal::SigHandler::SigDfl;
-        // SAFETY: restoring the default installs no handler.
-        unsafe { nix::sys::signal::signal(nix::sys::signal::Signal::SIGHUP, default) }
-            .expect("changed");
+        crate::sys::signals::set_default(nix::sys::signal::Signal::SIGHUP).expect("changed");
         let daemon = Daemon::start();
         let running = daemon.run("wait");
         let kill = async {

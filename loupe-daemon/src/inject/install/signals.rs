@@ -8,12 +8,11 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
+use crate::sys::ptrace;
+
 /// `si_code` of a signal that the kernel sent, which nobody else can give
 /// (`include/uapi/asm-generic/siginfo.h`).
 pub const SI_KERNEL: i32 = 0x80;
-
-/// Bytes of the kernel's signal set.
-const SET_BYTES: usize = size_of::<u64>();
 
 /// Why a process that runs in our stead does not run any more.
 pub enum Next {
@@ -30,17 +29,10 @@ pub enum Next {
 /// blocked; and SIGCONT, which is nothing to a process that goes on anyway.
 pub fn hold(pid: Pid) -> nix::Result<u64> {
     let open = bit(Signal::SIGTRAP) | bit(Signal::SIGCONT);
-    let mut blocked = 0u64;
-    request(libc::PTRACE_GETSIGMASK, pid, &raw mut blocked)?;
+    let blocked = ptrace::blocked_signals(pid)?;
     // Its own choice stands, but for the one that we stop by.
-    let mut all = (!open | blocked) & !bit(Signal::SIGTRAP);
-    request(libc::PTRACE_SETSIGMASK, pid, &raw mut all)?;
+    ptrace::block_signals(pid, (!open | blocked) & !bit(Signal::SIGTRAP))?;
     Ok(blocked)
-}
-
-/// Blocks these signals and no others.
-pub fn block(pid: Pid, mut signals: u64) -> nix::Result<()> {
-    request(libc::PTRACE_SETSIGMASK, pid, &raw mut signals)
 }
 
 /// Waits until it stops or ends. An end is left for others to reap.
@@ -62,11 +54,4 @@ pub fn next(pid: Pid) -> nix::Result<Next> {
 
 fn bit(signal: Signal) -> u64 {
     1 << (signal as i32 - 1)
-}
-
-fn request(request: libc::c_uint, pid: Pid, signals: *mut u64) -> nix::Result<()> {
-    // SAFETY: the kernel reads or writes `SET_BYTES` bytes at `signals`, which points to a live
-    // `u64`; a task that is not ours to trace gives an error.
-    let result = unsafe { libc::ptrace(request, pid.as_raw(), SET_BYTES, signals) };
-    Errno::result(result).map(drop)
 }

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 
-use super::trees::Tree;
 use super::{SetupError, at, io_at};
 use crate::launcher::places::{self, Attributes, Opened, Place};
 use crate::launcher::protocol::{Link, SandboxSpec};
 use crate::launcher::rights::within_rights_of;
+use crate::sys::mounts::Tree;
 
 /// A file to read from, or a directory that has no other place.
 pub struct Source {

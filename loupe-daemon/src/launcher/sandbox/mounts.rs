@@ -9,8 +9,8 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 
 use super::points;
-use super::trees::mount_id;
 use crate::launcher::places::Attributes;
+use crate::sys::mounts::mount_id;
 
 /// What the sandbox replaces with its own.
 const REPLACED: [&str; 5] = ["/proc", "/sys", "/dev", "/tmp", "/run"];

@@ -4,10 +4,8 @@
 //! can undo this, as it can anything: it keeps root's workloads from changing the host by
 //! accident, not on purpose.
 
-use std::ffi::CString;
 use std::fs;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -17,6 +15,7 @@ use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 
 use super::{SetupError, at};
+use crate::sys::mounts::Tree;
 
 const FLAGS: MsFlags = MsFlags::MS_NOSUID
     .union(MsFlags::MS_NODEV)
@@ -98,46 +97,19 @@ pub fn protect(paths: &[PathBuf]) -> Result<(), SetupError> {
         let flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | FLAGS;
         mount(nothing, path, nothing, flags, nothing).map_err(at(step()))?;
     }
-    own.into_iter()
-        .try_for_each(|(path, tree)| attach(&tree, &path))
-}
-
-fn c_string(path: &Path) -> CString {
-    // None of the paths here holds a NUL: they come from the kernel or stand above.
-    CString::new(path.as_os_str().as_bytes()).unwrap_or_default()
+    own.into_iter().try_for_each(|(path, tree)| {
+        tree.attach_at(&path)
+            .map_err(at(format!("keep {} writable", path.display())))
+    })
 }
 
 /// A mount of what is at `path`, attached nowhere yet; `None` where nothing is.
-fn copy_of_mount(path: &Path) -> Result<Option<OwnedFd>, SetupError> {
-    let name = c_string(path);
-    let flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC;
-    // SAFETY: the kernel reads the name, which outlives the call.
-    let result =
-        unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, name.as_ptr(), flags) };
-    match Errno::result(result) {
-        // SAFETY: the kernel has just made this descriptor for us.
-        Ok(descriptor) => Ok(Some(unsafe { OwnedFd::from_raw_fd(descriptor as i32) })),
+fn copy_of_mount(path: &Path) -> Result<Option<Tree>, SetupError> {
+    match Tree::copy_one_at(path) {
+        Ok(tree) => Ok(Some(tree)),
         Err(Errno::ENOENT) => Ok(None),
         Err(error) => Err(at(format!("keep {} writable", path.display()))(error)),
     }
-}
-
-fn attach(tree: &OwnedFd, path: &Path) -> Result<(), SetupError> {
-    let name = c_string(path);
-    // SAFETY: the kernel reads two names, which outlive the call.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_move_mount,
-            tree.as_raw_fd(),
-            c"".as_ptr(),
-            libc::AT_FDCWD,
-            name.as_ptr(),
-            libc::MOVE_MOUNT_F_EMPTY_PATH,
-        )
-    };
-    Errno::result(result)
-        .map(drop)
-        .map_err(at(format!("keep {} writable", path.display())))
 }
 
 #[cfg(test)]

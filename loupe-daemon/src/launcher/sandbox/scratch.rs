@@ -2,17 +2,17 @@
 //! all of it.
 
 use std::fs;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::mount::{MsFlags, mount};
 use nix::sys::stat::Mode;
 use nix::sys::statvfs::fstatvfs;
 
 use super::{SetupError, at, io_at};
+use crate::sys::mounts;
 
 /// Covered in this namespace by the memory; never part of a workload's own tree, and always
 /// there.
@@ -77,31 +77,11 @@ pub fn full_mib(handle: &OwnedFd) -> Option<u64> {
 /// kernel notes each such mount in its log, and the inode numbers no longer fit what a 32-bit
 /// program has room for.
 pub fn overlay_options(lower: &OwnedFd) -> &'static str {
-    match has_file_handles(lower) {
+    match mounts::has_file_handles(lower) {
         true => "volatile,metacopy=off,redirect_dir=on,index=on",
         // The kernel would note in its log that it does without.
         false => "volatile,metacopy=off,redirect_dir=on,index=off",
     }
-}
-
-/// Whether the file system can find a file again by a handle: what an index of hard links needs.
-fn has_file_handles(file: &OwnedFd) -> bool {
-    // The header of a `file_handle`: room for no byte of the handle itself, and its type.
-    let (mut header, mut mount_id) = ([0u32; 2], 0i32);
-    // SAFETY: the kernel reads an empty name and writes the header and the id, which outlive the
-    // call; of the handle it writes as many bytes as the header says: none.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_name_to_handle_at,
-            file.as_raw_fd(),
-            c"".as_ptr(),
-            header.as_mut_ptr(),
-            &raw mut mount_id,
-            libc::AT_EMPTY_PATH,
-        )
-    };
-    // There is a handle, and no room for it.
-    Errno::result(result) == Err(Errno::EOVERFLOW)
 }
 
 #[cfg(test)]

@@ -13,21 +13,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use nix::sys::timerfd::{ClockId, TimerFd, TimerFlags};
 
 use crate::inject::notify::plausible::{Content, Inert};
-
-/// The bytes of a plain structure of the C library.
-fn bytes<T>(value: T) -> Vec<u8> {
-    let length = size_of::<T>();
-    let start = (&raw const value).cast::<u8>();
-    // SAFETY: the structures here come from `zeroed`, so that no byte, padding included, is
-    // undefined; `value` lives until the copy is made.
-    unsafe { std::slice::from_raw_parts(start, length) }.to_vec()
-}
-
-fn zeroed<T>() -> T {
-    // SAFETY: only used for the C library's plain structures of integers, of which all-zero is
-    // valid.
-    unsafe { std::mem::zeroed() }
-}
+use crate::sys::plain::bytes;
 
 /// What the kernel would have written, of something that means nothing.
 pub fn structure(content: Content, args: &[u64; 6]) -> Vec<u8> {
@@ -44,20 +30,16 @@ pub fn structure(content: Content, args: &[u64; 6]) -> Vec<u8> {
                 libc::RLIMIT_STACK => 8 << 20,
                 _ => libc::RLIM64_INFINITY,
             };
-            bytes(libc::rlimit64 {
-                rlim_cur: limit,
-                rlim_max: limit,
+            bytes::<libc::rlimit64>(|limits| {
+                (limits.rlim_cur, limits.rlim_max) = (limit, limit);
             })
         }
-        Content::SystemInfo => {
-            let mut info: libc::sysinfo = zeroed();
+        Content::SystemInfo => bytes::<libc::sysinfo>(|info| {
             info.uptime = 3600;
             (info.totalram, info.freeram) = (1 << 30, 1 << 29);
             (info.procs, info.mem_unit) = (1, 1);
-            bytes(info)
-        }
-        Content::SystemName => {
-            let mut name: libc::utsname = zeroed();
+        }),
+        Content::SystemName => bytes::<libc::utsname>(|name| {
             for (field, text) in [
                 (&mut name.sysname, "Linux"),
                 (&mut name.nodename, "loupe"),
@@ -69,36 +51,35 @@ pub fn structure(content: Content, args: &[u64; 6]) -> Vec<u8> {
                     *place = byte as libc::c_char;
                 }
             }
-            bytes(name)
-        }
-        Content::Timespec => bytes(libc::timespec {
-            tv_sec: now.as_secs() as i64,
-            tv_nsec: i64::from(now.subsec_nanos()),
         }),
-        Content::Timeval => bytes(libc::timeval {
-            tv_sec: now.as_secs() as i64,
-            tv_usec: i64::from(now.subsec_micros()),
+        Content::Timespec => bytes::<libc::timespec>(|time| {
+            time.tv_sec = now.as_secs() as i64;
+            time.tv_nsec = i64::from(now.subsec_nanos());
         }),
-        Content::Usage => bytes(zeroed::<libc::rusage>()),
+        Content::Timeval => bytes::<libc::timeval>(|time| {
+            time.tv_sec = now.as_secs() as i64;
+            time.tv_usec = i64::from(now.subsec_micros());
+        }),
+        Content::Usage => bytes::<libc::rusage>(|_| ()),
     }
 }
 
 /// An empty file of this type and mode; of a device, `device` is its number.
 pub fn stat(mode: u32, device: u64) -> Vec<u8> {
-    let mut stat: libc::stat = zeroed();
-    (stat.st_ino, stat.st_nlink) = (1, 1);
-    (stat.st_mode, stat.st_rdev, stat.st_blksize) = (mode, device, 4096);
-    bytes(stat)
+    bytes::<libc::stat>(|stat| {
+        (stat.st_ino, stat.st_nlink) = (1, 1);
+        (stat.st_mode, stat.st_rdev, stat.st_blksize) = (mode, device, 4096);
+    })
 }
 
 /// As [`stat`].
 pub fn statx(mode: u32, device: u64) -> Vec<u8> {
-    let mut stat: libc::statx = zeroed();
-    (stat.stx_mask, stat.stx_blksize) = (libc::STATX_BASIC_STATS, 4096);
-    (stat.stx_ino, stat.stx_nlink, stat.stx_mode) = (1, 1, mode as u16);
-    stat.stx_rdev_major = libc::major(device);
-    stat.stx_rdev_minor = libc::minor(device);
-    bytes(stat)
+    bytes::<libc::statx>(|stat| {
+        (stat.stx_mask, stat.stx_blksize) = (libc::STATX_BASIC_STATS, 4096);
+        (stat.stx_ino, stat.stx_nlink, stat.stx_mode) = (1, 1, mode as u16);
+        stat.stx_rdev_major = libc::major(device);
+        stat.stx_rdev_minor = libc::minor(device);
+    })
 }
 
 /// A descriptor of something that nothing will ever happen to.

@@ -1,5 +1,8 @@
-//! The two socket calls that have no safe wrapper fit for a daemon: receiving descriptors
-//! without ever leaking one, and the groups of the peer.
+//! Receiving descriptors over a Unix socket, without ever leaking one.
+#![expect(
+    unsafe_code,
+    reason = "control messages have no safe form that loses no descriptor"
+)]
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -14,17 +17,19 @@ const SCM_MAX_FD: usize = 253;
 const CONTROL_WORDS: usize = 2 + SCM_MAX_FD.div_ceil(2);
 
 /// What one `recvmsg` brought.
-pub(super) struct Received {
+pub struct Received {
     pub bytes: usize,
     pub descriptors: Vec<OwnedFd>,
     /// Descriptors were lost, for example because this process may not have more.
     pub truncated: bool,
 }
 
-/// Reads bytes and the descriptors that come with them. Every descriptor that the kernel
-/// installed is owned by the result, also when others were lost on the way: `nix` gives none of
-/// them out then, and a client could fill the daemon's table with that.
-pub(super) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
+/// Reads bytes and the descriptors that come with them; does not wait for any.
+///
+/// Every descriptor that the kernel installed is owned by the result, also when others were lost
+/// on the way: `nix` gives none of them out then, and a client could fill the daemon's table with
+/// that. All of them are closed at an exec.
+pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
     let mut control = [0u64; CONTROL_WORDS];
     let mut vector = libc::iovec {
         iov_base: buffer.as_mut_ptr().cast(),
@@ -82,34 +87,4 @@ pub(super) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<R
         descriptors,
         truncated: message.msg_flags & libc::MSG_CTRUNC != 0,
     })
-}
-
-/// The supplementary groups of the process that opened the other end (`SO_PEERGROUPS`).
-pub(super) fn peer_groups(socket: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
-    let mut groups: Vec<libc::gid_t> = vec![0; 64];
-    loop {
-        let mut length = size_of_val(groups.as_slice()) as libc::socklen_t;
-        // SAFETY: `groups` is writable for the `length` bytes that are announced, and
-        // `length` is a valid socklen_t for the kernel to update.
-        let result = unsafe {
-            libc::getsockopt(
-                socket.as_raw_fd(),
-                libc::SOL_SOCKET,
-                libc::SO_PEERGROUPS,
-                groups.as_mut_ptr().cast(),
-                &raw mut length,
-            )
-        };
-        let count = length as usize / size_of::<libc::gid_t>();
-        if result == 0 {
-            groups.truncate(count);
-            return Ok(groups);
-        }
-        let error = io::Error::last_os_error();
-        // ERANGE: the kernel has put the needed length into `length`.
-        if error.raw_os_error() != Some(libc::ERANGE) || count <= groups.len() {
-            return Err(error);
-        }
-        groups.resize(count, 0);
-    }
 }
