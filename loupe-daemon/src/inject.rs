@@ -72,7 +72,7 @@ mod tests {
             .collect();
         for number in (0..NOBODY_CALLS).chain([NOBODY_CALLS + 1, u32::MAX]) {
             let call = Call {
-                arch: filter::NATIVE_AUDIT_ARCH,
+                arch: crate::arch::AUDIT_ARCH,
                 number,
                 arguments: [0; 6],
             };

@@ -11,6 +11,7 @@
 #![deny(unsafe_code)]
 #![warn(unused_crate_dependencies)]
 
+mod arch;
 mod backend;
 mod cgroup;
 mod client;

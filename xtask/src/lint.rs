@@ -1,8 +1,12 @@
 //! `cargo xtask lint`: formatting and lints of everything, the tests and the in-kernel programs
-//! included, of the order of the rooms, and of where unsafe code stands.
+//! included, of the order of the rooms, of where unsafe code stands, and of user space for
+//! aarch64.
 
 mod layers;
 mod unsafe_files;
+
+use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Result, bail};
 
@@ -34,7 +38,35 @@ pub fn run() -> Result<()> {
     ]))?;
 
     in_kernel_programs()?;
+    aarch64()?;
     dependencies()
+}
+
+/// Whether user space compiles for aarch64, where it has never run. Optional, as it needs the
+/// target's standard library: rustup has it, Debian's compiler has not.
+fn aarch64() -> Result<()> {
+    const TARGET: &str = "aarch64-unknown-linux-gnu";
+    step("Checking that user space compiles for aarch64");
+    let mut rustc = Command::new("rustc");
+    rustc.args(["--print", "target-libdir", "--target", TARGET]);
+    let library = workspace::output(rustc.current_dir(workspace::root()))?;
+    if !Path::new(library.trim()).is_dir() {
+        eprintln!(
+            "    SKIPPED: this Rust has no standard library for it; `rustup target add {TARGET}` \
+             installs it"
+        );
+        return Ok(());
+    }
+    let mut cargo = workspace::cargo();
+    cargo.args(["check", "--locked", "--target", TARGET]);
+    for package in ["loupe-common", "loupe-daemon", "xtask"] {
+        cargo.args(["--package", package]);
+    }
+    // SQLite is C. Nothing is linked here, so no compiler for it is needed.
+    for tool in ["CC", "AR"] {
+        cargo.env(format!("{tool}_aarch64_unknown_linux_gnu"), "true");
+    }
+    workspace::run(&mut cargo)
 }
 
 /// What deny.toml allows. The tool takes minutes to build, so set-up does not install it.

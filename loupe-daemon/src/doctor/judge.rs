@@ -125,7 +125,10 @@ fn machine(facts: &Facts) -> Check {
     let found = check("machine", "syscall tables, injection", facts.machine);
     match facts.machine {
         "x86_64" => found,
-        "aarch64" => found.warn("little of Loupe was tried on aarch64 so far: check what it says"),
+        "aarch64" => found.fail(
+            "use an x86-64 machine: Loupe compiles for aarch64 and has never run there, and its \
+             in-kernel programs read x86-64's registers",
+        ),
         _ => found.fail("use an x86-64 machine"),
     }
 }

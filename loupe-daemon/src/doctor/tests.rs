@@ -66,7 +66,7 @@ fn every_lack_is_found_by_its_own_check_and_has_a_cure() {
         }),
         ("kernel", Status::Warn, |f| f.kernel_release = None),
         ("machine", Status::Fail, |f| f.machine = "riscv64"),
-        ("machine", Status::Warn, |f| f.machine = "aarch64"),
+        ("machine", Status::Fail, |f| f.machine = "aarch64"),
         ("BTF", Status::Fail, |f| f.btf_bytes = None),
         ("eBPF programs", Status::Fail, |f| f.object_bytes = 0),
         ("privileges", Status::Fail, |f| {

@@ -17,9 +17,8 @@ use loupe_common::policy::{Action, Policy};
 
 use super::arguments::{self, Case};
 use super::notify;
+use crate::arch::AUDIT_ARCH;
 
-/// `AUDIT_ARCH_X86_64` (`include/uapi/linux/audit.h`).
-pub(super) const NATIVE_AUDIT_ARCH: u32 = 0xC000_003E;
 /// Offsets in `struct seccomp_data` (`include/uapi/linux/seccomp.h`).
 const OFFSET_NUMBER: u32 = 0;
 const OFFSET_ARCH: u32 = 4;
@@ -110,7 +109,7 @@ pub fn compile(policy: &Policy) -> Result<Vec<sock_filter>, CompileError> {
 pub fn program(answers: &BTreeMap<u32, Decision>) -> Result<Vec<sock_filter>, CompileError> {
     let mut program = vec![
         load(OFFSET_ARCH),
-        jump(libc::BPF_JEQ, NATIVE_AUDIT_ARCH, 1, 0),
+        jump(libc::BPF_JEQ, AUDIT_ARCH, 1, 0),
         give(libc::SECCOMP_RET_ALLOW),
         load(OFFSET_NUMBER),
     ];

@@ -12,7 +12,7 @@ mod signals;
 use std::cell::Cell;
 use std::io::{self, IoSlice};
 
-use libc::{c_long, siginfo_t, sock_filter, user_regs_struct};
+use libc::{c_long, siginfo_t, sock_filter};
 use nix::errno::Errno;
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
@@ -20,62 +20,9 @@ use nix::sys::uio::{RemoteIoVec, process_vm_writev};
 use nix::unistd::Pid;
 
 use super::listener::Listener;
+use crate::arch::{self, Abi, CODE_WORDS, RED_ZONE_BYTES, Registers, TRAP_OFFSET};
 use crate::sys;
 use signals::Next;
-
-/// Which syscalls a program makes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Abi {
-    /// Those that filters are compiled for.
-    Native,
-    /// A 32-bit program's: other numbers, other registers, four-byte words.
-    I386,
-}
-
-/// The code segment of a 32-bit program (`arch/x86/include/asm/segment.h`).
-const USER32_CS: u64 = 0x23;
-/// `getpid` as i386 numbers it (`arch/x86/entry/syscalls/syscall_32.tbl`).
-const I386_GETPID: c_long = 20;
-
-impl Abi {
-    fn of(registers: &user_regs_struct) -> Abi {
-        match registers.cs {
-            USER32_CS => Abi::I386,
-            _ => Abi::Native,
-        }
-    }
-
-    /// `mov eax, number`, the call (`syscall`, or `int 0x80`), `int3`: executes one syscall and
-    /// stops. The number is in the code, because the end of the execve that the target is still
-    /// in overwrites `rax`.
-    fn trampoline(self, number: c_long) -> c_long {
-        let [a, b, c, d] = (number as u32).to_le_bytes();
-        let [call, what] = match self {
-            Abi::Native => [0x0f, 0x05],
-            Abi::I386 => [0xcd, 0x80],
-        };
-        c_long::from_le_bytes([0xb8, a, b, c, d, call, what, 0xcc])
-    }
-
-    /// Bytes of a word on the initial stack.
-    fn word_bytes(self) -> u64 {
-        match self {
-            Abi::Native => 8,
-            Abi::I386 => 4,
-        }
-    }
-
-    /// The bits of eight bytes that belong to the first word in them.
-    fn word_mask(self) -> c_long {
-        match self {
-            Abi::Native => -1,
-            Abi::I386 => 0xffff_ffff,
-        }
-    }
-}
-
-/// Bytes of a trampoline: behind them the target stops.
-const TRAMPOLINE_BYTES: u64 = 8;
 
 /// Kinds of entries of the auxiliary vector (`include/uapi/linux/auxvec.h`).
 const AT_NULL: c_long = 0;
@@ -84,9 +31,6 @@ const AT_SYSINFO_EHDR: c_long = 33;
 
 /// First argument of `seccomp()` (`include/uapi/linux/seccomp.h`).
 const SET_MODE_FILTER: u64 = 1;
-
-/// Bytes below the stack pointer that belong to the current function (System V ABI, 3.2.2).
-const RED_ZONE: u64 = 128;
 
 /// Why the filter is not on the target.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +41,8 @@ pub enum InstallError {
     UnexpectedStop(String),
     #[error("the target ended while the filter was installed")]
     Ended,
+    #[error("the target is a 32-bit program, whose registers Loupe does not know on this machine")]
+    ThirtyTwoBit,
     #[error("the listener for notified calls cannot be taken out of the target: {0}")]
     Listener(#[source] io::Error),
     #[error("the kernel refused the filter: {0}")]
@@ -141,11 +87,8 @@ pub fn install(
 /// what is traced from here on starts with the new image, as it does under a filter.
 pub fn leave_exec(pid: Pid) -> Result<AtEntry, InstallError> {
     at_entry(pid, |target| {
-        let number = match target.abi {
-            Abi::Native => libc::SYS_getpid,
-            Abi::I386 => I386_GETPID,
-        };
-        target.call(number, [0; 6]).map(|_| None)
+        let number = arch::harmless_call(target.registers.abi());
+        target.call(number, &[0; 6]).map(|_| None)
     })
 }
 
@@ -165,16 +108,20 @@ fn at_entry(
 
 /// What a process at its exec stop is.
 pub fn abi(pid: Pid) -> Result<Abi, InstallError> {
-    let registers = ptrace::getregs(pid).map_err(step("read registers"))?;
-    Ok(Abi::of(&registers))
+    registers(pid).map(|registers| registers.abi())
+}
+
+fn registers(pid: Pid) -> Result<Registers, InstallError> {
+    let registers = Registers::of(pid).map_err(step("read registers"))?;
+    registers.ok_or(InstallError::ThirtyTwoBit)
 }
 
 /// Tells whether a process at its exec stop is told where its vDSO is; if `hide`, it is so no
 /// more: its C library will then make syscalls instead.
 pub fn vdso(pid: Pid, hide: bool) -> Result<bool, InstallError> {
-    let registers = ptrace::getregs(pid).map_err(step("read registers"))?;
-    let abi = Abi::of(&registers);
-    let at = |index: u64| (registers.rsp + abi.word_bytes() * index) as ptrace::AddressType;
+    let registers = registers(pid)?;
+    let (abi, stack) = (registers.abi(), registers.stack_pointer());
+    let at = |index: u64| (stack + abi.word_bytes() * index) as ptrace::AddressType;
     let eight =
         |index: u64| ptrace::read(pid, at(index)).map_err(step("read the auxiliary vector"));
     let word = |index: u64| eight(index).map(|bytes| bytes & abi.word_mask());
@@ -198,12 +145,18 @@ pub fn vdso(pid: Pid, hide: bool) -> Result<bool, InstallError> {
     }
 }
 
+/// The addresses of the words that the code of a call borrows.
+fn words_at(registers: &Registers) -> impl Iterator<Item = ptrace::AddressType> + use<> {
+    let entry = registers.instruction_pointer() as usize;
+    (0..CODE_WORDS).map(move |word| (entry + size_of::<c_long>() * word) as ptrace::AddressType)
+}
+
 /// A target at its exec stop, with what must be put back.
 struct Stopped {
     pid: Pid,
-    abi: Abi,
-    registers: user_regs_struct,
-    text: c_long,
+    registers: Registers,
+    /// What stood where the code of a call goes.
+    text: [c_long; CODE_WORDS],
     /// The signals that it blocks itself.
     blocked: u64,
     /// A SIGTRAP that somebody sent: it cannot stay pending, as our own stop is one.
@@ -212,13 +165,14 @@ struct Stopped {
 
 impl Stopped {
     fn new(pid: Pid) -> Result<Stopped, InstallError> {
-        let registers = ptrace::getregs(pid).map_err(step("read registers"))?;
-        let text = ptrace::read(pid, registers.rip as ptrace::AddressType)
-            .map_err(step("read the first instruction"))?;
+        let registers = registers(pid)?;
+        let mut text = [0; CODE_WORDS];
+        for (word, address) in text.iter_mut().zip(words_at(&registers)) {
+            *word = ptrace::read(pid, address).map_err(step("read the first instructions"))?;
+        }
         let blocked = signals::hold(pid).map_err(step("hold its signals"))?;
         Ok(Stopped {
             pid,
-            abi: Abi::of(&registers),
             registers,
             text,
             blocked,
@@ -229,7 +183,7 @@ impl Stopped {
     /// Writes `struct sock_fprog` and the program below the stack; returns its address.
     fn place_filter(&self, filter: &[sock_filter]) -> Result<u64, InstallError> {
         let size = size_of_val(filter) as u64;
-        let code_at = (self.registers.rsp - RED_ZONE - size) & !15;
+        let code_at = (self.registers.stack_pointer() - RED_ZONE_BYTES - size) & !15;
         let header_at = code_at - 16;
         let mut image = Vec::with_capacity(16 + size as usize);
         image.extend((filter.len() as u64).to_ne_bytes());
@@ -260,12 +214,12 @@ impl Stopped {
     fn seccomp(&self, filter: &[sock_filter], flags: u64) -> Result<c_long, InstallError> {
         let program = self.place_filter(filter)?;
         let set = [SET_MODE_FILTER, flags, program, 0, 0, 0];
-        let mut result = self.call(libc::SYS_seccomp, set)?;
+        let mut result = self.call(libc::SYS_seccomp, &set)?;
         if result == -c_long::from(libc::EACCES) {
             // Without CAP_SYS_ADMIN the kernel wants no_new_privs first.
             let own = [libc::PR_SET_NO_NEW_PRIVS as u64, 1, 0, 0, 0, 0];
-            self.call(libc::SYS_prctl, own)?;
-            result = self.call(libc::SYS_seccomp, set)?;
+            self.call(libc::SYS_prctl, &own)?;
+            result = self.call(libc::SYS_seccomp, &set)?;
         }
         if result < 0 {
             let error = io::Error::from_raw_os_error(-result as i32);
@@ -288,27 +242,34 @@ impl Stopped {
         };
         let listener =
             Listener::fetch(self.pid, descriptor as i32).map_err(InstallError::Listener)?;
-        self.call(libc::SYS_close, [descriptor as u64, 0, 0, 0, 0, 0])?;
+        self.call(libc::SYS_close, &[descriptor as u64, 0, 0, 0, 0, 0])?;
         Ok(listener)
     }
 
     /// Lets the target execute one syscall; returns its raw result.
-    fn call(&self, number: c_long, args: [u64; 6]) -> Result<c_long, InstallError> {
-        let entry = self.registers.rip as ptrace::AddressType;
-        let code = self.abi.trampoline(number);
-        ptrace::write(self.pid, entry, code).map_err(step("write the trampoline"))?;
-        let mut registers = self.registers;
-        registers.orig_rax = u64::MAX;
-        registers.rdi = args[0];
-        registers.rsi = args[1];
-        registers.rdx = args[2];
-        registers.r10 = args[3];
-        registers.r8 = args[4];
-        registers.r9 = args[5];
-        ptrace::setregs(self.pid, registers).map_err(step("set registers"))?;
+    fn call(&self, number: c_long, arguments: &[u64; 6]) -> Result<c_long, InstallError> {
+        let code = arch::call_code(self.registers.abi(), number, arguments);
+        self.write_text(&code, "write the trampoline")?;
+        self.registers
+            .with_arguments(arguments)
+            .give_to(self.pid)
+            .map_err(step("set registers"))?;
         self.run_to_trap()?;
-        let registers = ptrace::getregs(self.pid).map_err(step("read the result"))?;
-        Ok(registers.rax as c_long)
+        let registers = Registers::of(self.pid).map_err(step("read the result"))?;
+        registers
+            .map(|registers| registers.result())
+            .ok_or(InstallError::ThirtyTwoBit)
+    }
+
+    fn write_text(
+        &self,
+        words: &[c_long; CODE_WORDS],
+        what: &'static str,
+    ) -> Result<(), InstallError> {
+        for (word, address) in words.iter().zip(words_at(&self.registers)) {
+            ptrace::write(self.pid, address, *word).map_err(step(what))?;
+        }
+        Ok(())
     }
 
     /// Lets it run to the end of the trampoline.
@@ -327,7 +288,7 @@ impl Stopped {
                 Next::Signal(Signal::SIGCONT) => {}
                 Next::Signal(Signal::SIGTRAP) => {
                     let info = ptrace::getsiginfo(self.pid).map_err(step("read a signal"))?;
-                    if info.si_code == signals::SI_KERNEL {
+                    if info.si_code == arch::TRAP_CODE {
                         return self.check_trap();
                     }
                     self.sent.set(Some(info));
@@ -340,25 +301,21 @@ impl Stopped {
     }
 
     fn check_trap(&self) -> Result<(), InstallError> {
-        let registers = ptrace::getregs(self.pid).map_err(step("read registers"))?;
-        match registers.rip == self.registers.rip + TRAMPOLINE_BYTES {
+        let at = registers(self.pid)?.instruction_pointer();
+        match at == self.registers.instruction_pointer() + TRAP_OFFSET {
             true => Ok(()),
-            false => Err(InstallError::UnexpectedStop(format!(
-                "SIGTRAP at {:#x}",
-                registers.rip
-            ))),
+            false => Err(InstallError::UnexpectedStop(format!("SIGTRAP at {at:#x}"))),
         }
     }
 
     /// Returns the signal that the detach must give it.
     fn restore(&self) -> Result<Option<Signal>, InstallError> {
-        let address = self.registers.rip as ptrace::AddressType;
-        ptrace::write(self.pid, address, self.text).map_err(step("restore the text"))?;
-        let mut registers = self.registers;
+        self.write_text(&self.text, "restore the text")?;
         // Not in a syscall: nothing to restart.
-        registers.orig_rax = u64::MAX;
-        registers.rax = 0;
-        ptrace::setregs(self.pid, registers).map_err(step("restore registers"))?;
+        self.registers
+            .after_execve()
+            .give_to(self.pid)
+            .map_err(step("restore registers"))?;
         sys::ptrace::block_signals(self.pid, self.blocked).map_err(step("restore its signals"))?;
         let Some(info) = self.sent.take() else {
             return Ok(None);

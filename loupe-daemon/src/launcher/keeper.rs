@@ -30,8 +30,8 @@ use super::sandbox::{self, SetupError};
 use super::supervisor::Supervisor;
 use super::target::Target;
 use super::{init, keyring, wait};
+use crate::arch::Abi;
 use crate::cgroup;
-use crate::inject::install::Abi;
 
 /// Runs one keeper to its end; returns the exit code.
 pub fn run(engine: Channel, preparation: &Preparation) -> i32 {
@@ -353,7 +353,7 @@ impl Keeper {
                         _ => {}
                     }
                     let pid = pid.as_raw();
-                    let i386 = abi == Abi::I386;
+                    let i386 = abi == Abi::ThirtyTwoBit;
                     self.tell(&FromKeeper::TargetStarted { pid, vdso, i386 })
                 }
                 Stop::Executed(programs) => self.tell(&FromKeeper::Executed { programs }),

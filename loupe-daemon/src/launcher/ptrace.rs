@@ -15,7 +15,8 @@ use nix::sys::wait::WaitStatus;
 use nix::unistd::{Pid, write};
 
 use super::target::{Executed, Target};
-use crate::inject::install::{self, Abi, AtEntry, InstallError};
+use crate::arch::Abi;
+use crate::inject::install::{self, AtEntry, InstallError};
 use crate::inject::listener::Listener;
 use crate::sys;
 
@@ -175,7 +176,7 @@ impl Tree {
             notifying,
             answer,
         } = &self.filters;
-        if abi == Abi::I386 && *answer {
+        if abi == Abi::ThirtyTwoBit && *answer {
             return Err(Refusal::Said(format!(
                 "{} is a 32-bit program; Loupe's filters know the 64-bit ABI only",
                 self.target.path().display()
@@ -183,7 +184,7 @@ impl Tree {
         }
         let vdso = install::vdso(pid, self.hide_vdso)?;
         let no_filter = constant.is_empty() && notifying.is_empty();
-        let AtEntry { listener, signal } = match no_filter || abi == Abi::I386 {
+        let AtEntry { listener, signal } = match no_filter || abi == Abi::ThirtyTwoBit {
             true => install::leave_exec(pid)?,
             false => install::install(pid, constant, notifying)?,
         };

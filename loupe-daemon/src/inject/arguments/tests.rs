@@ -7,9 +7,10 @@ use loupe_common::policy::{Action, Policy};
 use loupe_common::syscalls::{Arch, Syscall};
 use proptest::prelude::*;
 
-use super::super::filter::{CompileError, NATIVE_AUDIT_ARCH, compile};
+use super::super::filter::{CompileError, compile};
 use super::super::interpreter::{Call, Course, interpret};
 use super::*;
+use crate::arch::AUDIT_ARCH;
 
 const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
 const FAKE: u32 = libc::SECCOMP_RET_ERRNO;
@@ -27,7 +28,7 @@ fn number(name: &str) -> u32 {
 
 fn course(program: &[sock_filter], syscall: &str, arguments: [u64; 6]) -> Course {
     let call = Call {
-        arch: NATIVE_AUDIT_ARCH,
+        arch: AUDIT_ARCH,
         number: number(syscall),
         arguments,
     };
@@ -102,7 +103,7 @@ fn only_the_path_of_its_own_syscall_looks_at_arguments() {
     let program = compile(&policy).expect("compiles");
     for (number, name) in Arch::NATIVE.table() {
         let call = Call {
-            arch: NATIVE_AUDIT_ARCH,
+            arch: AUDIT_ARCH,
             number: u32::from(*number),
             arguments: [2; 6],
         };
@@ -135,7 +136,7 @@ fn every_operation_of_every_row_compiles_to_what_it_says() {
             let policy = Policy::single(operation.clone().into(), Action::STUB);
             let program = compile(&policy).expect("compiles");
             let call = Call {
-                arch: NATIVE_AUDIT_ARCH,
+                arch: AUDIT_ARCH,
                 number,
                 arguments,
             };
@@ -185,7 +186,7 @@ proptest! {
             Some((_, _)) => FAKE,
         };
         let call = Call {
-            arch: NATIVE_AUDIT_ARCH,
+            arch: AUDIT_ARCH,
             number: syscall.number().expect("native"),
             arguments,
         };

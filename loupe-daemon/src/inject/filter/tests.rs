@@ -38,7 +38,7 @@ fn a_rule_hits_its_number_and_no_neighbour() {
             ALLOW
         };
         assert_eq!(
-            interpret(&program, NATIVE_AUDIT_ARCH, number).0,
+            interpret(&program, AUDIT_ARCH, number).0,
             expected,
             "{number}"
         );
@@ -50,15 +50,15 @@ fn the_first_and_last_numbers_can_be_injected() {
     let program =
         compile(&policy(&[("read", Action::Fake), ("write", Action::STUB)])).expect("compiles");
     assert_eq!(
-        interpret(&program, NATIVE_AUDIT_ARCH, 0).0,
+        interpret(&program, AUDIT_ARCH, 0).0,
         libc::SECCOMP_RET_ERRNO
     );
     assert_eq!(
-        interpret(&program, NATIVE_AUDIT_ARCH, 1).0,
+        interpret(&program, AUDIT_ARCH, 1).0,
         libc::SECCOMP_RET_ERRNO | 38
     );
-    assert_eq!(interpret(&program, NATIVE_AUDIT_ARCH, 2).0, ALLOW);
-    assert_eq!(interpret(&program, NATIVE_AUDIT_ARCH, u32::MAX).0, ALLOW);
+    assert_eq!(interpret(&program, AUDIT_ARCH, 2).0, ALLOW);
+    assert_eq!(interpret(&program, AUDIT_ARCH, u32::MAX).0, ALLOW);
 }
 
 #[test]
@@ -80,14 +80,11 @@ fn other_architectures_and_x32_are_let_through() {
     // 20 is writev on x86-64 and getpid on i386.
     let program = compile(&policy(&[("writev", Action::STUB)])).expect("compiles");
     assert_eq!(
-        interpret(&program, NATIVE_AUDIT_ARCH, 20).0,
+        interpret(&program, AUDIT_ARCH, 20).0,
         libc::SECCOMP_RET_ERRNO | 38
     );
     assert_eq!(interpret(&program, I386, 20).0, ALLOW);
-    assert_eq!(
-        interpret(&program, NATIVE_AUDIT_ARCH, 0x4000_0000 | 20).0,
-        ALLOW
-    );
+    assert_eq!(interpret(&program, AUDIT_ARCH, 0x4000_0000 | 20).0, ALLOW);
 }
 
 #[test]
@@ -95,7 +92,7 @@ fn the_errno_of_a_stub_is_the_one_asked_for() {
     let eperm = Action::Stub("EPERM".parse().expect("an errno"));
     let program = compile(&policy(&[("brk", eperm)])).expect("compiles");
     assert_eq!(
-        interpret(&program, NATIVE_AUDIT_ARCH, 12).0,
+        interpret(&program, AUDIT_ARCH, 12).0,
         libc::SECCOMP_RET_ERRNO | 1
     );
 }
@@ -131,7 +128,7 @@ fn a_policy_of_every_syscall_compiles_and_stays_short_on_its_path() {
     assert!(rules.len() > 300);
     let program = compile(&rules).expect("compiles");
     for (index, (number, name)) in Arch::NATIVE.table().iter().enumerate() {
-        let (answer, steps) = interpret(&program, NATIVE_AUDIT_ARCH, u32::from(*number));
+        let (answer, steps) = interpret(&program, AUDIT_ARCH, u32::from(*number));
         assert_eq!(
             answer,
             libc::SECCOMP_RET_ERRNO | (1 + index as u32 % 100),
@@ -159,7 +156,7 @@ proptest! {
             let expected = rules
                 .get(&number)
                 .map_or(ALLOW, |errno| libc::SECCOMP_RET_ERRNO | u32::from(*errno));
-            prop_assert_eq!(interpret(&program, NATIVE_AUDIT_ARCH, number).0, expected);
+            prop_assert_eq!(interpret(&program, AUDIT_ARCH, number).0, expected);
             prop_assert_eq!(interpret(&program, I386, number).0, ALLOW);
         }
     }

@@ -10,10 +10,6 @@ use nix::unistd::Pid;
 
 use crate::sys::ptrace;
 
-/// `si_code` of a signal that the kernel sent, which nobody else can give
-/// (`include/uapi/asm-generic/siginfo.h`).
-pub const SI_KERNEL: i32 = 0x80;
-
 /// Why a process that runs in our stead does not run any more.
 pub enum Next {
     /// It is about to get this signal.
