@@ -3,6 +3,8 @@
 //! The search looks at one replay of each policy; what it finds is then confirmed with all
 //! replicas: the rules fail together, and without any one of them the others pass.
 
+use std::collections::BTreeMap;
+
 use loupe_common::feature::Feature;
 use loupe_common::policy::{Action, Policy};
 
@@ -31,6 +33,8 @@ pub(super) struct Searcher<'s, 'a> {
     pub rule: Rule,
     /// Why the whole policy is replayed.
     pub purpose: &'static str,
+    /// The ways to leave a feature out alone that are known to work.
+    pub ways: &'s BTreeMap<Feature, Vec<Action>>,
     /// Policies that passed: what they contain is not tried again in a search.
     pub good: &'s mut Vec<Policy>,
 }
@@ -52,9 +56,10 @@ impl<'a> Searcher<'_, 'a> {
         Ok(passes)
     }
 
-    /// A minimal conflict among rules that were seen to fail together by this rule, which is one replay
-    /// ([`Rule::once`]) or the usual one; `None` if it was only bad luck, and they work. Of the conflict found, the last rule is as early in their
-    /// order as any conflict's last rule can be.
+    /// A minimal conflict among rules that were seen to fail together by this rule, which is one
+    /// replay ([`Rule::once`]) or the usual one; `None` if it was only bad luck, and they work. Of
+    /// the conflict found, the last rule is as early in their order as any conflict's last rule
+    /// can be.
     pub fn first_conflict(
         &mut self,
         failing: &[(Feature, Action)],
@@ -64,7 +69,11 @@ impl<'a> Searcher<'_, 'a> {
         let mut policy = policy_of(&narrow(failing, passes)?);
         // Delta debugging trusts that more rules fail more; the confirmation trusts nothing.
         loop {
-            let ruling = self.asker.ask(&policy, self.rule, "confirms a conflict")?;
+            let ruling = self.asker.ask(&policy, self.rule, "confirms a conflict");
+            let works = self.without_one(&policy);
+            // Both are waited for, whatever one of them says: else how many replays there are would
+            // depend on which comes back first.
+            let (ruling, works) = (ruling?, works?);
             let confirmed = ruling.decision == Decision::Fails;
             if !confirmed && rule != self.rule {
                 // Some single replay was unlucky.
@@ -74,19 +83,34 @@ impl<'a> Searcher<'_, 'a> {
                     false => self.first_conflict(failing, self.rule),
                 };
             }
-            let smaller: Vec<Policy> = leaving_one_out(&policy);
-            let smaller = smaller.into_iter().filter(|smaller| !smaller.is_empty());
-            let purpose = "conflict without one of its rules";
-            let works = smaller.map(|smaller| {
-                let ruling = self.asker.ask(&smaller, self.rule, purpose)?;
-                Ok((ruling.holds(), smaller))
-            });
-            let fails = all(works)?.into_iter().find(|(works, _)| !works);
+            let fails = works.into_iter().find(|(works, _)| !works);
             match fails {
                 Some((_, smaller)) => policy = smaller,
                 None => return Ok(Some(Found { policy, ruling })),
             }
         }
+    }
+
+    /// Whether what is left of a conflict works, without each one of its rules.
+    fn without_one(&mut self, conflict: &Policy) -> Result<Vec<(bool, Policy)>, Stop> {
+        let smaller = leaving_one_out(conflict).into_iter();
+        all(smaller
+            .filter(|smaller| !smaller.is_empty())
+            .map(|smaller| {
+                let purpose = "conflict without one of its rules";
+                let works = self.works_alone(&smaller)
+                    || self.asker.ask(&smaller, self.rule, purpose)?.holds();
+                Ok((works, smaller))
+            }))
+    }
+
+    /// One rule, which is known to work.
+    fn works_alone(&self, policy: &Policy) -> bool {
+        let works = |(feature, action): (&Feature, Action)| {
+            let known = self.ways.get(feature);
+            known.is_some_and(|ways| ways.contains(&action))
+        };
+        policy.len() == 1 && policy.iter().all(works)
     }
 }
 
@@ -105,10 +129,14 @@ pub(super) fn narrow<T: Clone>(
         }
         let (mut good, mut bad) = (0, rest.len());
         while bad - good > 1 {
-            let middle = usize::midpoint(good, bad);
-            match passes(&[&fixed[..], &rest[..middle]].concat())? {
-                true => good = middle,
-                false => bad = middle,
+            let points = between(good, bad);
+            let asked = points.map(|point| passes(&[&fixed[..], &rest[..point]].concat()));
+            for (point, passes) in points.into_iter().zip(all(asked)?) {
+                if !passes {
+                    bad = point;
+                    break;
+                }
+                good = point;
             }
         }
         rest.truncate(bad);
@@ -117,6 +145,13 @@ pub(super) fn narrow<T: Clone>(
             None => return Ok(fixed),
         }
     }
+}
+
+/// The two points of a range (or the one) at which a search asks at once: with one alone a second CPU
+/// would have nothing to do.
+fn between(good: usize, bad: usize) -> [usize; 2] {
+    let width = bad - good;
+    [width, 2 * width].map(|thirds| (good + thirds.div_ceil(3)).min(bad - 1))
 }
 
 fn policy_of(rules: &[(Feature, Action)]) -> Policy {

@@ -4,7 +4,7 @@
 //! beginning of that order ends with the rule to blame, and the smallest part of it that still
 //! fails says what else that rule needs to be fatal.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use loupe_common::analysis::Suspicion;
 use loupe_common::emulation::{Answered, Broken};
@@ -170,6 +170,8 @@ fn first_broken(
         asker,
         rule,
         purpose: WHOLE,
+        // An emulation has no single verdicts.
+        ways: &BTreeMap::new(),
         good,
     };
     let Some(found) = searcher.first_conflict(order, Rule::once())? else {

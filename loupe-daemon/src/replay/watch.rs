@@ -29,6 +29,9 @@ const MIN_PAUSE: Duration = Duration::from_millis(5);
 const MAX_PAUSE: Duration = Duration::from_millis(20);
 /// Between two looks at one that is not overdue.
 const EARLY_PAUSE: Duration = Duration::from_millis(30);
+/// Looks that are kept. Beyond this many the older half loses every second one: what matters of it is
+/// since when something is so.
+const MAX_LOOKS: usize = 512;
 /// Before a baseline is known nobody can say what is long.
 const NEVER: Duration = Duration::from_secs(3600);
 
@@ -74,12 +77,25 @@ impl Watcher {
             record.note(&sample);
         }
         self.history.push(sample);
+        thin(&mut self.history);
         let finding = judge::judge(&self.history, &self.usual);
         if let Some(record) = &mut self.record {
             record.found(&finding);
         }
         Ok(finding)
     }
+}
+
+/// Leaves every second sample out of the older half of a long history.
+fn thin<T>(history: &mut Vec<T>) {
+    if history.len() <= MAX_LOOKS {
+        return;
+    }
+    let mut at = 0;
+    history.retain(|_| {
+        at += 1;
+        at > MAX_LOOKS / 2 || at % 2 == 1
+    });
 }
 
 /// How long to wait before the next look at a phase that has taken this long.
@@ -114,6 +130,20 @@ mod tests {
             pauses: pauses.then_some(known),
             ..Usual::default()
         }
+    }
+
+    #[test]
+    fn a_long_history_keeps_its_first_look_and_all_of_the_last_ones() {
+        let mut history = Vec::new();
+        for look in 0..100_000 {
+            history.push(look);
+            thin(&mut history);
+            assert!(history.len() <= MAX_LOOKS);
+        }
+        assert_eq!(history[0], 0);
+        assert!(history.is_sorted());
+        let last = &history[history.len() - MAX_LOOKS / 4..];
+        assert!(last.windows(2).all(|pair| pair[1] == pair[0] + 1));
     }
 
     #[test]

@@ -128,7 +128,7 @@ async fn an_analysis_streams_its_progress_and_ends_with_the_result() {
     assert_eq!((&queued["job"], &queued["ahead"]), (&json!(1), &json!(0)));
     assert_eq!(daemon.steps.started().await, "nginx");
     let replayed = json!({
-        "progress": "replayed", "id": 5, "policy": {"futex": "stub"}, "wall_us": 12,
+        "progress": "replayed", "id": 5, "policy": {"futex": "stub"}, "wall_us": 12, "cpu_us": 7,
         "outcome": {"result": "failed", "reason": "test", "status": {"code": 1}},
         "reused": false,
     });

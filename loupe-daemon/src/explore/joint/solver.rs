@@ -125,6 +125,7 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
             asker: self.asker,
             rule: self.scope.baseline.rule,
             purpose: self.scope.purpose(),
+            ways: &self.choices,
             good: &mut self.good,
         }
     }

@@ -1,6 +1,7 @@
 //! What is seen of a replay at one moment. Looks at the kernel, and decides nothing.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,10 @@ pub struct Sample {
     /// Time in which its CPU, or the engine, stood still.
     #[serde(with = "micros")]
     pub stood_still: Duration,
+    /// Time in which the engine's own thread for this replay, which reads what it prints, wanted
+    /// to run and was not let. Who waits for it seems to sleep.
+    #[serde(with = "micros", default)]
+    pub engine_stalled: Duration,
     /// CPU time of all of the replay.
     #[serde(with = "micros")]
     pub cpu: Duration,
@@ -54,6 +59,7 @@ impl Sample {
             // A kernel that does not account for it leaves all time as it is.
             stalled: cgroup.stalled().unwrap_or_default(),
             stood_still: host.gaps(),
+            engine_stalled: own_stalled().unwrap_or_default(),
             cpu: Duration::from_micros(cgroup.cpu_us()?),
             others_cpu: Duration::from_micros(cgroup.launcher_cpu_us()?),
             calls: counts.filter(|(_, calls)| *calls > 0).collect(),
@@ -68,8 +74,9 @@ impl Sample {
         let all = self.at.saturating_sub(earlier.at);
         let stalled = self.stalled.saturating_sub(earlier.stalled);
         let stood_still = self.stood_still.saturating_sub(earlier.stood_still);
-        // Where both tell of the same time it counts once.
-        all.saturating_sub(stalled.max(stood_still))
+        let engine_stalled = self.engine_stalled.saturating_sub(earlier.engine_stalled);
+        // The replay and the engine wait in turns; a standstill is in both, and counts once.
+        all.saturating_sub((stalled + engine_stalled).max(stood_still))
     }
 
     /// CPU time of all of the replay from an earlier look.
@@ -86,6 +93,14 @@ impl Sample {
     pub fn all_is_stuck(&self) -> bool {
         self.application_is_stuck() && self.others.none_can_go_on()
     }
+}
+
+/// How long the calling thread was kept from running, since it began (`sched(5)`'s schedstat: time on
+/// a CPU, time waiting for one in ns, times run). `None` where the kernel does not account for it.
+fn own_stalled() -> Option<Duration> {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    let waited_ns = text.split_whitespace().nth(1)?;
+    waited_ns.parse().ok().map(Duration::from_nanos)
 }
 
 /// Times in recorded samples are whole microseconds.
@@ -105,6 +120,9 @@ mod micros {
 
 #[cfg(test)]
 mod tests {
+    use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+    use nix::unistd::Pid;
+
     use super::*;
 
     #[test]
@@ -121,6 +139,35 @@ mod tests {
         assert_eq!(sample(200, 40, 0).since(&first), ms(70));
         assert_eq!(sample(200, 40, 90).since(&first), ms(10));
         assert_eq!(sample(200, 910, 0).since(&first), ms(0));
+        let by_engine = Sample {
+            engine_stalled: ms(50),
+            ..sample(200, 40, 60)
+        };
+        assert_eq!(by_engine.since(&first), ms(20));
+    }
+
+    #[test]
+    fn a_thread_that_others_keep_from_running_knows_it() {
+        let one_cpu = || {
+            let mut cpus = CpuSet::new();
+            let allowed = sched_getaffinity(Pid::from_raw(0)).expect("an affinity");
+            let first = (0..CpuSet::count()).find(|cpu| allowed.is_set(*cpu).unwrap_or(false));
+            cpus.set(first.expect("a CPU")).expect("set");
+            sched_setaffinity(Pid::from_raw(0), &cpus).expect("pinned");
+        };
+        let spin = move |until: Instant| {
+            one_cpu();
+            while Instant::now() < until {}
+            own_stalled()
+        };
+        // A CPU for two, for a while.
+        let until = Instant::now() + Duration::from_millis(200);
+        let both = [(); 2].map(|()| std::thread::spawn(move || spin(until)));
+        let waited = both.map(|thread| thread.join().expect("it ends").unwrap_or_default());
+        assert!(
+            waited.iter().sum::<Duration>() > Duration::from_millis(20),
+            "{waited:?}"
+        );
     }
 
     #[test]
