@@ -9,6 +9,7 @@ mod impact;
 mod joint;
 mod pseudo_files;
 mod single;
+mod size;
 
 use std::collections::BTreeMap;
 
