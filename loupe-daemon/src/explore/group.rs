@@ -9,7 +9,6 @@
 //! is first begun ([`Asker::begin`]): most of what fails does so at once, and what does not may
 //! share its replays even if little spoke for it before.
 
-mod begin;
 mod confirm;
 mod design;
 mod together;

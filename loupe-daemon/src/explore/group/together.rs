@@ -1,28 +1,19 @@
 //! Features that share their replays from the first, as a [`Design`] says.
 //!
-//! Where groups fail, features without any passing group are suspected, the least likely to work
-//! first, and replayed alone. Without those that fail then, the groups are tried again. Whoever lacks
-//! passes after all that, be it that all its groups are odd, is replayed alone once.
-//!
-//! Where replays without each feature were begun before, those without groups are, too
-//! ([`super::begin`]).
+//! Where groups fail, features without any passing group are replayed alone. Without those that fail
+//! then, the groups are tried again. Whoever lacks passes after all that, be it that all its groups
+//! are odd, is replayed alone once.
 
 use std::collections::BTreeSet;
 
 use loupe_common::feature::Feature;
 
 use super::Way;
-use super::begin::Conflicts;
 use super::design::Design;
 use crate::explore::judge::Standing;
-use crate::explore::ledger::{Stop, all, known};
+use crate::explore::ledger::{Stop, all};
 use crate::explore::purpose::way;
 use crate::explore::tally::Rule;
-
-/// Of the features without a passing group, one in so many is suspected at a time, and at least
-/// [`FEWEST_SUSPECTS`]: the least likely to work explain the most.
-const SUSPECTED_PART: usize = 3;
-const FEWEST_SUSPECTS: usize = 4;
 
 type Group = BTreeSet<Feature>;
 
@@ -38,7 +29,7 @@ impl Way<'_, '_, '_> {
             let in_group = in_group.filter(|(places, _)| places.contains(&group));
             in_group.map(|(_, feature)| feature.clone()).collect()
         };
-        let mut groups = self.try_groups((0..design.groups).map(members).collect(), features)?;
+        let mut groups = self.try_groups((0..design.groups).map(members).collect())?;
         loop {
             let is_suspect = |feature: &&Feature| {
                 !self.evidence.has_own(feature) && !self.evidence.passed_with_others(feature)
@@ -47,15 +38,14 @@ impl Way<'_, '_, '_> {
             if suspects.is_empty() {
                 break;
             }
-            let some = (suspects.len() / SUSPECTED_PART).max(FEWEST_SUSPECTS);
-            self.alone(suspects.into_iter().take(some).collect())?;
+            self.alone(suspects)?;
             let is_broken =
                 |feature: &&Feature| matches!(self.evidence.standing(feature), Standing::Alone);
             let broken: Group = features.iter().filter(is_broken).cloned().collect();
             let again = groups.extract_if(.., |group| !group.is_disjoint(&broken));
             let again = again.map(|group| group.difference(&broken).cloned().collect());
             let again = again.collect();
-            groups.extend(self.try_groups(again, features)?);
+            groups.extend(self.try_groups(again)?);
         }
         let mut short = self.open(features);
         short.retain(|feature| !self.evidence.has_own(feature));
@@ -64,27 +54,16 @@ impl Way<'_, '_, '_> {
 
     /// Replays groups once each; what is left of a group may be the same as another's, or too
     /// little to be one.
-    fn try_groups(
-        &mut self,
-        groups: BTreeSet<Group>,
-        features: &[Feature],
-    ) -> Result<Vec<Group>, Stop> {
-        let mut conflicts = Some(Conflicts::new());
-        let begun = groups.into_iter().map(|members| match self.beginnings {
-            Some(_) => self.that_begin(members, features, &mut conflicts),
-            None => Ok(members),
-        });
-        let (begun, rest) = known(begun.collect::<Vec<_>>());
-        let begun: BTreeSet<Group> = begun.into_iter().filter(|it| it.len() > 1).collect();
-        let (action, count) = (way(self.evidence.action), begun.len());
-        let tried = all((1..).zip(begun).map(|(number, group)| {
+    fn try_groups(&mut self, groups: BTreeSet<Group>) -> Result<Vec<Group>, Stop> {
+        let groups: Vec<Group> = groups.into_iter().filter(|it| it.len() > 1).collect();
+        let (action, count) = (way(self.evidence.action), groups.len());
+        all((1..).zip(groups).map(|(number, group)| {
             let purpose = format_args!("{action} group {number} of {count}");
             let ruling = self
                 .asker
                 .ask(&self.policy(&group), Rule::once(), purpose)?;
             self.evidence.add_set(group.clone(), ruling);
             Ok(group)
-        }));
-        rest.and(tried)
+        }))
     }
 }
