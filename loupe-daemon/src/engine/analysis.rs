@@ -118,7 +118,7 @@ impl Engine {
         &self,
         order: &Order<'_>,
         fingerprint: impl FnOnce(&Prepared) -> Result<String, PrepareError>,
-    ) -> Result<Session, AnalyzeError> {
+    ) -> Result<Opened, AnalyzeError> {
         let prepared = Prepared::new(order.workload, order.identity)?;
         let tracer = tokio::task::block_in_place(|| self.tracer()).map_err(EngineError::from)?;
         let attached = tracer.attach().map_err(EngineError::from)?;
@@ -141,7 +141,7 @@ impl Engine {
             (stop.clone(), heartbeat),
             order.how,
         );
-        Ok(Session {
+        Ok(Opened {
             recording: Recording(Arc::new(shared)),
             cpus,
             stop: StopOnDrop(stop),
@@ -160,8 +160,8 @@ pub(super) struct Order<'a> {
     pub how: How,
 }
 
-/// Replays of one workload can be run.
-pub(super) struct Session {
+/// A workload whose replays can be run.
+pub(super) struct Opened {
     pub recording: Recording,
     pub cpus: Vec<usize>,
     /// Also when the caller drops this: the replays' threads must not go on.
@@ -169,7 +169,7 @@ pub(super) struct Session {
     _attached: Attachment,
 }
 
-impl Session {
+impl Opened {
     /// Waits for something that replays. When `cancel` fires, the replays are ended first.
     pub async fn until<T>(
         &self,

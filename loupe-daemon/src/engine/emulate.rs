@@ -8,7 +8,7 @@ use loupe_common::policy::Policy;
 use loupe_common::replay::Replay;
 use tokio_util::sync::CancellationToken;
 
-use super::analysis::{Order, Session};
+use super::analysis::{Opened, Order};
 use super::recording::How;
 use super::slots::Slots;
 use super::{AnalyzeError, AnalyzeOptions, Engine, Identity, ProgressSink, fingerprint};
@@ -90,7 +90,7 @@ impl Engine {
 }
 
 async fn measure(
-    session: &Session,
+    session: &Opened,
     workload: &Workload,
     options: &EmulateOptions,
     progress: &ProgressSink,

@@ -18,20 +18,21 @@ use crate::explore::{BASELINE, Request};
 use crate::replay::{Part, computes};
 use crate::run::Cancel;
 
-/// Replays for each CPU that are tried.
-const MOST: usize = 8;
+/// Replays are tried up to this many for each CPU.
+const TRIED_PER_CPU: usize = 8;
 
-/// A metric may not fall below one part in so many: a test that sets a bound to it would fail for
-/// that, and not for what is left out.
-const MUCH_SLOWER: f64 = 4.0;
+/// A metric may fall to one part in this many of what it is alone: a test that sets a bound to it
+/// would fail for that, and not for what is left out.
+const MAX_METRIC_FALL: f64 = 4.0;
 
-/// The duration beside others may be so many times that alone.
-const SUFFERS: f64 = 1.15;
-/// What a host adds to very short replays.
-const SLACK: Duration = Duration::from_millis(5);
+/// A replay beside others may take this many times as long as alone.
+const MAX_DURATION_RATIO: f64 = 1.15;
+/// A host adds up to this to very short replays.
+const HOST_JITTER: Duration = Duration::from_millis(5);
 
-/// A replay that is shorter, and computes, gains less from more replays than CPUs than trying costs.
-const SHORT: Duration = Duration::from_millis(300);
+/// A replay that is shorter than this, and computes, gains less from more replays than CPUs than
+/// the trial costs.
+const MIN_WORTH_A_TRIAL: Duration = Duration::from_millis(300);
 
 /// Runs the baseline alone, two at a time on another CPU meanwhile, and then many beside each
 /// other, if those two took no longer.
@@ -48,7 +49,7 @@ pub async fn find(
     let (two, broken) = sorted(two);
     let wall = alone.timing.wall_us;
     let busy = is_busy(&alone);
-    let short = Duration::from_micros(wall) < SHORT;
+    let short = Duration::from_micros(wall) < MIN_WORTH_A_TRIAL;
     let both_pass = broken.is_none() && two.iter().all(|replay| replay.outcome.passed());
     if !both_pass || !alone.outcome.passed() || (short && busy) {
         record_trials(recording, &two)?;
@@ -58,13 +59,13 @@ pub async fn find(
         };
     }
     keep(recording, &two)?;
-    let jobs = (MOST * enough).min(most.unwrap_or(usize::MAX));
+    let jobs = (TRIED_PER_CPU * enough).min(most.unwrap_or(usize::MAX));
     if jobs <= enough {
         return Ok(enough);
     }
     if let (true, Some(_)) = (busy, alone.metric) {
         // A test that does as much as it can in a fixed time: its metric falls as they share it.
-        let jobs = jobs.min((MUCH_SLOWER * enough as f64) as usize);
+        let jobs = jobs.min((MAX_METRIC_FALL * enough as f64) as usize);
         notice(jobs, wall, progress);
         return Ok(jobs);
     }
@@ -144,8 +145,8 @@ async fn first_and_two(
         Either::Left((two, alone)) => Ok((alone.await?, two)),
         Either::Right((alone, mut two)) => {
             let left = alone.as_ref().map_or(Duration::ZERO, |alone| {
-                let most = Duration::from_micros(alone.timing.wall_us).mul_f64(SUFFERS);
-                (most + SLACK).saturating_sub(begin.elapsed())
+                let most = Duration::from_micros(alone.timing.wall_us).mul_f64(MAX_DURATION_RATIO);
+                (most + HOST_JITTER).saturating_sub(begin.elapsed())
             });
             let two = match timeout(left, &mut two).await {
                 Ok(two) => two,
@@ -159,27 +160,28 @@ async fn first_and_two(
     }
 }
 
-/// How many replays have room at a time, if so many took so long; 0 if they are too many to tell.
+/// Says how many replays have room at a time, by how long these took beside each other. It is 0 if
+/// one of them did not pass: then they were too many to tell.
 fn room(alone: &Replay, replays: &[Replay]) -> usize {
     if replays.iter().any(|replay| !replay.outcome.passed()) {
         return 0;
     }
     let jobs = replays.len();
     let ratio = median(replays) as f64 / alone.timing.wall_us.max(1) as f64;
-    let room = match ratio > SUFFERS {
+    let room = match ratio > MAX_DURATION_RATIO {
         // What it suffered tells how many would have been too many.
         true => ((jobs as f64 / ratio) as usize).min(jobs - 1),
         false => jobs,
     };
     match slower(alone, replays) {
-        Some(slower) if slower > MUCH_SLOWER => {
-            room.min((jobs as f64 * MUCH_SLOWER / slower) as usize)
+        Some(slower) if slower > MAX_METRIC_FALL => {
+            room.min((jobs as f64 * MAX_METRIC_FALL / slower) as usize)
         }
         _ => room,
     }
 }
 
-/// How many times as much the workload does in the same time alone, by its own metric.
+/// Says by its own metric how many times as much the workload does alone, in the same time.
 fn slower(alone: &Replay, replays: &[Replay]) -> Option<f64> {
     let mut metrics: Vec<f64> = replays.iter().filter_map(|replay| replay.metric).collect();
     metrics.sort_by(f64::total_cmp);
@@ -206,7 +208,8 @@ async fn side_by_side(recording: &Recording, cpus: &[usize], jobs: usize) -> Vec
     join_all(replays).await
 }
 
-/// Replays that went as they will go from now on are as good as any other of the baseline.
+/// Keeps replays as replicas of the baseline: as many will run at a time from now on, so they are as
+/// good as any other.
 fn keep(recording: &Recording, replays: &[Replay]) -> Result<(), AnalyzeError> {
     for (replica, replay) in (1..).zip(replays) {
         let known = recording.0.find(&Policy::baseline(), replica)?;
@@ -224,8 +227,8 @@ fn keep(recording: &Recording, replays: &[Replay]) -> Result<(), AnalyzeError> {
     Ok(())
 }
 
-/// Replays that only show how many have room at a time are no replicas of the baseline, and are
-/// in the store all the same.
+/// Records replays that only show how many have room at a time: they are no replicas of the
+/// baseline.
 fn record_trials(recording: &Recording, replays: &[Replay]) -> Result<(), AnalyzeError> {
     for replay in replays {
         recording

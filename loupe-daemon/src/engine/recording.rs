@@ -121,7 +121,7 @@ impl Shared {
         Arc::clone(&lock(&self.slots))
     }
 
-    /// From now on so many replays run at a time.
+    /// From now on replays take these slots.
     pub fn set_slots(&self, slots: Arc<Slots>) {
         *lock(&self.slots) = slots;
     }

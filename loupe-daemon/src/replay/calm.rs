@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 /// Looks that must find it calm.
 const LEAST_LOOKS: u32 = 5;
-/// A busy look takes back so many times its own time.
+/// A busy look takes back twice its own time.
 const BUSY_WEIGHT: u32 = 2;
 
 /// What a busy look means.
@@ -82,7 +82,7 @@ mod tests {
 
     const PAUSE: Duration = Duration::from_millis(2);
 
-    /// Looks every so many milliseconds; `.` calm, `b` busy, `n` something new.
+    /// Looks at this distance; `.` is calm, `b` busy, `n` something new.
     fn after(busy: Busy, looks: &str, milliseconds: u64) -> Calm<u32> {
         let mut calm = Calm::new(busy, PAUSE);
         let begin = Instant::now();

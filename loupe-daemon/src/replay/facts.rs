@@ -25,9 +25,9 @@ const SLACK: Duration = Duration::from_millis(1500);
 /// The constant where the kernel does not tell how long the host kept a replay from running.
 const SLACK_WITHOUT_STALLS: Duration = Duration::from_secs(3);
 
-/// The limit of CPU time is so many times the most of the baseline. An application that spins
-/// where it used to wait takes a multiple of its usual time and may yet work (redis with `futex`
-/// faked: three to four times).
+/// The limit of CPU time is this many times the most that the baseline used. An application that
+/// spins where it used to wait takes a multiple of its usual time and may yet work (redis with
+/// `futex` faked: three to four times).
 const CPU_FACTOR: u32 = 8;
 /// A start is done in no time, or not at all.
 const START_CPU_FACTOR: u32 = 4;
@@ -35,24 +35,24 @@ const START_CPU_FACTOR: u32 = 4;
 /// costs at the least.
 const CPU_SLACK: Duration = Duration::from_millis(50);
 
-/// An application that uses less than one part in so many of its usual CPU time idles. Its test
-/// is then given so many times its own.
+/// An application that uses less than a tenth of its usual CPU time idles. Its test is then given
+/// twice its own.
 const IDLING_PART: u32 = 10;
 const IDLING_TEST_FACTOR: u32 = 2;
 
 /// CPU time of the test's side that its application's start may have cost.
 const STARTING: Duration = Duration::from_millis(5);
 
-/// A test has begun as usual when its server has made one in so many of the calls that the
-/// baseline makes, and at least so many.
+/// A test has begun as usual when its server has made a hundredth of the calls that the baseline
+/// makes, and at least 200.
 const BEGINNING_PART: u64 = 100;
 const BEGINNING_CALLS: u64 = 200;
-/// Only a test in which there are so many times as many is long enough for that, and one that
-/// takes so long: a test takes some time to start, too.
+/// Only a test in which there are 20 times as many is long enough for that, and one that takes at
+/// least 250 ms: a test takes some time to start, too.
 const LONG_TEST_PART: u64 = 20;
 const LONG_TEST: Duration = Duration::from_millis(250);
-/// Replays beside others are slower; but one that has not come so far in one part in so many of
-/// the whole test's time, and at least this time, has not begun as usual.
+/// Replays beside others are slower; but one that has not come so far in a tenth of the whole
+/// test's time, and at least 40 ms, has not begun as usual.
 const BEGINNING_TIME_PART: u32 = 10;
 const BEGINNING_TIME: Duration = Duration::from_millis(40);
 
@@ -83,7 +83,7 @@ pub struct BaselineFacts {
 /// The first moments of a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Beginning {
-    /// They are over when the target has made so many calls,
+    /// They are over when the target has made this many calls,
     pub calls: u64,
     /// or after this time.
     pub most: Duration,

@@ -20,13 +20,13 @@ use crate::{launcher, lock};
 
 /// Processes and threads of a replay, unless its workload says otherwise.
 const PROCESSES: u64 = 2048;
-/// The host's memory is so many times what a replay may hold, unless its workload says otherwise.
+/// A replay may hold half of the host's memory, unless its workload says otherwise.
 const MEMORY_PART: u64 = 2;
-/// Of the host's memory, one part in so many is not for replays.
+/// A 32nd of the host's memory is not for replays.
 const RESERVE_PART: u64 = 32;
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_millis(100);
-/// A look must not take more than one part in so many of the time.
+/// Looks may take a tenth of the time.
 const COST_PART: u32 = 10;
 
 const MIB: u64 = 1 << 20;
