@@ -3,12 +3,13 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::Serialize;
 
 use crate::io_uring::{self, IoUringOp};
 use crate::operations::{Operation, UnknownOperation};
 use crate::pseudo_file::PseudoFile;
 use crate::syscalls::{Syscall, UnknownSyscall};
+use crate::text::as_text;
 
 /// Something that an OS implements or not. Written as its name (`futex`, `fcntl:F_SETFD`) or
 /// path (`/proc/self/maps`).
@@ -176,19 +177,7 @@ impl std::str::FromStr for Feature {
     }
 }
 
-impl Serialize for Feature {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Feature {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
-    }
-}
+as_text!(Feature);
 
 #[cfg(test)]
 mod tests {

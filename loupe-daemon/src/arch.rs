@@ -37,7 +37,6 @@ pub enum Abi {
     /// Those that filters are compiled for.
     Native,
     /// A 32-bit program's: other numbers, other registers, four-byte words.
-    #[cfg_attr(target_arch = "aarch64", expect(dead_code, reason = "refused there"))]
     ThirtyTwoBit,
 }
 

@@ -1,7 +1,10 @@
 //! A `louped` of a test's own: its socket and database are in the test's scene, and it ends with
 //! the test.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -70,7 +73,7 @@ impl<'a> Daemon<'a> {
     ///
     /// # Panics
     /// Without a verb.
-    pub fn client_by(&self, program: &Path, words: &[&str]) -> Command {
+    fn client_by(&self, program: &Path, words: &[&str]) -> Command {
         let (verb, rest) = words.split_first().expect("a verb");
         let mut command = Command::new(program);
         command
@@ -80,6 +83,20 @@ impl<'a> Daemon<'a> {
             .args(rest)
             .current_dir(self.scene.directory())
             .env("NO_COLOR", "1");
+        command
+    }
+
+    /// The same as another user, who needs no rights of the caller's: by a copy of `loupe` that
+    /// everybody can execute, at a socket that everybody can reach.
+    ///
+    /// # Panics
+    /// Without a verb, or where the socket's mode cannot be changed.
+    pub fn client_of(&self, uid: u32, words: &[&str]) -> Command {
+        // Whoever may reach the socket may use it; that is root's to decide.
+        let everybody = Permissions::from_mode(0o666);
+        std::fs::set_permissions(self.socket(), everybody).expect("a socket");
+        let mut command = self.client_by(&self.scene.loupe_for_everyone(), words);
+        command.uid(uid).gid(uid);
         command
     }
 

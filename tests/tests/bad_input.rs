@@ -8,6 +8,7 @@ use loupe_tests::analysis::Analysis;
 use loupe_tests::binaries;
 use loupe_tests::command::{self, Finished};
 use loupe_tests::ground_truth::victim;
+use loupe_tests::member::NOBODY;
 use loupe_tests::require;
 use loupe_tests::requirement::Requirement::{Program, Replays};
 use loupe_tests::scene::{PORT, RESULT, Scene};
@@ -215,8 +216,8 @@ fn without_root_and_daemon_the_cure_is_told() {
         .arg("/tmp/loupe-test-nobody.db")
         .arg(&workload)
         .current_dir(scene.directory())
-        .uid(65534)
-        .gid(65534);
+        .uid(NOBODY)
+        .gid(NOBODY);
     let finished = command::run(command).expect_code(OWN_FAILURE);
     finished.expect_message(&["root", "louped"]);
     for suffix in ["", "-wal", "-shm", "-claims"] {

@@ -4,7 +4,6 @@ use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -12,11 +11,10 @@ use loupe_tests::binaries;
 use loupe_tests::command;
 use loupe_tests::daemon::{Daemon, wait_until};
 use loupe_tests::ground_truth::victim;
+use loupe_tests::member::NOBODY;
 use loupe_tests::require;
 use loupe_tests::requirement::Requirement::Replays;
 use loupe_tests::scene::{RESULT, Scene};
-
-const NOBODY: u32 = 65534;
 
 /// A batch workload of these words of the victim. A script starts it, because a file among a
 /// command's own words is part of what makes two analyses comparable, and some of these change.
@@ -179,14 +177,7 @@ fn another_users_workload_runs_as_that_user() {
     let forbidden = workload(&scene, "copies", &words, "");
     let allowed = workload(&scene, "identity", &[], "");
     let daemon = Daemon::start(&scene);
-    // Whoever may reach the socket may use it; that is root's to decide.
-    std::fs::set_permissions(daemon.socket(), Permissions::from_mode(0o666)).expect("a socket");
-    let loupe = scene.loupe_for_everyone();
-    let as_nobody = |words: &[&str]| {
-        let mut client = daemon.client_by(&loupe, words);
-        client.uid(NOBODY).gid(NOBODY);
-        command::run(client)
-    };
+    let as_nobody = |words: &[&str]| command::run(daemon.client_of(NOBODY, words));
 
     let path = allowed.to_str().expect("a plain path");
     as_nobody(&["analyze", path, "--json"]).expect_code(0);

@@ -1,19 +1,16 @@
 //! A sandbox is a machine like any other to what runs in it, and nobody else's.
 
 use std::ffi::{CStr, OsStr};
-use std::fs::Permissions;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
 use loupe_tests::command;
 use loupe_tests::daemon::Daemon;
+use loupe_tests::member::NOBODY;
 use loupe_tests::require;
 use loupe_tests::requirement::Requirement::Replays;
 use loupe_tests::scene::Scene;
-
-const NOBODY: u32 = 65534;
 
 /// What a script says in a sandbox. It is a workload's test that says no, so that one replay is
 /// all there is, and what the script said is shown.
@@ -273,14 +270,12 @@ fn many_words_and_odd_ones_reach_a_command_of_the_daemons() {
     require!(Replays);
     let scene = Scene::new();
     let daemon = Daemon::start(&scene);
-    std::fs::set_permissions(daemon.socket(), Permissions::from_mode(0o666)).expect("a socket");
-    let loupe = scene.loupe_for_everyone();
     let odd = OsStr::from_bytes(b"a\xff");
     let script = "printf %s \"$1$ODD\" | od -An -tx1; echo $# ${#7}";
-    let mut client = daemon.client_by(&loupe, &["run", "--", "/bin/sh", "-c", script, "sh"]);
+    let mut client = daemon.client_of(NOBODY, &["run", "--", "/bin/sh", "-c", script, "sh"]);
     // Quotation marks take twice the room on the way.
     client.arg(odd).args(["\"".repeat(100_000).as_str(); 6]);
-    client.env("ODD", odd).uid(NOBODY).gid(NOBODY);
+    client.env("ODD", odd);
     let finished = command::run(client).expect_code(0);
     assert_eq!(
         finished.stdout, " 61 ff 61 ff\n7 100000\n",
@@ -293,9 +288,7 @@ fn many_words_and_odd_ones_reach_a_command_of_the_daemons() {
                 command = [\"/bin/true\"]\ntest = [\"/bin/true\"]\nuser = \"root\"\n";
     let path = scene.write("names.toml", text);
     let path = path.to_str().expect("a plain path");
-    let mut client = daemon.client_by(&loupe, &["analyze", path]);
-    client.uid(NOBODY).gid(NOBODY);
-    let finished = command::run(client);
+    let finished = command::run(daemon.client_of(NOBODY, &["analyze", path]));
     assert_ne!(finished.code(), Some(0));
     finished.expect_message(&["only root can run a workload as somebody else"]);
     daemon.stop(libc::SIGTERM).expect_code(0);
@@ -330,13 +323,7 @@ fn what_runs_for_others_finds_no_key_of_loupeds() {
     require!(Replays);
     let scene = Scene::new();
     let daemon = Daemon::start_with(&scene, |louped| give_a_key(louped, c"loupe-test"));
-    std::fs::set_permissions(daemon.socket(), Permissions::from_mode(0o666)).expect("a socket");
-    let loupe = scene.loupe_for_everyone();
-    let as_nobody = |words: &[&str]| {
-        let mut client = daemon.client_by(&loupe, words);
-        client.uid(NOBODY).gid(NOBODY);
-        command::run(client)
-    };
+    let as_nobody = |words: &[&str]| command::run(daemon.client_of(NOBODY, words));
     let run = [
         "run",
         "--",

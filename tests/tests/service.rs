@@ -1,20 +1,16 @@
 //! The daemon as a service: jobs that outlive it, users that have turns.
 
 use std::collections::BTreeMap;
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 
 use loupe_tests::analysis::Analysis;
 use loupe_tests::command;
 use loupe_tests::daemon::{Daemon, wait_until};
+use loupe_tests::member::NOBODY;
 use loupe_tests::require;
 use loupe_tests::requirement::Requirement::Replays;
 use loupe_tests::scene::{RESULT, Scene};
 use serde_json::Value;
-
-const NOBODY: u32 = 65534;
 
 /// A batch workload that adds a byte to a file of the host each time that it runs; the file and
 /// it.
@@ -113,16 +109,12 @@ fn a_user_with_one_job_waits_for_one_of_another_users_many() {
     require!(Replays);
     let scene = Scene::new();
     let daemon = Daemon::start(&scene);
-    // Whoever may reach the socket may use it; that is root's to decide.
-    std::fs::set_permissions(daemon.socket(), Permissions::from_mode(0o666)).expect("a socket");
     let many: Vec<String> = (0..3).map(|n| quick(&scene, &format!("many{n}"))).collect();
     let single = quick(&scene, "single");
     for path in &many {
         detached(&daemon, path);
     }
-    let loupe = scene.loupe_for_everyone();
-    let mut client = daemon.client_by(&loupe, &["analyze", &single, "--detach"]);
-    client.uid(NOBODY).gid(NOBODY);
+    let client = daemon.client_of(NOBODY, &["analyze", &single, "--detach"]);
     command::run(client).expect_code(0);
     wait_until("all have ended", || {
         let ended = |job: &Value| job["ended"].is_u64();
