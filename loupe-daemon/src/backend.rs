@@ -56,7 +56,7 @@ impl Viewer {
 
 /// The engine and the database.
 pub trait Backend: Send + Sync + 'static {
-    /// When `cancel` fires, nothing of the running replays is left once this returns.
+    /// Analyses a workload. When `cancel` fires, this returns once all running replays are ended.
     fn analyze(
         &self,
         workload: Workload,

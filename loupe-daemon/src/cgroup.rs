@@ -98,7 +98,8 @@ impl ReplayCgroup {
         self.directory.join(TARGET)
     }
 
-    /// Whoever is written into it (`0`: the writer) becomes part of the target.
+    /// Opens the file that moves processes to the target's cgroup: the process whose number is
+    /// written to it (`0`: the writer).
     pub fn target_procs(&self) -> Result<fs::File, CgroupError> {
         let path = self.target().join("cgroup.procs");
         let file = fs::OpenOptions::new().write(true).open(&path);
@@ -242,9 +243,9 @@ fn id(directory: &Path) -> Result<u64, CgroupError> {
 /// Another run that ends removes the shared parent when it looks empty, which may be between
 /// our making it and our making something in it.
 fn create_all(path: &Path) -> io::Result<()> {
-    const TRIES: usize = 100;
+    const MAX_TRIES: usize = 100;
     let mut result = Ok(());
-    for _ in 0..TRIES {
+    for _ in 0..MAX_TRIES {
         result = fs::create_dir_all(path);
         match &result {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}

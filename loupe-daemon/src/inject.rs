@@ -33,13 +33,13 @@ pub fn instructions(policy: &Policy) -> Result<Vec<(u16, u8, u8, u32)>, CompileE
 /// A filter that answers nothing that anybody calls, compiled like any other.
 pub fn inert() -> Result<Vec<(u16, u8, u8, u32)>, CompileError> {
     let errno = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
-    let answers = BTreeMap::from([(NOBODY_CALLS, filter::Decision::always(errno))]);
+    let answers = BTreeMap::from([(UNUSED_NUMBER, filter::Decision::always(errno))]);
     Ok(numbers(&filter::program(&answers)?))
 }
 
-/// A number beyond every table of syscalls. What calls it all the same hears what the kernel
-/// would say.
-const NOBODY_CALLS: u32 = 1023;
+/// A number above every table of syscalls. A program that calls it all the same gets what the
+/// kernel would say.
+const UNUSED_NUMBER: u32 = 1023;
 
 /// Whether some rules of a policy are answered by a supervisor.
 pub fn notifies(policy: &Policy) -> bool {
@@ -64,13 +64,13 @@ mod tests {
         let program: Vec<_> = inert().expect("compiles");
         assert!(!program.is_empty());
         for (number, name) in Arch::X86_64.table() {
-            assert!(u32::from(*number) < NOBODY_CALLS, "{name}");
+            assert!(u32::from(*number) < UNUSED_NUMBER, "{name}");
         }
         let code: Vec<libc::sock_filter> = program
             .into_iter()
             .map(|(code, jt, jf, k)| libc::sock_filter { code, jt, jf, k })
             .collect();
-        for number in (0..NOBODY_CALLS).chain([NOBODY_CALLS + 1, u32::MAX]) {
+        for number in (0..UNUSED_NUMBER).chain([UNUSED_NUMBER + 1, u32::MAX]) {
             let call = Call {
                 arch: crate::arch::AUDIT_ARCH,
                 number,

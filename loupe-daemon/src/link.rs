@@ -16,8 +16,8 @@ use crate::engine::Identity;
 use crate::sys::{credentials, scm};
 use loupe_common::wire::MAX_LINE;
 
-/// Bytes asked for in one read.
-const CHUNK: usize = 64 * 1024;
+/// Bytes that one read asks for.
+const READ_BYTES: usize = 64 * 1024;
 
 /// Descriptors that may come with one connection: standard input, output and error of a run.
 const MAX_DESCRIPTORS: usize = 3;
@@ -51,7 +51,7 @@ pub fn split(stream: UnixStream) -> (LinkReader, LinkWriter) {
 #[derive(Debug)]
 pub struct LinkReader {
     stream: Arc<UnixStream>,
-    /// What came and was not handed out yet.
+    /// Bytes that came and belong to a line that was not handed out yet.
     buffer: Vec<u8>,
     /// Bytes at the start of `buffer` that are known to hold no line break.
     searched: usize,
@@ -101,7 +101,7 @@ impl LinkReader {
     }
 
     fn receive(&mut self) -> Result<usize, LinkError> {
-        let mut chunk = [0; CHUNK];
+        let mut chunk = [0; READ_BYTES];
         let received = self.stream.try_io(Interest::READABLE, || {
             scm::receive(self.stream.as_fd(), &mut chunk)
         })?;
@@ -121,8 +121,8 @@ impl LinkReader {
         std::mem::take(&mut self.descriptors)
     }
 
-    /// Whether the peer has closed both directions: `next_line` says `None` also when it only
-    /// has nothing more to say.
+    /// Tells whether the peer has closed both directions. `next_line` is `None` already when the
+    /// peer only has nothing more to say.
     pub fn peer_is_gone(&self) -> bool {
         let mut polled = [PollFd::new(self.stream.as_fd(), PollFlags::empty())];
         match nix::poll::poll(&mut polled, PollTimeout::ZERO) {

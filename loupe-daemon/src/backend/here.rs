@@ -26,8 +26,8 @@ use crate::tracer;
 /// The database of the system, for root.
 const SYSTEM_DATABASE: &str = "/var/lib/loupe/loupe.db";
 
-/// Where the database is when nobody says: for others than root, in their own state directory.
-/// `None` where they have no home either.
+/// The default path of the database: for users other than root in their own state directory. `None`
+/// if such a user has no home directory.
 pub fn default_database() -> Option<PathBuf> {
     if nix::unistd::geteuid().is_root() {
         return Some(PathBuf::from(SYSTEM_DATABASE));
@@ -146,8 +146,8 @@ impl Here {
     }
 }
 
-/// What is known to make this work impossible is told before it begins: what the kernel says then is
-/// no sentence.
+/// Refuses work that doctor knows to be impossible, before it begins: the kernel's own words would
+/// not help.
 fn ask_first(work: Work) -> Result<(), Failure> {
     match doctor::refusal(&Facts::for_this_process(tracer::EMBEDDED), work) {
         Some(refusal) => Err(refusal),

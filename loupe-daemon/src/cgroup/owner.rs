@@ -49,10 +49,10 @@ fn process_namespace() -> Result<u64, CgroupError> {
 
 /// Makes a new directory below `parent`, with children of these names, and takes the lock on it.
 pub fn create(parent: &Path, children: &[&str]) -> Result<(PathBuf, Arc<File>), CgroupError> {
-    const TRIES: usize = 100;
+    const MAX_TRIES: usize = 100;
     let (process, namespace) = (std::process::id(), process_namespace()?);
     let mut last = None;
-    for _ in 0..TRIES {
+    for _ in 0..MAX_TRIES {
         let number = RUNS.fetch_add(1, Ordering::Relaxed);
         let directory = parent.join(format!("{process}-{number}-{namespace}"));
         match try_create(parent, &directory, children) {

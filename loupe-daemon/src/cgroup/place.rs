@@ -10,8 +10,8 @@ use std::sync::OnceLock;
 use super::{CgroupError, at, create_all, move_process};
 use crate::sys::descriptors;
 
-/// Where a daemon is that has a cgroup of its own: one that hands controllers on to others may
-/// hold no process itself.
+/// The cgroup that a daemon with a cgroup of its own moves to: a cgroup that hands controllers on
+/// may hold no process itself.
 const LEAF: &str = "louped";
 /// Extended attributes by which systemd says that a cgroup below its unit's is the unit's own
 /// to manage (`Delegate=`); the second is that of older releases.
@@ -35,7 +35,7 @@ pub fn settle(place: PathBuf) {
     drop(SETTLED.set(place));
 }
 
-/// Where runs are made.
+/// The cgroup that runs are made in.
 pub fn place() -> Result<PathBuf, CgroupError> {
     match SETTLED.get() {
         Some(place) => Ok(place.clone()),

@@ -15,8 +15,8 @@ use crate::backend::{Library, default_database, not_analyzed};
 use crate::doctor::DaemonFact;
 use crate::link;
 
-/// How long a daemon may take to greet; systemd may have to start it first.
-const GREETING: Duration = Duration::from_secs(10);
+/// Time in which a daemon must greet; systemd may have to start it first.
+const GREETING_LIMIT: Duration = Duration::from_secs(10);
 
 /// What a command needs of the other side of the door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,14 +29,14 @@ pub enum Need {
     Daemon,
 }
 
-/// Where the work is done.
+/// The process that does the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Door {
     Daemon,
     Here,
 }
 
-/// Finds the way, or says why there is none and what to do.
+/// Decides who does the work; the error says why nobody can, and the cure.
 pub async fn choose(global: &Global, need: Need) -> Result<Door, Failure> {
     let root = nix::unistd::geteuid().is_root();
     if global.local || global.db.is_some() {
@@ -148,7 +148,7 @@ fn why(daemon: &DaemonFact, socket: &Path) -> Option<String> {
 
 /// Asks whether anybody is there.
 pub async fn probe(socket: &Path) -> DaemonFact {
-    probe_within(socket, GREETING).await
+    probe_within(socket, GREETING_LIMIT).await
 }
 
 async fn probe_within(socket: &Path, limit: Duration) -> DaemonFact {
@@ -199,8 +199,7 @@ pub fn database(global: &Global) -> Result<PathBuf, Failure> {
     })
 }
 
-/// The database to look something up in; `Err`: there is none yet, at this path. Looking makes
-/// none.
+/// Opens the database for reading; the error is the path where none is yet. Reading makes none.
 pub fn library(global: &Global) -> Result<Result<Library, PathBuf>, Failure> {
     let path = database(global)?;
     match path.exists() {

@@ -58,7 +58,7 @@ fn select_failure(error: &SelectError) -> Failure {
     Failure::new(code::NOT_FOUND, exit::USAGE, error.to_string()).explained(error.hint(), None)
 }
 
-/// Where profiles are kept.
+/// The shelf that profiles are kept on.
 pub fn shelf(global: &Global) -> Result<Shelf, Failure> {
     Ok(default_shelf(&door::database(global)?))
 }

@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use crate::report::{Style, failure_text};
 
-/// Columns of a terminal that does not say.
-const WIDTH: usize = 80;
+/// Columns of a terminal that does not say how many it has.
+const DEFAULT_COLUMNS: usize = 80;
 
 /// Prints a result. A reader that has gone away has got enough.
 pub fn print(text: &str) -> Result<(), Failure> {
@@ -72,7 +72,7 @@ fn style_of(
         color: terminal && colors_wanted(),
         width: match size {
             Some((terminal_size::Width(width), _)) if terminal && width > 0 => usize::from(width),
-            _ => WIDTH,
+            _ => DEFAULT_COLUMNS,
         },
     }
 }

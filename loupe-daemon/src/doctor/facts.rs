@@ -35,7 +35,7 @@ pub struct Facts {
     pub bpf_jit: Option<u32>,
     pub cpus: usize,
     pub memory_available_kib: Option<u64>,
-    /// Where the database is, and the free bytes there.
+    /// The database's path, and the free bytes there.
     pub database: Option<(PathBuf, u64)>,
     /// A group `loupe` exists.
     pub group: bool,
@@ -51,13 +51,13 @@ pub enum Trial {
     Untried,
     Traced {
         calls: u64,
-        /// Of `exit_group`: a program makes one.
+        /// Calls of `exit_group`: a program makes one.
         ends: u64,
     },
     Failed(String),
 }
 
-/// Where cgroup v2 is.
+/// Where cgroup v2 is mounted, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cgroup2 {
     pub path: PathBuf,
@@ -85,7 +85,7 @@ pub enum DaemonFact {
     Answers {
         version: String,
     },
-    /// A socket at which nobody answers.
+    /// A socket that no process listens on.
     Dead,
     /// This user may not connect.
     Denied,
@@ -133,8 +133,8 @@ impl Host {
         }
     }
 
-    /// Of the same, what can make Loupe impossible; all of it is read in about a millisecond, so
-    /// that it can be asked before anything is done.
+    /// Collects only the facts that can make Loupe impossible. That takes about a millisecond, so
+    /// it is done before any work.
     fn obstacles(&self) -> Facts {
         let release = self.read("/proc/sys/kernel/osrelease");
         Facts {

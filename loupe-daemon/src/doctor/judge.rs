@@ -23,11 +23,12 @@ const CAPABILITIES: &[(u32, &str)] = &[
 /// The in-kernel programs use helpers of 5.15; `docs/kernels.md` has the list.
 const OLDEST_KERNEL: (u32, u32) = (5, 15);
 
-/// Memory that a handful of replays should find free (their throw-away layers are in it).
-const ENOUGH_MEMORY_KIB: u64 = 512 * 1024;
+/// Free memory, in KiB, for a handful of replays at a time: their throw-away layers are in it.
+/// Chosen, not measured.
+const MIN_FREE_MEMORY_KIB: u64 = 512 * 1024;
 
-/// Room that the database of some hundred analyses may need.
-const ENOUGH_DISK: u64 = 1 << 30;
+/// Free bytes for the database of some hundred analyses. Chosen, not measured.
+const MIN_FREE_DISK_BYTES: u64 = 1 << 30;
 
 /// Decides on every check.
 pub fn judge(facts: &Facts) -> Report {
@@ -350,7 +351,7 @@ fn memory(facts: &Facts) -> Check {
         None => check("memory", FOR, "unknown").warn("mount /proc"),
         Some(kib) => {
             let found = check("memory", FOR, format!("{} MiB available", kib / 1024));
-            match kib < ENOUGH_MEMORY_KIB {
+            match kib < MIN_FREE_MEMORY_KIB {
                 true => found.warn("free some, or run fewer replays at a time (--jobs 1)"),
                 false => found,
             }
@@ -369,7 +370,7 @@ fn disk(facts: &Facts) -> Check {
         FOR,
         format!("{} MiB free in {}", free >> 20, path.display()),
     );
-    match *free < ENOUGH_DISK {
+    match *free < MIN_FREE_DISK_BYTES {
         true => found.warn("make room, or choose another place with --db PATH"),
         false => found,
     }

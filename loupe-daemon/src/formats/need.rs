@@ -20,7 +20,7 @@ pub enum Class {
 }
 
 impl Class {
-    /// As it is written in tables.
+    /// The word for it in tables.
     pub fn word(self) -> &'static str {
         match self {
             Class::Implement => "implement",

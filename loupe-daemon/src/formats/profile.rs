@@ -106,7 +106,7 @@ pub struct Profile {
     pub notes: Vec<String>,
 }
 
-/// Of the host that a profile is read for, what its meaning depends on.
+/// What the meaning of a profile depends on: facts of the host that it is read for.
 #[derive(Clone, Debug)]
 pub struct Host {
     pub groups: Groups,
@@ -114,7 +114,7 @@ pub struct Host {
     pub kernel: (u32, u32),
 }
 
-/// `what: name, name`, unless there are none.
+/// Writes `what: name, name`; `None` without names.
 pub(super) fn note(what: &str, names: &BTreeSet<String>) -> Option<String> {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     (!names.is_empty()).then(|| format!("{what}: {}", names.join(", ")))
@@ -206,8 +206,7 @@ impl Profile {
         }
     }
 
-    /// What an application meets under it: every syscall of this machine that it does not let
-    /// through.
+    /// The profile as a policy: every syscall of this machine that the profile refuses.
     pub fn policy(&self) -> Policy {
         let table = Arch::NATIVE.table().iter();
         table

@@ -11,8 +11,8 @@ use super::profile::Profile;
 pub use groups::Groups;
 pub use read::read_drop_in;
 
-/// Columns of a line of names.
-const WIDTH: usize = 90;
+/// Characters of a line of names in a drop-in, at most.
+const LINE_CHARACTERS: usize = 90;
 
 /// The profile as a drop-in (`/etc/systemd/system/SERVICE.d/syscalls.conf`).
 pub fn write_drop_in(profile: &Profile, applications: &[String]) -> String {
@@ -50,7 +50,7 @@ fn number(action: Action) -> String {
 fn push_lines(text: &mut String, key: &str, names: impl Iterator<Item = String>) {
     let mut line = String::new();
     for name in names {
-        if !line.is_empty() && key.len() + line.len() + 1 + name.len() > WIDTH {
+        if !line.is_empty() && key.len() + line.len() + 1 + name.len() > LINE_CHARACTERS {
             text.push_str(&format!("{key}{line}\n"));
             line.clear();
         }

@@ -58,18 +58,18 @@ fn answer(action: Action) -> u32 {
     }
 }
 
-/// What is done with the calls of one number.
+/// How the calls of one number are answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     cases: Vec<Case>,
-    /// What no case answers.
+    /// The answer to calls that no case answers.
     otherwise: u32,
 }
 
 impl Decision {
     const ALLOW: Decision = Decision::always(libc::SECCOMP_RET_ALLOW);
 
-    /// The same for every call.
+    /// Answers every call alike.
     pub const fn always(otherwise: u32) -> Decision {
         let cases = Vec::new();
         Decision { cases, otherwise }

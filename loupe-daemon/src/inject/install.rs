@@ -116,8 +116,8 @@ fn registers(pid: Pid) -> Result<Registers, InstallError> {
     registers.ok_or(InstallError::ThirtyTwoBit)
 }
 
-/// Tells whether a process at its exec stop is told where its vDSO is; if `hide`, it is so no
-/// more: its C library will then make syscalls instead.
+/// Tells whether a process at its exec stop knows where its vDSO is. With `hide` it forgets: its C
+/// library then makes syscalls instead.
 pub fn vdso(pid: Pid, hide: bool) -> Result<bool, InstallError> {
     let registers = registers(pid)?;
     let (abi, stack) = (registers.abi(), registers.stack_pointer());

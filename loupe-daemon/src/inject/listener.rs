@@ -70,7 +70,7 @@ impl Listener {
         seccomp::waits(&self.0, id)
     }
 
-    /// Answers a call; `false`: it waits no more (killed, or interrupted by a signal).
+    /// Answers a call; `false` if it no longer waits (it was killed, or a signal interrupted it).
     pub fn answer(&self, id: u64, response: &Response) -> io::Result<bool> {
         let (value, error, flags) = match response {
             Response::Descriptor {

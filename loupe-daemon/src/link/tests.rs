@@ -50,7 +50,7 @@ async fn an_endless_line_is_refused_at_the_limit() {
     let ((mut reader, _), (_, writer)) = pair();
     let endless = tokio::spawn(async move { while writer.send(&[b'x'; 4096]).await.is_ok() {} });
     assert!(matches!(reader.next_line().await, Err(LinkError::TooLong)));
-    assert!(reader.buffer.len() <= MAX_LINE + CHUNK);
+    assert!(reader.buffer.len() <= MAX_LINE + READ_BYTES);
     drop(reader);
     endless.await.expect("it ends with the connection");
 }

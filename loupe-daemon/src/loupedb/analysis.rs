@@ -5,7 +5,7 @@ use loupe_common::feature::Feature;
 use loupe_common::syscalls::{Arch, Syscall};
 use loupe_common::verdict::Verdict;
 
-use super::table::{LAST, Table};
+use super::table::{LAST_SYSCALL, Table};
 
 /// The word for this data set in [`Origin`].
 pub const FORMAT: &str = "loupedb";
@@ -114,7 +114,7 @@ pub(super) fn numbered(feature: &Feature) -> Option<(u16, bool)> {
         return None;
     };
     let number = u16::try_from(syscall.number_on(Arch::X86_64)?).ok()?;
-    Some((number, number <= LAST))
+    Some((number, number <= LAST_SYSCALL))
 }
 
 /// What is imported, as if it had been analysed.

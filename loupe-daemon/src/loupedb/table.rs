@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-/// The last number of the data set's tables.
-pub(super) const LAST: u16 = 334;
+/// The last syscall number that the data set's tables have (`rseq` of x86-64).
+pub(super) const LAST_SYSCALL: u16 = 334;
 
 /// A table cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,22 +127,29 @@ impl<const N: usize> Table<N> {
 
     /// Are there as many rows as there are syscalls?
     fn count(&mut self) {
-        let more: Vec<u16> = self.rows.range(LAST + 1..).map(|(key, _)| *key).collect();
+        let more: Vec<u16> = self
+            .rows
+            .range(LAST_SYSCALL + 1..)
+            .map(|(key, _)| *key)
+            .collect();
         let is_used = |key: &u16| self.rows[key].cells[0];
         let (used, unused): (Vec<u16>, Vec<u16>) = more.into_iter().partition(is_used);
-        let missing: Vec<u16> = (0..=LAST)
+        let missing: Vec<u16> = (0..=LAST_SYSCALL)
             .filter(|key| !self.rows.contains_key(key))
             .collect();
         if !unused.is_empty() {
             let odd = format!(
                 "more rows than the {} of the data set: {} (unused; left out)",
-                LAST + 1,
+                LAST_SYSCALL + 1,
                 numbers(&unused)
             );
             self.odd.push((None, odd));
         }
         if !used.is_empty() {
-            let odd = format!("numbers above {LAST}, which are used: {}", numbers(&used));
+            let odd = format!(
+                "numbers above {LAST_SYSCALL}, which are used: {}",
+                numbers(&used)
+            );
             self.odd.push((None, odd));
         }
         if !missing.is_empty() {

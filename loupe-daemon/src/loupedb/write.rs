@@ -8,7 +8,7 @@ use loupe_common::verdict::Verdict;
 
 use super::analysis::{FORMAT, numbered};
 use super::layout::LoupedbError;
-use super::table::LAST;
+use super::table::LAST_SYSCALL;
 use crate::store::StoredAnalysis;
 use crate::text::counted;
 
@@ -82,7 +82,7 @@ fn run_name(stored: &StoredAnalysis) -> String {
 
 fn dynamic(stored: &StoredAnalysis, remarks: &mut Vec<String>) -> String {
     let mut text = "# syscall, used, works faked, works stubbed, works both\n".to_owned();
-    let mut rows: Vec<&str> = vec!["N,N,N,N"; usize::from(LAST) + 1];
+    let mut rows: Vec<&str> = vec!["N,N,N,N"; usize::from(LAST_SYSCALL) + 1];
     let mut more: Vec<(u16, &str)> = Vec::new();
     let (mut unnamed, mut undecided) = (Vec::new(), Vec::new());
     // The format has no place for what is below a syscall; its row says that it is needed.
@@ -131,7 +131,7 @@ fn dynamic(stored: &StoredAnalysis, remarks: &mut Vec<String>) -> String {
 
 fn statically(used: &[Feature], remarks: &mut Vec<String>) -> String {
     let mut text = "# syscall, used\n".to_owned();
-    let mut rows: Vec<&str> = vec!["N"; usize::from(LAST) + 1];
+    let mut rows: Vec<&str> = vec!["N"; usize::from(LAST_SYSCALL) + 1];
     let mut more: Vec<(u16, &str)> = Vec::new();
     let mut unnamed = Vec::new();
     for feature in used {
@@ -153,7 +153,7 @@ fn tell(remarks: &mut Vec<String>, file: &str, more: &[(u16, &str)], unnamed: &[
     if !more.is_empty() {
         let numbers: Vec<String> = more.iter().map(|(number, _)| number.to_string()).collect();
         remarks.push(format!(
-            "{file}: rows above {LAST}, which other readers of the format may not know: {}",
+            "{file}: rows above {LAST_SYSCALL}, which other readers of the format may not know: {}",
             numbers.join(", ")
         ));
     }

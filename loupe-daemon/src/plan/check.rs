@@ -22,7 +22,7 @@ pub enum Checked {
     Broken,
     /// It runs, and goes on to, before it is promised.
     Late,
-    /// No step promises it.
+    /// The plan does not mention it.
     LeftOut,
 }
 

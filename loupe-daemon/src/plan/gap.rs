@@ -16,7 +16,7 @@ pub struct Missing {
     pub fake: Vec<Feature>,
     /// Faked, and must not be: to fail, or to be implemented.
     pub unfake: Vec<Feature>,
-    /// Not implemented, and that is good enough.
+    /// What the OS does not implement and need not.
     pub spared: Vec<Feature>,
 }
 
@@ -56,7 +56,7 @@ pub struct Gap {
     pub application: String,
     pub workload: String,
     pub used: usize,
-    /// Of these, implemented.
+    /// How many of these the OS implements.
     pub implemented: usize,
     /// By the verdicts on each feature alone.
     pub single: Missing,

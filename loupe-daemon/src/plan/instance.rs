@@ -18,7 +18,7 @@ pub(super) struct App {
     pub(super) stub: Bits,
     /// To be faked, or to be implemented.
     pub(super) fake: Bits,
-    /// Of what it does not care about: to be said that it is stubbed.
+    /// What the application works with either way; the plan stubs it and says so.
     pub(super) any: Bits,
 }
 

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use super::build::{self, Move, State};
 use super::instance::Instance;
 use super::os::OsProfile;
-use super::schedule::{self, Bits, EFFORT, Job};
+use super::schedule::{self, Bits, Job, STATES};
 use super::select::{Named, fingerprint};
 use super::steps::{Clash, Plan, SCHEMA, Step};
 use super::{check, paper};
@@ -51,8 +51,9 @@ impl fmt::Display for Strategy {
 /// How much each application counts; 1 where nothing is said.
 pub type Weights = BTreeMap<String, u64>;
 
-/// States kept while the payers of conflicts are tried out, which is done often.
-const TRIAL_EFFORT: usize = 16;
+/// States that the search keeps while it tries who pays for a conflict, which it does often:
+/// fewer than [`schedule::STATES`].
+const TRIAL_STATES: usize = 16;
 
 /// Makes a plan. The same input gives the same plan.
 pub fn make(profile: &OsProfile, needs: &[Named], strategy: Strategy, weights: &Weights) -> Plan {
@@ -66,14 +67,14 @@ pub fn make(profile: &OsProfile, needs: &[Named], strategy: Strategy, weights: &
             wants: job.wants.clone(),
         })
         .collect();
-    let best = schedule::solve(&plain, EFFORT);
+    let best = schedule::solve(&plain, STATES);
     let (order, moves) = match strategy {
         Strategy::Work => least_work(&instance, &required),
         _ => {
             let order = match strategy {
                 Strategy::Paper => paper::order(&required),
                 _ if weights.is_empty() => best.order,
-                _ => schedule::solve(&required, EFFORT).order,
+                _ => schedule::solve(&required, STATES).order,
             };
             let moves = build::moves(&instance, &required, &order);
             (order, moves)
@@ -138,7 +139,7 @@ fn least_work(instance: &Instance, required: &[Job]) -> (Vec<usize>, Vec<Move>) 
                 || count(*bit, |app| &app.stub) < count(*bit, |app| &app.fake)
         })
         .collect();
-    let (mut least, ..) = evaluate(&waits, TRIAL_EFFORT);
+    let (mut least, ..) = evaluate(&waits, TRIAL_STATES);
     let mut improved = true;
     while improved {
         improved = false;
@@ -147,7 +148,7 @@ fn least_work(instance: &Instance, required: &[Job]) -> (Vec<usize>, Vec<Move>) 
                 continue;
             }
             waits[at] = !waits[at];
-            let (area, ..) = evaluate(&waits, TRIAL_EFFORT);
+            let (area, ..) = evaluate(&waits, TRIAL_STATES);
             if area < least {
                 least = area;
                 improved = true;
@@ -156,7 +157,7 @@ fn least_work(instance: &Instance, required: &[Job]) -> (Vec<usize>, Vec<Move>) 
             }
         }
     }
-    let (_, order, moves) = evaluate(&waits, EFFORT);
+    let (_, order, moves) = evaluate(&waits, STATES);
     (order, moves)
 }
 

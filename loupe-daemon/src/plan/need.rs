@@ -37,7 +37,7 @@ pub struct Need {
     pub fake_only: BTreeSet<Feature>,
     /// It does not matter.
     pub any: BTreeSet<Feature>,
-    /// Of the required ones, those that only count as such because there is no verdict on them.
+    /// The required features that have no verdict, and are taken for required.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub unsure: BTreeSet<Feature>,
     /// Pseudo-files that have to be there. They are in none of the classes: no OS profile says

@@ -113,8 +113,9 @@ pub fn area(jobs: &[Job], order: &[usize]) -> u64 {
     area
 }
 
-/// How much work to put into a block: states kept for each number of features.
-pub const EFFORT: usize = 256;
+/// States that the search for a block keeps for each number of features: more of them take more
+/// time and memory. Chosen, not measured.
+pub const STATES: usize = 256;
 
 /// A good order, and a bound.
 pub fn solve(jobs: &[Job], effort: usize) -> Schedule {

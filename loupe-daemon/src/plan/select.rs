@@ -150,7 +150,7 @@ pub fn select(
     })
 }
 
-/// Said, so that nobody takes an OS without `/proc` for enough.
+/// Names the pseudo-files that the application needs: an OS without `/proc` would not be enough.
 fn pseudo_files(need: &Need) -> Option<String> {
     let paths: Vec<String> = need.pseudo_files.iter().map(Feature::to_string).collect();
     (!paths.is_empty()).then(|| {

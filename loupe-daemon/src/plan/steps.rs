@@ -16,8 +16,8 @@ pub const SCHEMA: &str = "loupe.plan/1";
 pub struct Step {
     #[serde(default)]
     pub implement: Vec<Feature>,
-    /// What must fail with ENOSYS for the applications that this step unlocks, as far as no
-    /// step before said so. It does so by itself unless it was faked.
+    /// What must fail with ENOSYS from this step on, for the applications that it unlocks. It fails
+    /// by itself unless an earlier step faked it.
     #[serde(default)]
     pub stub: Vec<Feature>,
     #[serde(default)]
@@ -64,10 +64,10 @@ pub struct Plan {
     /// The same with what settles conflicts: the features in the steps, counted.
     #[serde(default)]
     pub area_total: u64,
-    /// Of the work done by then: 1 for an implementation, 0.2 for a fake, 0.1 for a stub; and
-    /// times the application's weight, where there are weights.
+    /// The area in units of work: 1 for an implementation, 0.2 for a fake, 0.1 for a stub. Each
+    /// application counts by its weight, where weights are given.
     pub area_weighted: f64,
-    /// No plan has a smaller `area`.
+    /// A bound: no plan has a smaller `area`.
     pub lower_bound: u64,
     pub steps: Vec<Step>,
     /// The workload of each application, by the name that it has in the steps.

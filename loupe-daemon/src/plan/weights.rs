@@ -13,8 +13,8 @@ use toml::Spanned;
 use super::make::Weights;
 use super::select::Named;
 
-/// More would only make numbers that nobody can compare.
-const MOST: i64 = 1_000_000;
+/// The largest weight of an application: larger ones make sums that nobody can compare.
+const MAX_WEIGHT: i64 = 1_000_000;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -41,8 +41,9 @@ pub fn read(text: &str, needs: &[Named]) -> Result<Weights, WeightsError> {
     let mut weights = Weights::new();
     for (name, weight) in document.applications {
         let (at, weight) = (line(weight.span().start), weight.into_inner());
-        if !(1..=MOST).contains(&weight) {
-            let what = format!("the weight of {name} must be a whole number from 1 to {MOST}");
+        if !(1..=MAX_WEIGHT).contains(&weight) {
+            let what =
+                format!("the weight of {name} must be a whole number from 1 to {MAX_WEIGHT}");
             return Err(wrong(at, what));
         }
         let is_meant = |named: &&Named| named.name == name || named.need.name() == name;

@@ -112,7 +112,7 @@ fn in_words(verdict: Verdict) -> &'static str {
     }
 }
 
-/// Where the verdicts come from.
+/// Says where the verdicts come from.
 fn provenance(analysis: &Analysis) -> String {
     if let Some(origin) = &analysis.origin {
         let (format, run) = (printable(&origin.format), printable(&origin.run));
@@ -230,7 +230,7 @@ pub(super) fn tone(verdict: Verdict) -> Tone {
     }
 }
 
-/// Not known is not 0: whoever measured what was imported did not write it down.
+/// The number of calls. An imported measurement does not tell it, which is not 0.
 fn calls(feature: &FeatureVerdict) -> Cell {
     match feature.basis {
         Basis::Imported => Cell::toned("–", Tone::Faint),
@@ -311,7 +311,7 @@ fn remarks(analysis: &Analysis) -> Vec<String> {
     remarks
 }
 
-/// Whether the test noticed a sabotage.
+/// Says whether the test noticed a sabotage.
 fn test_check(check: &TestCheck) -> String {
     let what = printable(&check.what);
     let outcome = printable(&check.outcome);

@@ -13,16 +13,16 @@ use loupe_common::policy::{Action, Policy};
 use loupe_common::trace::Trace;
 use serde::{Deserialize, Serialize};
 
-/// Count changes that are kept, the largest first.
-const MOST_CHANGED: usize = 8;
+/// Changes of counts that are shown: the largest.
+const SHOWN_CHANGES: usize = 8;
 
-/// A count is said to have changed from this factor on, in either direction.
-const CHANGE: f64 = 1.5;
+/// A count has changed if it grew or shrank by at least this factor. Chosen, not measured.
+const MIN_CHANGE_RATIO: f64 = 1.5;
 
 /// What sets a replay apart from its baseline.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
-    /// Where the order of first use parts.
+    /// The first place where the order of first use differs.
     pub first: Option<Parting>,
     /// Used by every baseline replay and not by this one, in the baseline's order.
     pub vanished: Vec<Feature>,
@@ -59,9 +59,9 @@ pub struct Parting {
     pub same: usize,
     /// The last of them.
     pub after: Option<Feature>,
-    /// What the baseline uses next; `None`: nothing new.
+    /// What the baseline uses next; `None` if it uses nothing new.
     pub baseline: Option<Feature>,
-    /// What the replay uses next; `None`: nothing new.
+    /// What the replay uses next; `None` if it uses nothing new.
     pub replay: Option<Feature>,
 }
 
@@ -191,7 +191,7 @@ fn count_changes(baseline: &[&Trace], trace: &Trace) -> Vec<CountChange> {
             } else {
                 ratio(min, counts.calls)
             };
-            (factor >= CHANGE).then(|| {
+            (factor >= MIN_CHANGE_RATIO).then(|| {
                 let change = CountChange {
                     feature: feature.clone(),
                     baseline_min: min,
@@ -204,7 +204,7 @@ fn count_changes(baseline: &[&Trace], trace: &Trace) -> Vec<CountChange> {
         .collect();
     // Stable: features of one factor stay in the order of their names.
     changes.sort_by(|one, other| other.0.total_cmp(&one.0));
-    changes.truncate(MOST_CHANGED);
+    changes.truncate(SHOWN_CHANGES);
     changes.into_iter().map(|(_, change)| change).collect()
 }
 

@@ -11,10 +11,10 @@ use super::explanation::{Explanation, ReplayStory, TrialStory};
 use super::{Style, Tone};
 use crate::text::{bytes, counted, microseconds, nanoseconds, printable, wrap};
 
-/// Lines of an output that are shown, its last ones.
-const OUTPUT_LINES: usize = 8;
-/// Characters of such a line that are shown, its first ones.
-const LINE_CHARACTERS: usize = 300;
+/// Lines of an output that are shown: its last ones.
+const SHOWN_OUTPUT_LINES: usize = 8;
+/// Characters of such a line that are shown: its first ones.
+const SHOWN_LINE_CHARACTERS: usize = 300;
 
 /// The verdict, why, and every replay that says something about it.
 pub fn explain(explanation: &Explanation, style: Style) -> String {
@@ -251,7 +251,7 @@ fn output(page: &mut Page, whose: &str, output: &OutputTail) {
     }
     let written = |line: &&str| !line.trim().is_empty();
     let lines: Vec<&str> = output.tail.split('\n').filter(written).collect();
-    let shown = &lines[lines.len().saturating_sub(OUTPUT_LINES)..];
+    let shown = &lines[lines.len().saturating_sub(SHOWN_OUTPUT_LINES)..];
     let all = shown.len() == lines.len() && output.total_bytes <= output.tail.len() as u64;
     let extent = match all {
         true => String::new(),
@@ -264,7 +264,7 @@ fn output(page: &mut Page, whose: &str, output: &OutputTail) {
     page.entry(4, Tone::Plain, &format!("{whose} output{extent}:"));
     for line in shown {
         let mut line = (*line).to_owned();
-        if let Some((cut, _)) = line.char_indices().nth(LINE_CHARACTERS) {
+        if let Some((cut, _)) = line.char_indices().nth(SHOWN_LINE_CHARACTERS) {
             line.truncate(cut);
             line.push('…');
         }

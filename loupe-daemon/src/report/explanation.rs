@@ -71,7 +71,7 @@ pub struct TrialStory {
     /// What it costs, if that was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub impact: Option<Impact>,
-    /// Those that were measured are among them.
+    /// All replays of it, those for its impact too.
     pub replays: Vec<ReplayStory>,
 }
 
@@ -150,7 +150,7 @@ impl Explanation {
     }
 }
 
-/// As `loupe explain --json` prints it.
+/// Makes the document that `loupe explain --json` prints.
 pub fn explain_json(explanation: &Explanation) -> Value {
     // This cannot fail: every key of every map in it is a string.
     json!(explanation)
@@ -202,7 +202,7 @@ fn trials(verdict: &FeatureVerdict, evidence: &Evidence) -> Vec<TrialStory> {
     trials
 }
 
-/// What replays show that no verdict was made of.
+/// Counts replays of which no verdict was made.
 fn observed(replays: &[&StoredReplay]) -> Trial {
     let usable = replays
         .iter()

@@ -15,7 +15,7 @@ use crate::plan::{self, Named, Need, NeedBasis, OsProfile, Strategy};
 pub struct Summary {
     pub application: String,
     pub workload: String,
-    /// Syscalls that static analysis finds in its binary; absent if nobody looked.
+    /// Syscalls that static analysis finds in its binary; absent without such an analysis.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub static_binary: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -27,7 +27,8 @@ pub struct Summary {
     pub any: usize,
     /// Without a verdict.
     pub other: usize,
-    /// What is left to implement with everything else left out at once; absent if nobody looked.
+    /// What is left to implement with everything else left out at once; absent where no joint
+    /// policy was searched for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub joint: Option<usize>,
 }
@@ -76,7 +77,7 @@ impl Summary {
 pub struct Curve {
     /// Syscalls, and applications that run with them; both grow.
     pub points: Vec<(usize, usize)>,
-    /// So many syscalls make half of the applications run.
+    /// Syscalls that make half of the applications run.
     pub half: usize,
 }
 

@@ -8,12 +8,12 @@
 use super::{Style, Tone};
 use crate::text::{width, wrap};
 
-/// No table is made narrower than this.
-const NARROWEST: usize = 80;
-/// What the last column keeps when it gives room to the others.
-const LAST_KEEPS: usize = 16;
-/// What the first column keeps.
-const FIRST_KEEPS: usize = 8;
+/// Columns of a terminal that a table takes at least, however narrow the terminal is.
+const MIN_TABLE_COLUMNS: usize = 80;
+/// Characters that the last column keeps when it gives room to the others.
+const LAST_COLUMN_MIN_CHARACTERS: usize = 16;
+/// Characters that the first column keeps.
+const FIRST_COLUMN_MIN_CHARACTERS: usize = 8;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Align {
@@ -70,7 +70,7 @@ impl Layout {
         self.row_of(cells.into());
     }
 
-    /// The same, where the columns are not always the same.
+    /// Adds a row that has a cell for each column.
     pub(crate) fn row_of(&mut self, cells: Vec<Cell>) {
         assert_eq!(cells.len(), self.columns.len(), "a cell for each column");
         self.rows.push(Row::Cells(cells));
@@ -78,7 +78,7 @@ impl Layout {
 
     /// The lines, each with its line break.
     pub(crate) fn print(&self, style: Style) -> String {
-        let columns = style.columns().max(NARROWEST);
+        let columns = style.columns().max(MIN_TABLE_COLUMNS);
         let (widths, gap) = self.widths(columns);
         let titles: Vec<Cell> = self
             .columns
@@ -114,7 +114,10 @@ impl Layout {
         let needed: usize = widths.iter().sum();
         let gap = if needed + 2 * last <= line { 2 } else { 1 };
         let mut lacking = (needed + gap * last).saturating_sub(line);
-        for (column, keeps) in [(last, LAST_KEEPS), (0, FIRST_KEEPS)] {
+        for (column, keeps) in [
+            (last, LAST_COLUMN_MIN_CHARACTERS),
+            (0, FIRST_COLUMN_MIN_CHARACTERS),
+        ] {
             let given = lacking.min(widths[column].saturating_sub(keeps));
             widths[column] -= given;
             lacking -= given;

@@ -79,7 +79,7 @@ fn in_words(progress: Progressing) -> &'static str {
     }
 }
 
-/// As `loupe list --json` prints it.
+/// Makes the document that `loupe list --json` prints.
 pub fn list_json(list: &[Listed]) -> Value {
     let analyses: Vec<Value> = list
         .iter()

@@ -6,7 +6,7 @@ use loupe_common::phase::{PhaseCost, PurposeCost};
 use crate::text::{counted, printable, seconds};
 
 /// Purposes of a phase that are told by name.
-const MOST_PURPOSES: usize = 4;
+const NAMED_PURPOSES: usize = 4;
 
 /// A line for each phase that took any time.
 pub fn phase_lines(analysis: &Analysis) -> Vec<String> {
@@ -20,10 +20,10 @@ fn line(phase: &PhaseCost, cpus: u64) -> String {
     let purposes: Vec<String> = phase
         .purposes
         .iter()
-        .take(MOST_PURPOSES)
+        .take(NAMED_PURPOSES)
         .map(purpose)
         .collect();
-    let others = match phase.purposes.len().saturating_sub(MOST_PURPOSES) {
+    let others = match phase.purposes.len().saturating_sub(NAMED_PURPOSES) {
         0 => String::new(),
         others => format!(", and {}", counted(others as u64, "other purpose")),
     };

@@ -189,7 +189,7 @@ impl Frame {
     }
 }
 
-/// Round values from 0 to `most`, at most so many steps.
+/// Round values from 0 to `most`, at most `steps` of them.
 fn ticks(most: f64, steps: usize) -> Vec<f64> {
     let rough = (most / steps as f64).max(1.0);
     let magnitude = 10_f64.powf(rough.log10().floor());

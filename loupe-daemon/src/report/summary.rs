@@ -80,7 +80,7 @@ pub fn summary_table(figures: &Figures, style: Style) -> String {
     text
 }
 
-/// As `loupe report --json` prints it.
+/// Makes the document that `loupe report --json` prints.
 pub fn summary_json(figures: &Figures) -> Value {
     json!({
         "schema": SCHEMA,

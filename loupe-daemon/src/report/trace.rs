@@ -295,7 +295,7 @@ fn parts_json(trace: &Trace, syscall: &str) -> Vec<Value> {
         .collect()
 }
 
-/// As `loupe trace --json` prints it, in the order of the table.
+/// Makes the document that `loupe trace --json` prints, in the order of the table.
 pub fn trace_json(trace: &Trace, wall: Duration) -> Value {
     let rows = rows(trace);
     let of_kind = |kind: Kind| rows.iter().filter(move |row| row.kind == kind);

@@ -8,9 +8,9 @@ use crate::lock;
 /// Counts of one kind of thing, by uid.
 #[derive(Debug)]
 pub(super) struct Counts {
-    /// Of all users together.
+    /// The bound for all users together.
     most: usize,
-    /// Of one user other than root.
+    /// The bound for one user other than root.
     most_of_user: usize,
     open: Mutex<HashMap<u32, usize>>,
 }

@@ -5,7 +5,7 @@
 //! A job lives as long as somebody is attached to it (its submitter, or anyone who watches),
 //! unless it was detached: then it outlives the daemon too. Who orders what the same user has
 //! ordered already joins that job. All of them are in the database, also those that have ended,
-//! the newest [`KEPT`] of each user.
+//! the newest [`REMEMBERED_JOBS`] of each user.
 
 mod attachment;
 mod failures;
@@ -33,8 +33,8 @@ use job::Job;
 use queue::State;
 use turn::Why;
 
-/// Ended jobs of each user that are remembered.
-const KEPT: u32 = 64;
+/// Ended jobs of each user that the daemon remembers.
+const REMEMBERED_JOBS: u32 = 64;
 
 /// How a job ended.
 pub type JobEnd = Result<Analysis, Failure>;
@@ -45,7 +45,7 @@ pub struct Order {
     pub identity: Identity,
     pub workload: Workload,
     pub options: AnalyzeOptions,
-    /// Go on when nobody is attached any more.
+    /// The job goes on when its last watcher has left.
     pub detach: bool,
 }
 
@@ -279,7 +279,10 @@ impl<B: Backend> Jobs<B> {
         let done = self.lock().jobs.get(&id).map_or(0, |job| job.info.done);
         let jobs = Arc::clone(&self);
         let kept = tokio::task::spawn_blocking(move || {
-            if let Err(error) = jobs.book.ends(id.0, kept::ending(&end), done, KEPT) {
+            if let Err(error) = jobs
+                .book
+                .ends(id.0, kept::ending(&end), done, REMEMBERED_JOBS)
+            {
                 tracing::error!(job = %id, %error, "its end cannot be kept: louped may do it again");
             }
             end
@@ -297,8 +300,8 @@ impl<B: Backend> Jobs<B> {
         self.ended.notify_waiters();
     }
 
-    /// Writes on a thread of its own: the disk may be slow, and nobody waits for it under the
-    /// lock. A job goes on where that fails.
+    /// Writes to the database on a thread of its own: the disk may be slow, and the lock is not
+    /// held meanwhile. If the write fails, the job goes on.
     fn write(
         self: &Arc<Self>,
         id: JobId,

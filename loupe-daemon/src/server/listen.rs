@@ -19,7 +19,7 @@ use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, soc
 use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::{Gid, Group};
 
-/// No socket to listen on.
+/// Why there is no socket to listen on.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     #[error("another louped already serves {}", path.display())]
@@ -73,7 +73,7 @@ pub struct Listening {
 #[derive(Debug)]
 struct OwnSocket {
     path: PathBuf,
-    /// Device and inode, so that nobody else's file is removed.
+    /// Device and inode of the socket's file: another file of its name is not removed.
     identity: (u64, u64),
 }
 
@@ -179,7 +179,7 @@ fn lock_directory(directory: &Path) -> Result<Flock<File>, ListenError> {
     Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| failed(errno.into()))
 }
 
-/// Removes a socket at which nobody answers; under the lock.
+/// Removes a socket that no process listens on. Needs the lock.
 fn remove_stale(path: &Path) -> Result<(), ListenError> {
     let failed = |what| {
         let path = path.to_owned();

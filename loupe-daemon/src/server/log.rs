@@ -22,13 +22,14 @@ use crate::lock;
 use crate::report::failure_text;
 use crate::text::printable;
 
-/// Lines about refused requests of one user in [`WINDOW`]: more would drown what others do.
-const MOST_REFUSALS: u32 = 10;
+/// Lines about refused requests of one user in each [`REFUSAL_WINDOW`]: more would hide what other
+/// users do.
+const MAX_REFUSALS: u32 = 10;
 
-const WINDOW: Duration = Duration::from_secs(60);
+const REFUSAL_WINDOW: Duration = Duration::from_secs(60);
 
-/// Characters of a failure in the log; much of it may be the client's own.
-const LONGEST: usize = 400;
+/// Characters of a failure that the log shows; much of it may be the client's own text.
+const MAX_FAILURE_CHARACTERS: usize = 400;
 
 /// Begins to log to standard error.
 pub(super) fn begin() {
@@ -67,7 +68,7 @@ fn is_at(named: &OsStr, stream: impl AsFd) -> bool {
     found.is_ok_and(|found| named == found.as_str())
 }
 
-/// As syslog(3) numbers them.
+/// The priority as syslog(3) numbers it.
 fn priority(level: Level) -> u8 {
     match level {
         Level::ERROR => 3,
@@ -119,7 +120,7 @@ pub(super) fn line(failure: &Failure) -> String {
         line.push_str(": ");
         line.push_str(&printable(cause));
     }
-    if let Some((end, _)) = line.char_indices().nth(LONGEST) {
+    if let Some((end, _)) = line.char_indices().nth(MAX_FAILURE_CHARACTERS) {
         line.truncate(end);
         line.push('…');
     }
@@ -134,7 +135,7 @@ pub(super) fn is_own(failure: &Failure) -> bool {
 /// Which refusals the log has.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
-    /// Not more than the host has users.
+    /// What was told of each user; at most as many as the host has users.
     of: Mutex<HashMap<u32, Window>>,
 }
 
@@ -163,7 +164,7 @@ impl Refusals {
         }
     }
 
-    /// Whether this one is to be logged, with the number of those that were not.
+    /// Tells whether this refusal is logged, and how many before it were not.
     fn tell(&self, uid: u32, now: Instant) -> Option<u64> {
         let mut all = lock(&self.of);
         let window = all.entry(uid).or_insert(Window {
@@ -171,11 +172,11 @@ impl Refusals {
             told: 0,
             untold: 0,
         });
-        if now.duration_since(window.began) >= WINDOW {
+        if now.duration_since(window.began) >= REFUSAL_WINDOW {
             window.began = now;
             window.told = 0;
         }
-        if window.told >= MOST_REFUSALS {
+        if window.told >= MAX_REFUSALS {
             window.untold += 1;
             return None;
         }
@@ -254,7 +255,7 @@ pub(super) mod tests {
             line.starts_with("a\\x1b]0;x\\x07\\n<0>b\\u{202e}ccc"),
             "{line}"
         );
-        assert!(line.chars().count() <= LONGEST + 1);
+        assert!(line.chars().count() <= MAX_FAILURE_CHARACTERS + 1);
     }
 
     #[test]
@@ -263,9 +264,12 @@ pub(super) mod tests {
         let told = |uid, after| refusals.tell(uid, start + after);
         let now = Duration::ZERO;
         let first: Vec<_> = (0..1000).filter_map(|_| told(1, now)).collect();
-        assert_eq!(first, [0; MOST_REFUSALS as usize]);
+        assert_eq!(first, [0; MAX_REFUSALS as usize]);
         assert_eq!(told(2, now), Some(0), "another user");
-        assert_eq!(told(1, WINDOW), Some(1000 - u64::from(MOST_REFUSALS)));
-        assert_eq!(told(1, WINDOW), Some(0));
+        assert_eq!(
+            told(1, REFUSAL_WINDOW),
+            Some(1000 - u64::from(MAX_REFUSALS))
+        );
+        assert_eq!(told(1, REFUSAL_WINDOW), Some(0));
     }
 }

@@ -27,7 +27,7 @@ pub struct NewJob<'a> {
     pub detached: bool,
 }
 
-/// Where a job is, as far as a database knows.
+/// The state of a job, as the database knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoredState {
     /// It has not ended.
@@ -60,9 +60,9 @@ pub struct StoredJob {
     pub replays: u64,
     /// Steps done at its end.
     pub done: u64,
-    /// Of a finished one.
+    /// The analysis of a finished job.
     pub analysis: Option<i64>,
-    /// Of a failed or cancelled one.
+    /// The reason of a failed or cancelled job.
     pub failure: Option<Failure>,
 }
 
@@ -123,7 +123,7 @@ impl JobBook {
         })
     }
 
-    /// What has not ended, oldest first.
+    /// Lists the jobs that have not ended, oldest first.
     pub fn waiting(&self) -> Result<Vec<StoredJob>, StoreError> {
         self.select("state = 'waiting' ORDER BY id", [])
     }

@@ -13,7 +13,7 @@ const KIND_UNION: u32 = 5;
 const KIND_TYPEDEF: u32 = 8;
 const KIND_PROTOTYPE: u32 = 13;
 
-/// Where the in-kernel programs find what they read in `task_struct`.
+/// Offsets of the fields that the in-kernel programs read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TaskOffsets {
     /// `thread_info.status`.

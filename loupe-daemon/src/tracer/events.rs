@@ -21,9 +21,9 @@ use super::kernel_log::KernelLog;
 use crate::lock;
 
 /// Streamed calls that may wait for a slow reader; further ones are dropped and counted.
-const QUEUE_LIMIT: usize = 1 << 20;
-/// How often a stream is looked at: its records wake nobody.
-const STREAM_POLL: Duration = Duration::from_millis(1);
+const MAX_QUEUED_CALLS: usize = 1 << 20;
+/// Between two looks at the ring buffer while calls are streamed: their records wake nobody.
+const STREAM_POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 /// What a trace remembers of its events.
 #[derive(Clone, Debug, Default)]
@@ -85,7 +85,7 @@ impl EventQueue {
         if !wanted {
             return;
         }
-        if state.waiting.len() >= QUEUE_LIMIT {
+        if state.waiting.len() >= MAX_QUEUED_CALLS {
             state.seen.dropped += 1;
             return;
         }
@@ -250,7 +250,7 @@ impl Inner {
                 .values()
                 .any(|registered| registered.stream);
             let timeout = if streaming {
-                PollTimeout::try_from(STREAM_POLL).unwrap_or(PollTimeout::ZERO)
+                PollTimeout::try_from(STREAM_POLL_INTERVAL).unwrap_or(PollTimeout::ZERO)
             } else {
                 PollTimeout::NONE
             };

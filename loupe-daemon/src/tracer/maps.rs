@@ -130,8 +130,8 @@ impl Maps {
         Ok(())
     }
 
-    /// Forgets children of this cgroup's tasks that were made in another one: nobody there takes
-    /// note of their first return.
+    /// Forgets children that tasks of this cgroup made in another one. Nothing there sees their
+    /// first return, so they would stay in the table.
     pub fn forget_newborn(&mut self, cgroup_id: u64) -> Result<(), TracerError> {
         let entries = self.newborn.iter().filter_map(Result::ok);
         let left: Vec<u32> = entries

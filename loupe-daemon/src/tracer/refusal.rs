@@ -5,8 +5,8 @@ use aya::programs::ProgramError;
 
 use super::TracerError;
 
-/// Lines of the verifier's log that are shown.
-const SHOWN: usize = 2;
+/// Lines of the verifier's log that an error shows.
+const SHOWN_LINES: usize = 2;
 
 /// How the lines begin in which the verifier counts its own work, after the reason.
 const STATISTICS: [&str; 3] = ["verification time", "stack depth", "processed "];
@@ -41,7 +41,7 @@ fn reason(log: &str) -> String {
         .filter(|line| !line.is_empty())
         .filter(|line| !STATISTICS.iter().any(|word| line.starts_with(word)))
         .collect();
-    match &lines[lines.len().saturating_sub(SHOWN)..] {
+    match &lines[lines.len().saturating_sub(SHOWN_LINES)..] {
         [] => "nothing".to_owned(),
         last => last.join("; "),
     }

@@ -22,13 +22,13 @@ use crate::client::{Ending, output};
 use crate::engine::{RunReport, RunRequest, StreamedCall};
 
 /// Calls that wait for a slow reader of the stream before the tracer has to wait.
-const BACKLOG: usize = 4096;
+const MAX_QUEUED_CALLS: usize = 4096;
 
-/// Calls that are written at once.
-const BATCH: usize = 512;
+/// Calls that one write puts out.
+const CALLS_PER_WRITE: usize = 512;
 
 /// Signals that wait to be passed on.
-const SIGNALS: usize = 16;
+const MAX_QUEUED_SIGNALS: usize = 16;
 
 /// What is looked at beyond the calls themselves.
 #[derive(Clone, Copy, Debug, Default)]
@@ -102,13 +102,13 @@ async fn here(
 ) -> Result<RunReport, Failure> {
     let (calls, receiver) = match stream.is_some() {
         true => {
-            let (sender, receiver) = mpsc::channel(BACKLOG);
+            let (sender, receiver) = mpsc::channel(MAX_QUEUED_CALLS);
             (Some(sender), Some(receiver))
         }
         false => (None, None),
     };
     let writing = tokio::task::spawn_blocking(move || write_calls(stream, receiver));
-    let (pass_on, passed_on) = mpsc::channel(SIGNALS);
+    let (pass_on, passed_on) = mpsc::channel(MAX_QUEUED_SIGNALS);
     let control = RunControl {
         cancel: CancellationToken::new(),
         signals: passed_on,
@@ -141,8 +141,8 @@ fn write_calls(
     let (Some(mut writer), Some(mut receiver)) = (writer, receiver) else {
         return Ok(());
     };
-    let mut batch = Vec::with_capacity(BATCH);
-    while receiver.blocking_recv_many(&mut batch, BATCH) > 0 {
+    let mut batch = Vec::with_capacity(CALLS_PER_WRITE);
+    while receiver.blocking_recv_many(&mut batch, CALLS_PER_WRITE) > 0 {
         writer.write(&batch)?;
         batch.clear();
     }
@@ -191,7 +191,7 @@ async fn by_daemon(
     }
 }
 
-/// As the command ended.
+/// Ends `loupe` as the command ended.
 pub fn ending(exit: ExitStatus) -> Ending {
     match exit {
         // What `wait` reports is one byte.

@@ -93,7 +93,7 @@ pub(super) async fn emulated(
     }
 }
 
-/// What is emulated: its name, and what it does not do.
+/// Finds what is emulated: its name, and what it leaves out.
 fn system(global: &Global, args: &Emulate) -> Result<(String, Policy), Failure> {
     let Some(path) = &args.profile else {
         return planned(global, args);

@@ -38,7 +38,7 @@ pub async fn rust(global: &Global, applications: &Applications) -> Result<Ending
     Ok(Ending::OK)
 }
 
-/// Of the applications that are named; without a name, of all there are.
+/// Collects the needs of the named applications; without a name, of all.
 async fn needs(global: &Global, names: &[String]) -> Result<Needs, Failure> {
     let results = measured::results(global, None).await?;
     let chosen = chosen(&results, names)?;

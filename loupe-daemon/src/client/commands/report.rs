@@ -86,7 +86,7 @@ pub async fn run(global: &Global, args: &Report) -> Result<Ending, Failure> {
     Ok(Ending::OK)
 }
 
-/// Where replays are.
+/// The place that replays are read from.
 enum Source<'a> {
     Daemon(&'a Global),
     Here(Library),
@@ -172,7 +172,7 @@ fn is_telling(trial: &Trial, passed: bool) -> bool {
     passed == (trial.works == Some(true))
 }
 
-/// The same, asked of the daemon.
+/// Asks the daemon for the same.
 async fn told(
     global: &Global,
     stored: &StoredAnalysis,

@@ -38,11 +38,11 @@ const COMPARISONS: [&str; 7] = [
     "SCMP_CMP_NE",
 ];
 
-/// A syscall has this many arguments.
-const ARGUMENTS: u64 = 6;
+/// Arguments that a syscall has.
+const ARGUMENT_COUNT: u64 = 6;
 
-/// The capabilities of a container that nobody gave or took any; source: `DefaultCapabilities` in
-/// Moby's `oci/caps/defaults.go`.
+/// The capabilities that a container has by default (`DefaultCapabilities` in Moby's
+/// `oci/caps/defaults.go`).
 const CONTAINER_CAPABILITIES: [&str; 14] = [
     "CAP_AUDIT_WRITE",
     "CAP_CHOWN",
@@ -258,7 +258,7 @@ impl Reading {
 
 impl Argument {
     fn check(&self) -> Result<(), String> {
-        if self.index >= ARGUMENTS {
+        if self.index >= ARGUMENT_COUNT {
             return Err(format!("there is no argument {}", self.index));
         }
         match COMPARISONS.contains(&self.op.as_str()) {
@@ -326,7 +326,7 @@ fn taken(action: &str, errno: Option<i64>) -> Result<Taken, ProfileError> {
     })
 }
 
-/// The number where there is one, else that of the name; `Err`: the name, which is none.
+/// Finds the errno by its number, else by its name; the error is a name that does not exist.
 fn errno_number(number: Option<i64>, name: Option<&str>) -> Result<Option<i64>, String> {
     match (number, name) {
         (Some(number), _) => Ok(Some(number)),

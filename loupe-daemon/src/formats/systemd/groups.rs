@@ -22,7 +22,7 @@ pub struct Groups {
 }
 
 impl Groups {
-    /// Those of the release that comes with Loupe, for hosts without systemd.
+    /// The groups of the systemd release that Loupe comes with, for hosts without systemd.
     pub fn built_in() -> Groups {
         Groups {
             release: BUILT_IN_RELEASE.to_owned(),
@@ -30,7 +30,7 @@ impl Groups {
         }
     }
 
-    /// What `systemd-analyze syscall-filter` prints; `None`: that is no such listing.
+    /// Reads what `systemd-analyze syscall-filter` prints; `None` if it is something else.
     pub fn parse(release: String, listing: &str) -> Option<Groups> {
         let members = members(listing);
         let default = members.get(DEFAULT)?;

@@ -81,7 +81,7 @@ pub const PATH_CALLS: [PathCall; 13] = [
     at("statx", Want::Statx { buffer: 4 }, Follow::UnlessAt(2)),
 ];
 
-/// Those that exist on this architecture, by number.
+/// Yields the calls that this architecture has, by number.
 pub fn by_number() -> impl Iterator<Item = (u32, PathCall)> {
     PATH_CALLS.into_iter().filter_map(|call| {
         let number = Syscall::from_name(call.name)?.number()?;

@@ -14,7 +14,7 @@ pub enum Plausible {
         array: usize,
         count: usize,
     },
-    /// The same, of the `struct msghdr` at this argument.
+    /// The bytes of the `struct msghdr` at this argument.
     Message(usize),
     /// A descriptor of something that nothing will ever happen to. `close_on_exec`: this flag
     /// in this argument asks for it.
@@ -30,7 +30,7 @@ pub enum Plausible {
         at: usize,
         content: Content,
     },
-    /// So many bytes, at this argument, are filled; their number is returned.
+    /// Fills as many bytes as were asked for, at this argument, and returns their number.
     Bytes {
         at: usize,
         length: usize,
@@ -75,7 +75,7 @@ pub enum Content {
 pub struct Row {
     pub name: &'static str,
     pub value: Plausible,
-    /// Where it is said what a success returns.
+    /// The manual page that says what a success returns.
     pub source: &'static str,
 }
 
@@ -85,7 +85,7 @@ struct Impossible {
     why: &'static str,
 }
 
-/// The row of a syscall, or why there is none.
+/// Finds the row of a syscall, or tells why it has none.
 pub fn of(syscall: Syscall) -> Result<Row, String> {
     let name = syscall.to_string();
     if let Some(row) = ROWS.iter().find(|row| row.name == name) {

@@ -40,7 +40,7 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// As [`Names::take`], into a set; what is there twice is remembered.
+    /// Adds a name to a set, as [`Names::take`] does, and remembers one that is there twice.
     pub(super) fn add(&mut self, word: &str, line: Option<usize>, to: &mut BTreeSet<Feature>) {
         if let Some(feature) = self.take(word, line) {
             *self.seen.entry(feature.clone()).or_default() += 1;

@@ -98,7 +98,7 @@ fn collect(directory: &Path, files: &mut Vec<PathBuf>) -> Result<(), OsError> {
 }
 
 struct Statement {
-    /// Where it begins.
+    /// The line that it begins in.
     line: usize,
     /// Without comments, line breaks and the semicolon.
     text: String,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{OsError, OsProfile, ReadProfile, read, to_toml};
 
-/// The directory, where nobody says otherwise (`LOUPE_OS_DIR`): `os` beside the database.
+/// The directory of profiles unless `LOUPE_OS_DIR` names another: `os` beside the database.
 pub fn default_shelf(database: &Path) -> Shelf {
     let directory = match std::env::var_os("LOUPE_OS_DIR") {
         Some(directory) if !directory.is_empty() => PathBuf::from(directory),
@@ -61,8 +61,8 @@ impl Shelf {
         files.iter().map(|(_, path)| read(path)).collect()
     }
 
-    /// What a user means by `--os`: a file where there is one of that path, else a profile of
-    /// that name (upper and lower case are the same where that is not ambiguous).
+    /// Finds what `--os` names: the file of that path where there is one, else the profile of that
+    /// name. Upper and lower case are the same where that is not ambiguous.
     pub fn find(&self, wanted: &str) -> Result<ReadProfile, OsError> {
         let path = Path::new(wanted);
         if wanted.contains('/') || path.is_file() {

@@ -31,7 +31,7 @@ fn least(jobs: &[Job], order: &mut Vec<usize>) -> u64 {
 proptest! {
     #[test]
     fn small_problems_are_solved_to_the_end(jobs in jobs()) {
-        let found = solve(&jobs, EFFORT);
+        let found = solve(&jobs, STATES);
         let mut sorted = found.order.clone();
         sorted.sort_unstable();
         prop_assert_eq!(sorted, (0..jobs.len()).collect::<Vec<_>>());
@@ -60,7 +60,7 @@ fn a_block_too_large_to_search_has_an_order_and_a_bound() {
             wants: [at, (at + 1) % size].into_iter().collect(),
         })
         .collect();
-    let found = solve(&jobs, EFFORT);
+    let found = solve(&jobs, STATES);
     let reached = area(&jobs, &found.order);
     assert!(found.bound <= reached && reached < found.bound * 11 / 10);
 }

@@ -14,8 +14,8 @@ use crate::report::figures::Summary;
 use crate::report::joint;
 use crate::text::printable;
 
-/// Of outputs, so much is in a page.
-const OUTPUTS: usize = 1_500_000;
+/// Bytes of outputs that a page has at most. Chosen, not measured.
+const MAX_OUTPUT_BYTES: usize = 1_500_000;
 /// Of one replay's output, its last lines.
 const LAST_LINES: usize = 12;
 const LAST_CHARACTERS: usize = 900;
@@ -152,7 +152,7 @@ impl Data {
         let mut builder = Builder {
             features: Pool::default(),
             texts: Pool::default(),
-            room: OUTPUTS,
+            room: MAX_OUTPUT_BYTES,
         };
         let applications = entries
             .iter()

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::{Anchor, Canvas, Caption};
 
 /// Tiles in a row.
-const COLUMNS: usize = 32;
-const SIDE: f64 = 20.0;
+const TILES_PER_ROW: usize = 32;
+const TILE_SIDE_PX: f64 = 20.0;
 
 /// One tile.
 #[derive(Clone, Debug)]
@@ -24,28 +24,33 @@ pub fn heat(grids: &[(&str, &str, Vec<Tile>)], caption: &Caption, alone: bool) -
     let left = 40.0;
     let tiles = || grids.iter().flat_map(|(_, _, tiles)| tiles);
     // Rows without any number in them, of which x86-64 has some, are not there.
-    let rows: BTreeSet<usize> = tiles().map(|tile| tile.number as usize / COLUMNS).collect();
+    let rows: BTreeSet<usize> = tiles()
+        .map(|tile| tile.number as usize / TILES_PER_ROW)
+        .collect();
     let rows: Vec<usize> = rows.into_iter().collect();
-    let panel = 34.0 + rows.len() as f64 * SIDE + 14.0;
-    let width = left + COLUMNS as f64 * SIDE + 16.0;
+    let panel = 34.0 + rows.len() as f64 * TILE_SIDE_PX + 14.0;
+    let width = left + TILES_PER_ROW as f64 * TILE_SIDE_PX + 16.0;
     let mut canvas = Canvas::new(width, panel * grids.len() as f64 + 26.0);
     for (index, (heading, class, tiles)) in grids.iter().enumerate() {
         let top = panel * index as f64 + 34.0;
         canvas.text(left, top - 14.0, Anchor::Start, "", heading);
         for (place, row) in rows.iter().enumerate() {
-            let y = top + SIDE * place as f64 + 14.0;
-            let number = format!("{}", row * COLUMNS);
+            let y = top + TILE_SIDE_PX * place as f64 + 14.0;
+            let number = format!("{}", row * TILES_PER_ROW);
             canvas.text(left - 6.0, y, Anchor::End, "tick", &number);
         }
         let fill = format!("fill-{class}");
         for tile in tiles {
             let (row, column) = (
-                tile.number as usize / COLUMNS,
-                tile.number as usize % COLUMNS,
+                tile.number as usize / TILES_PER_ROW,
+                tile.number as usize % TILES_PER_ROW,
             );
             let row = rows.partition_point(|other| *other < row);
-            let at = (left + SIDE * column as f64, top + SIDE * row as f64);
-            let size = (SIDE - 2.0, SIDE - 2.0);
+            let at = (
+                left + TILE_SIDE_PX * column as f64,
+                top + TILE_SIDE_PX * row as f64,
+            );
+            let size = (TILE_SIDE_PX - 2.0, TILE_SIDE_PX - 2.0);
             match tile.share > 0.0 {
                 true => canvas.rect(at, size, &fill, 0.18 + 0.82 * tile.share, &tile.title),
                 false => canvas.rect(at, size, "empty", 1.0, &tile.title),

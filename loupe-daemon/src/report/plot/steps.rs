@@ -8,7 +8,7 @@ pub struct Line {
     pub name: String,
     /// The class of its colour and dashes, such as `required`.
     pub class: &'static str,
-    /// Where it rises, and to what; sorted. It begins at 0.
+    /// The points at which the line rises, and to what, sorted. It begins at 0.
     pub points: Vec<(f64, f64)>,
 }
 

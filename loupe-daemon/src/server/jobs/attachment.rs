@@ -16,7 +16,7 @@ use crate::backend::Backend;
 #[derive(Clone, Debug)]
 pub enum Event {
     Progress(Arc<Progress>),
-    /// The watcher was too slow: so many steps are gone.
+    /// The watcher was too slow and has lost this many steps.
     Skipped(u64),
     /// The last event.
     Ended(Arc<JobEnd>),
@@ -58,7 +58,7 @@ impl<B: Backend> Attachment<B> {
         })
     }
 
-    /// Of a job that has ended: it has only an end.
+    /// Attaches to a job that has ended: there is only its end to hear.
     pub(super) fn of_ended(jobs: &Arc<Jobs<B>>, id: JobId, end: JobEnd) -> Attachment<B> {
         let (_, end) = watch::channel(Some(Arc::new(end)));
         Attachment {

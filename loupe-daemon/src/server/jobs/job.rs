@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 use super::turn::Why;
 use super::{JobEnd, Order};
 
-/// Steps that a watcher may fall behind before it loses the oldest.
-const BACKLOG: usize = 256;
+/// Steps that a watcher may fall behind by before it loses the oldest.
+const MAX_UNREAD_STEPS: usize = 256;
 
 #[derive(Debug)]
 pub(super) struct Job {
@@ -31,7 +31,7 @@ pub(super) struct Job {
     pub replays: u64,
     /// Clients that would miss it.
     pub attached: usize,
-    /// Those of them that have ordered it.
+    /// Watchers that have ordered the job themselves.
     pub wanted: usize,
     /// Closed (absent) once the job has ended.
     pub events: Option<broadcast::Sender<Arc<Progress>>>,
@@ -70,7 +70,7 @@ impl Job {
             replays: 0,
             attached: 0,
             wanted: 0,
-            events: Some(broadcast::Sender::new(BACKLOG)),
+            events: Some(broadcast::Sender::new(MAX_UNREAD_STEPS)),
             end: watch::Sender::new(None),
         }
     }

@@ -10,15 +10,15 @@ use loupe_common::wire::{Failure, JobId, JobInfo, JobState, code};
 use serde::{Deserialize, Serialize};
 
 use super::job::Job;
-use super::{JobEnd, KEPT, Order, failures};
+use super::{JobEnd, Order, REMEMBERED_JOBS, failures};
 use crate::backend::store_failure;
 use crate::engine::{AnalyzeOptions, Identity};
 use crate::replay::Workload;
 use crate::server::log;
 use crate::store::{JobBook, JobEnding, NewJob, StoredJob, StoredState};
 
-/// A job at which the daemon has died so often is what it died of.
-const MOST_CRASHES: u32 = 5;
+/// Times that the daemon may die at one job: after that the job is taken for the reason, and ends.
+const MAX_CRASHES: u32 = 5;
 
 /// An order as it is written down.
 #[derive(Debug, Serialize, Deserialize)]
@@ -68,7 +68,7 @@ pub(super) fn take_over(book: &JobBook) -> Result<BTreeMap<JobId, Job>, Failure>
             false => JobEnding::Failed(&failure),
         };
         log_end(id, &ending);
-        book.ends(stored.id, ending, stored.done, KEPT)
+        book.ends(stored.id, ending, stored.done, REMEMBERED_JOBS)
             .map_err(store_failure)?;
     }
     Ok(jobs)
@@ -78,7 +78,7 @@ fn restored(stored: &StoredJob) -> Result<Job, Failure> {
     if !stored.detached {
         return Err(failures::daemon_ended());
     }
-    if stored.crashes >= MOST_CRASHES {
+    if stored.crashes >= MAX_CRASHES {
         return Err(failures::too_many_crashes(stored.crashes));
     }
     let definition: Definition =
@@ -150,7 +150,7 @@ fn seconds(milliseconds: i64) -> u64 {
     milliseconds.unsigned_abs() / 1000
 }
 
-/// What failed for a reason of Loupe's own is an error; what failed for the workload's is not.
+/// Logs how a job ended: as an error only if Loupe itself failed.
 pub(super) fn log_end(id: JobId, ending: &JobEnding<'_>) {
     match ending {
         JobEnding::Finished(analysis) => tracing::info!(job = %id, analysis, "finished"),

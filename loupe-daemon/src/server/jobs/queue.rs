@@ -12,16 +12,15 @@ use super::{Order, failures};
 use crate::backend::Viewer;
 use crate::engine::Identity;
 
-/// Jobs that may run and wait, in all.
-pub(super) const MOST: usize = 128;
+/// Jobs of all users that may run and wait.
+pub(super) const MAX_JOBS: usize = 128;
 
-/// Jobs that may run and wait for one user other than root, so that nobody can fill the queue
-/// alone.
-pub(super) const MOST_OF_USER: usize = 16;
+/// Jobs of one user other than root that may run and wait: nobody can fill the queue alone.
+pub(super) const MAX_JOBS_OF_USER: usize = 16;
 
 #[derive(Debug, Default)]
 pub(super) struct State {
-    /// Those that have not ended.
+    /// Jobs that have not ended.
     pub jobs: BTreeMap<JobId, Job>,
     pub running: Option<Turn>,
     pub stopping: bool,
@@ -35,12 +34,12 @@ pub(super) struct State {
 #[derive(Clone, Debug, Default)]
 struct Turns {
     last: u64,
-    /// Not more than the host has users.
+    /// The last turn of each user; at most as many as the host has users.
     of: BTreeMap<u32, u64>,
 }
 
 impl Turns {
-    /// Whoever has waited longest comes first: who never had a turn before all others.
+    /// Chooses the user who has waited longest; one who never had a turn comes before all others.
     fn next(&self, waiting: &[(u32, JobId)]) -> Option<usize> {
         let had = |uid: &u32| self.of.get(uid).copied().unwrap_or(0);
         let order = waiting.iter().enumerate();
@@ -73,10 +72,10 @@ impl State {
             all += 1;
             own += usize::from(uid == identity.uid);
         }
-        if identity.uid != 0 && own >= MOST_OF_USER {
+        if identity.uid != 0 && own >= MAX_JOBS_OF_USER {
             return Err(failures::too_many_of_user(own));
         }
-        if all >= MOST {
+        if all >= MAX_JOBS {
             return Err(failures::too_many_jobs(all));
         }
         self.coming.push(identity.uid);

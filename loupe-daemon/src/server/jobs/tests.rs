@@ -268,7 +268,7 @@ async fn one_user_cannot_fill_the_queue() {
     let jobs = jobs_of(fake);
     let mut attached = Vec::new();
     // One runs, the others wait.
-    for number in 0..queue::MOST_OF_USER {
+    for number in 0..queue::MAX_JOBS_OF_USER {
         let order = order(&number.to_string(), 1000);
         attached.push(jobs.submit(order).expect("admitted"));
     }
@@ -281,14 +281,14 @@ async fn one_user_cannot_fill_the_queue() {
 async fn only_the_newest_finished_jobs_are_kept() {
     let (fake, steps) = Fake::scripted();
     let jobs = jobs_of(fake);
-    for _ in 0..u64::from(KEPT) + 10 {
+    for _ in 0..u64::from(REMEMBERED_JOBS) + 10 {
         let attachment = jobs.submit(order("a", 0)).expect("admitted");
         steps.started().await;
         steps.send(Step::Finish).await;
         follow(attachment).await;
     }
     let kept = jobs.list(Viewer::Everything).expect("readable");
-    assert_eq!(kept.len() as u32, KEPT);
+    assert_eq!(kept.len() as u32, REMEMBERED_JOBS);
     assert_eq!(kept[0].id, JobId(11));
 }
 

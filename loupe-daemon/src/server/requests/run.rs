@@ -17,13 +17,13 @@ use crate::server::connection::{Client, FollowUp, Gone, follow_up, reply};
 use crate::server::{Server, log};
 
 /// Calls that wait for a slow client before the tracer has to wait.
-const BACKLOG: usize = 4096;
+const MAX_QUEUED_CALLS: usize = 4096;
 
-/// Calls in one reply; the line stays far below its limit.
-const BATCH: usize = 512;
+/// Calls in one reply: its line stays far below `MAX_LINE`.
+const CALLS_PER_REPLY: usize = 512;
 
-/// Signals that wait to be passed on; more than that is noise.
-const SIGNALS: usize = 16;
+/// Signals that wait to be passed on; further ones are dropped.
+const MAX_QUEUED_SIGNALS: usize = 16;
 
 /// The largest signal number.
 const MAX_SIGNAL: i32 = 64;
@@ -56,8 +56,8 @@ pub(super) async fn run<B: Backend>(
     tracing::info!(uid, command = ?request.command, "run");
 
     let cancel = server.stopping.child_token();
-    let (signals, signals_receiver) = mpsc::channel(SIGNALS);
-    let (calls, mut calls_receiver) = mpsc::channel(BACKLOG);
+    let (signals, signals_receiver) = mpsc::channel(MAX_QUEUED_SIGNALS);
+    let (calls, mut calls_receiver) = mpsc::channel(MAX_QUEUED_CALLS);
     let control = RunControl {
         cancel: cancel.clone(),
         signals: signals_receiver,
@@ -68,7 +68,7 @@ pub(super) async fn run<B: Backend>(
     let Client { reader, writer, .. } = client;
     let send_calls = async {
         let mut batch = Vec::new();
-        while calls_receiver.recv_many(&mut batch, BATCH).await > 0 {
+        while calls_receiver.recv_many(&mut batch, CALLS_PER_REPLY).await > 0 {
             reply(writer, &batch_of(&mut batch)).await?;
         }
         Ok(())

@@ -79,7 +79,7 @@ impl Reader<'_> {
     }
 }
 
-/// Slot, cgroup id and event of a record; `None` if it is none of ours.
+/// Reads a record's slot, cgroup id and event; `None` of a record that Loupe did not write.
 pub fn decode(record: &[u8]) -> Option<(u32, u64, Event)> {
     let mut reader = Reader(record);
     let (kind, slot, cgroup_id) = (reader.u32()?, reader.u32()?, reader.u64()?);
