@@ -16,50 +16,21 @@ mod backend;
 mod cgroup;
 mod client;
 mod doctor;
-#[allow(
-    let_underscore_drop,
-    redundant_imports,
-    clippy::cast_lossless,
-    clippy::inconsistent_struct_constructor,
-    clippy::needless_for_each,
-    clippy::redundant_closure_for_method_calls,
-    clippy::unused_trait_names
-)]
 mod engine;
 #[allow(
-    let_underscore_drop,
     redundant_imports,
     clippy::cast_lossless,
     clippy::inconsistent_struct_constructor,
     clippy::needless_for_each,
-    clippy::redundant_closure_for_method_calls,
     clippy::unused_trait_names
 )]
 mod explore;
 mod formats;
 mod inject;
-#[allow(
-    let_underscore_drop,
-    redundant_imports,
-    clippy::cast_lossless,
-    clippy::inconsistent_struct_constructor,
-    clippy::needless_for_each,
-    clippy::redundant_closure_for_method_calls,
-    clippy::unused_trait_names
-)]
 mod launcher;
 mod link;
 mod loupedb;
 mod plan;
-#[allow(
-    let_underscore_drop,
-    redundant_imports,
-    clippy::cast_lossless,
-    clippy::inconsistent_struct_constructor,
-    clippy::needless_for_each,
-    clippy::redundant_closure_for_method_calls,
-    clippy::unused_trait_names
-)]
 mod replay;
 mod report;
 mod run;

@@ -1,7 +1,7 @@
 //! One command, run here and once, under a policy and a trace (`loupe run`, `loupe trace`).
 
 use std::ffi::OsStr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

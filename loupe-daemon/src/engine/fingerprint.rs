@@ -1,6 +1,6 @@
 //! What must be the same for replays of two analyses to be comparable. Reads file attributes.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::AnalyzeOptions;

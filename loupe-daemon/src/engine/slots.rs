@@ -121,7 +121,7 @@ impl Drop for Slot {
 
 #[cfg(test)]
 mod tests {
-    use futures::FutureExt;
+    use futures::FutureExt as _;
 
     use super::*;
 

@@ -2,7 +2,7 @@
 
 use std::ffi::{CString, OsStr};
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use loupe_common::exit;
@@ -226,7 +226,9 @@ mod tests {
 
     fn told(words: &[i64]) -> Told {
         let (report, reporter) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
-        words.iter().for_each(|word| tell(&reporter, *word));
+        for word in words.iter() {
+            tell(&reporter, *word);
+        }
         drop(reporter);
         Report(report).read()
     }

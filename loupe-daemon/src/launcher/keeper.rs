@@ -6,7 +6,7 @@
 mod end;
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use libc::sock_filter;
@@ -44,7 +44,7 @@ pub fn run(engine: Channel, preparation: &Preparation) -> i32 {
         let errno = errno as i32;
         // Told before the end, which the engine does not wait for then. If the engine is gone
         // too, nobody needs to know.
-        let _ = keeper.tell(&FromKeeper::Failed { step, errno });
+        drop(keeper.tell(&FromKeeper::Failed { step, errno }));
         keeper.end();
         return 1;
     }
@@ -140,7 +140,7 @@ impl Keeper {
             Err(SetupError { step, errno }) => {
                 let errno = errno as i32;
                 // If the engine is gone too, nobody needs to know.
-                let _ = engine.send(&FromKeeper::Failed { step, errno }, &[]);
+                drop(engine.send(&FromKeeper::Failed { step, errno }, &[]));
                 Err(1)
             }
         }

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::AsFd as _;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
@@ -70,8 +70,7 @@ fn serve(engine: &Channel) -> io::Result<()> {
                         let step = "fork a process to keep the sandbox".to_owned();
                         let errno = errno as i32;
                         // If the engine is gone too, nobody needs to know.
-                        let _ =
-                            Channel::from(socket).send(&FromKeeper::Failed { step, errno }, &[]);
+                        drop(Channel::from(socket).send(&FromKeeper::Failed { step, errno }, &[]));
                     }
                     Ok(ForkResult::Parent { child }) => {
                         keepers.insert(child);
@@ -94,7 +93,7 @@ fn serve(engine: &Channel) -> io::Result<()> {
 fn introduce(keeper: Pid, engine: &Channel) {
     if let Ok(descriptor) = process::open(keeper) {
         let pid = keeper.as_raw();
-        let _ = engine.send(&FromKeeper::Forked { pid }, &[descriptor.as_fd()]);
+        drop(engine.send(&FromKeeper::Forked { pid }, &[descriptor.as_fd()]));
     }
 }
 

@@ -79,7 +79,7 @@ fn assume(identity: &Identity) -> io::Result<()> {
 #[cfg(test)]
 #[expect(unsafe_code, reason = "forks, so that the rights of the tests stay")]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::PermissionsExt as _;
 
     use nix::sys::wait::{WaitStatus, waitpid};
     use nix::unistd::{ForkResult, fork};

@@ -12,7 +12,7 @@ mod view;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use loupe_common::feature::Feature;
 use loupe_common::policy::Action;
@@ -171,7 +171,9 @@ impl Supervisor {
                 files.push(rule);
             }
         }
-        files.into_iter().for_each(|file| self.count(file));
+        for file in files.into_iter() {
+            self.count(file);
+        }
         Ok(())
     }
 

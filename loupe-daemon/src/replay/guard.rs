@@ -148,7 +148,9 @@ fn look_for_ever(watch: &Watch) {
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
         let begin = Instant::now();
-        guarded.iter().for_each(|guarded| guarded.look());
+        for guarded in guarded.iter() {
+            guarded.look();
+        }
         // Held by nobody but its session from here on.
         drop(guarded);
         std::thread::sleep(INTERVAL.max(begin.elapsed() * COST_PART));

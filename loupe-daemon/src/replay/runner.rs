@@ -1,6 +1,6 @@
 //! Runs replays: sets up what a session needs, and clears it away however the session ends.
 
-use std::os::fd::AsFd;
+use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -207,7 +207,9 @@ fn judged(job: &Job<'_>, finished: Finished) -> Replay {
 /// Takes the calls before the test out of a trace.
 fn without_start(replay: &mut Replay, start_calls: &[u64]) {
     for (feature, counts) in &mut replay.trace.calls {
-        let number = feature.syscall().and_then(|syscall| syscall.number());
+        let number = feature
+            .syscall()
+            .and_then(loupe_common::syscalls::Syscall::number);
         let before = number.and_then(|number| start_calls.get(number as usize));
         let before = before.copied().unwrap_or_default();
         counts.calls = counts.calls.saturating_sub(before);

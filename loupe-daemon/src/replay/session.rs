@@ -6,7 +6,7 @@ mod readiness;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use loupe_common::replay::{Conditions, Control, Failure, Limited, Outcome, Replay, Timing};

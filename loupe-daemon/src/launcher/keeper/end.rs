@@ -20,21 +20,21 @@ impl Keeper {
         match &self.sandbox {
             // Takes every process of the namespace with it, before it can be waited for.
             Some(sandbox) => {
-                let _ = init::kill(&sandbox.init);
+                drop(init::kill(&sandbox.init));
             }
             None => left = self.release_leftovers(),
         }
         // Everything is killed or ends by itself; an error means that no child is left.
         while let Ok(Some((status, usage))) = wait::next(true) {
-            let _ = self.note(status, usage);
+            drop(self.note(status, usage));
         }
         let supervised = self.supervisor.as_mut().map(Supervisor::finish);
-        let _ = self.tell(&FromKeeper::Finished {
+        drop(self.tell(&FromKeeper::Finished {
             usage: self.usage,
             left,
             supervised,
             full_mib,
-        });
+        }));
     }
 
     /// A command that ran right here may have left processes on purpose (a daemon): they go on
@@ -53,7 +53,7 @@ impl Keeper {
             .is_some_and(Supervisor::has_listeners)
         {
             // Nobody would answer what they call: better no process than a crippled one.
-            let _ = self.cgroup.kill_target();
+            drop(self.cgroup.kill_target());
             return 0;
         }
         let mut left = 0;

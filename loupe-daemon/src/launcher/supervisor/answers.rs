@@ -1,7 +1,7 @@
 //! What a notified call is answered with: the descriptor, the structure or the number that its rule
 //! asks for. Decides nothing.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, openat};
@@ -81,7 +81,7 @@ impl Supervisor {
                 let file = content::inert(Inert::File)?;
                 let opened = open(&file);
                 // Nobody else has set it meanwhile.
-                let _ = self.empty.set(file);
+                drop(self.empty.set(file));
                 opened
             }
         }

@@ -96,7 +96,7 @@ pub fn inert(inert: Inert) -> nix::Result<OwnedFd> {
         Inert::Event => EventFd::from_flags(EfdFlags::EFD_CLOEXEC)?.into(),
         Inert::Timer => TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC)?.into(),
         Inert::Inotify => {
-            use std::os::fd::AsFd;
+            use std::os::fd::AsFd as _;
             let inotify = Inotify::init(InitFlags::IN_CLOEXEC)?;
             let clone = inotify.as_fd().try_clone_to_owned();
             clone.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::IoSliceMut;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::FileExt as _;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};

@@ -1,7 +1,7 @@
 //! When is a server ready? By what the kernel shows of it, or by the workload's own word.
 
 use std::collections::BTreeSet;
-use std::os::fd::AsFd;
+use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
 use loupe_common::feature::Feature;

@@ -4,7 +4,7 @@
 //! Off, unless the variable `LOUPE_HISTORIES` of the engine's environment names a directory.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};

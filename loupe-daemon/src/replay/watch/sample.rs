@@ -107,7 +107,7 @@ fn own_stalled() -> Option<Duration> {
 mod micros {
     use std::time::Duration;
 
-    use serde::{Deserialize, Deserializer, Serializer};
+    use serde::{Deserialize as _, Deserializer, Serializer};
 
     pub fn serialize<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u64(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
