@@ -8,14 +8,14 @@ mod error;
 mod injections;
 mod orders;
 mod place;
+mod seen;
 
-use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use loupe_common::policy::Policy;
-use loupe_common::replay::{ExitStatus, Usage};
+use loupe_common::replay::Usage;
 use loupe_common::trace::Trace;
 use loupe_common::word::Word;
 use nix::errno::Errno;
@@ -26,7 +26,7 @@ use nix::sys::time::TimeSpec;
 use crate::cgroup::ReplayCgroup;
 use crate::inject::{self, CompileError, Notified};
 use crate::launcher::protocol::{
-    CommandSpec, FromKeeper, Instruction, Preparation, Role, SandboxSpec, ToKeeper,
+    CommandSpec, Instruction, Preparation, Role, SandboxSpec, ToKeeper,
 };
 use crate::launcher::{Keeper, LOOK_PAUSE, Launcher, LauncherError, Supervised};
 use crate::tracer::{Event, OpenTrace, TraceOptions, Tracer};
@@ -34,6 +34,7 @@ pub use error::{RunError, io_error};
 pub use injections::{add_files, injections, is_silent, unanswered};
 pub use orders::{Cancel, CancelOnDrop, Orders};
 use place::Place;
+pub use seen::Seen;
 
 /// For the keeper to end everything: SIGKILL takes less than a millisecond. Where the host is so
 /// busy that it takes longer, nothing is wrong with the keeper.
@@ -83,38 +84,6 @@ pub struct Start {
     pub hide_vdso: bool,
 }
 
-/// What the keeper has told of a run so far.
-#[derive(Debug, Default)]
-pub struct Seen {
-    pub target_execs: u64,
-    /// Names of what was executed before the target, or instead of it.
-    pub executed: Vec<String>,
-    /// Why the filter is not on the target, which was ended for that.
-    pub refused: Option<String>,
-    /// A target was told of its vDSO.
-    pub vdso: bool,
-    /// A target was a 32-bit program, and no filter is on it.
-    pub i386: bool,
-    /// How the last processes of each role ended, before the end of all.
-    exits: Vec<(Role, ExitStatus)>,
-}
-
-impl Seen {
-    /// How the last process of this role ended.
-    pub fn exit(&self, role: Role) -> Option<ExitStatus> {
-        let exits = self.exits.iter();
-        exits.rev().find(|exit| exit.0 == role).map(|exit| exit.1)
-    }
-}
-
-/// What the keeper said last.
-struct Ended {
-    usage: Usage,
-    left: u64,
-    supervised: Option<Supervised>,
-    full_mib: Option<u64>,
-}
-
 /// What is known of a run when all of it has ended.
 pub struct Measured {
     /// With the target's vDSO, and the tasks that were moved away.
@@ -131,12 +100,7 @@ pub struct Run {
     trace: OpenTrace,
     place: Place,
     is_sandboxed: bool,
-    /// The programs that were started, by what for.
-    started: Vec<(Role, String)>,
     seen: Seen,
-    /// Everything was told to end.
-    is_ending: bool,
-    ended: Option<Ended>,
 }
 
 impl Run {
@@ -158,10 +122,7 @@ impl Run {
             trace,
             place,
             is_sandboxed,
-            started: Vec::new(),
             seen: Seen::default(),
-            is_ending: false,
-            ended: None,
         })
     }
 
@@ -244,13 +205,12 @@ impl Run {
         stdio: [BorrowedFd<'_>; 3],
     ) -> Result<(), RunError> {
         self.note_start(role, &command);
-        self.seen.exits.retain(|exit| exit.0 != role);
         Ok(self.keeper.send(&ToKeeper::Run { role, command }, &stdio)?)
     }
 
     fn note_start(&mut self, role: Role, command: &CommandSpec) {
         let program = command.argv.first().map(Word::to_string);
-        self.started.push((role, program.unwrap_or_default()));
+        self.seen.start(role, program.unwrap_or_default());
     }
 
     /// Sends a signal to the application's first process.
@@ -278,63 +238,24 @@ impl Run {
             Err(error) => return Err(io_error("poll")(error.into())),
         }
         let events = self.trace.events().take();
-        while self.ended.is_none()
+        while self.seen.ended.is_none()
             && let Some(message) = self.keeper.try_receive()?
         {
-            self.note(message)?;
+            self.seen.note(message)?;
         }
         Ok(events)
-    }
-
-    fn note(&mut self, message: FromKeeper) -> Result<(), RunError> {
-        match message {
-            FromKeeper::TargetStarted { vdso, i386, .. } => {
-                self.seen.target_execs += 1;
-                self.seen.vdso |= vdso;
-                self.seen.i386 |= i386;
-            }
-            FromKeeper::Executed { programs } => self.seen.executed.extend(programs),
-            FromKeeper::TargetRefused { why } => self.seen.refused = Some(why),
-            // What was ended from here says nothing.
-            FromKeeper::Exited { .. } if self.is_ending => {}
-            FromKeeper::Exited { role, status } => self.seen.exits.push((role, status)),
-            FromKeeper::ExecFailed { role, errno } => {
-                let started = self.started.iter().rev();
-                let program = started.clone().find(|started| started.0 == role);
-                return Err(RunError::Exec {
-                    role,
-                    program: program.map(|started| started.1.clone()).unwrap_or_default(),
-                    source: io::Error::from_raw_os_error(errno),
-                });
-            }
-            FromKeeper::Finished {
-                usage,
-                left,
-                supervised,
-                full_mib,
-            } => {
-                self.ended = Some(Ended {
-                    usage,
-                    left,
-                    supervised,
-                    full_mib,
-                });
-            }
-            FromKeeper::Forked { .. } | FromKeeper::Ready | FromKeeper::Failed { .. } => {}
-        }
-        Ok(())
     }
 
     /// Ends everything in the sandbox, and what was started right here, and waits for that. Its
     /// events are left to be taken.
     pub fn end(&mut self) -> Result<(), RunError> {
         self.keeper.send(&ToKeeper::Finish, &[])?;
-        self.is_ending = true;
+        self.seen.is_ending = true;
         let deadline = Instant::now() + END_LIMIT;
-        while self.ended.is_none() {
+        while self.seen.ended.is_none() {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.keeper.receive(left)? {
-                Some(message) => self.note(message)?,
+                Some(message) => self.seen.note(message)?,
                 None => return Err(LauncherError::SlowEnd { limit: END_LIMIT }.into()),
             }
         }
@@ -344,7 +265,7 @@ impl Run {
 
     /// MiB of the sandbox's memory for files, if it was full when it ended.
     pub fn full_mib(&self) -> Option<u64> {
-        self.ended.as_ref().and_then(|ended| ended.full_mib)
+        self.seen.ended.as_ref().and_then(|ended| ended.full_mib)
     }
 
     /// What is known of it now that it has ended. Nothing is left of it afterwards.
@@ -358,10 +279,8 @@ impl Run {
             place,
             is_sandboxed,
             seen,
-            ended,
-            ..
         } = self;
-        let Some(ended) = ended else {
+        let Some(ended) = seen.ended else {
             return Err(LauncherError::KeeperGone.into());
         };
         drop(keeper);

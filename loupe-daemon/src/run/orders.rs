@@ -112,3 +112,49 @@ impl Drop for CancelOnDrop {
         self.0.cancel();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+    use super::*;
+
+    fn is_readable(what: &impl AsFd) -> bool {
+        let mut descriptors = [PollFd::new(what.as_fd(), PollFlags::POLLIN)];
+        poll(&mut descriptors, PollTimeout::ZERO).expect("it can be asked") == 1
+    }
+
+    #[test]
+    fn all_clones_are_cancelled_at_once_and_stay_so() {
+        let cancel = Cancel::new().expect("an eventfd");
+        let others = [cancel.clone(), cancel.clone()];
+        assert!(!is_readable(&others[0]) && !others[0].is_cancelled());
+        cancel.cancel();
+        for _ in 0..2 {
+            assert!(others.iter().all(|other| is_readable(other)));
+            assert!(others.iter().all(Cancel::is_cancelled));
+        }
+    }
+
+    #[test]
+    fn signals_are_taken_once_and_the_end_is_told_for_ever() {
+        let orders = Orders::new().expect("an eventfd");
+        assert_eq!(orders.take(), (false, Vec::new()));
+        orders.pass_on(2);
+        orders.pass_on(15);
+        assert!(is_readable(&orders));
+        assert_eq!(orders.take(), (false, vec![2, 15]));
+        assert!(!is_readable(&orders));
+        orders.cancel();
+        assert!(is_readable(&orders));
+        assert_eq!(orders.take(), (true, Vec::new()));
+        assert_eq!(orders.take(), (true, Vec::new()));
+    }
+
+    #[test]
+    fn a_command_ends_when_its_caller_lets_go_of_it() {
+        let orders = Arc::new(Orders::new().expect("an eventfd"));
+        drop(CancelOnDrop(Arc::clone(&orders)));
+        assert_eq!(orders.take(), (true, Vec::new()));
+    }
+}
