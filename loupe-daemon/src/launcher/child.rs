@@ -226,7 +226,7 @@ mod tests {
 
     fn told(words: &[i64]) -> Told {
         let (report, reporter) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
-        for word in words.iter() {
+        for word in words {
             tell(&reporter, *word);
         }
         drop(reporter);

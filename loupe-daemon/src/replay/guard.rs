@@ -148,7 +148,7 @@ fn look_for_ever(watch: &Watch) {
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
         let begin = Instant::now();
-        for guarded in guarded.iter() {
+        for guarded in &guarded {
             guarded.look();
         }
         // Held by nobody but its session from here on.
