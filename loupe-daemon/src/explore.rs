@@ -36,11 +36,10 @@ mod statistics;
 mod suspicion;
 mod tally;
 
-use std::future::Future;
 use std::pin::pin;
 
 use futures::future::{Either, select};
-use futures::stream::{FuturesUnordered, Stream, StreamExt};
+use futures::stream::{FuturesUnordered, Stream, StreamExt as _};
 use loupe_common::analysis::Analysis;
 use loupe_common::feature::Depth;
 use loupe_common::policy::Policy;

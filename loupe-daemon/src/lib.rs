@@ -17,13 +17,6 @@ mod cgroup;
 mod client;
 mod doctor;
 mod engine;
-#[allow(
-    redundant_imports,
-    clippy::cast_lossless,
-    clippy::inconsistent_struct_constructor,
-    clippy::needless_for_each,
-    clippy::unused_trait_names
-)]
 mod explore;
 mod formats;
 mod inject;

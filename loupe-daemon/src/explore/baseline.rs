@@ -178,11 +178,11 @@ pub(super) fn measure<'a>(
         Some(_) => Rule::confident(options.replicas, test),
     };
     Ok(Baseline {
-        test,
-        rule,
         ruling,
         runs,
         features,
+        test,
+        rule,
     })
 }
 

@@ -110,7 +110,9 @@ fn ask<'a>(
         && failures.iter().all(|run| run.refused.is_none())
     {
         let mut tally = Tally::default();
-        runs.iter().for_each(|run| tally.add(run.vote));
+        for run in &runs {
+            tally.add(run.vote);
+        }
         let Some(decision) = tally.decide(rule) else {
             asker.control(control);
             return Err(Stop::Pending);

@@ -326,7 +326,6 @@ fn works(decision: Decision) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::explore::run::Run;
     use crate::explore::simulated::{App, Effect, SimFeature, baseline_of, run_of};
 
     fn named(name: &str) -> Feature {

@@ -44,7 +44,9 @@ struct Table {
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
     let by_syscall = parse(include_str!("priors/loupedb.csv"));
     let mut all = Counts::default();
-    by_syscall.values().for_each(|counts| all.add(*counts));
+    for counts in by_syscall.values() {
+        all.add(*counts);
+    }
     Table { by_syscall, all }
 });
 

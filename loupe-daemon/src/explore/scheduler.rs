@@ -2,7 +2,7 @@
 //! requests out and answers back.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use loupe_common::policy::Policy;
 use loupe_common::replay::{Control, Replay};

@@ -6,7 +6,7 @@
 //! less, not more.
 
 use loupe_common::impact::Interval;
-use statrs::distribution::{ContinuousCDF, StudentsT};
+use statrs::distribution::{ContinuousCDF as _, StudentsT};
 
 /// What matters of some numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -131,7 +131,7 @@ mod tests {
         assert!(!is_readable(&others[0]) && !others[0].is_cancelled());
         cancel.cancel();
         for _ in 0..2 {
-            assert!(others.iter().all(|other| is_readable(other)));
+            assert!(others.iter().all(is_readable));
             assert!(others.iter().all(Cancel::is_cancelled));
         }
     }

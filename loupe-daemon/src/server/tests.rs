@@ -130,7 +130,7 @@ async fn an_analysis_streams_its_progress_and_ends_with_the_result() {
     let replayed = json!({
         "progress": "replayed", "id": 5, "policy": {"futex": "stub"}, "wall_us": 12, "cpu_us": 7,
         "outcome": {"result": "failed", "reason": "test", "status": {"code": 1}},
-        "reused": false, "cpu_us": 0,
+        "reused": false,
     });
     let event: Progress = serde_json::from_value(replayed.clone()).expect("readable");
     daemon.steps.send(Step::Tell(event)).await;

@@ -1,7 +1,5 @@
 //! What must hold of an emulation, whatever the application.
 
-use std::collections::BTreeMap;
-
 use futures::executor::block_on;
 use loupe_common::syscalls::Arch;
 use proptest::prelude::*;

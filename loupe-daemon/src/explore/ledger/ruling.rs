@@ -17,7 +17,9 @@ impl<'a> Ruling<'a> {
     /// Of replays that all passed, each under another policy.
     pub fn of_passes(runs: Vec<&'a Run>) -> Ruling<'a> {
         let mut tally = Tally::default();
-        runs.iter().for_each(|run| tally.add(run.vote));
+        for run in &runs {
+            tally.add(run.vote);
+        }
         Ruling {
             decision: Decision::Works,
             tally,

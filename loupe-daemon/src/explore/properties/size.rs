@@ -1,6 +1,6 @@
 //! Large applications: replays grow with what an application needs, not with what it uses.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 
 use loupe_common::feature::Feature;
 use loupe_common::syscalls::Arch;

@@ -107,7 +107,7 @@ fn where_nothing_changes_there_are_few_alarms() {
                 let draw = |_| match kind {
                     0 => chance.normal(100.0, 5.0),
                     1 => chance.tailed(100.0),
-                    _ => 12.0 + (chance.next() < 0.2) as u32 as f64,
+                    _ => 12.0 + f64::from(u32::from(chance.next() < 0.2)),
                 };
                 (0..count).map(draw).collect()
             };

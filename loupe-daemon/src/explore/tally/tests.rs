@@ -17,7 +17,9 @@ const VOTES: [Vote; 6] = [
 
 fn tally(votes: &[Vote]) -> Tally {
     let mut tally = Tally::default();
-    votes.iter().for_each(|vote| tally.add(*vote));
+    for vote in votes {
+        tally.add(*vote);
+    }
     tally
 }
 
