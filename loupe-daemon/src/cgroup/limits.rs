@@ -19,6 +19,11 @@ impl ReplayCgroup {
             if let Some(parent) = self.directory.parent()
                 && !path.exists()
             {
+                // A controller comes down one level at a time, from the place to the parent of all
+                // runs and from there to the run.
+                if let Some(place) = parent.parent().filter(|place| !is_root(place)) {
+                    enable(place, controller);
+                }
                 enable(parent, controller);
             }
             // Opened as it is: what is not there cannot be created either.
@@ -59,6 +64,12 @@ impl ReplayCgroup {
             .or_else(|| event(Path::new("/proc/vmstat"), "oom_kill"))
             .unwrap_or(0)
     }
+}
+
+/// The root of all cgroups: what is enabled there is the administrator's or the service manager's
+/// to say, and holds for the whole host. Only it has no type.
+fn is_root(place: &Path) -> bool {
+    !place.join("cgroup.type").exists()
 }
 
 /// Has a controller for what is below `parent`, if the ones above let it. Where they do not,

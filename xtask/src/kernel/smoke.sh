@@ -57,9 +57,11 @@ else
     step analyze 0 sh -c 'loupe --db /root/loupe.db analyze small.toml --json > /tmp/analysis'
     file analysis /tmp/analysis
     limit=
-    # All controllers are in this hierarchy, so that the kernel itself holds replays to their
-    # limits, and its log says that it did. It shows a call trace with each that it ends.
+    # All controllers are in this hierarchy and, as a service manager does it, enabled at its root,
+    # so that the kernel itself holds replays to their limits, and its log says that it did. It
+    # shows a call trace with each that it ends.
     complains kernel-complained
+    echo '+memory +pids' > /sys/fs/cgroup/cgroup.subtree_control
     step limit-memory 3 sh -c 'loupe --db /root/loupe.db analyze memory.toml 2> /tmp/limit'
     step limit-memory-told 0 grep -F 'limit reached: 64 MiB of memory' /tmp/limit
     step limit-processes 3 sh -c 'loupe --db /root/loupe.db analyze processes.toml 2> /tmp/limit'
