@@ -134,13 +134,17 @@ fn is_above(root: &str) -> bool {
 fn own_in(mounts: &[Mount]) -> Option<PathBuf> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
     let path = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
-    let path = Path::new(path).strip_prefix("/").ok()?;
-    // Elsewhere in the tree than what the namespace shows.
-    if path.components().any(|part| part.as_os_str() == "..") {
-        return None;
-    }
-    let mount = mounts.iter().find(|mount| mount.root == "/")?;
-    Some(mount.path.join(path))
+    seen_at(mounts, Path::new(path))
+}
+
+/// Where a cgroup is seen. Its path and the roots of the mounts begin at the root of the namespace;
+/// what is above or beside that has `..` in it.
+fn seen_at(mounts: &[Mount], cgroup: &Path) -> Option<PathBuf> {
+    mounts.iter().find_map(|mount| {
+        let below = cgroup.strip_prefix(&mount.root).ok()?;
+        let is_below = !below.components().any(|part| part.as_os_str() == "..");
+        is_below.then(|| mount.path.join(below))
+    })
 }
 
 /// The cgroup itself if it is delegated; or the one above, if this is the leaf where a service
@@ -196,6 +200,26 @@ mod tests {
         assert!(is_above("/.."));
         assert!(is_above("/../.."));
         assert!(!is_above("/docker/1"));
+    }
+
+    #[test]
+    fn a_cgroup_is_seen_where_a_mount_shows_it() {
+        let mounts = |root: &str| {
+            vec![Mount {
+                root: root.to_owned(),
+                path: PathBuf::from("/sys/fs/cgroup"),
+                writable: true,
+            }]
+        };
+        let seen = |root, cgroup| seen_at(&mounts(root), Path::new(cgroup));
+        let at = |path| Some(PathBuf::from(path));
+        assert_eq!(seen("/", "/a/b"), at("/sys/fs/cgroup/a/b"));
+        // In a namespace, by a mount that was there before: beside what the namespace shows, and
+        // at its root, of which the name is not known.
+        assert_eq!(seen("/..", "/../a/b"), at("/sys/fs/cgroup/a/b"));
+        assert_eq!(seen("/..", "/"), None);
+        assert_eq!(seen("/", "/../a"), None);
+        assert_eq!(seen("/..", "/../../a"), None);
     }
 
     #[test]
