@@ -29,7 +29,7 @@ const GREEDY: [(&str, &str); 2] = [
 /// Programs of the host that the suite runs or measures.
 const PROGRAMS: [&str; 16] = [
     "awk", "cat", "cut", "date", "dmesg", "find", "grep", "pgrep", "sh", "sleep", "strace", "sync",
-    "timeout", "tr", "true", "uname",
+    "tail", "timeout", "true", "uname",
 ];
 
 /// Programs of this workspace that go along.
