@@ -39,6 +39,11 @@ impl Output {
         Ok((output, writer))
     }
 
+    /// Bytes that were printed so far.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
     /// To wait on, while the other end is open.
     pub fn to_poll(&self) -> Option<BorrowedFd<'_>> {
         self.open.then(|| self.pipe.as_fd())

@@ -15,8 +15,7 @@ use std::time::{Duration, Instant};
 
 use super::heartbeat;
 use super::runner::ReplayFailure;
-use crate::cgroup::ReplayCgroup;
-use crate::tracer::OpenTrace;
+use crate::run::Run;
 use judge::Finding;
 use record::Record;
 use sample::Sample;
@@ -41,13 +40,18 @@ pub struct Watcher {
     usual: Usual,
     history: Vec<Sample>,
     record: Option<Record>,
+    /// When the next look is due. It takes up to a millisecond, in which nobody reads what the
+    /// replay prints: who looks whenever something was printed is what the replay waits for.
+    due: Instant,
 }
 
 impl Watcher {
     pub fn new(usual: Usual) -> Watcher {
+        let begin = Instant::now();
         Watcher {
-            begin: Instant::now(),
+            begin,
             record: Record::begin(&usual),
+            due: begin + pause(&usual, Duration::ZERO, false),
             usual,
             history: Vec::new(),
         }
@@ -55,29 +59,33 @@ impl Watcher {
 
     /// How long to wait at most before the next look.
     pub fn next_look(&self) -> Duration {
-        let idles = judge::idle_looks(&self.history) > 0;
-        pause(&self.usual, self.begin.elapsed(), idles)
+        self.due.saturating_duration_since(Instant::now())
     }
 
-    /// Looks, if there is anything to compare with.
+    /// Looks, if it is time to, and if there is anything to compare with. `printed` is how many bytes
+    /// the application has printed so far.
     pub fn look(
         &mut self,
-        cgroup: &ReplayCgroup,
-        trace: &OpenTrace,
+        run: &Run,
+        printed: u64,
         host: &heartbeat::Watch<'_>,
     ) -> Result<Finding, ReplayFailure> {
         let Some(duration) = self.usual.duration else {
             return Ok(Finding::GoingOn);
         };
-        if self.begin.elapsed() < duration && self.usual.pauses.is_none() {
+        let is_early = self.begin.elapsed() < duration && self.usual.pauses.is_none();
+        if is_early || Instant::now() < self.due {
             return Ok(Finding::GoingOn);
         }
-        let sample = Sample::take(self.begin, cgroup, trace, host)?;
+        let mut sample = Sample::take(self.begin, run.cgroup(), run.trace(), host)?;
+        sample.printed = printed;
         if let Some(record) = &mut self.record {
             record.note(&sample);
         }
         self.history.push(sample);
         thin(&mut self.history);
+        let idles = judge::idle_looks(&self.history) > 0;
+        self.due = Instant::now() + pause(&self.usual, self.begin.elapsed(), idles);
         let finding = judge::judge(&self.history, &self.usual);
         if let Some(record) = &mut self.record {
             record.found(&finding);

@@ -121,7 +121,7 @@ impl Session<'_> {
 
     /// Looks at a replay that may be overdue, and tells whoever waits for its CPU.
     pub(super) fn look(&self, watcher: &mut Watcher) -> Result<Option<Failure>, ReplayFailure> {
-        match watcher.look(self.run.cgroup(), self.run.trace(), &self.host)? {
+        match watcher.look(&self.run, self.application_output.total(), &self.host)? {
             Finding::GoingOn => Ok(None),
             Finding::Idle => {
                 (self.job.on_waiting)();

@@ -54,7 +54,6 @@ impl Session<'_> {
     pub(super) fn wait_until_ready(&mut self) -> Result<Option<Failure>, ReplayFailure> {
         let mut deadline = Deadline::new(self.limits.start, self.run.cgroup());
         let mut watcher = self.watch_start();
-        let mut next_look = Instant::now() + watcher.next_look();
         let mut question = self.question();
         loop {
             let pause = match (&question, self.state.listens) {
@@ -78,14 +77,11 @@ impl Session<'_> {
             if is_ready {
                 return Ok(None);
             }
-            if Instant::now() >= next_look {
-                next_look = Instant::now() + watcher.next_look();
-                match self.look(&mut watcher)? {
-                    Some(failure) if !self.may_look_so(&failure, &question) => {
-                        return Ok(Some(failure));
-                    }
-                    _ => {}
+            match self.look(&mut watcher)? {
+                Some(failure) if !self.may_look_so(&failure, &question) => {
+                    return Ok(Some(failure));
                 }
+                _ => {}
             }
             if deadline.is_over() {
                 let limit_ms = self.limits.start.as_millis() as u64;

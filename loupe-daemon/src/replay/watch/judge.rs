@@ -16,7 +16,7 @@
 //!
 //! - **A livelock.** The application repeats itself: it makes calls, none of a kind that it had not
 //!   made before, while the test does nothing at all; and it either sleeps nearly all the time
-//!   between them or, in a test, makes an injected call over and over, whose answer never changes.
+//!   between them, without printing much, or, in a test, makes an injected call over and over, whose answer never changes.
 //! - **A stalemate**, which is told as a hang. Every task of the application waits for another, and
 //!   the test has long done nothing but wait for a time-out of its own.
 
@@ -45,6 +45,9 @@ const RUNAWAY_FACTOR: u32 = 2;
 const MIN_LIVELOCK: Duration = Duration::from_millis(100);
 /// Looks of a livelock that find further calls.
 const MIN_ROUNDS: usize = 3;
+/// Who tries again and again says so in less. More than a pipe holds (`pipe(7)`) is printed at the pace
+/// of who reads it, and asleep in between.
+const MAX_PRINTED_BYTES: u64 = 64 << 10;
 /// An injected call that is made this often while the test waits is hammered at.
 const HAMMERED_CALLS: u64 = 1000;
 /// Longer than the second that many programs sleep before they try again.
@@ -130,7 +133,8 @@ fn standing(history: &[Sample], usual: &Usual, duration: Duration) -> Option<Fai
         let long = lasts >= MIN_STALEMATE.max(duration * 2);
         return (usual.tested && stuck && long).then_some(Failure::Hung { after_ms });
     }
-    let tries_again = is_idle(first, now) && lasts >= MIN_LIVELOCK.max(duration * 2);
+    let prints = now.printed.saturating_sub(first.printed) > MAX_PRINTED_BYTES;
+    let tries_again = !prints && is_idle(first, now) && lasts >= MIN_LIVELOCK.max(duration * 2);
     let hammers = usual.tested
         && lasts >= MIN_LIVELOCK.max(pause_of_test(usual, duration))
         && usual.injected.iter().any(|number| {

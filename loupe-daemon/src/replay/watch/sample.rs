@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::cgroup::ReplayCgroup;
+use crate::cgroup::{self, CgroupError, ReplayCgroup};
 use crate::replay::heartbeat;
 use crate::replay::progress::Tasks;
 use crate::replay::runner::ReplayFailure;
@@ -25,10 +26,14 @@ pub struct Sample {
     /// Time in which its CPU, or the engine, stood still.
     #[serde(with = "micros")]
     pub stood_still: Duration,
-    /// Time in which the engine's own thread for this replay, which reads what it prints, wanted
-    /// to run and was not let. Who waits for it seems to sleep.
+    /// Time in which the engine's own thread for this replay, which reads what it prints, ran or
+    /// wanted to. Who waits for it seems to sleep.
     #[serde(with = "micros", default)]
-    pub engine_stalled: Duration,
+    pub engine_busy: Duration,
+    /// Time in which each of its tasks wanted to run and was not let, by thread id, in ns. Pressure says it of all together, but
+    /// the kernel brings that up to date every two seconds only.
+    #[serde(default)]
+    pub waits_ns: BTreeMap<i32, u64>,
     /// CPU time of all of the replay.
     #[serde(with = "micros")]
     pub cpu: Duration,
@@ -37,6 +42,9 @@ pub struct Sample {
     pub others_cpu: Duration,
     /// Finished calls of the target, by syscall number; what was not called is not there.
     pub calls: BTreeMap<u32, u64>,
+    /// Bytes that the application has printed.
+    #[serde(default)]
+    pub printed: u64,
     /// Where the tasks of the application stand.
     pub application: Tasks,
     /// Where those of the test and the sandbox do.
@@ -59,9 +67,11 @@ impl Sample {
             // A kernel that does not account for it leaves all time as it is.
             stalled: cgroup.stalled().unwrap_or_default(),
             stood_still: host.gaps(),
-            engine_stalled: own_stalled().unwrap_or_default(),
+            engine_busy: own_busy().unwrap_or_default(),
+            waits_ns: waits_ns(&[cgroup.target(), cgroup.launcher()])?,
             cpu: Duration::from_micros(cgroup.cpu_us()?),
             others_cpu: Duration::from_micros(cgroup.launcher_cpu_us()?),
+            printed: 0,
             calls: counts.filter(|(_, calls)| *calls > 0).collect(),
             application,
             others,
@@ -74,9 +84,20 @@ impl Sample {
         let all = self.at.saturating_sub(earlier.at);
         let stalled = self.stalled.saturating_sub(earlier.stalled);
         let stood_still = self.stood_still.saturating_sub(earlier.stood_still);
-        let engine_stalled = self.engine_stalled.saturating_sub(earlier.engine_stalled);
-        // The replay and the engine wait in turns; a standstill is in both, and counts once.
-        all.saturating_sub((stalled + engine_stalled).max(stood_still))
+        let engine_busy = self.engine_busy.saturating_sub(earlier.engine_busy);
+        let stalled = stalled.max(self.longest_wait_since(earlier));
+        // Replay and engine have their turns one after the other; a standstill is in both, and
+        // counts once.
+        all.saturating_sub((stalled + engine_busy).max(stood_still))
+    }
+
+    /// How long the one of its tasks that had to wait longest did so.
+    fn longest_wait_since(&self, earlier: &Sample) -> Duration {
+        let waits = self.waits_ns.iter().filter_map(|(task, now)| {
+            let before = earlier.waits_ns.get(task)?;
+            Some(now.saturating_sub(*before))
+        });
+        Duration::from_nanos(waits.max().unwrap_or_default())
     }
 
     /// CPU time of all of the replay from an earlier look.
@@ -95,12 +116,36 @@ impl Sample {
     }
 }
 
-/// How long the calling thread was kept from running, since it began (`sched(5)`'s schedstat: time on
-/// a CPU, time waiting for one in ns, times run). `None` where the kernel does not account for it.
-fn own_stalled() -> Option<Duration> {
-    let text = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    let waited_ns = text.split_whitespace().nth(1)?;
-    waited_ns.parse().ok().map(Duration::from_nanos)
+/// How long the tasks of these cgroups wanted to run and were not let. One that is gone, or of which
+/// the kernel does not tell, is not there.
+fn waits_ns(cgroups: &[PathBuf]) -> Result<BTreeMap<i32, u64>, CgroupError> {
+    let mut waits = BTreeMap::new();
+    for directory in cgroups {
+        for task in cgroup::members(directory, "cgroup.threads")? {
+            if let Some(waited) = waited_ns(&task.to_string()) {
+                waits.insert(task, waited);
+            }
+        }
+    }
+    Ok(waits)
+}
+
+/// How long a task was kept from running since it began, in ns.
+fn waited_ns(task: &str) -> Option<u64> {
+    schedstat_ns(task).map(|[_, waited]| waited)
+}
+
+/// How long the calling thread ran, or wanted to.
+fn own_busy() -> Option<Duration> {
+    schedstat_ns("thread-self").map(|[ran, waited]| Duration::from_nanos(ran + waited))
+}
+
+/// How long a task ran and how long it waited for a CPU since it began, in ns: the first numbers of
+/// its schedstat (`Documentation/scheduler/sched-stats.rst`).
+fn schedstat_ns(task: &str) -> Option<[u64; 2]> {
+    let text = fs::read_to_string(format!("/proc/{task}/schedstat")).ok()?;
+    let mut numbers = text.split_whitespace().map(str::parse);
+    Some([numbers.next()?.ok()?, numbers.next()?.ok()?])
 }
 
 /// Times in recorded samples are whole microseconds.
@@ -140,10 +185,26 @@ mod tests {
         assert_eq!(sample(200, 40, 90).since(&first), ms(10));
         assert_eq!(sample(200, 910, 0).since(&first), ms(0));
         let by_engine = Sample {
-            engine_stalled: ms(50),
+            engine_busy: ms(50),
             ..sample(200, 40, 60)
         };
         assert_eq!(by_engine.since(&first), ms(20));
+        let with_tasks = |waits_ms: &[(i32, u64)]| Sample {
+            waits_ns: waits_ms
+                .iter()
+                .map(|(task, ms)| (*task, ms * 1_000_000))
+                .collect(),
+            ..sample(200, 0, 0)
+        };
+        let first = Sample {
+            at: ms(100),
+            ..with_tasks(&[(1, 5), (2, 7)])
+        };
+        // The third began after the first look: nobody knows of which time its waiting is.
+        assert_eq!(
+            with_tasks(&[(1, 35), (2, 8), (3, 80)]).since(&first),
+            ms(70)
+        );
     }
 
     #[test]
@@ -158,16 +219,13 @@ mod tests {
         let spin = move |until: Instant| {
             one_cpu();
             while Instant::now() < until {}
-            own_stalled()
+            waited_ns("thread-self")
         };
         // A CPU for two, for a while.
         let until = Instant::now() + Duration::from_millis(200);
         let both = [(); 2].map(|()| std::thread::spawn(move || spin(until)));
         let waited = both.map(|thread| thread.join().expect("it ends").unwrap_or_default());
-        assert!(
-            waited.iter().sum::<Duration>() > Duration::from_millis(20),
-            "{waited:?}"
-        );
+        assert!(waited.iter().sum::<u64>() > 20_000_000, "{waited:?} ns");
     }
 
     #[test]

@@ -121,6 +121,18 @@ fn six_looks_that_find_everything_stuck_are_a_hang() {
 }
 
 #[test]
+fn who_prints_more_than_a_pipe_holds_is_not_trying_again_and_again() {
+    let prints = |bytes: u64| {
+        watch(&usual(false), move |_, sample| {
+            call(sample, SLEEP, 1);
+            sample.printed += bytes;
+        })
+    };
+    assert!(matches!(prints(80), Some((_, Failure::Livelock { .. }))));
+    assert_eq!(prints(64 << 10), None);
+}
+
+#[test]
 fn a_standstill_lasts_as_long_as_it_was_let_run() {
     let stuck = Sample {
         application: tasks(1, 1),
