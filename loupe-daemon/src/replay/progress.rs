@@ -44,8 +44,13 @@ pub struct Tasks {
 
 impl Tasks {
     pub fn of(cgroup: &Path) -> Result<Tasks, CgroupError> {
+        Ok(Tasks::among(&cgroup::members(cgroup, "cgroup.threads")?))
+    }
+
+    /// Of these, which were in a cgroup a moment ago.
+    pub fn among(tids: &[i32]) -> Tasks {
         let mut tasks = Tasks::default();
-        for tid in cgroup::members(cgroup, "cgroup.threads")? {
+        for tid in tids {
             // Gone since the list was read: not there.
             let Ok(state) = std::fs::read_to_string(format!("/proc/{tid}/syscall")) else {
                 continue;
@@ -60,7 +65,7 @@ impl Tasks {
                 tasks.waiting += usize::from(for_clients || for_others);
             }
         }
-        Ok(tasks)
+        tasks
     }
 
     /// Every task waits for another one.

@@ -77,8 +77,7 @@ impl Watcher {
         if is_early || Instant::now() < self.due {
             return Ok(Finding::GoingOn);
         }
-        let mut sample = Sample::take(self.begin, run.cgroup(), run.trace(), host)?;
-        sample.printed = printed;
+        let sample = Sample::take(self.begin, run, printed, host)?;
         if let Some(record) = &mut self.record {
             record.note(&sample);
         }

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::cgroup::{self, CgroupError, ReplayCgroup};
+use crate::cgroup;
 use crate::replay::heartbeat;
 use crate::replay::progress::Tasks;
 use crate::replay::runner::ReplayFailure;
-use crate::tracer::OpenTrace;
+use crate::run::Run;
 
 /// One look. Times are counted from the begin of the phase or, where the kernel counts them, of the
 /// replay: only differences between two looks matter.
@@ -54,24 +54,26 @@ pub struct Sample {
 impl Sample {
     pub fn take(
         begin: Instant,
-        cgroup: &ReplayCgroup,
-        trace: &OpenTrace,
+        run: &Run,
+        printed: u64,
         host: &heartbeat::Watch<'_>,
     ) -> Result<Sample, ReplayFailure> {
-        let application = Tasks::of(&cgroup.target())?;
-        let others = Tasks::of(&cgroup.launcher())?;
+        let cgroup = run.cgroup();
+        let tasks = |directory: PathBuf| cgroup::members(&directory, "cgroup.threads");
+        let (target, launcher) = (tasks(cgroup.target())?, tasks(cgroup.launcher())?);
+        let (application, others) = (Tasks::among(&target), Tasks::among(&launcher));
         let at = begin.elapsed();
-        let counts = (0..).zip(trace.counts_so_far()?);
+        let counts = (0..).zip(run.trace().counts_so_far()?);
         Ok(Sample {
             at,
             // A kernel that does not account for it leaves all time as it is.
             stalled: cgroup.stalled().unwrap_or_default(),
             stood_still: host.gaps(),
             engine_busy: own_busy().unwrap_or_default(),
-            waits_ns: waits_ns(&[cgroup.target(), cgroup.launcher()])?,
+            waits_ns: waits_ns(target.into_iter().chain(launcher)),
             cpu: Duration::from_micros(cgroup.cpu_us()?),
             others_cpu: Duration::from_micros(cgroup.launcher_cpu_us()?),
-            printed: 0,
+            printed,
             calls: counts.filter(|(_, calls)| *calls > 0).collect(),
             application,
             others,
@@ -116,18 +118,11 @@ impl Sample {
     }
 }
 
-/// How long the tasks of these cgroups wanted to run and were not let. One that is gone, or of which
-/// the kernel does not tell, is not there.
-fn waits_ns(cgroups: &[PathBuf]) -> Result<BTreeMap<i32, u64>, CgroupError> {
-    let mut waits = BTreeMap::new();
-    for directory in cgroups {
-        for task in cgroup::members(directory, "cgroup.threads")? {
-            if let Some(waited) = waited_ns(&task.to_string()) {
-                waits.insert(task, waited);
-            }
-        }
-    }
-    Ok(waits)
+/// How long each of these tasks wanted to run and was not let. One that is gone, or of which the
+/// kernel does not tell, is not there.
+fn waits_ns(tasks: impl Iterator<Item = i32>) -> BTreeMap<i32, u64> {
+    let waited = |task: i32| Some((task, waited_ns(&task.to_string())?));
+    tasks.filter_map(waited).collect()
 }
 
 /// How long a task was kept from running since it began, in ns.
