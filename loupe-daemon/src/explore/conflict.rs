@@ -116,12 +116,12 @@ impl<'a> Searcher<'_, 'a> {
 
 /// A small failing part of a failing list, by delta debugging: the shortest failing prefix ends
 /// with an element that the prefix needs to fail; with it fixed, the same again for those before.
-pub(super) fn narrow<T: Clone>(
-    failing: &[T],
-    mut passes: impl FnMut(&[T]) -> Result<bool, Stop>,
-) -> Result<Vec<T>, Stop> {
+fn narrow(
+    failing: &[(Feature, Action)],
+    mut passes: impl FnMut(&[(Feature, Action)]) -> Result<bool, Stop>,
+) -> Result<Vec<(Feature, Action)>, Stop> {
     let mut rest = failing.to_vec();
-    let mut fixed: Vec<T> = Vec::new();
+    let mut fixed = Vec::new();
     loop {
         // `fixed` and all of `rest` fail together.
         if !fixed.is_empty() && !passes(&fixed)? {

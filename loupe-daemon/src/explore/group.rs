@@ -81,9 +81,7 @@ impl Way<'_, '_, '_> {
         let (mut likely, mut others): (Vec<_>, Vec<_>) = features.into_iter().partition(shares);
         if !chances.complete {
             // What is replayed alone whatever the other way says fills the gaps until that is known.
-            let hurry = std::mem::replace(&mut self.asker.hurry, Hurry::AtLeisure);
-            let alone = self.alone(others);
-            self.asker.hurry = hurry;
+            let alone = self.alone_at(Hurry::AtLeisure, others);
             return alone.and(Err(Stop::Pending));
         }
         if Design::new(likely.len(), rule.passes as usize).is_none() {
@@ -111,13 +109,20 @@ impl Way<'_, '_, '_> {
 
     /// Replays each feature alone once.
     fn alone(&mut self, features: Vec<Feature>) -> Result<(), Stop> {
+        self.alone_at(self.asker.hurry, features)
+    }
+
+    fn alone_at(&mut self, hurry: Hurry, features: Vec<Feature>) -> Result<(), Stop> {
         let action = self.evidence.action;
-        let asked = all(features.into_iter().map(|feature| {
-            let policy = Policy::single(feature.clone(), action);
-            let run = self.asker.once(&policy, Alone(&feature, action))?;
-            self.evidence.add_own(feature, run);
-            Ok(())
-        }));
+        let evidence = &mut self.evidence;
+        let asked = self.asker.in_hurry(hurry, |asker| {
+            all(features.into_iter().map(|feature| {
+                let policy = Policy::single(feature.clone(), action);
+                let run = asker.once(&policy, Alone(&feature, action))?;
+                evidence.add_own(feature, run);
+                Ok(())
+            }))
+        });
         asked.map(drop)
     }
 
