@@ -187,12 +187,16 @@ impl OutputTail {
 pub struct Timing {
     /// Waiting for a sandbox (0 when one stood ready).
     pub sandbox_us: u64,
-    /// From the application's start until it was ready, or ended.
+    /// From the application's start until it was ready, or ended, without `calm_us`.
     pub ready_us: u64,
+    /// The time after that in which nothing happened any more, and Loupe waited to be sure of it. It
+    /// is none of the workload's: later replays, of which it is known what to wait for, do without.
+    #[serde(default)]
+    pub calm_us: u64,
     pub test_us: u64,
     /// From the request to stop until nothing of the tree was left.
     pub stop_us: u64,
-    /// All of it.
+    /// All of it, without `calm_us`.
     pub wall_us: u64,
 }
 

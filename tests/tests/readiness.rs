@@ -7,6 +7,7 @@ use loupe_tests::command::Finished;
 use loupe_tests::require;
 use loupe_tests::requirement::Requirement::Replays;
 use loupe_tests::scene::{PORT, RESULT, Scene};
+use serde_json::Value;
 
 const USAGE: i32 = 2;
 const INVALID: i32 = 3;
@@ -70,6 +71,36 @@ fn a_datagram_server_that_ticks_is_ready() {
     require!(Replays);
     let victim = format!("\"serve-datagrams\", {PORT:?}");
     expect_served(&victim, "echo-datagrams", "bind");
+}
+
+/// Else a server whose start takes 0.5 s of it would look as if it waited, and many of its replays
+/// would run at a time.
+#[test]
+fn the_time_that_loupe_waits_to_be_sure_is_none_of_the_replays() {
+    require!(Replays);
+    let scene = Scene::new();
+    let victim = format!("\"serve-datagrams\", {PORT:?}");
+    let finished = analyze(&scene, "server", &server(&victim, "echo-datagrams", ""));
+    let analysis = finished.expect_code(0).json();
+    let mut rows = analysis["features"].as_array().expect("rows").iter();
+    let passes = rows.find(|row| row["stub"]["works"] == true);
+    let passes = passes.and_then(|row| row["feature"].as_str());
+    let told = scene.run(&["explain", "w", passes.expect("one that passes"), "--json"]);
+    let told = told.expect_code(0).json();
+    let trials = told["trials"].as_array().expect("trials").iter();
+    let replays = trials.flat_map(|trial| trial["replays"].as_array().expect("replays"));
+    let timings: Vec<&Value> = replays.map(|replay| &replay["timing"]).collect();
+    let micros = |timing: &Value, key: &str| timing[key].as_u64().expect("microseconds");
+    let waited = |timing: &&&Value| micros(timing, "calm_us") > 0;
+    let waited: Vec<&&Value> = timings.iter().filter(waited).collect();
+    assert!(!waited.is_empty(), "{timings:#?}");
+    for timing in waited {
+        let parts = ["sandbox_us", "ready_us", "test_us", "stop_us"];
+        let known: u64 = parts.iter().map(|part| micros(timing, part)).sum();
+        let rest = micros(timing, "wall_us").saturating_sub(known);
+        assert!(rest < micros(timing, "calm_us"), "{timing:#}");
+    }
+    scene.assert_nothing_left();
 }
 
 #[test]

@@ -146,7 +146,9 @@ async fn first_and_two(
         Either::Right((alone, mut two)) => {
             let left = alone.as_ref().map_or(Duration::ZERO, |alone| {
                 let most = Duration::from_micros(alone.timing.wall_us).mul_f64(MAX_DURATION_RATIO);
-                (most + HOST_JITTER).saturating_sub(begin.elapsed())
+                // Those two wait as long to be sure that nothing happens any more.
+                let calm = Duration::from_micros(alone.timing.calm_us);
+                (most + calm + HOST_JITTER).saturating_sub(begin.elapsed())
             });
             let two = match timeout(left, &mut two).await {
                 Ok(two) => two,

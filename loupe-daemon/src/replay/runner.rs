@@ -173,7 +173,8 @@ impl Runner {
         };
         let session = Session::new(job, limits, run, guard)?;
         let mut replay = judged(job, session.run(sandbox_time)?);
-        replay.timing.wall_us = begin.elapsed().as_micros() as u64;
+        let elapsed_us = begin.elapsed().as_micros() as u64;
+        replay.timing.wall_us = elapsed_us.saturating_sub(replay.timing.calm_us);
         Ok(replay)
     }
 }

@@ -179,6 +179,7 @@ impl<'a> Session<'a> {
                 Mode::Batch => self.wait_until_over()?,
             };
             timing.ready_us = micros(started.elapsed().saturating_sub(self.state.calm));
+            timing.calm_us = micros(self.state.calm);
             if self.serves() {
                 self.state.listens_when_ready = self.state.listens;
             }

@@ -93,6 +93,7 @@ pub fn replay(policy: Policy, outcome: Outcome, trace: Trace) -> Replay {
         timing: Timing {
             sandbox_us: 0,
             ready_us: 4_370,
+            calm_us: 0,
             test_us: if passed { 7_112 } else { 0 },
             stop_us: 812,
             wall_us: if passed { 12_294 } else { 5_182 },
