@@ -47,14 +47,16 @@ impl ReplayCgroup {
         Ok(of(&self.target())? + of(&self.launcher())?)
     }
 
-    /// How often the kernel refused a new process or thread, for the limit.
-    pub fn refused_tasks(&self) -> u64 {
-        event(&self.directory.join("pids.events"), "max").unwrap_or(0)
+    /// How often the kernel refused a new process or thread, for the limit. `None`: the kernel does
+    /// not enforce it here.
+    pub fn refused_tasks(&self) -> Option<u64> {
+        event(&self.directory.join("pids.events"), "max")
     }
 
-    /// How many processes the kernel ended, for the limit of memory.
-    pub fn ended_for_memory(&self) -> u64 {
-        event(&self.directory.join("memory.events"), "oom_kill").unwrap_or(0)
+    /// How many processes the kernel ended, for the limit of memory. `None`: the kernel does not
+    /// enforce it here.
+    pub fn ended_for_memory(&self) -> Option<u64> {
+        event(&self.directory.join("memory.events"), "oom_kill")
     }
 
     /// Times that the kernel killed one of its processes for lack of memory. Where the memory

@@ -64,10 +64,10 @@ impl Bounds {
 
     /// What the kernel says that it has enforced.
     pub fn enforced(self, cgroup: &ReplayCgroup) -> Option<Failure> {
-        if cgroup.ended_for_memory() > 0 {
+        if cgroup.ended_for_memory() > Some(0) {
             return Some(self.memory_reached());
         }
-        (cgroup.refused_tasks() > 0).then(|| self.processes_reached())
+        (cgroup.refused_tasks() > Some(0)).then(|| self.processes_reached())
     }
 }
 
@@ -194,10 +194,20 @@ impl Guarded {
             processes,
             memory_bytes,
         } = self.bounds;
-        if self.cgroup.task_count()? >= processes {
+        // Where the kernel enforces a limit it is exact, and what is counted here is not: a page of a
+        // library is resident in every process, and charged to none of them.
+        let too_many = match self.cgroup.refused_tasks() {
+            Some(refused) => refused > 0,
+            None => self.cgroup.task_count()? >= processes,
+        };
+        if too_many {
             return Ok(Some(Outcome::Failed(self.bounds.processes_reached())));
         }
-        if self.cgroup.ended_for_memory() > 0 || holds_more(&self.cgroup, memory_bytes)? {
+        let too_much = match self.cgroup.ended_for_memory() {
+            Some(ended) => ended > 0,
+            None => holds_more(&self.cgroup, memory_bytes)?,
+        };
+        if too_much {
             return Ok(Some(Outcome::Failed(self.bounds.memory_reached())));
         }
         // What no process has mapped is nobody's (a memfd, System V shared memory).
