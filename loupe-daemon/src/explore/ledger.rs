@@ -267,6 +267,9 @@ pub(super) struct Want {
     pub hurry: Hurry,
     /// How long the slowest of its replicas took, where some have finished.
     pub wall_us: Option<u64>,
+    /// One of them waited for most of a long time: the next does probably, too, and others have its
+    /// CPU.
+    pub waited: bool,
 }
 
 /// Whether more may have to be asked for when an answer is there.
@@ -289,6 +292,7 @@ impl Want {
             share: 1,
             hurry: Hurry::Urgent,
             wall_us: None,
+            waited: false,
         }
     }
 }

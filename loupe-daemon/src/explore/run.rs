@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use loupe_common::feature::Feature;
 use loupe_common::impact::Quantity;
@@ -20,6 +21,10 @@ use crate::inject::notify::paths::{PATH_CALLS, PathCall};
 const NOTIFIED_US: u64 = 15;
 /// Watching is cheap where it takes at most one part in so many of the replay.
 const CHEAP_PART: u64 = 10;
+/// What takes longer is better not left to the end.
+const LONG: Duration = Duration::from_millis(250);
+/// What uses less than this part of a CPU waits, and does not compute (as `replay` has it).
+const WAITING_PART: u32 = 6;
 
 /// From when to when something ran, in steps of the ledger.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -158,6 +163,12 @@ impl Run {
 
     /// Compares a run with the passing runs of the baseline. If that is to be strict, a pass that is
     /// odd is none.
+    /// Whether it took long and hardly computed.
+    pub fn waited(&self) -> bool {
+        let [wall, cpu] = [self.wall_us, self.usage.total_cpu_us].map(Duration::from_micros);
+        wall >= LONG && cpu * WAITING_PART < wall
+    }
+
     pub fn compare(&mut self, baseline: &[&Run], options: &ExploreOptions) {
         let used = self.calls.keys().chain(self.operations.keys());
         let is_new = |feature: &&Feature| {

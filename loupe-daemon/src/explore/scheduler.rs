@@ -51,8 +51,9 @@ pub(super) struct Scheduler<'a, Q: Question> {
     queue: Vec<Entry>,
     /// What has come since the analysis was last gone through.
     news: Option<Hurry>,
-    /// What has come may end the analysis: nothing more is started before that is known.
-    may_end: bool,
+    /// What has come may end the analysis, or ask for what comes first: nothing more is started before
+    /// that is known.
+    thinks_first: bool,
     /// Something waits until another replay has passed.
     holds: bool,
     /// Running replays whose answers nothing waits for.
@@ -75,7 +76,7 @@ impl<'a, Q: Question> Scheduler<'a, Q> {
             ledger: Ledger::new(options),
             queue: Vec::new(),
             news: None,
-            may_end: false,
+            thinks_first: false,
             holds: false,
             at_leisure: BTreeSet::new(),
             jobs: options.jobs.max(1),
@@ -145,7 +146,8 @@ impl<'a, Q: Question> Scheduler<'a, Q> {
     /// Takes the answer to a request.
     pub fn record(&mut self, request: &Request, recorded: &Recorded) {
         let run = Run::new(recorded);
-        self.may_end |= request.control.is_some();
+        // What waited is confirmed before anything else: it takes long, and no CPU.
+        self.thinks_first |= request.control.is_some() || run.waited();
         self.ledger.finish(request, run, self.options);
         let replica = (request.policy.clone(), request.replica);
         let news = match self.at_leisure.remove(&replica) {
@@ -184,7 +186,7 @@ impl<'a, Q: Question> Scheduler<'a, Q> {
     /// come before that.
     fn may_ask_for_better(&self) -> bool {
         match (self.queue.last(), self.news) {
-            _ if self.may_end => true,
+            _ if self.thinks_first => true,
             (_, None) => false,
             (None, Some(_)) => true,
             (Some(best), Some(news)) => best.hurry > news,
@@ -204,7 +206,7 @@ impl<'a, Q: Question> Scheduler<'a, Q> {
     /// Goes through the analysis as far as the finished replays allow.
     fn think(&mut self) {
         self.news = None;
-        self.may_end = false;
+        self.thinks_first = false;
         if let Some((runs, run)) = self.ledger.host_fails()
             && runs >= MOST_FAILING_CONTROLS
         {
@@ -239,7 +241,8 @@ struct Entry {
     hurry: Hurry,
 }
 
-/// The replicas that may be started, best last. First what other replays depend on: policies that
+/// The replicas that may be started, best last. First what will only wait, and long: others run
+/// beside it, and at the very end there are none. Then what other replays depend on: policies that
 /// failed before, because they may be slow and one at the very end would leave the other cores
 /// idle; then every policy once before any a second time. What is measured runs in rounds, each
 /// in another order. Then what fills the gaps: what has passed so far first, since its replicas may
@@ -247,6 +250,11 @@ struct Entry {
 fn queue(wants: Vec<Want>) -> Vec<Entry> {
     let mut replicas = Vec::new();
     for want in wants {
+        let rank = match (want.waited, want.hurry) {
+            (true, _) => 0,
+            (false, Hurry::Urgent) => 1,
+            (false, Hurry::AtLeisure) => 2,
+        };
         let first = match want.hurry {
             Hurry::Urgent => (!want.failing, 0),
             Hurry::AtLeisure => (want.failing, u64::MAX - want.wall_us.unwrap_or(u64::MAX)),
@@ -263,7 +271,7 @@ fn queue(wants: Vec<Want>) -> Vec<Entry> {
                 purpose: want.purpose.clone(),
                 hurry: want.hurry,
             };
-            replicas.push(((want.hurry, first, round, place), entry));
+            replicas.push(((rank, first, round, place), entry));
         }
     }
     // Stable: policies that are equal in this are taken in the order they were asked for.

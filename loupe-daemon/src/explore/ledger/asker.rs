@@ -68,6 +68,7 @@ impl<'a> Asker<'a> {
                 started: count(started),
                 failing: tally.failures > 0,
                 wall_us: replicas.iter().flatten().map(|run| run.wall_us).max(),
+                waited: replicas.iter().flatten().any(Run::waited),
                 ..match tally.failures {
                     0 => Want::once(policy, Kind::Decide, purpose),
                     _ => Want::once(policy, Kind::Decide, purpose::after_failure(purpose)),
