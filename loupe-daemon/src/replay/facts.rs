@@ -72,6 +72,8 @@ pub struct BaselineFacts {
     others_cpu: Vec<Duration>,
     /// Calls of the target once the test has begun. Sorted.
     test_calls: Vec<u64>,
+    /// The most calls of the target in all of a replay.
+    most_calls: Option<u64>,
     /// How a batch application ends when all is well.
     pub exit: Option<ExitStatus>,
     /// Times that a server listens, at the least.
@@ -120,6 +122,7 @@ impl BaselineFacts {
         if replay.usage.start_calls > 0 {
             insert_sorted(&mut self.test_calls, calls_of_test(replay));
         }
+        self.most_calls = self.most_calls.max(Some(replay.trace.total_calls()));
         self.exit = self.exit.or(replay.application_exit);
         self.leaves |= !replay.left.is_empty();
         if let Some(listened) = replay.listened {
@@ -166,6 +169,10 @@ impl BaselineFacts {
             calls,
             most: (self.test_time() / BEGINNING_TIME_PART).max(BEGINNING_TIME),
         })
+    }
+
+    pub fn most_calls(&self) -> Option<u64> {
+        self.most_calls
     }
 
     /// The slowest test so far.

@@ -114,6 +114,7 @@ impl Session<'_> {
             cpu_limit,
             idling: self.job.facts.idling().filter(|_| asks && tested),
             injected: self.job.policy.iter().filter_map(number).collect(),
+            calls: self.job.facts.most_calls(),
             pauses: self.job.facts.pauses().filter(|_| asks && tested),
             tested,
         })

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use loupe_common::feature::Feature;
 use loupe_common::replay::Failure;
 
-use super::{QUIET_PROBE, Session};
+use super::{QUIET_PROBE, Session, left};
 use crate::cgroup;
 use crate::launcher::protocol::{CommandSpec, Role};
 use crate::replay::calm::{Busy, Calm};
@@ -55,15 +55,25 @@ impl Session<'_> {
         let mut deadline = Deadline::new(self.limits.start, self.run.cgroup());
         let mut watcher = self.watch_start();
         let mut question = self.question();
+        let mut due = Instant::now();
         loop {
             let pause = match (&question, self.state.listens) {
                 (Question::Rest(_), 1..) => READY_PROBE,
                 _ => QUIET_PROBE,
             };
-            self.wait(pause.min(deadline.left()))?;
+            let listens = self.state.listens;
+            self.wait(left(due).min(pause).min(deadline.left()))?;
             if self.is_over() {
                 return Ok(None);
             }
+            // What it prints is no reason to look again, and who looks whenever something was printed
+            // is what it waits for.
+            let is_news =
+                self.state.listens > listens || self.run.seen().exit(Role::Application).is_some();
+            if Instant::now() < due && !is_news && !deadline.is_over() {
+                continue;
+            }
+            due = Instant::now() + pause;
             if let Some(status) = self.run.seen().exit(Role::Application)
                 && self.target_is_gone()?
             {
@@ -195,14 +205,17 @@ impl Session<'_> {
                 (self.run.cgroup().target(), waits)
             }
         };
-        let pids = cgroup::members(&place, "cgroup.procs")?;
-        let sockets = sockets::held(&pids);
-        let has_some = !sockets.is_empty() || self.leaves_out_sockets();
+        // They are not looked for while it is busy: the kernel walks the connections of the whole host
+        // to tell those of one namespace, for 1 ms and more (`/proc/PID/net/tcp`).
+        if waits {
+            rest.sockets = sockets::held(&cgroup::members(&place, "cgroup.procs")?);
+        }
+        let has_some = !rest.sockets.is_empty() || self.leaves_out_sockets();
         let news = News {
             kinds: self.run.trace().events().kinds(),
             executed: self.run.seen().executed.len(),
             listens: self.state.listens,
-            sockets,
+            sockets: rest.sockets.clone(),
         };
         rest.settled.note(Instant::now(), news, waits && has_some);
         Ok(())
@@ -271,6 +284,8 @@ struct Rest {
     /// It has a socket that waits for somebody, and does nothing new: it may tick.
     settled: Calm<News>,
     next_sockets: Instant,
+    /// Those that wait for somebody, when it last was not busy.
+    sockets: BTreeSet<u64>,
     /// Times that it listens, and since when.
     listening: (u64, Instant),
 }
@@ -282,6 +297,7 @@ impl Rest {
             silent: Calm::new(Busy::EndsIt, QUIET_PROBE),
             settled: Calm::new(Busy::SetsBack, SOCKET_PROBE),
             next_sockets: Instant::now(),
+            sockets: BTreeSet::new(),
             listening: (0, Instant::now()),
         }
     }

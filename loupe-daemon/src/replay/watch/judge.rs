@@ -43,7 +43,7 @@ const RUNAWAY_FACTOR: u32 = 2;
 /// the phase takes where that is not known; or (where the only witness is that it sleeps) twice as
 /// long as the phase takes.
 const MIN_LIVELOCK: Duration = Duration::from_millis(100);
-/// Looks of a livelock that find further calls.
+/// Looks at who tries again and again that find further calls.
 const MIN_ROUNDS: usize = 3;
 /// Who tries again and again says so in less. More than a pipe holds (`pipe(7)`) is printed at the pace
 /// of who reads it, and asleep in between.
@@ -124,6 +124,9 @@ fn standing(history: &[Sample], usual: &Usual, duration: Duration) -> Option<Fai
     let first = window.first()?;
     let lasts = now.since(first);
     let after_ms = millis(now.at);
+    if hammers(first, now, usual, duration) {
+        return Some(Failure::Livelock { after_ms });
+    }
     let changes = window
         .windows(2)
         .filter(|pair| pair[0].calls != pair[1].calls);
@@ -135,14 +138,22 @@ fn standing(history: &[Sample], usual: &Usual, duration: Duration) -> Option<Fai
     }
     let prints = now.printed.saturating_sub(first.printed) > MAX_PRINTED_BYTES;
     let tries_again = !prints && is_idle(first, now) && lasts >= MIN_LIVELOCK.max(duration * 2);
-    let hammers = usual.tested
-        && lasts >= MIN_LIVELOCK.max(pause_of_test(usual, duration))
-        && usual.injected.iter().any(|number| {
-            let calls = |sample: &Sample| sample.calls.get(number).copied().unwrap_or_default();
-            calls(now).saturating_sub(calls(first)) >= HAMMERED_CALLS
-        });
-    let repeats = rounds >= MIN_ROUNDS && (tries_again || hammers);
+    let repeats = rounds >= MIN_ROUNDS && tries_again;
     repeats.then_some(Failure::Livelock { after_ms })
+}
+
+/// Whether an injected call was made over and over while the test did nothing; or was before, more often
+/// than the baseline makes all calls together, and the test has done nothing since.
+fn hammers(first: &Sample, now: &Sample, usual: &Usual, duration: Duration) -> bool {
+    let lasts = now.since_for_test(first) >= MIN_LIVELOCK.max(pause_of_test(usual, duration));
+    let calls =
+        |sample: &Sample, number: &u32| sample.calls.get(number).copied().unwrap_or_default();
+    let has_hammered = |number: &u32| {
+        let all = usual.calls.map(|all| HAMMERED_CALLS.max(all * 2));
+        calls(now, number).saturating_sub(calls(first, number)) >= HAMMERED_CALLS
+            || all.is_some_and(|all| calls(now, number) >= all)
+    };
+    usual.tested && lasts && usual.injected.iter().any(has_hammered)
 }
 
 /// A test that does nothing for longer does not just pause.

@@ -30,10 +30,13 @@ pub struct Sample {
     /// wanted to. Who waits for it seems to sleep.
     #[serde(with = "micros", default)]
     pub engine_busy: Duration,
-    /// Time in which each of its tasks wanted to run and was not let, by thread id, in ns. Pressure says it of all together, but
-    /// the kernel brings that up to date every two seconds only.
+    /// Time in which each task of the application wanted to run and was not let, by thread id, in ns.
+    /// Pressure says it of all together, but the kernel brings that up to date every two seconds only.
     #[serde(default)]
     pub waits_ns: BTreeMap<i32, u64>,
+    /// The same of the test and of the sandbox around it.
+    #[serde(default)]
+    pub others_waits_ns: BTreeMap<i32, u64>,
     /// CPU time of all of the replay.
     #[serde(with = "micros")]
     pub cpu: Duration,
@@ -70,7 +73,8 @@ impl Sample {
             stalled: cgroup.stalled().unwrap_or_default(),
             stood_still: host.gaps(),
             engine_busy: own_busy().unwrap_or_default(),
-            waits_ns: waits_ns(target.into_iter().chain(launcher)),
+            waits_ns: waits_ns(&target),
+            others_waits_ns: waits_ns(&launcher),
             cpu: Duration::from_micros(cgroup.cpu_us()?),
             others_cpu: Duration::from_micros(cgroup.launcher_cpu_us()?),
             printed,
@@ -83,23 +87,32 @@ impl Sample {
     /// The time from an earlier look that was the replay's: without that in which the host had no
     /// CPU for it, or stood still. Who is not let run only seems to sleep.
     pub fn since(&self, earlier: &Sample) -> Duration {
-        let all = self.at.saturating_sub(earlier.at);
         let stalled = self.stalled.saturating_sub(earlier.stalled);
+        let waited = longest_wait(&earlier.waits_ns, &self.waits_ns);
+        self.without(
+            earlier,
+            stalled.max(waited).max(self.others_waited(earlier)),
+        )
+    }
+
+    /// The time from an earlier look that was the test's. An application that keeps a CPU busy with
+    /// more than one thread always has one that waits for it; that is none of the test's waiting.
+    pub fn since_for_test(&self, earlier: &Sample) -> Duration {
+        self.without(earlier, self.others_waited(earlier))
+    }
+
+    /// The time from an earlier look, without that in which there was no CPU for it (`stalled`), in
+    /// which the engine had its turn, or in which the host stood still. A standstill is in both of the
+    /// others, and counts once.
+    fn without(&self, earlier: &Sample, stalled: Duration) -> Duration {
+        let all = self.at.saturating_sub(earlier.at);
         let stood_still = self.stood_still.saturating_sub(earlier.stood_still);
         let engine_busy = self.engine_busy.saturating_sub(earlier.engine_busy);
-        let stalled = stalled.max(self.longest_wait_since(earlier));
-        // Replay and engine have their turns one after the other; a standstill is in both, and
-        // counts once.
         all.saturating_sub((stalled + engine_busy).max(stood_still))
     }
 
-    /// How long the one of its tasks that had to wait longest did so.
-    fn longest_wait_since(&self, earlier: &Sample) -> Duration {
-        let waits = self.waits_ns.iter().filter_map(|(task, now)| {
-            let before = earlier.waits_ns.get(task)?;
-            Some(now.saturating_sub(*before))
-        });
-        Duration::from_nanos(waits.max().unwrap_or_default())
+    fn others_waited(&self, earlier: &Sample) -> Duration {
+        longest_wait(&earlier.others_waits_ns, &self.others_waits_ns)
     }
 
     /// CPU time of all of the replay from an earlier look.
@@ -118,11 +131,21 @@ impl Sample {
     }
 }
 
+/// How long the one of these tasks that had to wait longest did so between two looks. Of one that was
+/// not there at the first, nobody knows when it waited.
+fn longest_wait(earlier: &BTreeMap<i32, u64>, now: &BTreeMap<i32, u64>) -> Duration {
+    let waits = now.iter().filter_map(|(task, now)| {
+        let before = earlier.get(task)?;
+        Some(now.saturating_sub(*before))
+    });
+    Duration::from_nanos(waits.max().unwrap_or_default())
+}
+
 /// How long each of these tasks wanted to run and was not let. One that is gone, or of which the
 /// kernel does not tell, is not there.
-fn waits_ns(tasks: impl Iterator<Item = i32>) -> BTreeMap<i32, u64> {
-    let waited = |task: i32| Some((task, waited_ns(&task.to_string())?));
-    tasks.filter_map(waited).collect()
+fn waits_ns(tasks: &[i32]) -> BTreeMap<i32, u64> {
+    let waited = |task: &i32| Some((*task, waited_ns(&task.to_string())?));
+    tasks.iter().filter_map(waited).collect()
 }
 
 /// How long a task was kept from running since it began, in ns.

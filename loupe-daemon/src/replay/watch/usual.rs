@@ -25,6 +25,9 @@ pub struct Usual {
     pub pauses: Option<Pauses>,
     /// Syscall numbers that are injected.
     pub injected: Vec<u32>,
+    /// The most calls that the baseline's application makes in all; `None` before that is known.
+    #[serde(default)]
+    pub calls: Option<u64>,
     /// The test runs, so that its doing nothing is a witness.
     pub tested: bool,
 }

@@ -215,6 +215,45 @@ fn computing_is_none_unless_an_injected_call_is_hammered_at_while_the_test_waits
 }
 
 #[test]
+fn threads_that_share_a_cpu_hammer_all_the_same_and_a_test_without_one_does_not_wait() {
+    let hammers = |of_test: bool| {
+        let first = Sample {
+            waits_ns: [(7, 0)].into(),
+            others_waits_ns: [(9, 0)].into(),
+            ..first()
+        };
+        watch_from(first, &usual(true), move |_, sample| {
+            sample.cpu += MS(20);
+            call(sample, ACCEPT, 500);
+            let (waits, task) = match of_test {
+                false => (&mut sample.waits_ns, 7),
+                true => (&mut sample.others_waits_ns, 9),
+            };
+            *waits.entry(task).or_default() += 20_000_000;
+        })
+    };
+    assert_eq!(hammers(false), livelock(5));
+    assert_eq!(hammers(true), None);
+}
+
+#[test]
+fn who_has_hammered_more_than_the_baseline_calls_and_now_waits_is_in_a_livelock() {
+    let burst = |calls: u64| {
+        let usual = Usual {
+            calls: Some(2000),
+            ..usual(true)
+        };
+        let first = Sample {
+            calls: [(SLEEP, 1), (ACCEPT, calls)].into(),
+            ..first()
+        };
+        watch_from(first, &usual, |_, _| ())
+    };
+    assert_eq!(burst(4000), livelock(5));
+    assert_eq!(burst(3999), None);
+}
+
+#[test]
 fn a_test_that_does_something_or_a_new_kind_of_call_begins_anew() {
     let moves = watch(&usual(true), |look, sample| {
         call(sample, SLEEP, 1);
