@@ -65,6 +65,8 @@ pub struct Request {
     /// It is no replica of the baseline, but a control: what it is put under.
     pub control: Option<Control>,
     pub room: Room,
+    /// It is a step of a search, and proves nothing by itself: it may be given up sooner.
+    pub hasty: bool,
     /// Why it is run, in a few words for whoever looks at it later. It changes nothing.
     pub purpose: String,
 }
@@ -86,6 +88,7 @@ impl Request {
             replica,
             watch: false,
             control: None,
+            hasty: false,
             room: Room::Shared,
             purpose: String::new(),
         }

@@ -129,6 +129,7 @@ fn run(runner: &Runner, case: &Case, calls: usize) -> f64 {
             part: Part::Whole,
             pace: Pace::Events,
             watch: false,
+            hasty: false,
             control: None,
             hide_vdso: false,
             sample: false,

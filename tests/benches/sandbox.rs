@@ -53,6 +53,7 @@ fn main() {
                     part: Part::Whole,
                     pace: Pace::Events,
                     watch: false,
+                    hasty: false,
                     control: None,
                     hide_vdso: false,
                     sample: false,

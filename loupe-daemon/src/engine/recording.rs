@@ -36,6 +36,7 @@ pub struct How {
 struct Manner<'a> {
     part: Part,
     watch: bool,
+    hasty: bool,
     control: Option<Control>,
     cancel: &'a Cancel,
 }
@@ -149,6 +150,7 @@ impl Shared {
         let manner = Manner {
             part,
             watch: request.is_watched(self.how.watched),
+            hasty: request.hasty,
             control: request.control,
             cancel,
         };
@@ -245,6 +247,7 @@ impl Shared {
         let manner = Manner {
             part,
             watch: false,
+            hasty: false,
             control: None,
             cancel: &self.stop,
         };
@@ -295,6 +298,7 @@ impl Shared {
             pace: self.how.pace,
             sample: self.how.sample,
             watch: manner.watch,
+            hasty: manner.hasty,
             control: manner.control,
             hide_vdso: self.how.hide_vdso,
             on_waiting: &|| {

@@ -10,7 +10,7 @@ use loupe_common::trace::ForeignCall;
 use loupe_common::verdict::Verdict;
 
 use super::baseline::{self, Baseline};
-use super::ledger::{Asker, Stop};
+use super::ledger::{Asker, Stop, both};
 use super::run::Run;
 use super::scheduler::Question;
 use super::tally::Vote;
@@ -52,7 +52,16 @@ fn analysis(
 
     let mut fallbacks = fallbacks::edges(asker, &baseline, None)?;
     let (joint, mut conflicts) = if options.joint {
-        let (joint, conflicts) = joint::measure(asker, &baseline, &features, &fallbacks)?;
+        let found = joint::measure(asker, &baseline, &features, &fallbacks);
+        // That asks one question after another, mostly; what is below the syscall fills the gaps.
+        let opened = drill::open(options.depth, &baseline, &features);
+        let parts = drill::measure(asker, options, &opened);
+        asker.phase = match (&found, &parts) {
+            (Err(_), Err(_)) => "joint policy and operations",
+            (Err(_), Ok(_)) => "joint policy",
+            (Ok(_), _) => asker.phase,
+        };
+        let ((joint, conflicts), _) = both(found, parts)?;
         let more = fallbacks::to_files(asker, &baseline, &joint, &fallbacks)?;
         fallbacks.extend(more);
         fallbacks.sort_by(|a, b| {

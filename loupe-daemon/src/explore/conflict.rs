@@ -8,8 +8,14 @@ use std::collections::BTreeMap;
 use loupe_common::feature::Feature;
 use loupe_common::policy::{Action, Policy};
 
-use super::ledger::{Asker, Ruling, Stop, all};
+use super::ledger::{Asker, Ruling, Stop, all, both};
 use super::tally::{Decision, Rule};
+
+/// Questions that a search asks at once: with one alone a second CPU would have nothing to do.
+const AT_ONCE: usize = 2;
+/// The same where what failed last waited for most of its time, and that was long: others may wait
+/// beside it.
+const AT_ONCE_WAITING: usize = 6;
 
 /// Why parts of a failing policy are replayed.
 const NARROWS: &str = "narrows a conflict";
@@ -25,6 +31,15 @@ pub(super) fn contains(policy: &Policy, rules: &Policy) -> bool {
 pub(super) struct Found<'a> {
     pub policy: Policy,
     pub ruling: Ruling<'a>,
+}
+
+/// What a part of a failing policy does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tried {
+    Passes,
+    Fails,
+    /// After it has waited for most of a long time.
+    FailsWaiting,
 }
 
 /// Answers about policies in the course of one search.
@@ -45,15 +60,24 @@ impl<'a> Searcher<'_, 'a> {
         Ok(self.asker.ask(policy, self.rule, self.purpose)?.holds())
     }
 
-    fn passes(&mut self, policy: &Policy, rule: Rule) -> Result<bool, Stop> {
+    fn try_out(&mut self, policy: &Policy, rule: Rule) -> Result<Tried, Stop> {
         if policy.is_empty() || self.good.iter().any(|good| contains(good, policy)) {
-            return Ok(true);
+            return Ok(Tried::Passes);
         }
-        let passes = self.asker.ask(policy, rule, NARROWS)?.holds();
-        if passes {
+        let ruling = match rule == self.rule {
+            true => self.asker.ask(policy, rule, NARROWS)?,
+            false => self
+                .asker
+                .in_haste(|asker| asker.ask(policy, rule, NARROWS))?,
+        };
+        if ruling.holds() {
             self.good.push(policy.clone());
+            return Ok(Tried::Passes);
         }
-        Ok(passes)
+        Ok(match ruling.runs.iter().any(|run| run.waited()) {
+            true => Tried::FailsWaiting,
+            false => Tried::Fails,
+        })
     }
 
     /// A minimal conflict among rules that were seen to fail together by this rule, which is one
@@ -65,15 +89,10 @@ impl<'a> Searcher<'_, 'a> {
         failing: &[(Feature, Action)],
         rule: Rule,
     ) -> Result<Option<Found<'a>>, Stop> {
-        let passes = |rules: &[(Feature, Action)]| self.passes(&policy_of(rules), rule);
-        let mut policy = policy_of(&narrow(failing, passes)?);
+        let mut policy = self.candidate(failing, rule)?;
         // Delta debugging trusts that more rules fail more; the confirmation trusts nothing.
         loop {
-            let ruling = self.asker.ask(&policy, self.rule, "confirms a conflict");
-            let works = self.without_one(&policy);
-            // Both are waited for, whatever one of them says: else how many replays there are would
-            // depend on which comes back first.
-            let (ruling, works) = (ruling?, works?);
+            let (ruling, works) = self.evidence(&policy)?;
             let confirmed = ruling.decision == Decision::Fails;
             if !confirmed && rule != self.rule {
                 // Some single replay was unlucky.
@@ -89,6 +108,30 @@ impl<'a> Searcher<'_, 'a> {
                 None => return Ok(Some(Found { policy, ruling })),
             }
         }
+    }
+
+    /// A part of failing rules that seems to be a minimal conflict: it fails by this rule.
+    pub fn candidate(&mut self, failing: &[(Feature, Action)], rule: Rule) -> Result<Policy, Stop> {
+        let tries = |rules: &[(Feature, Action)]| self.try_out(&policy_of(rules), rule);
+        Ok(policy_of(&narrow(failing, tries)?))
+    }
+
+    /// Whether it is one, by all replicas.
+    pub fn confirmed(&mut self, candidate: &Policy) -> Result<Option<Found<'a>>, Stop> {
+        let (ruling, works) = self.evidence(candidate)?;
+        let is_minimal = works.iter().all(|(works, _)| *works);
+        let policy = candidate.clone();
+        let confirmed = ruling.decision == Decision::Fails && is_minimal;
+        Ok(confirmed.then_some(Found { policy, ruling }))
+    }
+
+    /// What all replicas of a conflict come to, and without each one of its rules. Both are waited
+    /// for, whatever one of them says: else how many replays there are would depend on which comes
+    /// back first.
+    fn evidence(&mut self, conflict: &Policy) -> Result<(Ruling<'a>, Vec<(bool, Policy)>), Stop> {
+        let purpose = "confirms a conflict";
+        let ruling = self.asker.ask(conflict, self.rule, purpose);
+        both(ruling, self.without_one(conflict))
     }
 
     /// Whether what is left of a conflict works, without each one of its rules.
@@ -118,25 +161,33 @@ impl<'a> Searcher<'_, 'a> {
 /// with an element that the prefix needs to fail; with it fixed, the same again for those before.
 fn narrow(
     failing: &[(Feature, Action)],
-    mut passes: impl FnMut(&[(Feature, Action)]) -> Result<bool, Stop>,
+    mut tries: impl FnMut(&[(Feature, Action)]) -> Result<Tried, Stop>,
 ) -> Result<Vec<(Feature, Action)>, Stop> {
     let mut rest = failing.to_vec();
     let mut fixed = Vec::new();
+    let mut at_once = AT_ONCE;
     loop {
         // `fixed` and all of `rest` fail together.
-        if !fixed.is_empty() && !passes(&fixed)? {
+        if !fixed.is_empty() && tries(&fixed)? != Tried::Passes {
             return Ok(fixed);
         }
         let (mut good, mut bad) = (0, rest.len());
         while bad - good > 1 {
-            let points = between(good, bad);
-            let asked = points.map(|point| passes(&[&fixed[..], &rest[..point]].concat()));
-            for (point, passes) in points.into_iter().zip(all(asked)?) {
-                if !passes {
-                    bad = point;
-                    break;
+            let points = between(good, bad, at_once);
+            let asked = points
+                .iter()
+                .map(|point| tries(&[&fixed[..], &rest[..*point]].concat()));
+            for (point, tried) in points.iter().zip(all(asked)?) {
+                match tried {
+                    Tried::Passes => {
+                        good = *point;
+                        continue;
+                    }
+                    Tried::Fails => at_once = AT_ONCE,
+                    Tried::FailsWaiting => at_once = AT_ONCE_WAITING,
                 }
-                good = point;
+                bad = *point;
+                break;
             }
         }
         rest.truncate(bad);
@@ -147,11 +198,13 @@ fn narrow(
     }
 }
 
-/// The two points of a range (or the one) at which a search asks at once: with one alone a second CPU
-/// would have nothing to do.
-fn between(good: usize, bad: usize) -> [usize; 2] {
+/// The points of a range at which a search asks at once, in their order, each once.
+fn between(good: usize, bad: usize, at_once: usize) -> Vec<usize> {
     let width = bad - good;
-    [width, 2 * width].map(|thirds| (good + thirds.div_ceil(3)).min(bad - 1))
+    let points = (1..=at_once).map(|part| good + (part * width).div_ceil(at_once + 1));
+    let mut points: Vec<usize> = points.map(|point| point.min(bad - 1)).collect();
+    points.dedup();
+    points
 }
 
 fn policy_of(rules: &[(Feature, Action)]) -> Policy {
@@ -167,4 +220,36 @@ fn leaving_one_out(policy: &Policy) -> Vec<Policy> {
             smaller
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a search asks about 100 rules, of which the 30th and the 71st fail together.
+    fn asked(fails: Tried) -> Vec<usize> {
+        let rules: Vec<(Feature, Action)> = (0..100)
+            .map(|number| {
+                let file = format!("/proc/{number}x").parse();
+                (file.expect("a pseudo-file"), Action::STUB)
+            })
+            .collect();
+        let mut asked = Vec::new();
+        let found = narrow(&rules, |part| {
+            asked.push(part.len());
+            let fail = part.contains(&rules[30]) && part.contains(&rules[71]);
+            Ok(if fail { fails } else { Tried::Passes })
+        });
+        let found = found.expect("nothing is missing");
+        assert_eq!(found, [rules[71].clone(), rules[30].clone()]);
+        asked
+    }
+
+    #[test]
+    fn a_search_asks_two_questions_at_once_and_more_where_the_answers_are_waited_for() {
+        assert_eq!(asked(Tried::Fails)[..6], [34, 67, 78, 89, 71, 75]);
+        assert_eq!(asked(Tried::FailsWaiting)[..4], [34, 67, 78, 89]);
+        // Once a part has failed so, the range is cut in seven.
+        assert_eq!(asked(Tried::FailsWaiting)[4..10], [69, 71, 72, 74, 75, 77]);
+    }
 }

@@ -20,7 +20,7 @@ use loupe_common::replay::{Control, Replay};
 use super::beginning::Beginning;
 use super::run::Run;
 use super::tally::Vote;
-use super::{ExploreError, ExploreOptions, Reached, Request, Room, counting};
+use super::{ExploreError, ExploreOptions, Reached, Request, Room, counting, purpose};
 pub(super) use asker::Asker;
 pub(super) use ruling::Ruling;
 use times::Times;
@@ -55,8 +55,12 @@ impl Ledger {
     }
 
     /// The next replica of this policy, now running.
-    pub fn start(&mut self, policy: &Policy, kind: Kind, purpose: &str) -> Request {
-        let request = self.next(policy, kind).because(purpose);
+    pub fn start(&mut self, entry: &Entry) -> Request {
+        let request = Request {
+            hasty: entry.hasty,
+            ..self.next(&entry.policy, entry.kind)
+        };
+        let request = request.because(&entry.purpose);
         self.start_again(&request);
         request
     }
@@ -267,6 +271,8 @@ pub(super) struct Want {
     pub hurry: Hurry,
     /// How long the slowest of its replicas took, where some have finished.
     pub wall_us: Option<u64>,
+    /// It is wanted for a search alone.
+    pub hasty: bool,
     /// One of them waited for most of a long time: the next does probably, too, and others have its
     /// CPU.
     pub waited: bool,
@@ -292,7 +298,30 @@ impl Want {
             share: 1,
             hurry: Hurry::Urgent,
             wall_us: None,
+            hasty: false,
             waited: false,
+        }
+    }
+}
+
+/// A replica that may be started.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub policy: Policy,
+    pub kind: Kind,
+    pub purpose: String,
+    pub hurry: Hurry,
+    pub hasty: bool,
+}
+
+impl Entry {
+    pub fn control(control: Control) -> Entry {
+        Entry {
+            policy: Policy::baseline(),
+            kind: Kind::Control(control),
+            purpose: purpose::control(control).to_owned(),
+            hurry: Hurry::Urgent,
+            hasty: false,
         }
     }
 }

@@ -7,9 +7,9 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use loupe_common::policy::Policy;
 use loupe_common::replay::{Control, Replay};
 
-use super::ledger::{Asker, Hurry, Kind, Ledger, Stop, Want};
+use super::ledger::{Asker, Entry, Hurry, Kind, Ledger, Stop, Want};
 use super::run::Run;
-use super::{ExploreError, ExploreOptions, Reached, Recorded, Request, purpose};
+use super::{ExploreError, ExploreOptions, Reached, Recorded, Request};
 
 /// What is to be found out: a plain function of the finished replays, gone through again and
 /// again until nothing is missing.
@@ -108,7 +108,7 @@ impl<'a, Q: Question> Scheduler<'a, Q> {
         }
         if let Some(entry) = self.queue.pop() {
             self.left = self.left.saturating_sub(1);
-            let request = self.ledger.start(&entry.policy, entry.kind, &entry.purpose);
+            let request = self.ledger.start(&entry);
             if entry.hurry == Hurry::AtLeisure {
                 let replica = (entry.policy, request.replica);
                 self.at_leisure.insert(replica);
@@ -117,10 +117,8 @@ impl<'a, Q: Question> Scheduler<'a, Q> {
         }
         // Nothing else is there to pass.
         if self.holds && !self.ledger.is_controlling(Control::Host) {
-            let kind = Kind::Control(Control::Host);
-            let purpose = purpose::control(Control::Host);
-            let request = self.ledger.start(&Policy::baseline(), kind, purpose);
-            return Step::Run(request, kind);
+            let entry = Entry::control(Control::Host);
+            return Step::Run(self.ledger.start(&entry), entry.kind);
         }
         if self.ledger.running > 0 {
             return Step::Wait;
@@ -232,15 +230,6 @@ impl<'a, Q: Question> Scheduler<'a, Q> {
     }
 }
 
-/// A replica that may be started.
-#[derive(Clone, Debug)]
-struct Entry {
-    policy: Policy,
-    kind: Kind,
-    purpose: String,
-    hurry: Hurry,
-}
-
 /// The replicas that may be started, best last. First what will only wait, and long: others run
 /// beside it, and at the very end there are none. Then what other replays depend on: policies that
 /// failed before, because they may be slow and one at the very end would leave the other cores
@@ -270,6 +259,7 @@ fn queue(wants: Vec<Want>) -> Vec<Entry> {
                 kind: want.kind,
                 purpose: want.purpose.clone(),
                 hurry: want.hurry,
+                hasty: want.hasty,
             };
             replicas.push(((rank, first, round, place), entry));
         }

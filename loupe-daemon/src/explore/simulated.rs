@@ -500,6 +500,7 @@ impl Hash for Request {
             watch,
             control,
             room,
+            hasty: _,
             purpose: _,
         } = self;
         (policy, replica, watch, control, room).hash(state);

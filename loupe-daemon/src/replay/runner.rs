@@ -100,6 +100,8 @@ pub struct Job<'a> {
     pub sample: bool,
     /// Look out for every pseudo-file that is used.
     pub watch: bool,
+    /// It is a step of a search, and given up sooner.
+    pub hasty: bool,
     /// It is a control, and put under what that says.
     pub control: Option<Control>,
     /// Hide the vDSO from the target.

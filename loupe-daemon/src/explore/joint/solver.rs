@@ -10,13 +10,16 @@ use loupe_common::policy::{Action, Policy};
 use super::choice::{self, Banned, Choices};
 use super::scope::Scope;
 use super::solved::Solved;
-use crate::explore::conflict::Searcher;
-use crate::explore::ledger::{Asker, Ruling, Stop, all};
+use crate::explore::conflict::{Found, Searcher};
+use crate::explore::ledger::{Asker, Ruling, Stop, all, both};
 use crate::explore::tally::{Decision, Rule};
 
 /// After this many conflicts the best choice is no longer searched for: one rule of each
 /// further conflict is given up for good, so that an application full of conflicts ends too.
 const MANY_CONFLICTS: usize = 40;
+
+/// Conflicts that the search trusts before they are confirmed.
+const MOST_TRUSTED: usize = 2;
 
 pub(super) struct Solver<'s, 'a, 'b> {
     asker: &'s mut Asker<'a>,
@@ -32,6 +35,8 @@ pub(super) struct Solver<'s, 'a, 'b> {
     base: Solved<'a>,
     /// What they leave open, and nothing could be done about.
     settled: BTreeSet<Feature>,
+    /// Whether each conflict that the search trusts so far is one.
+    trusted: Vec<Result<Option<Found<'a>>, Stop>>,
     /// How fallbacks could last be left out, if at all: what is tried first under other policies.
     ways: BTreeMap<Feature, Option<Action>>,
 }
@@ -57,19 +62,25 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
             good: vec![fixed],
             settled,
             base,
+            trusted: Vec::new(),
             ways: BTreeMap::new(),
         })
     }
 
     /// The best closed policy. One passing replay is enough on the way to it; only what is found
-    /// is replayed as often as the rule asks. Where that fails, chance had a part in the search,
-    /// and it is done again with all replays at each step.
+    /// is replayed as often as the rule asks, and so are the conflicts, beside the search. Where that
+    /// fails, chance had a part in it, and it is done again with all replays at each step.
     pub fn best(&mut self, edges: &[Fallback]) -> Result<Solved<'a>, Stop> {
         let found = self.search(edges)?;
-        if let Some(sure) = self.confirmed(found)? {
+        let sure = self.confirmed(found);
+        let conflicts = all(std::mem::take(&mut self.trusted));
+        let (sure, conflicts) = both(sure, conflicts)?;
+        let conflicts: Option<Vec<Found<'_>>> = conflicts.into_iter().collect();
+        if let (Some(sure), Some(conflicts)) = (sure, &conflicts) {
+            self.reported.extend(conflicts.iter().filter_map(reported));
             return Ok(sure);
         }
-        self.rule = self.scope.baseline.rule;
+        self.trust_nothing();
         let found = self.search(edges)?;
         let sure = self.confirmed(found)?;
         Ok(sure.unwrap_or_else(|| self.base.clone()))
@@ -139,7 +150,10 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
         if policy.is_empty() {
             return Ok(Some(self.scope.baseline.ruling.clone()));
         }
-        let run = self.asker.once(policy, purpose)?;
+        let run = match self.rule == Rule::once() {
+            true => self.asker.in_haste(|asker| asker.once(policy, purpose))?,
+            false => self.asker.once(policy, purpose)?,
+        };
         let Some(run) = run.filter(|run| run.vote.passes()) else {
             return Ok(None);
         };
@@ -161,30 +175,17 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
                 let solved = self.scope.solved(policy, banned.clone(), ruling);
                 return self.close(solved, BTreeSet::new());
             }
-            // Where the first replay passed, the others did not.
-            let rule = match self.asker.passes_once(&policy, purpose)? {
-                true => self.scope.baseline.rule,
-                false => Rule::once(),
-            };
             // The fixed rules first: the others are what is to be found.
             let rules = rules_of(&self.scope.fixed).chain(rules_of(&chosen));
             let rules: Vec<(Feature, Action)> = rules.collect();
-            let Some(found) = self.searcher().first_conflict(&rules, rule)? else {
+            let Some(conflict) = self.conflict(&policy, &rules)? else {
                 // The failure was bad luck.
                 let ruling = self.scope.ruling(self.asker, &policy)?;
                 let solved = self.scope.solved(policy, banned.clone(), ruling);
                 return self.close(solved, BTreeSet::new());
             };
-            if found.ruling.decision == Decision::Fails && found.policy.len() > 1 {
-                self.reported.push(Conflict {
-                    policy: found.policy.clone(),
-                    runs: found.ruling.tally.usable(),
-                    passes: found.ruling.tally.passes + found.ruling.tally.idle,
-                    replays: found.ruling.runs.iter().map(|run| run.id).collect(),
-                });
-            }
             let fixed = &self.scope.fixed;
-            let free = rules_of(&found.policy).filter(|(feature, _)| fixed.get(feature).is_none());
+            let free = rules_of(&conflict).filter(|(feature, _)| fixed.get(feature).is_none());
             let free: Policy = free.collect();
             if free.is_empty() {
                 // The fixed rules fail now, which they did not before.
@@ -195,6 +196,50 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
             }
             self.conflicts.push(free);
         }
+    }
+
+    /// From now on all replays decide at each step, of all that was found so far, too.
+    fn trust_nothing(&mut self) {
+        self.rule = self.scope.baseline.rule;
+        self.conflicts.clear();
+        self.trusted.clear();
+    }
+
+    /// Whether a conflict is trusted before it is confirmed: if the one before the last was. A host
+    /// that makes replays fail at random would otherwise bring one after another.
+    fn may_trust(&mut self) -> Result<bool, Stop> {
+        let Some(index) = self.trusted.len().checked_sub(MOST_TRUSTED) else {
+            return Ok(true);
+        };
+        let confirmed = std::mem::replace(&mut self.trusted[index], Ok(None))?;
+        let may = confirmed.is_some();
+        self.trusted[index] = Ok(confirmed);
+        if !may {
+            self.trust_nothing();
+        }
+        Ok(may)
+    }
+
+    /// A minimal conflict in a policy that fails; `None` if that was bad luck.
+    fn conflict(
+        &mut self,
+        policy: &Policy,
+        rules: &[(Feature, Action)],
+    ) -> Result<Option<Policy>, Stop> {
+        if self.rule == Rule::once() && self.may_trust()? {
+            let candidate = self.searcher().candidate(rules, Rule::once())?;
+            let confirmed = self.searcher().confirmed(&candidate);
+            self.trusted.push(confirmed);
+            return Ok(Some(candidate));
+        }
+        // Where the first replay passed, the others did not.
+        let rule = match self.asker.passes_once(policy, self.scope.purpose())? {
+            true => self.scope.baseline.rule,
+            false => Rule::once(),
+        };
+        let found = self.searcher().first_conflict(rules, rule)?;
+        self.reported.extend(found.iter().filter_map(reported));
+        Ok(found.map(|found| found.policy))
     }
 
     /// Stubs or fakes, in a policy that works, what it makes the application use and what it
@@ -365,6 +410,17 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
         let better = extended.implement.len() < solved.implement.len();
         Ok((better && rules.iter().all(answers)).then_some(extended))
     }
+}
+
+/// A conflict for the report, if it was found to be one of several rules.
+fn reported(found: &Found<'_>) -> Option<Conflict> {
+    let is_one = found.ruling.decision == Decision::Fails && found.policy.len() > 1;
+    is_one.then(|| Conflict {
+        policy: found.policy.clone(),
+        runs: found.ruling.tally.usable(),
+        passes: found.ruling.tally.passes + found.ruling.tally.idle,
+        replays: found.ruling.runs.iter().map(|run| run.id).collect(),
+    })
 }
 
 fn known_way((feature, action): (Feature, Action)) -> (Feature, Option<Action>) {

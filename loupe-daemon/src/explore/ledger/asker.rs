@@ -22,6 +22,8 @@ pub(in crate::explore) struct Asker<'a> {
     pub phase: &'static str,
     /// How soon what is asked now is wanted.
     pub hurry: Hurry,
+    /// It is a step of a search.
+    hasty: bool,
     /// Some of what is wanted waits until another replay has passed.
     pub holds: bool,
     /// The policies that this pass rested on so far, and on how many of their replicas. What
@@ -39,6 +41,7 @@ impl<'a> Asker<'a> {
             later: 0,
             phase: "",
             hurry: Hurry::Urgent,
+            hasty: false,
             holds: false,
             used: BTreeMap::new(),
             looked: BTreeSet::new(),
@@ -90,6 +93,14 @@ impl<'a> Asker<'a> {
         let before = std::mem::replace(&mut self.hurry, hurry);
         let answer = ask(self);
         self.hurry = before;
+        answer
+    }
+
+    /// Asks what is a step of a search, and proves nothing by itself.
+    pub fn in_haste<T>(&mut self, ask: impl FnOnce(&mut Self) -> T) -> T {
+        let before = std::mem::replace(&mut self.hasty, true);
+        let answer = ask(self);
+        self.hasty = before;
         answer
     }
 
@@ -256,6 +267,7 @@ impl<'a> Asker<'a> {
 
     fn want(&mut self, mut want: Want) {
         want.hurry = self.hurry;
+        want.hasty = self.hasty;
         want.start = want.start.min(self.ledger.startable(&want.policy));
         if counting::is_held(self.ledger.replicas(&want.policy), &self.ledger.times) {
             self.holds |= want.start > 0;
@@ -274,6 +286,7 @@ impl<'a> Asker<'a> {
                 known.start = known.start.max(want.start);
                 known.left = known.left.max(want.left);
                 known.hurry = known.hurry.min(want.hurry);
+                known.hasty &= want.hasty;
             }
         }
     }

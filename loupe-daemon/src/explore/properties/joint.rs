@@ -181,6 +181,26 @@ fn a_conflict_of_two_among_many_is_named_and_costs_one_feature() {
     assert_eq!(joint.implement.len(), 1);
     let conflicts: Vec<&Policy> = analysis.conflicts.iter().map(|c| &c.policy).collect();
     assert_eq!(conflicts, [&pair]);
+    // What fails together once is a step of the search; that it is a conflict takes one replay that
+    // is none, and so does that the joint policy works.
+    let log = simulator.log.lock().expect("no test thread has panicked");
+    let of = |policy: &Policy| {
+        let asked = log.starts.iter().map(|(request, _)| request);
+        let mut hasty: Vec<(u32, bool)> = asked
+            .filter(|request| request.policy == *policy)
+            .map(|request| (request.replica, request.hasty))
+            .collect();
+        hasty.sort_unstable();
+        hasty
+    };
+    assert_eq!(of(&pair), [(0, true), (1, false)]);
+    let all = [(0, true), (1, false), (2, false)];
+    assert_eq!(of(&joint.policy()), all);
+    assert!(
+        of(&Policy::single(feature(7), Action::STUB))
+            .iter()
+            .all(|(_, hasty)| !hasty)
+    );
     // The first policy, two prefix searches (log2 of 40), both confirmed, the second policy.
     let singles = 3 + 40 * (3 + 2);
     assert!(
