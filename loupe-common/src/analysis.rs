@@ -200,6 +200,10 @@ pub struct Joint {
     pub fallbacks: Vec<Feature>,
     #[serde(default)]
     pub replays: Vec<i64>,
+    /// Whether the search came to its end, so that no single feature more can be left out. `None`: not
+    /// known, of an older Loupe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is_least: Option<bool>,
     /// What is odd about passing replays, each thing once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suspicious: Vec<Suspicion>,

@@ -66,6 +66,9 @@ pub struct AnalyzeOptions {
     pub depth: Depth,
     /// Leave out the joint policy.
     pub no_joint: bool,
+    /// How long the search for the joint policy may take, in times that the workload itself takes;
+    /// `None`: as long as what came before it.
+    pub effort: Option<Natives>,
     /// Look for no pseudo-files, and leave none out.
     pub no_pseudo_files: bool,
     /// Measure plausible fakes too.
@@ -78,6 +81,29 @@ pub struct AnalyzeOptions {
     pub paper_mode: bool,
     /// Measure what leaving each feature out costs, where that works, by so many replays each.
     pub impact: Option<u32>,
+}
+
+/// Times that a workload itself takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Natives {
+    /// As many as it takes.
+    All,
+    Most(u32),
+}
+
+impl std::str::FromStr for Natives {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Natives, String> {
+        match text {
+            "all" => Ok(Natives::All),
+            number => number
+                .parse()
+                .map(Natives::Most)
+                .map_err(|_| "expected a whole number, or `all`".to_owned()),
+        }
+    }
 }
 
 impl AnalyzeOptions {

@@ -229,6 +229,8 @@ pub struct ExploreOptions {
     pub notifies: bool,
     /// Find out, too, what can be left out all at once.
     pub joint: bool,
+    /// How long that may take.
+    pub effort: Effort,
     /// How far required syscalls are opened.
     pub depth: Depth,
     /// Find out, too, what each way that works costs in speed and resources.
@@ -251,6 +253,18 @@ pub struct ImpactOptions {
     pub jobs: usize,
 }
 
+/// When the search for the joint policy ends, at the latest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Effort {
+    /// When nothing better can be found.
+    #[default]
+    All,
+    /// When it has taken as long as what came before it.
+    AsMuchAgain,
+    /// When it has taken so many times as long as the workload itself does.
+    Natives(u32),
+}
+
 impl Default for ExploreOptions {
     fn default() -> ExploreOptions {
         ExploreOptions {
@@ -268,6 +282,7 @@ impl Default for ExploreOptions {
             controls: true,
             notifies: false,
             joint: true,
+            effort: Effort::All,
             depth: Depth::default(),
             impact: None,
         }

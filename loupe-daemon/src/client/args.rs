@@ -9,6 +9,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use crate::engine::Natives;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueHint};
 use loupe_common::feature::{Depth, Feature, UnknownFeature};
@@ -267,6 +268,11 @@ pub struct Analyze {
     /// Do not look for what can be left out all at once
     #[arg(long)]
     pub no_joint: bool,
+
+    /// Look no longer for what can be left out all at once than N runs of the workload itself take, or
+    /// until there is nothing better [default: as long as the single verdicts took]
+    #[arg(long, value_name = "N|all", conflicts_with = "no_joint")]
+    pub effort: Option<Natives>,
 
     /// Leave pseudo-files (in /proc, /sys and /dev) out of the analysis
     #[arg(long)]

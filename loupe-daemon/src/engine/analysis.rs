@@ -15,10 +15,10 @@ use super::phases::Phases;
 use super::recording::{How, Recording, Shared};
 use super::slots::Slots;
 use super::{
-    AnalyzeError, AnalyzeOptions, Engine, EngineError, Finished, Identity, MOST_MEASURED,
+    AnalyzeError, AnalyzeOptions, Engine, EngineError, Finished, Identity, MOST_MEASURED, Natives,
     ProgressSink, fingerprint, parallel, test_check,
 };
-use crate::explore::{self, ExploreError, ExploreOptions, ImpactOptions, Shape, Subject};
+use crate::explore::{self, Effort, ExploreError, ExploreOptions, ImpactOptions, Shape, Subject};
 use crate::replay::{Heartbeat, Kind, Mode, Pace, PrepareError, Prepared, Workload};
 use crate::run::Cancel;
 use crate::store::Store;
@@ -305,6 +305,11 @@ fn explore_options(
         controls: true,
         notifies: options.plausible,
         joint: !options.no_joint,
+        effort: match options.effort {
+            None => Effort::AsMuchAgain,
+            Some(Natives::All) => Effort::All,
+            Some(Natives::Most(natives)) => Effort::Natives(natives),
+        },
         depth: options.depth,
         impact: options.impact.map(|replays| ImpactOptions {
             replays: replays.clamp(2, MOST_MEASURED),

@@ -52,7 +52,7 @@ fn analysis(
 
     let mut fallbacks = fallbacks::edges(asker, &baseline, None)?;
     let (joint, mut conflicts) = if options.joint {
-        let found = joint::measure(asker, &baseline, &features, &fallbacks);
+        let found = joint::measure(asker, &baseline, &features, &fallbacks, options.effort);
         // That asks one question after another, mostly; what is below the syscall fills the gaps.
         let opened = drill::open(options.depth, &baseline, &features);
         let parts = drill::measure(asker, options, &opened);
@@ -84,8 +84,15 @@ fn analysis(
     let joint = match joint {
         Some(joint) => {
             let edges = &fallbacks;
-            let (joint, more) =
-                drill::joint::refine(asker, &baseline, &opened, &parts, edges, joint)?;
+            let (joint, more) = drill::joint::refine(
+                asker,
+                &baseline,
+                &opened,
+                &parts,
+                edges,
+                joint,
+                options.effort,
+            )?;
             conflicts.extend(more);
             Some(joint)
         }

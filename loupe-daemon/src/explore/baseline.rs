@@ -36,6 +36,13 @@ const QUICK_START: u64 = 4;
 const COSTLY: u64 = 2;
 
 impl Baseline<'_> {
+    /// Median time of its replays, in microseconds.
+    pub fn wall_us(&self) -> u64 {
+        let mut walls: Vec<u64> = self.runs.iter().map(|run| run.wall_us).collect();
+        walls.sort_unstable();
+        walls.get(walls.len() / 2).copied().unwrap_or_default()
+    }
+
     /// Whether a replay takes so much CPU time that others had better not share it.
     pub fn is_costly(&self, run: &Run) -> bool {
         let usual = self.runs.iter().map(|run| run.total_cpu_us()).max();

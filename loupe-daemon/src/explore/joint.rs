@@ -25,6 +25,7 @@ mod solver;
 use loupe_common::analysis::{Conflict, Fallback, FeatureVerdict, Joint};
 use loupe_common::policy::Action;
 
+use super::Effort;
 use super::baseline::Baseline;
 use super::ledger::{Asker, Stop};
 use choice::Choices;
@@ -37,9 +38,16 @@ pub(super) fn measure<'a>(
     baseline: &Baseline<'a>,
     verdicts: &[FeatureVerdict],
     edges: &[Fallback],
+    effort: Effort,
 ) -> Result<(Joint, Vec<Conflict>), Stop> {
     asker.phase = "joint policy";
-    find(asker, &Scope::of_syscalls(baseline), verdicts, edges)
+    find(
+        asker,
+        &Scope::of_syscalls(baseline),
+        verdicts,
+        edges,
+        effort,
+    )
 }
 
 /// The joint policy of a scope: its fixed rules, and as much else as goes with them.
@@ -48,17 +56,23 @@ pub(super) fn find<'a>(
     scope: &Scope<'_, 'a>,
     verdicts: &[FeatureVerdict],
     edges: &[Fallback],
+    effort: Effort,
 ) -> Result<(Joint, Vec<Conflict>), Stop> {
     let choices: Choices = verdicts
         .iter()
         .map(|row| (row.feature.clone(), ways(row)))
         .filter(|(_, ways)| !ways.is_empty())
         .collect();
-    let mut solver = Solver::new(asker, scope, choices)?;
+    let mut solver = Solver::new(asker, scope, choices, effort)?;
     let best = solver.best(edges)?;
+    let is_least = Some(!solver.gave_up);
     let mut conflicts = solver.reported;
     conflicts.sort_by(|a, b| a.policy.cmp(&b.policy));
-    Ok((scope.joint(best), conflicts))
+    let joint = Joint {
+        is_least,
+        ..scope.joint(best)
+    };
+    Ok((joint, conflicts))
 }
 
 /// The ways to leave a feature out alone, best first.

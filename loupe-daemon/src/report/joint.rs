@@ -34,6 +34,14 @@ fn policy(joint: &Joint) -> Vec<String> {
         joint.passes,
         joint.runs
     )];
+    match joint.is_least {
+        Some(true) => paragraphs[0] += " No single feature more can be left out.",
+        Some(false) => {
+            paragraphs[0] += " The search for it took all that it may: less may do, which \
+                              `--effort all` would find.";
+        }
+        None => {}
+    }
     for (title, features) in [
         ("implement", &joint.implement),
         ("stub", &joint.stub),

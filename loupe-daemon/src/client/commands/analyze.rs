@@ -35,6 +35,7 @@ pub async fn run(global: &Global, args: &Analyze) -> Result<Ending, Failure> {
         strict: args.strict,
         depth: args.depth,
         no_joint: args.no_joint,
+        effort: args.effort,
         no_pseudo_files: args.no_pseudo_files,
         plausible: args.plausible,
         no_vdso: args.no_vdso,

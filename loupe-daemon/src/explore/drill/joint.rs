@@ -5,6 +5,7 @@
 use loupe_common::analysis::{Conflict, Fallback, FeatureVerdict, Joint};
 
 use super::Opened;
+use crate::explore::Effort;
 use crate::explore::baseline::Baseline;
 use crate::explore::joint::{self, scope::Scope};
 use crate::explore::ledger::{Asker, Stop};
@@ -17,6 +18,7 @@ pub(in crate::explore) fn refine<'a>(
     parts: &[FeatureVerdict],
     edges: &[Fallback],
     joint: Joint,
+    effort: Effort,
 ) -> Result<(Joint, Vec<Conflict>), Stop> {
     let implements = |part: &FeatureVerdict| {
         let parent = part.feature.parent();
@@ -31,5 +33,8 @@ pub(in crate::explore) fn refine<'a>(
     if !scope.holds(asker)? {
         return Ok((joint, Vec::new()));
     }
-    joint::find(asker, &scope, &own, edges)
+    let (mut found, conflicts) = joint::find(asker, &scope, &own, edges, effort)?;
+    let are_least = |found: bool| found && joint.is_least == Some(true);
+    found.is_least = found.is_least.map(are_least);
+    Ok((found, conflicts))
 }

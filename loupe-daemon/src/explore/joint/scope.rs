@@ -170,6 +170,7 @@ impl<'b, 'a> Scope<'b, 'a> {
             replays: solved.ruling.runs.iter().map(|run| run.id).collect(),
             suspicious: solved.ruling.suspicious(),
             implement,
+            is_least: None,
         }
     }
 

@@ -10,7 +10,8 @@ use loupe_common::policy::{Action, Policy};
 use super::choice::{self, Banned, Choices};
 use super::scope::Scope;
 use super::solved::Solved;
-use crate::explore::conflict::{Found, Searcher};
+use crate::explore::Effort;
+use crate::explore::conflict::{Found, Searcher, contains};
 use crate::explore::ledger::{Asker, Ruling, Stop, all, both};
 use crate::explore::tally::{Decision, Rule};
 
@@ -37,6 +38,13 @@ pub(super) struct Solver<'s, 'a, 'b> {
     settled: BTreeSet<Feature>,
     /// Whether each conflict that the search trusts so far is one.
     trusted: Vec<Result<Option<Found<'a>>, Stop>>,
+    /// What the search may take, and what all before it took, in microseconds of replays.
+    budget_us: Option<u64>,
+    begin_us: u64,
+    /// It took more, and ended with what it had.
+    pub gave_up: bool,
+    /// The best policy so far.
+    best: Option<Solved<'a>>,
     /// How fallbacks could last be left out, if at all: what is tried first under other policies.
     ways: BTreeMap<Feature, Option<Action>>,
 }
@@ -46,13 +54,24 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
         asker: &'s mut Asker<'a>,
         scope: &'s Scope<'b, 'a>,
         choices: Choices,
+        effort: Effort,
     ) -> Result<Self, Stop> {
         let fixed = scope.fixed.clone();
         let ruling = scope.ruling(asker, &fixed)?;
         let base = scope.solved(fixed.clone(), Banned::new(), ruling);
         let mut settled = scope.open(&base);
         settled.retain(|feature| !fixed.is_empty() && feature.parent().is_none());
+        let begin_us = asker.rested_us();
+        let budget_us = match effort {
+            Effort::All => None,
+            Effort::AsMuchAgain => Some(begin_us),
+            Effort::Natives(natives) => Some(scope.baseline.wall_us() * u64::from(natives)),
+        };
         Ok(Solver {
+            budget_us,
+            begin_us,
+            gave_up: false,
+            best: None,
             asker,
             scope,
             choices,
@@ -89,7 +108,8 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
     fn search(&mut self, edges: &[Fallback]) -> Result<Solved<'a>, Stop> {
         let mut best = self.solve(&Banned::new())?;
         let mut tried: BTreeSet<Banned> = BTreeSet::new();
-        loop {
+        self.best = Some(best.clone());
+        while !self.is_over() {
             let untried = best
                 .doubtful(edges, &self.choices)
                 .find(|banned| !tried.contains(banned));
@@ -104,6 +124,7 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
             }
             if other.implement.len() < best.implement.len() {
                 best = other;
+                self.best = Some(best.clone());
             }
         }
         let best = self.polish(best)?;
@@ -129,6 +150,31 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
         self.rule = self.scope.baseline.rule;
         let closed = self.close(sure, BTreeSet::new())?;
         self.polish(closed).map(Some)
+    }
+
+    /// Whether the search has taken all that it may.
+    fn is_over(&mut self) -> bool {
+        let taken = self.asker.rested_us().saturating_sub(self.begin_us);
+        let is_over = self.budget_us.is_some_and(|budget| taken > budget);
+        self.gave_up |= is_over;
+        is_over
+    }
+
+    /// What the search ends with: the best policy so far, or the largest part of one that passed.
+    fn fall_back(&mut self) -> Result<Solved<'a>, Stop> {
+        if let Some(best) = &self.best {
+            return Ok(best.clone());
+        }
+        let fixed = &self.scope.fixed;
+        let whole = self.good.iter().filter(|good| contains(good, fixed));
+        let Some(largest) = whole.max_by_key(|good| good.len()).cloned() else {
+            return Ok(self.base.clone());
+        };
+        let passes = self.passing(&largest, self.scope.purpose())?;
+        Ok(match passes {
+            Some(ruling) => self.scope.solved(largest, Banned::new(), ruling),
+            None => self.base.clone(),
+        })
     }
 
     fn searcher(&mut self) -> Searcher<'_, 'a> {
@@ -168,6 +214,9 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
     fn solve(&mut self, banned: &Banned) -> Result<Solved<'a>, Stop> {
         let mut given_up = banned.clone();
         loop {
+            if self.is_over() {
+                return self.fall_back();
+            }
             let chosen = choice::best(&self.choices, &self.conflicts, &given_up);
             let policy = with(&self.scope.fixed, &chosen);
             let purpose = self.scope.purpose();
@@ -254,7 +303,7 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
         loop {
             let open = self.scope.open(&solved);
             let open: Vec<Feature> = open.difference(&kept).cloned().collect();
-            if open.is_empty() {
+            if open.is_empty() || self.is_over() {
                 return Ok(solved);
             }
             let likely = open.iter().filter_map(|feature| {
@@ -332,7 +381,9 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
 
     /// Leaves fallbacks out in other ways, or not at all, as long as that leaves less to implement.
     fn polish(&mut self, mut best: Solved<'a>) -> Result<Solved<'a>, Stop> {
-        while let Some(better) = self.neighbour(&best)? {
+        while !self.is_over()
+            && let Some(better) = self.neighbour(&best)?
+        {
             best = better;
         }
         Ok(best)

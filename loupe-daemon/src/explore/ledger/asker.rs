@@ -96,6 +96,15 @@ impl<'a> Asker<'a> {
         answer
     }
 
+    /// The time of all replays that this pass rested on so far, in microseconds.
+    pub fn rested_us(&self) -> u64 {
+        let replays = self.used.iter().flat_map(|(policy, used)| {
+            let replicas = self.ledger.replicas(policy).iter().take(*used);
+            replicas.flatten().map(|run| run.wall_us)
+        });
+        replays.sum()
+    }
+
     /// Asks what is a step of a search, and proves nothing by itself.
     pub fn in_haste<T>(&mut self, ask: impl FnOnce(&mut Self) -> T) -> T {
         let before = std::mem::replace(&mut self.hasty, true);

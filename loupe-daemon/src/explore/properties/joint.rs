@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::{app, feature, options, plain_app, run};
 use crate::explore::simulated::{App, Effect, SimFeature, Simulator, Use};
-use crate::explore::{ExploreOptions, Request};
+use crate::explore::{Effort, ExploreOptions, Request};
 
 /// What the simulated application does under a policy.
 fn under(app: &App, policy: &Policy) -> Replay {
@@ -137,8 +137,45 @@ fn check(app: &App, order: u64) -> Result<(Analysis, Joint), TestCaseError> {
     Ok((analysis, joint))
 }
 
+/// Replays that are asked for at once, and those that confirm what is there, when the bound of a
+/// search is reached.
+fn most_beyond(app: &App) -> u64 {
+    4 * app.features.len() as u64 + 12
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn a_search_that_ends_at_its_bound_ends_soon_and_with_what_is_true(
+        app in quarrelsome(2..20),
+        natives in 0u32..60,
+        order: u64,
+    ) {
+        let bounded = |order: u64, joint: bool, effort: Effort| {
+            let options = ExploreOptions { joint, effort, ..options(2) };
+            run(&Simulator::new(&app, order), &options).expect("measurable")
+        };
+        let effort = Effort::Natives(natives);
+        let analysis = bounded(order, true, effort);
+        let joint = analysis.joint.clone().expect("asked for");
+        prop_assert!(under(&app, &joint.policy()).outcome.passed());
+        prop_assert!(joint.passes == joint.runs && joint.passes >= 3);
+        let left = implement(&app, &joint.policy());
+        prop_assert_eq!(&left, &joint.implement.iter().cloned().collect());
+        let singles = bounded(order, false, effort).replays;
+        let most = singles + u64::from(natives) + most_beyond(&app);
+        prop_assert!(analysis.replays <= most, "{} of {most}", analysis.replays);
+        let again = bounded(order.wrapping_add(1), true, effort);
+        prop_assert_eq!(again.joint.as_ref(), Some(&joint));
+        let unbounded = bounded(order, true, Effort::All);
+        let best = unbounded.joint.expect("asked for");
+        prop_assert_eq!(best.is_least, Some(true));
+        prop_assert!(best.implement.len() <= joint.implement.len());
+        if joint.is_least == Some(true) {
+            prop_assert_eq!(best.implement, joint.implement);
+        }
+    }
 
     #[test]
     fn the_joint_policy_passes_and_is_closed_and_not_improvable(
