@@ -11,6 +11,7 @@
 
 mod confirm;
 mod design;
+mod suspects;
 mod together;
 
 use std::collections::{BTreeMap, BTreeSet};

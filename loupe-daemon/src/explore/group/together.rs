@@ -1,8 +1,10 @@
 //! Features that share their replays from the first, as a [`Design`] says.
 //!
-//! Where groups fail, features without any passing group are replayed alone. Without those that fail
-//! then, the groups are tried again. Whoever lacks passes after all that, be it that all its groups
-//! are odd, is replayed alone once.
+//! Where groups fail, what breaks them is looked for among the features without any passing group
+//! ([`suspects`]). Without what fails alone then, the groups are tried again. Whoever lacks passes after
+//! all that, be it that all its groups are odd, is replayed alone once.
+//!
+//! [`suspects`]: super::suspects
 
 use std::collections::BTreeSet;
 
@@ -38,7 +40,7 @@ impl Way<'_, '_, '_> {
             if suspects.is_empty() {
                 break;
             }
-            self.alone(suspects)?;
+            self.find_broken(suspects)?;
             let is_broken =
                 |feature: &&Feature| matches!(self.evidence.standing(feature), Standing::Alone);
             let broken: Group = features.iter().filter(is_broken).cloned().collect();
@@ -54,7 +56,7 @@ impl Way<'_, '_, '_> {
 
     /// Replays groups once each; what is left of a group may be the same as another's, or too
     /// little to be one.
-    fn try_groups(&mut self, groups: BTreeSet<Group>) -> Result<Vec<Group>, Stop> {
+    pub(super) fn try_groups(&mut self, groups: BTreeSet<Group>) -> Result<Vec<Group>, Stop> {
         let groups: Vec<Group> = groups.into_iter().filter(|it| it.len() > 1).collect();
         let (action, count) = (way(self.evidence.action), groups.len());
         all((1..).zip(groups).map(|(number, group)| {

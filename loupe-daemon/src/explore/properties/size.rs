@@ -90,3 +90,28 @@ fn replays_grow_with_what_fails_and_hardly_with_what_works() {
         );
     }
 }
+
+/// An application that needs 8 features of so many.
+fn mostly_optional(features: usize) -> App {
+    let mut app = App {
+        watched: 2,
+        ..App::default()
+    };
+    for number in 0..features {
+        let works = number >= 8;
+        let sim = SimFeature::always(effect(works), effect(works));
+        let name = format!("/proc/large/{number}");
+        app.features.insert(name.parse().expect("a feature"), sim);
+    }
+    app
+}
+
+/// Twice as many features that work cost some replays more, not twice as many: groups are as many as the
+/// logarithm of their members, and so are the parts in which what breaks them is looked for.
+#[test]
+fn replays_grow_with_the_logarithm_of_what_works() {
+    let replays = [48, 96, 192].map(|features| cost(&mostly_optional(features), Plan::Shared).0);
+    for pair in replays.windows(2) {
+        assert!(pair[1] <= pair[0] + 36, "{replays:?}");
+    }
+}
