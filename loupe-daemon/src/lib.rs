@@ -43,7 +43,7 @@ pub mod benchmarks {
     pub use crate::launcher::Launcher;
     pub use crate::launcher::protocol::Identity;
     pub use crate::replay::{
-        BaselineFacts, Heartbeat, Job, Pace, Part, Prepared, Runner, Workload,
+        BaselineFacts, Heartbeat, Job, Mode, Pace, Part, Prepared, Runner, Workload,
     };
     pub use crate::run::Cancel;
     pub use crate::tracer::{TraceOptions, Tracer};

@@ -6,6 +6,7 @@ pub mod analysis;
 pub mod binaries;
 pub mod command;
 pub mod daemon;
+pub mod figures;
 pub mod ground_truth;
 pub mod leftovers;
 pub mod member;
