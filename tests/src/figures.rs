@@ -32,6 +32,8 @@ pub struct Joint {
     /// Features that are left to implement.
     pub implement: u64,
     pub conflicts: u64,
+    /// Whether the search came to its end: no single feature more can be left out.
+    pub is_least: bool,
 }
 
 impl Figures {
@@ -53,6 +55,7 @@ impl Figures {
             joint: analysis.joint.as_ref().map(|joint| Joint {
                 implement: joint.implement.len() as u64,
                 conflicts: analysis.conflicts.len() as u64,
+                is_least: joint.is_least == Some(true),
             }),
             verdicts,
         }
@@ -182,6 +185,7 @@ mod tests {
         let analysis = Analysis {
             joint: Some(loupe_common::analysis::Joint {
                 implement: vec![feature("read"), feature("fcntl:F_GETLK")],
+                is_least: Some(true),
                 ..loupe_common::analysis::Joint::default()
             }),
             conflicts: vec![conflict],
@@ -190,6 +194,7 @@ mod tests {
         let wanted = Joint {
             implement: 2,
             conflicts: 1,
+            is_least: true,
         };
         assert_eq!(Figures::of(&analysis).joint, Some(wanted));
     }

@@ -47,13 +47,14 @@ const fn way(name: &'static str, options: &'static [&'static str], syscalls_alon
 const SYSCALLS_ALONE: [&str; 4] = ["--depth", "syscall", "--no-pseudo-files", "--no-joint"];
 
 /// The last is what `--no-paper` leaves out.
-const WAYS: [Way; 7] = [
+const WAYS: [Way; 8] = [
     way(
         "single verdicts",
         &["--depth", "syscall", "--no-joint"],
         false,
     ),
     way("everything", &[], false),
+    way("  to the end", &["--effort", "all"], false),
     way("single, syscalls alone", &[], true),
     way("  one replay per policy", &["--replicas", "1"], true),
     way("exhaustive, syscalls alone", &["--exhaustive"], true),
@@ -66,7 +67,7 @@ const WAYS: [Way; 7] = [
 ];
 /// What the others are compared with.
 const SINGLE: usize = 0;
-const ALONE: usize = 2;
+const ALONE: usize = 3;
 const PAPER: usize = WAYS.len() - 1;
 
 /// What one round measured of a workload.

@@ -7,7 +7,7 @@ use crate::{ALONE, PAPER, Round, SINGLE, WAYS};
 /// Where there is no figure.
 const NONE: &str = "-";
 
-const COLUMNS: [&str; 13] = [
+const COLUMNS: [&str; 14] = [
     "",
     "replays",
     "begun",
@@ -20,6 +20,7 @@ const COLUMNS: [&str; 13] = [
     "required",
     "implement",
     "conflicts",
+    "least",
     "differ",
 ];
 
@@ -73,6 +74,7 @@ fn row(rounds: &[Round], way: usize) -> [String; COLUMNS.len()] {
         of(0, &|figures| figures.required as f64),
         joint(|joint| joint.implement),
         joint(|joint| joint.conflicts),
+        joint(|joint| u64::from(joint.is_least)),
         cell(rounds, 0, |round| {
             Some(round.ways[way].differences(&round.ways[SINGLE]) as f64)
         }),
