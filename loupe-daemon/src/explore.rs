@@ -259,8 +259,8 @@ pub enum Effort {
     /// When nothing better can be found.
     #[default]
     All,
-    /// When it has taken as long as what came before it.
-    AsMuchAgain,
+    /// When it has taken about as long as what came before it, with so many replays at a time.
+    AsMuchAgain { jobs: u64 },
     /// When it has taken so many times as long as the workload itself does.
     Natives(u32),
 }

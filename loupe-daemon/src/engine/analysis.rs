@@ -306,7 +306,7 @@ fn explore_options(
         notifies: options.plausible,
         joint: !options.no_joint,
         effort: match options.effort {
-            None => Effort::AsMuchAgain,
+            None => Effort::AsMuchAgain { jobs: jobs as u64 },
             Some(Natives::All) => Effort::All,
             Some(Natives::Most(natives)) => Effort::Natives(natives),
         },

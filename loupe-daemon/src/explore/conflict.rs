@@ -17,6 +17,9 @@ const AT_ONCE: usize = 2;
 /// beside it.
 const AT_ONCE_WAITING: usize = 6;
 
+/// Rules of a conflict that is tried without each of them while it is still to be confirmed.
+const MOST_AT_ONCE: usize = 4;
+
 /// Why parts of a failing policy are replayed.
 const NARROWS: &str = "narrows a conflict";
 
@@ -127,10 +130,19 @@ impl<'a> Searcher<'_, 'a> {
 
     /// What all replicas of a conflict come to, and without each one of its rules. Both are waited
     /// for, whatever one of them says: else how many replays there are would depend on which comes
-    /// back first.
+    /// back first. A conflict of many rules is mostly none, and to try it without each of them takes
+    /// many replays: it must fail first.
     fn evidence(&mut self, conflict: &Policy) -> Result<(Ruling<'a>, Vec<(bool, Policy)>), Stop> {
         let purpose = "confirms a conflict";
         let ruling = self.asker.ask(conflict, self.rule, purpose);
+        if conflict.len() > MOST_AT_ONCE {
+            let ruling = ruling?;
+            let works = match ruling.decision {
+                Decision::Fails => self.without_one(conflict)?,
+                _ => Vec::new(),
+            };
+            return Ok((ruling, works));
+        }
         both(ruling, self.without_one(conflict))
     }
 

@@ -63,7 +63,10 @@ pub(super) fn begin<'a>(
 ) -> Result<(), Stop> {
     let scope = Scope::of_syscalls(baseline);
     let mut solver = Solver::new(asker, &scope, expected, Effort::Natives(EARLY))?;
-    solver.begin()
+    let begun = solver.begin();
+    // It took nothing of what the search itself may take.
+    asker.searched_us = None;
+    begun
 }
 
 /// The joint policy of a scope: its fixed rules, and as much else as goes with them.

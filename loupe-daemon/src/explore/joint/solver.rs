@@ -19,6 +19,9 @@ use crate::explore::tally::{Decision, Rule};
 /// further conflict is given up for good, so that an application full of conflicts ends too.
 const MANY_CONFLICTS: usize = 40;
 
+/// Replays that a search has running, mostly. What came before it had as many as there is room for.
+const AT_ONCE: u64 = 2;
+
 /// Conflicts that the search trusts before they are confirmed.
 const MOST_TRUSTED: usize = 2;
 
@@ -38,7 +41,8 @@ pub(super) struct Solver<'s, 'a, 'b> {
     settled: BTreeSet<Feature>,
     /// Whether each conflict that the search trusts so far is one.
     trusted: Vec<Result<Option<Found<'a>>, Stop>>,
-    /// What the search may take, and what all before it took, in microseconds of replays.
+    /// What the search may take, of what no search before it took; and what all before it took. In
+    /// microseconds of replays.
     budget_us: Option<u64>,
     begin_us: u64,
     /// It took more, and ended with what it had.
@@ -62,11 +66,13 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
         let mut settled = scope.open(&base);
         settled.retain(|feature| !fixed.is_empty() && feature.parent().is_none());
         let begin_us = asker.rested_us();
+        let (before_us, taken_us) = *asker.searched_us.get_or_insert((begin_us, 0));
         let budget_us = match effort {
             Effort::All => None,
-            Effort::AsMuchAgain => Some(begin_us),
+            Effort::AsMuchAgain { jobs } => Some(before_us * AT_ONCE / jobs.max(AT_ONCE)),
             Effort::Natives(natives) => Some(scope.baseline.wall_us() * u64::from(natives)),
         };
+        let budget_us = budget_us.map(|budget| budget.saturating_sub(taken_us));
         Ok(Solver {
             budget_us,
             begin_us,
@@ -90,6 +96,12 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
     /// is replayed as often as the rule asks, and so are the conflicts, beside the search. Where that
     /// fails, chance had a part in it, and it is done again with all replays at each step.
     pub fn best(&mut self, edges: &[Fallback]) -> Result<Solved<'a>, Stop> {
+        let best = self.sure(edges)?;
+        self.end();
+        Ok(best)
+    }
+
+    fn sure(&mut self, edges: &[Fallback]) -> Result<Solved<'a>, Stop> {
         let found = self.search(edges)?;
         let sure = self.confirmed(found);
         let conflicts = all(std::mem::take(&mut self.trusted));
@@ -157,6 +169,14 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
         self.rule = self.scope.baseline.rule;
         let closed = self.close(sure, BTreeSet::new())?;
         self.polish(closed).map(Some)
+    }
+
+    /// Takes note of what the search took.
+    fn end(&mut self) {
+        let taken = self.asker.rested_us().saturating_sub(self.begin_us);
+        if let Some((_, taken_us)) = &mut self.asker.searched_us {
+            *taken_us += taken;
+        }
     }
 
     /// Whether the search has taken all that it may.

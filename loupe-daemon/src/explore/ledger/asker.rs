@@ -24,6 +24,9 @@ pub(in crate::explore) struct Asker<'a> {
     pub hurry: Hurry,
     /// It is a step of a search.
     hasty: bool,
+    /// What this pass rested on before it searched for a joint policy, and what its searches took, in
+    /// microseconds of replays.
+    pub searched_us: Option<(u64, u64)>,
     /// Some of what is wanted waits until another replay has passed.
     pub holds: bool,
     /// The policies that this pass rested on so far, and on how many of their replicas. What
@@ -42,6 +45,7 @@ impl<'a> Asker<'a> {
             phase: "",
             hurry: Hurry::Urgent,
             hasty: false,
+            searched_us: None,
             holds: false,
             used: BTreeMap::new(),
             looked: BTreeSet::new(),
