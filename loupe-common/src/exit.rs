@@ -3,7 +3,8 @@
 
 /// It works.
 pub const OK: u8 = 0;
-/// The work was done, and what it found is bad news.
+/// The work was done, and what it found is bad news: a verdict that could not be reached, an
+/// application that lacks something on an OS.
 pub const FINDING: u8 = 1;
 /// A mistake of the user's.
 pub const USAGE: u8 = 2;

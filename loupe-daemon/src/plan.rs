@@ -9,6 +9,7 @@
 mod build;
 pub mod change;
 pub mod check;
+pub mod distance;
 pub mod gap;
 mod instance;
 pub mod make;

@@ -8,6 +8,7 @@ mod analysis;
 mod change;
 pub(crate) mod csv;
 pub mod difference;
+mod distances;
 mod drawings;
 mod emulation;
 mod explain;
@@ -34,6 +35,7 @@ mod tests;
 
 pub use analysis::analysis_table;
 pub use change::{difference_csv, difference_table};
+pub use distances::{distances_csv, distances_table};
 pub use drawings::drawings;
 pub use emulation::emulation;
 pub use explain::explain;

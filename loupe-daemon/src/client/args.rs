@@ -375,10 +375,15 @@ pub struct Subject {
 impl Subject {
     /// Application and workload, whichever way they were given.
     pub fn names(&self) -> (&str, Option<&str>) {
-        match (self.application.split_once('/'), &self.workload) {
-            (Some((application, workload)), None) => (application, Some(workload)),
-            (_, workload) => (&self.application, workload.as_deref()),
-        }
+        subject(&self.application, self.workload.as_deref())
+    }
+}
+
+/// Application and workload, whichever way they were given.
+pub fn subject<'a>(application: &'a str, workload: Option<&'a str>) -> (&'a str, Option<&'a str>) {
+    match (application.split_once('/'), workload) {
+        (Some((application, workload)), None) => (application, Some(workload)),
+        (_, workload) => (application, workload),
     }
 }
 

@@ -21,7 +21,7 @@ pub struct Missing {
 }
 
 impl Missing {
-    fn between(profile: &OsProfile, need: &Need) -> Missing {
+    pub(super) fn between(profile: &OsProfile, need: &Need) -> Missing {
         let mut missing = Missing {
             implement: Vec::new(),
             fake: Vec::new(),

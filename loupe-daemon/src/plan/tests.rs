@@ -1,5 +1,7 @@
 //! Plans on small worlds of any shape, and on the paper's.
 
+mod answers;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use loupe_common::feature::Feature;

@@ -3,6 +3,7 @@
 //! After an intended change: `INSTA_UPDATE=always cargo test -p loupe-daemon report`, then read
 //! the difference.
 
+mod answers;
 mod comparison;
 mod impact;
 pub(super) mod samples;

@@ -180,13 +180,64 @@ fn a_gap_is_told_by_class() {
     assert_eq!(names(&gap["single"]["implement"]), ["read"]);
     assert_eq!(names(&gap["single"]["fake"]), ["brk"]);
     assert_eq!(gap["joint"], Value::Null);
-    let text = stdout(&world.works("gap --os Tiny d"));
+    let output = world.run("gap --os Tiny d");
+    assert_eq!(output.status.code(), Some(1), "something is missing");
+    let text = stdout(&output);
     assert!(text.contains("to fake, or to implement (1): brk"), "{text}");
-    let csv = stdout(&world.works("gap --os Tiny d --csv"));
+    let csv = stdout(&world.run("gap --os Tiny d --csv"));
     assert_eq!(
         csv,
         "feature,missing,basis\nread,implement,single\nbrk,fake,single\n"
     );
+    world.file("mine.toml", "implement = [\"read\"]\n");
+    world.works("gap --os mine.toml c");
+}
+
+#[test]
+fn without_an_application_the_nearest_comes_first_and_a_gate_can_be_set() {
+    let world = World::imported();
+    world.file("mine.toml", "implement = [\"read\"]\n");
+    let distances = world.json("gap --os mine.toml");
+    assert_eq!(distances["schema"], "loupe.distances/1");
+    assert_eq!(
+        [
+            &distances["count"],
+            &distances["runs"],
+            &distances["need_no_implementation"]
+        ],
+        [4, 1, 1]
+    );
+    let order: Vec<&Value> = distances["applications"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|away| &away["application"])
+        .collect();
+    assert_eq!(order, ["c", "d", "a", "b"]);
+    world.works("gap --os mine.toml");
+    world.works("gap --os mine.toml --require c");
+    let output = world.run("gap --os mine.toml --require c,a");
+    assert_eq!(output.status.code(), Some(1));
+    let text = stdout(&output);
+    assert!(text.contains("mine runs 1 of the 2 required"), "{text}");
+    assert!(text.contains("open"), "{text}");
+    for (line, says) in [
+        (
+            "gap --os mine.toml --require zz",
+            "no finished analysis of zz",
+        ),
+        ("gap --os mine.toml --require a a", "cannot be used with"),
+        (
+            "gap --os mine.toml --workload wrk",
+            "must be bench, suite or any",
+        ),
+        (
+            "gap --os mine.toml --workload suite",
+            "none of the 4 applications",
+        ),
+    ] {
+        assert_fails(&world.run(line), 2, says);
+    }
 }
 
 fn save(world: &World, plan: &Value) {

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueHint};
 
-use super::Subject;
 use crate::loupedb::{Choice, LoupedbError};
 use crate::plan::{Strategy, WorkloadKind};
 
@@ -165,21 +164,44 @@ pub struct OsImport {
     pub force: bool,
 }
 
-/// Tell what an OS lacks for an application
+/// Tell what an OS lacks for an application, or how far it is from each
+///
+/// With an application: what is to be implemented and faked for it; exits with 1 when anything is
+/// missing. Without: how many run today, and what each of the others lacks, nearest first.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   loupe gap --os Kerla nginx
-  loupe gap --os ./myos.toml redis/suite --json")]
+  loupe gap --os ./myos.toml redis/suite --json
+  loupe gap --os ./myos.toml                          how far it is from each
+  loupe gap --os ./myos.toml --require nginx,redis    a gate for CI: exits with 1 if one does not run
+
+Without an application, --workload is bench, suite or any, as in `loupe plan`.")]
 pub struct Gap {
     /// The OS profile: a file, or a name from `loupe os list`
     #[arg(long, value_name = "OS")]
     pub os: String,
 
-    #[command(flatten)]
-    pub subject: Subject,
+    /// The application, or APP/WORKLOAD [default: all in the database]
+    #[arg(value_name = "APP")]
+    pub application: Option<String>,
 
-    /// Print JSON (schema loupe.gap/1)
+    /// The workload, where the application has several; without an application the kind: bench,
+    /// suite or any
+    #[arg(short, long, value_name = "WORKLOAD")]
+    pub workload: Option<String>,
+
+    /// Look at these (APP or APP/WORKLOAD, separated by commas), and exit with 1 when one of them
+    /// does not run
+    #[arg(
+        long,
+        value_name = "APP,…",
+        value_delimiter = ',',
+        conflicts_with = "application"
+    )]
+    pub require: Vec<String>,
+
+    /// Print JSON (schema loupe.gap/1, without an application loupe.distances/1)
     #[arg(long, conflicts_with = "csv")]
     pub json: bool,
 

@@ -1,27 +1,60 @@
-//! `loupe gap --os OS APP`.
+//! `loupe gap --os OS`, with an application or without.
 
+use loupe_common::exit;
 use loupe_common::wire::Failure;
 
 use crate::backend::not_analyzed;
-use crate::client::args::{Gap as Args, Global};
+use crate::client::args::{Gap as Args, Global, subject};
 use crate::client::{Ending, measured, output};
+use crate::plan::WorkloadKind;
+use crate::plan::distance::Distances;
 use crate::plan::gap::Gap;
 use crate::report;
 use crate::store::StoredAnalysis;
 
 pub async fn run(global: &Global, args: &Args) -> Result<Ending, Failure> {
     let profile = measured::profile(global, &args.os)?;
-    let (application, workload) = args.subject.names();
     let results = measured::results(global, None).await?;
-    let stored = one(&results, application, workload)?;
-    let gap = Gap::between(&profile, &stored.analysis);
-    let text = match (args.json, args.csv) {
-        (true, _) => output::json_text(&gap)?,
-        (_, true) => report::gap_csv(&gap),
-        _ => report::gap_table(&gap, output::style()),
+    let (text, good) = match &args.application {
+        Some(name) => {
+            let (application, workload) = subject(name, args.workload.as_deref());
+            let stored = one(&results, application, workload)?;
+            let gap = Gap::between(&profile, &stored.analysis);
+            let text = match (args.json, args.csv) {
+                (true, _) => output::json_text(&gap)?,
+                (_, true) => report::gap_csv(&gap),
+                _ => report::gap_table(&gap, output::style()),
+            };
+            (text, gap.runs())
+        }
+        None => {
+            let selection = measured::choose(&results, &args.require, kind(args)?)?;
+            let required = !args.require.is_empty();
+            let distances = Distances::of(&profile, &selection.needs, required);
+            let text = match (args.json, args.csv) {
+                (true, _) => output::json_text(&distances)?,
+                (_, true) => report::distances_csv(&distances),
+                _ => report::distances_table(&distances, output::style()),
+            };
+            (text, distances.kept())
+        }
     };
     output::print(&text)?;
-    Ok(Ending::OK)
+    Ok(match good {
+        true => Ending::OK,
+        false => Ending::Code(exit::FINDING),
+    })
+}
+
+/// Which kind of workload counts where no application is named.
+fn kind(args: &Args) -> Result<WorkloadKind, Failure> {
+    let Some(word) = &args.workload else {
+        return Ok(WorkloadKind::default());
+    };
+    word.parse().map_err(|what| {
+        Failure::usage(format!("--workload without an application {what}"))
+            .hint(format!("name the application, as in APP/{word}"))
+    })
 }
 
 fn one<'a>(
