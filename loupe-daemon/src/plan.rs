@@ -6,6 +6,7 @@
 //! is sound: whoever does literally what its steps say has every application's need met at the
 //! step that promises it, and ever after ([`check`] replays a plan to see).
 
+pub mod because;
 mod build;
 pub mod change;
 pub mod check;
@@ -16,11 +17,14 @@ pub mod make;
 pub mod need;
 pub mod os;
 mod paper;
+pub mod part;
+mod reach;
 pub mod schedule;
 pub mod select;
 pub mod statistics;
 pub mod steps;
 pub mod weights;
+pub mod what_if;
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,9 @@
 //! be. Whatever an application printed or is called is escaped before it is shown.
 
 mod analysis;
+mod because;
 mod change;
+mod checklist;
 pub(crate) mod csv;
 pub mod difference;
 mod distances;
@@ -25,6 +27,7 @@ mod os;
 mod page;
 mod phases;
 mod plan;
+mod plan_next;
 mod plot;
 mod statistics;
 mod summary;
@@ -35,6 +38,7 @@ mod tests;
 
 pub use analysis::analysis_table;
 pub use change::{difference_csv, difference_table};
+pub use checklist::{plan_issues, plan_markdown};
 pub use distances::{distances_csv, distances_table};
 pub use drawings::drawings;
 pub use emulation::emulation;
@@ -48,6 +52,7 @@ pub use os::{os_difference, os_list};
 pub use page::{Entry, Page, Shown, last_words};
 pub use phases::phase_lines;
 pub use plan::{check_csv, check_table, plan_csv, plan_table};
+pub use plan_next::{plan_next, what_if_table};
 pub use statistics::{statistics_csv, statistics_table};
 pub use summary::{summary_json, summary_table, verdicts_csv};
 pub use trace::{trace_json, trace_table};

@@ -28,6 +28,15 @@ pub fn printable(text: &str) -> String {
     shown
 }
 
+/// A word of a command that somebody may copy: quoted where a shell would read it otherwise.
+pub(crate) fn shell_word(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/.,_+-:@%=".contains(&byte);
+    match !word.is_empty() && word.bytes().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", printable(word).replace('\'', "'\\''")),
+    }
+}
+
 /// Columns that a text takes.
 pub(crate) fn width(text: &str) -> usize {
     text.width()
@@ -146,6 +155,18 @@ fn civil(days: i64) -> (i64, i64, i64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_is_quoted_where_a_shell_would_read_it_otherwise() {
+        for (word, shown) in [
+            ("nginx/wrk,redis", "nginx/wrk,redis"),
+            ("my os.toml", "'my os.toml'"),
+            ("a'b", "'a'\\''b'"),
+            ("", "''"),
+        ] {
+            assert_eq!(shell_word(word), shown);
+        }
+    }
 
     #[test]
     fn text_from_outside_cannot_steer_the_terminal() {

@@ -2,6 +2,7 @@
 
 mod emulate;
 mod export;
+mod plan;
 mod plans;
 mod report;
 
@@ -18,9 +19,10 @@ use loupe_common::wire::{DEFAULT_SOCKET, JobId};
 
 pub use emulate::Emulate;
 pub use export::{Applications, Filter};
+pub use plan::Plan;
 pub use plans::{
     Diff, Export, ExportFormat, ExportLoupedb, Gap, Import, ImportFormat, ImportLoupedb, Os,
-    OsCommand, OsDiff, OsImport, OsList, OsShow, Plan, Stats,
+    OsCommand, OsDiff, OsImport, OsList, OsShow, Stats,
 };
 pub use report::Report;
 

@@ -74,13 +74,13 @@ impl CheckError {
 }
 
 /// How the OS answers after some steps.
-struct Answers {
+pub(super) struct Answers {
     implemented: BTreeSet<Feature>,
     faked: BTreeSet<Feature>,
 }
 
 impl Answers {
-    fn of(profile: &OsProfile) -> Answers {
+    pub(super) fn of(profile: &OsProfile) -> Answers {
         Answers {
             implemented: profile.implement.clone(),
             faked: profile.fake.clone(),
@@ -88,7 +88,7 @@ impl Answers {
     }
 
     /// The last word counts, but nothing that was implemented is taken away again.
-    fn follow(&mut self, step: &Step) {
+    pub(super) fn follow(&mut self, step: &Step) {
         self.implemented.extend(step.implement.iter().cloned());
         for feature in &step.stub {
             self.faked.remove(feature);
@@ -96,7 +96,7 @@ impl Answers {
         self.faked.extend(step.fake.iter().cloned());
     }
 
-    fn answer(&self, feature: &Feature) -> Answer {
+    pub(super) fn answer(&self, feature: &Feature) -> Answer {
         if self.implemented.contains(feature) {
             Answer::Implement
         } else if self.faked.contains(feature) {

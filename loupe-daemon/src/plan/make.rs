@@ -97,6 +97,7 @@ pub fn make(profile: &OsProfile, needs: &[Named], strategy: Strategy, weights: &
         weights: weights.clone(),
         profile: Some(profile.clone()),
         data: Some(fingerprint(needs)),
+        left: None,
     };
     promise(&mut plan, profile, needs);
     measure(&mut plan, weights);

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use loupe_common::feature::Feature;
 use serde::{Deserialize, Serialize};
 
+use super::because::Because;
 use super::os::OsProfile;
 
 /// The value of `schema` in the JSON of a [`Plan`].
@@ -31,6 +32,20 @@ pub struct Step {
     /// Applications that run after this step.
     #[serde(default)]
     pub supported: usize,
+    /// Applications that the plan was not made for, and that run from here on all the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub along: Vec<String>,
+    /// Why each feature is implemented, in the order of `implement`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub because: Vec<Because>,
+}
+
+/// What was cut off from a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Left {
+    pub steps: usize,
+    /// Applications that only these steps unlock.
+    pub applications: usize,
 }
 
 /// A feature that some applications need failing and others need succeeding, so that only an
@@ -84,4 +99,7 @@ pub struct Plan {
     /// Stands for the needs that the plan was made from: a plan is only good for those.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
+    /// Absent in a whole plan. Where something was cut off, the areas are still those of the whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<Left>,
 }

@@ -7,21 +7,22 @@ use super::csv::csv;
 use super::layout::{Align, Cell, Layout};
 use super::{Style, Tone};
 use crate::plan::distance::{Away, Distances};
-use crate::text::{counted, printable};
+use crate::text::{counted, printable, shell_word};
 
 /// Names that are shown of what an application lacks. Those who ask for applications by name see
 /// all of them.
 const NAMES_SHOWN: usize = 8;
 
-pub fn distances_table(distances: &Distances, style: Style) -> String {
+/// `os` is what the user calls the profile.
+pub fn distances_table(distances: &Distances, os: &str, style: Style) -> String {
     let mut text = String::new();
     let tone = match distances.kept() {
         true => Tone::Title,
         false => Tone::Bad,
     };
     push_paragraph(&mut text, &headline(distances), 0, tone, style);
-    let (running, lacking): (Vec<&Away>, Vec<&Away>) =
-        distances.applications.iter().partition(|away| away.runs);
+    let all = distances.applications.iter().cloned();
+    let (running, others): (Vec<Away>, Vec<Away>) = all.partition(|away| away.runs);
     if !running.is_empty() {
         let names: Vec<String> = running
             .iter()
@@ -31,21 +32,32 @@ pub fn distances_table(distances: &Distances, style: Style) -> String {
         let line = format!("runs: {}", names.join(", "));
         push_paragraph(&mut text, &line, 2, Tone::Good, style);
     }
-    if lacking.is_empty() {
-        return text;
+    if !others.is_empty() {
+        text.push('\n');
+        let shown = match distances.required.is_empty() {
+            true => NAMES_SHOWN,
+            false => usize::MAX,
+        };
+        text.push_str(&lacking(&others, shown, style));
+        if distances.required.is_empty() {
+            text.push_str(&format!(
+                "\nnext: loupe plan --os {} --next\n",
+                shell_word(os)
+            ));
+        }
     }
-    text.push('\n');
+    text
+}
+
+/// What each of these lacks, with so many names.
+pub(super) fn lacking(applications: &[Away], shown: usize, style: Style) -> String {
     let mut layout = Layout::new(&[
         ("application", Align::Left),
         ("implement", Align::Right),
         ("fakes", Align::Right),
         ("missing", Align::Left),
     ]);
-    let shown = match distances.required.is_empty() {
-        true => NAMES_SHOWN,
-        false => usize::MAX,
-    };
-    for away in lacking {
+    for away in applications {
         layout.row([
             printable(&away.application).into(),
             away.missing.implement.len().into(),
@@ -53,9 +65,8 @@ pub fn distances_table(distances: &Distances, style: Style) -> String {
             Cell::from(missing(away, shown)),
         ]);
     }
-    text.push_str(&layout.print(style));
-    let unsure = distances.applications.iter();
-    for away in unsure.filter(|away| !away.unsure.is_empty()) {
+    let mut text = layout.print(style);
+    for away in applications.iter().filter(|away| !away.unsure.is_empty()) {
         let line = format!(
             "{}: counted as required for want of a verdict: {}",
             printable(&away.application),

@@ -9,19 +9,26 @@ use super::{Style, Tone};
 use crate::plan::{Check, Checked, Clash, Plan, Step};
 use crate::text::{counted, printable};
 
-pub fn plan_table(plan: &Plan, style: Style) -> String {
+/// `full`: with the names of what fails already and may go on to. That is no work, and long.
+pub fn plan_table(plan: &Plan, full: bool, style: Style) -> String {
     let mut text = String::new();
     push_paragraph(&mut text, &headline(plan), 0, Tone::Title, style);
     for (number, step) in plan.steps.iter().enumerate() {
         text.push('\n');
         push_paragraph(&mut text, &title(number, step, plan), 0, Tone::Title, style);
-        let lists = [
+        let stub = match (full, step.stub.len()) {
+            (true, _) | (_, 0) => names(&step.stub),
+            (_, count) => vec![format!("{count}, which may go on failing")],
+        };
+        let printable_names = |names: &[String]| names.iter().map(|name| printable(name)).collect();
+        let lists: [(&str, Vec<String>); 5] = [
             ("implement", names(&step.implement)),
             ("fake", names(&step.fake)),
-            ("stub", names(&step.stub)),
+            ("stub", stub),
+            ("unlocks", printable_names(&step.unlocks)),
             (
-                "unlocks",
-                step.unlocks.iter().map(|name| printable(name)).collect(),
+                "not asked for, and runs as well",
+                printable_names(&step.along),
             ),
         ];
         for (what, list) in lists {
@@ -35,7 +42,19 @@ pub fn plan_table(plan: &Plan, style: Style) -> String {
     for clash in &plan.conflicts {
         push_paragraph(&mut text, &conflict(clash), 2, Tone::Middling, style);
     }
-    push_paragraph(&mut text, &quality(plan), 0, Tone::Plain, style);
+    let last = match &plan.left {
+        None => quality(plan),
+        Some(left) => format!(
+            "Left: {} for {}.",
+            counted(left.steps as u64, "step"),
+            counted(left.applications as u64, "application"),
+        ),
+    };
+    push_paragraph(&mut text, &last, 0, Tone::Plain, style);
+    if !full && plan.steps.iter().any(|step| !step.stub.is_empty()) {
+        let line = "Stubs are only counted: they are no work. --full names them.";
+        push_paragraph(&mut text, line, 0, Tone::Faint, style);
+    }
     text
 }
 
@@ -43,20 +62,28 @@ fn names(features: &[Feature]) -> Vec<String> {
     features.iter().map(Feature::to_string).collect()
 }
 
-fn headline(plan: &Plan) -> String {
+pub(super) fn headline(plan: &Plan) -> String {
     let steps = plan.steps.len().saturating_sub(1) as u64;
-    let implemented = plan.steps.last().map_or(0, |step| step.implemented) as u64;
-    format!(
-        "From {} to {}: {} in {}.",
+    let last = plan.steps.last();
+    let implemented = last.map_or(0, |step| step.implemented) as u64;
+    let way = format!(
+        "From {} to {}",
         printable(&plan.os),
-        counted(plan.applications.len() as u64, "application"),
-        counted(implemented, "more syscall"),
-        counted(steps, "step"),
-    )
+        counted(plan.wanted() as u64, "application"),
+    );
+    let syscalls = counted(implemented, "more syscall");
+    match &plan.left {
+        None => format!("{way}: {syscalls} in {}.", counted(steps, "step")),
+        Some(left) => format!(
+            "{way}, the first {steps} of {}: {syscalls}, and {} run.",
+            counted(steps + left.steps as u64, "step"),
+            last.map_or(0, |step| step.supported),
+        ),
+    }
 }
 
-fn title(number: usize, step: &Step, plan: &Plan) -> String {
-    let all = plan.applications.len();
+pub(super) fn title(number: usize, step: &Step, plan: &Plan) -> String {
+    let all = plan.wanted();
     match number {
         0 => format!(
             "Step 0: {} of {all} run without another syscall",
@@ -72,6 +99,18 @@ fn title(number: usize, step: &Step, plan: &Plan) -> String {
 }
 
 fn conflict(clash: &Clash) -> String {
+    let step = clash
+        .step
+        .map_or(String::new(), |step| format!(" (step {step})"));
+    format!(
+        "conflict: {} {}: implemented{step}",
+        clash.feature,
+        disagreement(clash),
+    )
+}
+
+/// Who wants what of the feature.
+pub(super) fn disagreement(clash: &Clash) -> String {
     let who = |names: &[String]| match names {
         [] => "nobody".to_owned(),
         [first, second, _, _, ..] => {
@@ -84,12 +123,8 @@ fn conflict(clash: &Clash) -> String {
         true => ", and the OS fakes it",
         false => "",
     };
-    let step = clash
-        .step
-        .map_or(String::new(), |step| format!(" (step {step})"));
     format!(
-        "conflict: {} must fail for {} and succeed for {}{faked}: implemented{step}",
-        clash.feature,
+        "must fail for {} and succeed for {}{faked}",
         who(&clash.needs_stub),
         who(&clash.needs_fake),
     )

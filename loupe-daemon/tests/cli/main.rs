@@ -1,6 +1,7 @@
 //! `loupe` as a program: exit codes, what goes where, bad input, and the client's side of the
 //! protocol against a daemon that the test plays. Needs no root and no kernel features.
 
+mod answers;
 mod daemon;
 mod plans;
 

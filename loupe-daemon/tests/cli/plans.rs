@@ -13,7 +13,7 @@ const HEADER: &str = "# syscall, used, works faked, works stubbed, works both\n"
 
 /// A home with a data set in it: `a` requires read and open, `b` read and write, `c` read, and
 /// to stub brk; `d` read, and to fake brk.
-struct World {
+pub(super) struct World {
     home: tempfile::TempDir,
 }
 
@@ -38,37 +38,37 @@ impl World {
         world
     }
 
-    fn path(&self, path: &str) -> PathBuf {
+    pub(super) fn path(&self, path: &str) -> PathBuf {
         self.home.path().join(path)
     }
 
-    fn file(&self, path: &str, text: &str) {
+    pub(super) fn file(&self, path: &str, text: &str) {
         let path = self.path(path);
         std::fs::create_dir_all(path.parent().expect("a directory")).expect("made");
         std::fs::write(path, text).expect("written");
     }
 
     /// In the home, on a database there.
-    fn run(&self, line: &str) -> Output {
+    pub(super) fn run(&self, line: &str) -> Output {
         let mut command = loupe(self.home.path());
         command.current_dir(self.home.path());
         run(command.args(["--db", "db/l.db"]).args(line.split(' ')))
     }
 
     #[track_caller]
-    fn json(&self, line: &str) -> Value {
+    pub(super) fn json(&self, line: &str) -> Value {
         let output = self.run(&format!("{line} --json"));
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
     }
 
     #[track_caller]
-    fn works(&self, line: &str) -> Output {
+    pub(super) fn works(&self, line: &str) -> Output {
         let output = self.run(line);
         assert!(output.status.success(), "{line}: {}", stderr(&output));
         output
     }
 
-    fn imported() -> World {
+    pub(super) fn imported() -> World {
         let world = World::new();
         world.works("import loupedb set");
         world
@@ -193,54 +193,7 @@ fn a_gap_is_told_by_class() {
     world.works("gap --os mine.toml c");
 }
 
-#[test]
-fn without_an_application_the_nearest_comes_first_and_a_gate_can_be_set() {
-    let world = World::imported();
-    world.file("mine.toml", "implement = [\"read\"]\n");
-    let distances = world.json("gap --os mine.toml");
-    assert_eq!(distances["schema"], "loupe.distances/1");
-    assert_eq!(
-        [
-            &distances["count"],
-            &distances["runs"],
-            &distances["need_no_implementation"]
-        ],
-        [4, 1, 1]
-    );
-    let order: Vec<&Value> = distances["applications"]
-        .as_array()
-        .expect("a list")
-        .iter()
-        .map(|away| &away["application"])
-        .collect();
-    assert_eq!(order, ["c", "d", "a", "b"]);
-    world.works("gap --os mine.toml");
-    world.works("gap --os mine.toml --require c");
-    let output = world.run("gap --os mine.toml --require c,a");
-    assert_eq!(output.status.code(), Some(1));
-    let text = stdout(&output);
-    assert!(text.contains("mine runs 1 of the 2 required"), "{text}");
-    assert!(text.contains("open"), "{text}");
-    for (line, says) in [
-        (
-            "gap --os mine.toml --require zz",
-            "no finished analysis of zz",
-        ),
-        ("gap --os mine.toml --require a a", "cannot be used with"),
-        (
-            "gap --os mine.toml --workload wrk",
-            "must be bench, suite or any",
-        ),
-        (
-            "gap --os mine.toml --workload suite",
-            "none of the 4 applications",
-        ),
-    ] {
-        assert_fails(&world.run(line), 2, says);
-    }
-}
-
-fn save(world: &World, plan: &Value) {
+pub(super) fn save(world: &World, plan: &Value) {
     world.file("plan.json", &plan.to_string());
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueHint};
 
 use crate::loupedb::{Choice, LoupedbError};
-use crate::plan::{Strategy, WorkloadKind};
+use crate::plan::WorkloadKind;
 
 /// Read a data set of somebody else's measurements into the database
 ///
@@ -217,64 +217,6 @@ pub struct Which {
     /// where there is one, else a suite)
     #[arg(long, value_name = "bench|suite|any", default_value = "any")]
     pub workload: WorkloadKind,
-}
-
-/// Plan what an OS is to implement, stub and fake next, and which applications that unlocks
-///
-/// The plan is sound: whoever does exactly what its steps say, in their order, with everything
-/// else failing with ENOSYS, has each application's measured need met at its step and ever after.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  loupe plan --os Kerla --workload bench
-  loupe plan --os ./myos.toml --apps nginx,redis,sqlite --json > plan.json
-  loupe plan --check plan.json
-
-Strategies: area (default) implements in the order in which applications run soonest; work counts
-what settles conflicts too; paper is the published greedy rule. docs/plans.md says more.
-With --check: exits with 1 when an application does not run as promised.")]
-pub struct Plan {
-    /// The OS profile: a file, or a name from `loupe os list`
-    #[arg(long, value_name = "OS", required_unless_present = "check")]
-    pub os: Option<String>,
-
-    /// The applications, or APP/WORKLOAD, separated by commas [default: all in the database]
-    #[arg(
-        long,
-        value_name = "APP,…",
-        value_delimiter = ',',
-        conflicts_with = "check"
-    )]
-    pub apps: Vec<String>,
-
-    #[command(flatten)]
-    pub which: Which,
-
-    /// How much each application counts: a TOML file with `[applications]` and `nginx = 10`
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "check")]
-    pub weights: Option<PathBuf>,
-
-    /// How the order is found
-    #[arg(long, value_name = "area|work|paper", default_value = "area")]
-    pub strategy: Strategy,
-
-    /// Make no plan, but replay this one (JSON) literally and tell what runs when
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub check: Option<PathBuf>,
-
-    /// Run these workloads, each as the OS would run it after the step that promises it, and tell
-    /// whether the promises hold (needs root)
-    #[arg(long, value_name = "WORKLOAD.toml", num_args = 1..,
-          conflicts_with_all = ["csv", "check"], value_hint = ValueHint::FilePath)]
-    pub verify: Vec<PathBuf>,
-
-    /// Print JSON (schema loupe.plan/1, with --check loupe.plan-check/1)
-    #[arg(long, conflicts_with = "csv")]
-    pub json: bool,
-
-    /// Print CSV
-    #[arg(long)]
-    pub csv: bool,
 }
 
 /// Print figures of a set of applications: used, required, ratios, unions, the half-way point

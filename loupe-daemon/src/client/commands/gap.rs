@@ -34,7 +34,7 @@ pub async fn run(global: &Global, args: &Args) -> Result<Ending, Failure> {
             let text = match (args.json, args.csv) {
                 (true, _) => output::json_text(&distances)?,
                 (_, true) => report::distances_csv(&distances),
-                _ => report::distances_table(&distances, output::style()),
+                _ => report::distances_table(&distances, &args.os, output::style()),
             };
             (text, distances.kept())
         }

@@ -1,17 +1,25 @@
-//! `loupe plan`, and `loupe plan --check FILE`; `--verify` is in a file of its own.
+//! `loupe plan`, whole or in part, and `loupe plan --check FILE`; `--verify` is in a file of its
+//! own.
 
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 
 use loupe_common::exit;
+use loupe_common::feature::Feature;
 use loupe_common::wire::Failure;
 use serde_json::json;
 
 use super::verify;
 use crate::client::args::{Global, Plan as Args};
 use crate::client::{Ending, measured, output};
+use crate::plan::because::explain;
 use crate::plan::make::Weights;
-use crate::plan::{self, Checked, Named, Need, Plan, weights};
+use crate::plan::what_if::WhatIf;
+use crate::plan::{self, Checked, Named, Need, OsProfile, Plan, WorkloadKind, weights};
 use crate::report;
+use crate::text::{counted, printable, shell_word};
 
 pub async fn run(global: &Global, args: &Args) -> Result<Ending, Failure> {
     match &args.check {
@@ -26,19 +34,32 @@ async fn make(global: &Global, args: &Args) -> Result<Ending, Failure> {
     };
     let profile = measured::profile(global, os)?;
     let results = measured::results(global, None).await?;
-    let selection = measured::choose(&results, &args.apps, args.which.workload)?;
+    let world = measured::choose(&results, &args.apps, args.which.workload)?.needs;
+    if !args.what_if.is_empty() {
+        return what_if(args, &profile, &world);
+    }
+    let needs = match args.goal.is_empty() {
+        true => world.clone(),
+        false => measured::choose(&results, &args.goal, args.which.workload)?.needs,
+    };
     let weights = match &args.weights {
-        Some(file) => read_weights(file, &selection.needs)?,
+        Some(file) => read_weights(file, &needs)?,
         None => Weights::new(),
     };
-    let made = plan::make(&profile, &selection.needs, args.strategy, &weights);
+    let made = part(args, &profile, &needs, &world, &weights);
+    if let Some(directory) = &args.issues {
+        return issues(directory, &report::plan_issues(&made, os));
+    }
     if args.json && !args.verify.is_empty() {
         return verify::run(global, &made, &profile, &args.verify, true).await;
     }
-    let text = match (args.json, args.csv) {
-        (true, _) => output::json_text(&made)?,
-        (_, true) => report::plan_csv(&made),
-        _ => report::plan_table(&made, output::style()),
+    let style = output::style();
+    let text = match args {
+        Args { json: true, .. } => output::json_text(&made)?,
+        Args { csv: true, .. } => report::plan_csv(&made),
+        Args { markdown: true, .. } => report::plan_markdown(&made, os),
+        Args { next: true, .. } => report::plan_next(&made, &again(args, os), style),
+        _ => report::plan_table(&made, args.full, style),
     };
     output::print(&text)?;
     match args.verify.as_slice() {
@@ -48,6 +69,88 @@ async fn make(global: &Global, args: &Args) -> Result<Ending, Failure> {
             verify::run(global, &made, &profile, files, false).await
         }
     }
+}
+
+/// The words of the command that say what is planned.
+fn again(args: &Args, os: &str) -> String {
+    let mut words = format!("--os {}", shell_word(os));
+    if args.which.workload != WorkloadKind::default() {
+        words.push_str(&format!(" --workload {}", args.which.workload));
+    }
+    for (option, names) in [("--apps", &args.apps), ("--goal", &args.goal)] {
+        if !names.is_empty() {
+            words.push_str(&format!(" {option} {}", shell_word(&names.join(","))));
+        }
+    }
+    words
+}
+
+/// The plan with its reasons, as far as it was asked for. `world` is what reasons are counted
+/// over.
+fn part(
+    args: &Args,
+    profile: &OsProfile,
+    needs: &[Named],
+    world: &[Named],
+    weights: &Weights,
+) -> Plan {
+    let mut made = plan::make(profile, needs, args.strategy, weights);
+    let is_planned = |other: &Named| needs.iter().any(|named| named.need == other.need);
+    let others: Vec<Named> = world
+        .iter()
+        .filter(|other| !is_planned(other))
+        .cloned()
+        .collect();
+    made.note_others(profile, &others);
+    let all: Vec<Named> = needs.iter().chain(&others).cloned().collect();
+    explain(&mut made, profile, &all);
+    let steps = match (args.next, args.steps, args.until) {
+        (true, ..) => Some(1),
+        (_, Some(steps), _) => Some(steps),
+        (.., Some(until)) => Some(made.steps_until(until)),
+        _ => None,
+    };
+    if let Some(steps) = steps {
+        made.cut(steps, needs);
+    }
+    made
+}
+
+fn what_if(args: &Args, profile: &OsProfile, world: &[Named]) -> Result<Ending, Failure> {
+    let features: BTreeSet<Feature> = args.what_if.iter().cloned().collect();
+    let what = WhatIf::of(profile, world, &features);
+    match args.json {
+        true => output::print_json(&what)?,
+        false => output::print(&report::what_if_table(&what, output::style()))?,
+    }
+    Ok(Ending::OK)
+}
+
+/// One file each.
+fn issues(directory: &Path, issues: &[(String, String)]) -> Result<Ending, Failure> {
+    let failed = |path: &Path, error: &std::io::Error| {
+        let failure = Failure::usage(format!("cannot write {}", path.display()));
+        match error.kind() {
+            ErrorKind::AlreadyExists => {
+                failure.hint("nothing is overwritten: name another --issues")
+            }
+            _ => failure,
+        }
+        .because(Some(error))
+    };
+    std::fs::create_dir_all(directory).map_err(|error| failed(directory, &error))?;
+    for (name, text) in issues {
+        let path = directory.join(name);
+        let file = File::create_new(&path);
+        file.and_then(|mut file| file.write_all(text.as_bytes()))
+            .map_err(|error| failed(&path, &error))?;
+    }
+    let count = counted(issues.len() as u64, "file");
+    output::print(&format!(
+        "Wrote {count} to {}.\n",
+        printable(&directory.display().to_string())
+    ))?;
+    Ok(Ending::OK)
 }
 
 fn read(file: &Path) -> Result<String, Failure> {
