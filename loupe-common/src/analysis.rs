@@ -115,6 +115,10 @@ pub struct FeatureVerdict {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub errnos: BTreeMap<Errno, Trial>,
     pub basis: Basis,
+    /// What was seen is a call of the tool that measured, and nothing is known of the
+    /// application's own: an OS need not have it for its sake.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub harness: bool,
     /// If decided: the chance that the verdict is wrong is at most this (both ways together).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_bound: Option<f64>,
@@ -360,6 +364,7 @@ mod tests {
                 plausible: None,
                 errnos: BTreeMap::from([(Errno::ENOSYS, trial(0))]),
                 basis: Basis::Measured,
+                harness: false,
                 error_bound: Some(0.1),
             }],
             joint: Some(Joint {

@@ -45,7 +45,7 @@ pub fn choose(
 ) -> Result<Selection, Failure> {
     let needs = results
         .iter()
-        .map(|stored| Need::of(&stored.analysis))
+        .map(|stored| Need::asked_of_os(&stored.analysis))
         .collect();
     let selection = select::select(needs, wanted, kind).map_err(|error| select_failure(&error))?;
     for text in &selection.notes {

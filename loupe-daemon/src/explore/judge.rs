@@ -266,6 +266,7 @@ pub(super) fn row(
         verdict,
         calls: seen.calls,
         seen_in: seen.replays,
+        harness: false,
         basis: basis_of(&stub, &fake),
         error_bound: match (stub.error_bound, fake.error_bound) {
             (Some(stub), Some(fake)) => Some((stub + fake).min(1.0)),

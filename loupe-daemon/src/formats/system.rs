@@ -4,7 +4,7 @@ use loupe_common::feature::Feature;
 use loupe_common::policy::{Action, Policy};
 use loupe_common::syscalls::{Arch, Syscall};
 
-use crate::plan::need::Answer;
+use crate::plan::need::{Answer, is_restart};
 use crate::plan::{OsProfile, Step};
 
 /// The OS once somebody has done literally what these steps say.
@@ -20,12 +20,14 @@ pub fn after(profile: &OsProfile, steps: &[Step]) -> OsProfile {
     after
 }
 
-/// What it leaves out of this machine's syscalls, each as it answers it.
+/// What it leaves out of this machine's syscalls, each as it answers it. What this kernel has
+/// processes call is left out only if the profile says so: the OS restarts calls in its own way.
 pub fn left_out(profile: &OsProfile) -> Policy {
     let table = Arch::NATIVE.table().iter();
     table
         .filter_map(|(_, name)| Syscall::from_name(name))
         .map(Feature::from)
+        .filter(|feature| !is_restart(feature) || profile.mentions(feature))
         .filter_map(|feature| match profile.answer(&feature) {
             Answer::Implement => None,
             Answer::Fake => Some((feature, Action::Fake)),
@@ -73,5 +75,12 @@ mod tests {
         assert_eq!(answer(&steps, "futex"), None);
         assert_eq!(answer(&steps, "write"), None);
         assert!(left_out(&profile).len() > 300);
+        assert_eq!(answer(&[], "restart_syscall"), None);
+        let says_so = OsProfile {
+            stub: features(&["restart_syscall"]).into_iter().collect(),
+            ..OsProfile::default()
+        };
+        let restart = &features(&["restart_syscall"])[0];
+        assert_eq!(left_out(&says_so).get(restart), Some(Action::STUB));
     }
 }

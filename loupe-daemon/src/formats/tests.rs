@@ -49,6 +49,7 @@ fn row(name: &str, stub: bool, fake: bool) -> FeatureVerdict {
         fake: trial(fake),
         plausible: None,
         errnos: Default::default(),
+        harness: false,
         basis: Default::default(),
         error_bound: None,
     }

@@ -13,6 +13,14 @@ pub const FORMAT: &str = "loupedb";
 /// What is odd in a table: where, and what.
 pub(super) type Odd = (Option<usize>, String);
 
+/// The prototype starts the application by this, and counts it as one of its calls: it is in every
+/// run, and required, as nothing runs without it.
+const START: &str = "execve";
+
+/// Who begins other processes uses one of these, and may execute something in them. (A process can
+/// also be begun by `clone` and never be waited for; threads are, and far more often.)
+const OTHER_PROCESSES: [&str; 5] = ["fork", "vfork", "wait4", "waitid", "execveat"];
+
 /// The dynamic table's verdicts.
 pub(super) fn features(table: &Table<4>, odd: &mut Vec<Odd>) -> Vec<FeatureVerdict> {
     let mut features = Vec::new();
@@ -51,6 +59,7 @@ pub(super) fn features(table: &Table<4>, odd: &mut Vec<Odd>) -> Vec<FeatureVerdi
             fake: trial(fake),
             plausible: None,
             errnos: Default::default(),
+            harness: false,
             basis: Basis::Imported,
             error_bound: None,
         });
@@ -73,8 +82,24 @@ pub(super) fn features(table: &Table<4>, odd: &mut Vec<Odd>) -> Vec<FeatureVerdi
         );
         odd.push((None, what));
     }
+    mark_harness(&mut features);
     features.sort_by(|a, b| (a.verdict, &a.feature).cmp(&(b.verdict, &b.feature)));
     features
+}
+
+/// Where nothing says that the application executes anything itself, the exec is the prototype's
+/// alone. Where something does, the data cannot tell, and it stays a need.
+fn mark_harness(features: &mut [FeatureVerdict]) {
+    let is = |row: &FeatureVerdict, names: &[&str]| {
+        let name = row.feature.to_string();
+        names.contains(&name.as_str())
+    };
+    if features.iter().any(|row| is(row, &OTHER_PROCESSES)) {
+        return;
+    }
+    for row in features.iter_mut().filter(|row| is(row, &[START])) {
+        row.harness = true;
+    }
 }
 
 fn trial(works: bool) -> Trial {

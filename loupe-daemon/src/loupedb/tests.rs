@@ -88,6 +88,36 @@ fn the_columns_are_used_faked_stubbed_both() {
 }
 
 #[test]
+fn an_exec_is_the_harness_s_unless_the_application_may_execute_something() {
+    let scratch = Scratch::new();
+    let needs = "Y,N,N,N";
+    for (name, special) in [
+        ("alone", &[(0, needs), (56, needs), (59, needs)][..]),
+        (
+            "parent",
+            &[(0, needs), (56, needs), (59, needs), (61, needs)],
+        ),
+        ("forks", &[(58, "Y,Y,N,N"), (59, needs)]),
+    ] {
+        let text = rows(special, HEADER, 334);
+        scratch.file(&format!("{name}/bench/run/data/dyn.csv"), &text);
+    }
+    let set = scratch.read();
+    let marked: Vec<(&str, String)> = set
+        .runs
+        .iter()
+        .flat_map(|run| {
+            let rows = run.analysis.features.iter().filter(|row| row.harness);
+            rows.map(|row| {
+                assert_eq!(row.verdict, Verdict::Required, "what was measured stays");
+                (run.analysis.application.as_str(), row.feature.to_string())
+            })
+        })
+        .collect();
+    assert_eq!(marked, [("alone", "execve".to_owned())]);
+}
+
+#[test]
 fn everything_odd_is_told_once_and_read_all_the_same() {
     let scratch = Scratch::new();
     let special = [(0, "Y,N,N,N"), (21, "N,Y,Y,Y"), (7, "Y,Y,N,Y")];

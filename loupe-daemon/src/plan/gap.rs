@@ -69,7 +69,8 @@ pub struct Gap {
 
 impl Gap {
     pub fn between(profile: &OsProfile, analysis: &Analysis) -> Gap {
-        let (single, best) = (Need::single(analysis), Need::of(analysis));
+        let single = Need::single(analysis).asked(analysis);
+        let best = Need::asked_of_os(analysis);
         let implemented = single.used.intersection(&profile.implement);
         Gap {
             schema: "loupe.gap/1",

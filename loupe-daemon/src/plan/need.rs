@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use loupe_common::analysis::{Analysis, Joint};
 use loupe_common::feature::Feature;
+use loupe_common::syscalls::Syscall;
 use loupe_common::verdict::Verdict;
 use serde::{Deserialize, Serialize};
 
@@ -55,7 +56,37 @@ pub enum Answer {
     Stub,
 }
 
+/// The kernel itself has a process call it, to go on with what a signal interrupted: it is a part of
+/// how Linux restarts calls, and no OS that restarts them in another way has it.
+const RESTART: &str = "restart_syscall";
+
 impl Need {
+    /// What is asked of an OS: as [`Need::of`], without calls of the tool that measured, and
+    /// without what a kernel has processes call. Exports and figures have everything.
+    pub fn asked_of_os(analysis: &Analysis) -> Need {
+        Need::of(analysis).asked(analysis)
+    }
+
+    /// Takes out what is no need of this analysis's application.
+    pub(super) fn asked(mut self, analysis: &Analysis) -> Need {
+        let rows = analysis.features.iter();
+        let harness: BTreeSet<&Feature> = rows
+            .filter(|row| row.harness)
+            .map(|row| &row.feature)
+            .collect();
+        for class in [
+            &mut self.used,
+            &mut self.required,
+            &mut self.stub_only,
+            &mut self.fake_only,
+            &mut self.any,
+            &mut self.unsure,
+        ] {
+            class.retain(|feature| !harness.contains(feature) && !is_restart(feature));
+        }
+        self
+    }
+
     /// By the joint policy where there is one: that is what an OS does which implements the
     /// rest only. Else by the single verdicts.
     pub fn of(analysis: &Analysis) -> Need {
@@ -166,5 +197,13 @@ impl Need {
             let answer = answer(feature);
             (!self.accepts(feature, answer)).then_some((feature, answer))
         })
+    }
+}
+
+/// Whether an OS is never asked for it.
+pub fn is_restart(feature: &Feature) -> bool {
+    match feature {
+        Feature::Syscall(syscall) => Syscall::from_name(RESTART) == Some(*syscall),
+        _ => false,
     }
 }

@@ -49,6 +49,12 @@ impl OsProfile {
             Answer::Stub
         }
     }
+
+    /// It is in one of the lists.
+    pub fn mentions(&self, feature: &Feature) -> bool {
+        let mut lists = [&self.implement, &self.stub, &self.fake].into_iter();
+        lists.any(|list| list.contains(feature))
+    }
 }
 
 /// Something odd in a file that was read all the same. Nothing is dropped without one.

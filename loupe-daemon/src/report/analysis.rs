@@ -282,6 +282,12 @@ fn remarks(analysis: &Analysis) -> Vec<String> {
         .iter()
         .map(|warning| format!("warning: {}", printable(warning)))
         .collect();
+    for row in analysis.features.iter().filter(|row| row.harness) {
+        remarks.push(format!(
+            "{}: a call of the tool that measured (harness), and no need in gap and plan",
+            row.feature
+        ));
+    }
     if analysis.vdso {
         remarks.push(VDSO_REMARK.to_owned());
     }

@@ -282,6 +282,12 @@ fn why(verdict: &FeatureVerdict) -> String {
         ),
     };
     let (feature, stub, fake) = (&verdict.feature, of(&verdict.stub), of(&verdict.fake));
+    if verdict.harness {
+        return "That was measured elsewhere and imported. The call is that of the tool that \
+                measured, which starts the application by it: `loupe gap` and `loupe plan` ask \
+                no OS for it."
+            .into();
+    }
     if verdict.basis == Basis::Imported {
         return "That was measured elsewhere and imported, so there are no replays to show.".into();
     }

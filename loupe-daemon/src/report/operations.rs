@@ -97,6 +97,7 @@ mod tests {
                 fake: Trial::default(),
                 plausible: None,
                 errnos: Default::default(),
+                harness: false,
                 basis: Basis::Measured,
                 error_bound: None,
             }

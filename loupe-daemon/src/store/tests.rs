@@ -163,6 +163,7 @@ fn result_of(application: &str, name: &str, verdicts: &[(&str, Verdict)]) -> Ana
                 errnos: Default::default(),
                 error_bound: None,
                 basis: Basis::Measured,
+                harness: false,
             })
             .collect(),
         ..Analysis::default()

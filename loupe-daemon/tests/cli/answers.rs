@@ -53,6 +53,36 @@ fn without_an_application_the_nearest_comes_first_and_a_gate_can_be_set() {
 }
 
 #[test]
+fn what_the_tool_that_measured_called_is_no_need() {
+    let world = World::new();
+    let header = "# syscall, used, works faked, works stubbed, works both\n";
+    let mut text = header.to_owned();
+    for number in 0..=334 {
+        // read, write, execve and restart_syscall.
+        let used = [0, 1, 59, 219].contains(&number);
+        let cells = if used { "Y,N,N,N" } else { "N,N,N,N" };
+        text.push_str(&format!("{number},{cells}\n"));
+    }
+    world.file("set/e/bench/r1/data/dyn.csv", &text);
+    let output = world.works("import loupedb set");
+    let told = stdout(&output);
+    assert!(told.contains("In 1 of them the execve is only"), "{told}");
+    let gap = world.json("gap --os Tiny e");
+    assert_eq!(gap["single"]["implement"], json!(["read", "write"]));
+    let plan = world.json("plan --os Tiny --goal e");
+    assert_eq!(plan["steps"][1]["implement"], json!(["read", "write"]));
+    // What was measured stays what it is.
+    let show = stdout(&world.works("show e"));
+    assert!(
+        show.contains("execve: a call of the tool that measured"),
+        "{show}"
+    );
+    world.works("export loupedb out e");
+    let written = std::fs::read_to_string(world.path("out/e/bench/r1/data/dyn.csv"));
+    assert_eq!(written.expect("readable"), text);
+}
+
+#[test]
 fn a_part_of_a_plan_is_a_plan_and_says_what_is_left() {
     let world = World::imported();
     let whole = world.json("plan --os Tiny");

@@ -18,7 +18,7 @@ pub(super) struct World {
 }
 
 impl World {
-    fn new() -> World {
+    pub(super) fn new() -> World {
         let world = World { home: home() };
         for (application, rows) in [
             ("a", &[(0, "Y,N,N,N"), (2, "Y,N,N,N")][..]),

@@ -93,6 +93,13 @@ struct Told<'a> {
 }
 
 impl Told<'_> {
+    /// Runs in which a call is known to be the tool's own.
+    fn harness(&self) -> usize {
+        let runs = self.set.runs.iter();
+        runs.filter(|run| run.analysis.features.iter().any(|row| row.harness))
+            .count()
+    }
+
     fn text(&self) -> String {
         let set = self.set;
         let known = match set.runs.len() - self.new {
@@ -103,8 +110,15 @@ impl Told<'_> {
             0 => String::new(),
             damaged => format!("; {damaged} not imported"),
         };
+        let harness = match self.harness() {
+            0 => String::new(),
+            runs => format!(
+                "In {runs} of them the execve is only that of the tool that measured (harness): gap \
+                 and plan leave it out.\n"
+            ),
+        };
         format!(
-            "Imported {} runs{known} of {} applications, and {} OS profiles{damaged}.\n",
+            "Imported {} runs{known} of {} applications, and {} OS profiles{damaged}.\n{harness}",
             set.runs.len(),
             set.applications().len(),
             set.profiles.len(),
@@ -125,6 +139,7 @@ impl Told<'_> {
             "applications": set.applications().len(),
             "runs": runs,
             "new": self.new,
+            "harness": self.harness(),
             "profiles": profiles,
             "remarks": set.remarks,
             "damaged": damaged,

@@ -236,7 +236,7 @@ fn planned(plan: &Plan, results: &[crate::store::StoredAnalysis]) -> Result<Vec<
             match found {
                 Some(stored) => Ok(Named {
                     name: name.clone(),
-                    need: Need::of(&stored.analysis),
+                    need: Need::asked_of_os(&stored.analysis),
                 }),
                 None => Err(other_data(&format!("it is about {application}/{workload}"))),
             }

@@ -190,3 +190,63 @@ fn a_fake_that_breaks_who_runs_is_no_way() {
     let what = WhatIf::of(&os, &needs, &set([0, 1]));
     assert_eq!(unlocked(&what), [("fake", vec![])]);
 }
+
+/// What the tool that measured called, and what the kernel has processes call.
+#[test]
+fn what_is_no_need_of_the_application_is_in_no_gap_and_in_no_step() {
+    for joint in [false, true] {
+        let row = |name: &str, harness: bool| {
+            serde_json::json!({
+                "feature": name, "kind": "syscall", "verdict": "required", "calls": 1,
+                "stub": {"runs": 0, "passes": 0, "injections": 0}, "harness": harness,
+                "fake": {"runs": 0, "passes": 0, "injections": 0}, "basis": "imported",
+            })
+        };
+        let joint = joint.then(|| {
+            serde_json::json!({
+                "implement": ["read", "execve", "restart_syscall"], "stub": [], "fake": [],
+                "runs": 3, "passes": 3, "replays": [],
+            })
+        });
+        let json = serde_json::json!({
+            "schema": "", "application": "a", "workload": "w", "replays": 0, "lost_events": 0,
+            "wall_seconds": 0, "baseline_ms": 0, "baseline_runs": 0, "joint": joint,
+            "features": [row("read", false), row("execve", true), row("restart_syscall", false)],
+        });
+        let analysis: loupe_common::analysis::Analysis =
+            serde_json::from_value(json).expect("an analysis");
+        let need = Need::asked_of_os(&analysis);
+        assert_eq!((&need.used, &need.required), (&set([0]), &set([0])));
+        assert_eq!(Need::of(&analysis).required.len(), 3, "exports have it");
+        let gap = gap::Gap::between(&OsProfile::default(), &analysis);
+        assert_eq!((gap.used, gap.single.implement), (1, vec![feature(0)]));
+        let needs = select::select(vec![need], &[], WorkloadKind::Any).expect("one");
+        let plan = make(
+            &OsProfile::default(),
+            &needs.needs,
+            Strategy::Area,
+            &Weights::new(),
+        );
+        assert_eq!(plan.steps[1].implement, [feature(0)]);
+    }
+}
+
+#[test]
+fn on_the_papers_data_no_os_waits_for_what_the_prototype_called() {
+    let Some(directory) = crate::testing::loupedb("what the prototype called") else {
+        return;
+    };
+    let set = crate::loupedb::read(&directory, &[]).expect("readable");
+    let asked: Vec<Need> = set
+        .runs
+        .iter()
+        .map(|run| Need::asked_of_os(&run.analysis))
+        .collect();
+    let needs = select::select(asked, &[], WorkloadKind::Bench).expect("some");
+    for profile in &set.profiles {
+        let plan = make(profile, &needs.needs, Strategy::Area, &Weights::new());
+        assert_sound(profile, &plan, &needs.needs);
+        let mut work = plan.steps.iter().flat_map(|step| &step.implement);
+        assert!(!work.any(need::is_restart), "{}", profile.name);
+    }
+}

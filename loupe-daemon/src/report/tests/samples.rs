@@ -248,6 +248,7 @@ pub fn verdict(
         errnos: Default::default(),
         error_bound: None,
         basis: Basis::Measured,
+        harness: false,
     }
 }
 
