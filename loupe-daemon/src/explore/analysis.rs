@@ -39,13 +39,7 @@ fn analysis(
     let inert = controls::inert(asker, options, &baseline)?;
     crowd::control(asker, options, false)?;
     asker.phase = "single features";
-    let single::Measured { rows, expected } = single::measure(asker, options, &baseline);
-    // The search for the joint policy begins while failures are confirmed.
-    let begun = match expected.filter(|_| options.joint) {
-        Some(ways) => joint::begin(asker, &baseline, ways),
-        None => Ok(()),
-    };
-    let mut features = rows?;
+    let mut features = single::measure(asker, options, &baseline)?;
     // Asked for now, and waited for last.
     let controlled = crowd::control(asker, options, true)?;
     if options.errnos {
@@ -67,7 +61,7 @@ fn analysis(
             (Err(_), Ok(_)) => "joint policy",
             (Ok(_), _) => asker.phase,
         };
-        let ((joint, conflicts), _) = both(found, both(parts, begun))?;
+        let ((joint, conflicts), _) = both(found, parts)?;
         let more = fallbacks::to_files(asker, &baseline, &joint, &fallbacks)?;
         fallbacks.extend(more);
         fallbacks.sort_by(|a, b| {

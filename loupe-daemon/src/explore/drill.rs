@@ -116,7 +116,7 @@ pub(super) fn measure<'a>(
         Depth::Flag => "operations and flags",
         _ => "operations",
     };
-    single::measure(asker, options, baseline).rows
+    single::measure(asker, options, baseline)
 }
 
 /// The rows of the parts, each behind its parent's.

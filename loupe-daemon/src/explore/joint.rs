@@ -50,25 +50,6 @@ pub(super) fn measure<'a>(
     )
 }
 
-/// The most that a search takes that begins before the verdicts are there, in times that the workload
-/// itself takes.
-const EARLY: u32 = 100;
-
-/// Has replayed what [`measure`] will begin with, if the verdicts say what is expected of them: mostly,
-/// only failures are still to be confirmed then, which takes time and few CPUs.
-pub(super) fn begin<'a>(
-    asker: &mut Asker<'a>,
-    baseline: &Baseline<'a>,
-    expected: Choices,
-) -> Result<(), Stop> {
-    let scope = Scope::of_syscalls(baseline);
-    let mut solver = Solver::new(asker, &scope, expected, Effort::Natives(EARLY))?;
-    let begun = solver.begin();
-    // It took nothing of what the search itself may take.
-    asker.searched_us = None;
-    begun
-}
-
 /// The joint policy of a scope: its fixed rules, and as much else as goes with them.
 pub(super) fn find<'a>(
     asker: &mut Asker<'a>,

@@ -83,11 +83,6 @@ impl<'s, 'a> Evidence<'s, 'a> {
         }
     }
 
-    /// The way to leave features out that it is about.
-    pub fn action(&self) -> Action {
-        self.action
-    }
-
     /// Adds the first replay of a feature alone; `None` where it could not be used.
     pub fn add_own(&mut self, feature: Feature, run: Option<&'a Run>) {
         self.own.insert(feature, run);

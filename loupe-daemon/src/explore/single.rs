@@ -14,24 +14,12 @@ use super::ledger::{Asker, Hurry, Stop, all, both};
 use super::purpose::Alone;
 use super::{ExploreOptions, Plan, priors};
 
-/// The ways to leave a feature out that work, best first. Features without any are not in it.
-pub(super) type Ways = BTreeMap<Feature, Vec<Action>>;
-
-/// What is known of the features alone.
-pub(super) struct Measured {
-    /// Unsorted.
-    pub rows: Result<Vec<FeatureVerdict>, Stop>,
-    /// What the rows will say works, if the failures that there are prove to be some; once that is
-    /// all that is missing.
-    pub expected: Option<Ways>,
-}
-
-/// Each feature of the baseline stubbed and faked.
+/// Each feature of the baseline stubbed and faked; unsorted.
 pub(super) fn measure<'a>(
     asker: &mut Asker<'a>,
     options: &ExploreOptions,
     baseline: &Baseline<'a>,
-) -> Measured {
+) -> Result<Vec<FeatureVerdict>, Stop> {
     // Impacts are measured of each feature alone, so to share would spare nothing.
     let exhaustive = options.exhaustive || options.impact.is_some();
     let shares = !exhaustive && !baseline.rule.trusts_one_pass();
@@ -45,17 +33,11 @@ pub(super) fn measure<'a>(
     let plan = options.plan;
     let begins = plan == Plan::SharedOnceBegun && baseline.starts_quickly() && shares;
     let begun = match begins {
-        true => both(singles.begin(Action::STUB), singles.begin(Action::Fake)).map(Some),
-        false => Ok(None),
-    };
-    let begun = match begun {
-        Ok(begun) => begun,
-        Err(stop) => {
-            return Measured {
-                rows: Err(stop),
-                expected: None,
-            };
-        }
+        true => Some(both(
+            singles.begin(Action::STUB),
+            singles.begin(Action::Fake),
+        )?),
+        false => None,
     };
     let (begun_stubbed, begun_faked) = match &begun {
         Some((stubbed, faked)) => (Some(stubbed), Some(faked)),
@@ -67,8 +49,7 @@ pub(super) fn measure<'a>(
         shares: &|_| plan != Plan::Own,
         complete: true,
     };
-    let stubbed = singles.settle(Action::STUB, begun_stubbed, &at_first);
-    let stubs = &stubbed.evidence;
+    let (stubs, stubbed) = singles.settle(Action::STUB, begun_stubbed, &at_first);
     // What works stubbed mostly works faked, too: what is left out together is chosen by what the
     // stubs say, or already by how they began.
     let works = |feature: &Feature| match begun_stubbed {
@@ -95,28 +76,13 @@ pub(super) fn measure<'a>(
         shares: &|feature| plan != Plan::Own || still_may(feature),
         complete: begun.is_some() || baseline.features.keys().all(is_known),
     };
-    let faked = singles.settle(Action::Fake, begun_faked, &after);
-    let is_shared = stubbed.is_shared && faked.is_shared;
-    let expected = is_shared.then(|| {
-        let ways = singles.sharing.iter().map(|feature| {
-            let ways = [&stubbed, &faked].into_iter();
-            let ways = ways.filter(|way| way.evidence.works(feature) == Some(true));
-            (
-                feature.clone(),
-                ways.map(|way| way.evidence.action()).collect(),
-            )
-        });
-        ways.filter(|(_, ways): &(Feature, Vec<Action>)| !ways.is_empty())
-            .collect()
-    });
-    let rows = both(stubbed.findings, faked.findings).map(|(stubbed, faked)| {
-        let row = |(feature, seen): (&Feature, &Seen)| {
-            let ways = (stubbed.get(feature)?, faked.get(feature)?);
-            Some(judge::row(feature, *seen, ways, baseline))
-        };
-        baseline.features.iter().filter_map(row).collect()
-    });
-    Measured { rows, expected }
+    let (_, faked) = singles.settle(Action::Fake, begun_faked, &after);
+    let (stubbed, faked) = both(stubbed, faked)?;
+    let row = |(feature, seen): (&Feature, &Seen)| {
+        let ways = (stubbed.get(feature)?, faked.get(feature)?);
+        Some(judge::row(feature, *seen, ways, baseline))
+    };
+    Ok(baseline.features.iter().filter_map(row).collect())
 }
 
 /// What later parts of the analysis happened to measure of a feature alone counts more than what
@@ -136,16 +102,6 @@ pub(super) fn judge_again(
 /// What is found about one way to leave features out.
 type Findings<'a> = BTreeMap<Feature, Finding<'a>>;
 
-/// What is known of one way to leave features out.
-struct Settled<'s, 'a> {
-    /// As much of it as is there.
-    evidence: Evidence<'s, 'a>,
-    /// All that features share is there.
-    is_shared: bool,
-    /// Once all evidence is there.
-    findings: Result<Findings<'a>, Stop>,
-}
-
 struct Singles<'s, 'a> {
     asker: &'s mut Asker<'a>,
     baseline: &'s Baseline<'a>,
@@ -164,13 +120,14 @@ impl<'s, 'a> Singles<'s, 'a> {
         Ok(begun.into_iter().collect())
     }
 
-    /// Has features share replays, and replays alone what those do not tell.
+    /// Has features share replays, and replays alone what those do not tell. As much of the evidence
+    /// comes back as is there, and the findings once all of it is.
     fn settle(
         &mut self,
         action: Action,
         beginnings: Option<&Beginnings>,
         chances: &Chances<'_>,
-    ) -> Settled<'s, 'a> {
+    ) -> (Evidence<'s, 'a>, Result<Findings<'a>, Stop>) {
         let mut way = Way {
             asker: &mut *self.asker,
             evidence: Evidence::new(self.baseline, action),
@@ -199,12 +156,7 @@ impl<'s, 'a> Singles<'s, 'a> {
                 Ok((feature.clone(), finding))
             }))
         });
-        let is_shared = shared.is_ok();
         let findings = shared.and(findings);
-        Settled {
-            evidence,
-            is_shared,
-            findings: findings.map(|found| found.into_iter().collect()),
-        }
+        (evidence, findings.map(|found| found.into_iter().collect()))
     }
 }

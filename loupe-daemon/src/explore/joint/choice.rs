@@ -2,14 +2,15 @@
 //! as possible, then faked as little as possible. Exact, as long as the conflicts are few.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use loupe_common::feature::Feature;
 use loupe_common::policy::{Action, Policy};
 
 use crate::explore::conflict::contains;
 
-pub(super) use crate::explore::single::Ways as Choices;
+/// The ways to leave a feature out, best first. Features without any are not in it.
+pub(super) type Choices = BTreeMap<Feature, Vec<Action>>;
 
 /// Rules that may not be used.
 pub(super) type Banned = BTreeSet<(Feature, Action)>;

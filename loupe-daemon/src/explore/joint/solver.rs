@@ -117,13 +117,6 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
         Ok(sure.unwrap_or_else(|| self.base.clone()))
     }
 
-    /// The first steps of the search.
-    pub fn begin(&mut self) -> Result<(), Stop> {
-        let solved = self.solve(&Banned::new());
-        let conflicts = all(std::mem::take(&mut self.trusted));
-        both(solved, conflicts).map(drop)
-    }
-
     fn search(&mut self, edges: &[Fallback]) -> Result<Solved<'a>, Stop> {
         let mut best = self.solve(&Banned::new())?;
         let mut tried: BTreeSet<Banned> = BTreeSet::new();
