@@ -134,6 +134,7 @@ mod tests {
 
     fn row(name: &str, verdict: Verdict) -> FeatureVerdict {
         FeatureVerdict {
+            harness: false,
             feature: feature(name),
             kind: "syscall".to_owned(),
             verdict,
