@@ -39,8 +39,10 @@ pub(super) struct Solver<'s, 'a, 'b> {
     base: Solved<'a>,
     /// What they leave open, and nothing could be done about.
     settled: BTreeSet<Feature>,
-    /// Whether each conflict that the search trusts so far is one.
-    trusted: Vec<Result<Option<Found<'a>>, Stop>>,
+    /// The conflicts that the search trusts, and whether each is one.
+    trusted: Vec<(Policy, Result<Option<Found<'a>>, Stop>)>,
+    /// What was trusted to be one, and is none.
+    distrusted: BTreeSet<Policy>,
     /// What the search may take, of what no search before it took; and what all before it took. In
     /// microseconds of replays.
     budget_us: Option<u64>,
@@ -88,13 +90,15 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
             settled,
             base,
             trusted: Vec::new(),
+            distrusted: BTreeSet::new(),
             ways: BTreeMap::new(),
         })
     }
 
     /// The best closed policy. One passing replay is enough on the way to it; only what is found
-    /// is replayed as often as the rule asks, and so are the conflicts, beside the search. Where that
-    /// fails, chance had a part in it, and it is done again with all replays at each step.
+    /// is replayed as often as the rule asks, and so are the conflicts, beside the search. Where one is
+    /// none, the search goes on without it; where the policy fails, chance had a part in all of it,
+    /// and it is done again with all replays at each step.
     pub fn best(&mut self, edges: &[Fallback]) -> Result<Solved<'a>, Stop> {
         let best = self.sure(edges)?;
         self.end();
@@ -102,19 +106,30 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
     }
 
     fn sure(&mut self, edges: &[Fallback]) -> Result<Solved<'a>, Stop> {
-        let found = self.search(edges)?;
-        let sure = self.confirmed(found);
-        let conflicts = all(std::mem::take(&mut self.trusted));
-        let (sure, conflicts) = both(sure, conflicts)?;
-        let conflicts: Option<Vec<Found<'_>>> = conflicts.into_iter().collect();
-        if let (Some(sure), Some(conflicts)) = (sure, &conflicts) {
-            self.reported.extend(conflicts.iter().filter_map(reported));
-            return Ok(sure);
+        loop {
+            let found = self.search(edges)?;
+            let sure = self.confirmed(found);
+            let trusted = self.are_true(0);
+            let (sure, trusted) = both(sure, trusted)?;
+            let Some(sure) = sure else {
+                if self.rule != Rule::once() {
+                    return Ok(self.base.clone());
+                }
+                self.best = None;
+                self.rule = self.scope.baseline.rule;
+                continue;
+            };
+            if trusted || self.is_over() {
+                let conflicts = std::mem::take(&mut self.trusted);
+                let found = conflicts
+                    .iter()
+                    .filter_map(|(_, found)| found.as_ref().ok());
+                self.reported.extend(found.flatten().filter_map(reported));
+                return Ok(sure);
+            }
+            // It works; without what was no conflict, another may be better.
+            self.best = Some(sure);
         }
-        self.trust_nothing();
-        let found = self.search(edges)?;
-        let sure = self.confirmed(found)?;
-        Ok(sure.unwrap_or_else(|| self.base.clone()))
     }
 
     fn search(&mut self, edges: &[Fallback]) -> Result<Solved<'a>, Stop> {
@@ -174,8 +189,18 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
 
     /// Whether the search has taken all that it may.
     fn is_over(&mut self) -> bool {
+        self.has_taken(1)
+    }
+
+    /// The same of a search that has found nothing so far: what it ended with would be poor.
+    fn is_far_over(&mut self) -> bool {
+        let times = if self.best.is_some() { 1 } else { 2 };
+        self.has_taken(times)
+    }
+
+    fn has_taken(&mut self, times: u64) -> bool {
         let taken = self.asker.rested_us().saturating_sub(self.begin_us);
-        let is_over = self.budget_us.is_some_and(|budget| taken > budget);
+        let is_over = self.budget_us.is_some_and(|budget| taken > budget * times);
         self.gave_up |= is_over;
         is_over
     }
@@ -234,9 +259,11 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
     fn solve(&mut self, banned: &Banned) -> Result<Solved<'a>, Stop> {
         let mut given_up = banned.clone();
         loop {
-            if self.is_over() {
+            if self.is_far_over() {
                 return self.fall_back();
             }
+            // A host that makes replays fail at random would otherwise bring one after another.
+            self.are_true(MOST_TRUSTED)?;
             let chosen = choice::best(&self.choices, &self.conflicts, &given_up);
             let policy = with(&self.scope.fixed, &chosen);
             let purpose = self.scope.purpose();
@@ -253,9 +280,7 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
                 let solved = self.scope.solved(policy, banned.clone(), ruling);
                 return self.close(solved, BTreeSet::new());
             };
-            let fixed = &self.scope.fixed;
-            let free = rules_of(&conflict).filter(|(feature, _)| fixed.get(feature).is_none());
-            let free: Policy = free.collect();
+            let free = self.free(&conflict);
             if free.is_empty() {
                 // The fixed rules fail now, which they did not before.
                 return Ok(self.base.clone());
@@ -267,26 +292,33 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
         }
     }
 
-    /// From now on all replays decide at each step, of all that was found so far, too.
-    fn trust_nothing(&mut self) {
-        self.rule = self.scope.baseline.rule;
-        self.conflicts.clear();
-        self.trusted.clear();
+    /// Whether the conflicts that are trusted are some, but for the last ones, so many. One that is
+    /// none is forgotten, and not trusted again.
+    fn are_true(&mut self, but: usize) -> Result<bool, Stop> {
+        let checked = self.trusted.len().saturating_sub(but);
+        let rest = self.trusted.split_off(checked);
+        let (candidates, found): (Vec<Policy>, Vec<_>) = self.trusted.drain(..).unzip();
+        let found = all(found)?;
+        let mut all_are = true;
+        for (candidate, found) in candidates.into_iter().zip(found) {
+            if found.is_some() {
+                self.trusted.push((candidate, Ok(found)));
+                continue;
+            }
+            let free = self.free(&candidate);
+            self.conflicts.retain(|conflict| *conflict != free);
+            self.distrusted.insert(candidate);
+            all_are = false;
+        }
+        self.trusted.extend(rest);
+        Ok(all_are)
     }
 
-    /// Whether a conflict is trusted before it is confirmed: if the one before the last was. A host
-    /// that makes replays fail at random would otherwise bring one after another.
-    fn may_trust(&mut self) -> Result<bool, Stop> {
-        let Some(index) = self.trusted.len().checked_sub(MOST_TRUSTED) else {
-            return Ok(true);
-        };
-        let confirmed = std::mem::replace(&mut self.trusted[index], Ok(None))?;
-        let may = confirmed.is_some();
-        self.trusted[index] = Ok(confirmed);
-        if !may {
-            self.trust_nothing();
-        }
-        Ok(may)
+    /// What of a conflict can be chosen.
+    fn free(&self, conflict: &Policy) -> Policy {
+        let fixed = &self.scope.fixed;
+        let free = rules_of(conflict).filter(|(feature, _)| fixed.get(feature).is_none());
+        free.collect()
     }
 
     /// A minimal conflict in a policy that fails; `None` if that was bad luck.
@@ -295,11 +327,13 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
         policy: &Policy,
         rules: &[(Feature, Action)],
     ) -> Result<Option<Policy>, Stop> {
-        if self.rule == Rule::once() && self.may_trust()? {
+        if self.rule == Rule::once() {
             let candidate = self.searcher().candidate(rules, Rule::once())?;
-            let confirmed = self.searcher().confirmed(&candidate);
-            self.trusted.push(confirmed);
-            return Ok(Some(candidate));
+            if !self.distrusted.contains(&candidate) {
+                let confirmed = self.searcher().confirmed(&candidate);
+                self.trusted.push((candidate.clone(), confirmed));
+                return Ok(Some(candidate));
+            }
         }
         // Where the first replay passed, the others did not.
         let rule = match self.asker.passes_once(policy, self.scope.purpose())? {
