@@ -131,7 +131,7 @@ fn analysis(
         replays_reused: all.iter().filter(|run| run.reused).count() as u64,
         wall_seconds: 0.0,
         target_execs: baseline.runs.first().map(|run| run.target_execs),
-        baseline_ms: median_ms(&baseline),
+        baseline_ms: baseline.median_us() / 1000.0,
         baseline_runs: baseline.test.baseline_runs,
         baseline_failures: baseline.test.baseline_failures,
         flake_rate: confidence::rate(baseline.test.baseline_failures, baseline.test.baseline_runs),
@@ -199,19 +199,6 @@ fn in_memory(parts: &[Feature]) -> Option<String> {
             names.join(", ")
         )
     })
-}
-
-/// Median wall time of the baseline's replays, in milliseconds.
-fn median_ms(baseline: &Baseline<'_>) -> f64 {
-    let mut walls: Vec<u64> = baseline.runs.iter().map(|run| run.wall_us).collect();
-    walls.sort_unstable();
-    let middle = walls.len() / 2;
-    let median_us = if walls.len() % 2 == 1 {
-        walls[middle] as f64
-    } else {
-        (walls[middle - 1] + walls[middle]) as f64 / 2.0
-    };
-    median_us / 1000.0
 }
 
 /// What the baseline submits to rings of io_uring.

@@ -36,11 +36,16 @@ const QUICK_START: u64 = 4;
 const COSTLY: u64 = 2;
 
 impl Baseline<'_> {
-    /// Median time of its replays, in microseconds.
-    pub fn wall_us(&self) -> u64 {
+    /// Median wall time of its replays, in microseconds.
+    pub fn median_us(&self) -> f64 {
         let mut walls: Vec<u64> = self.runs.iter().map(|run| run.wall_us).collect();
         walls.sort_unstable();
-        walls.get(walls.len() / 2).copied().unwrap_or_default()
+        let middle = walls.len() / 2;
+        if walls.len() % 2 == 1 {
+            walls[middle] as f64
+        } else {
+            (walls[middle - 1] + walls[middle]) as f64 / 2.0
+        }
     }
 
     /// Whether a replay takes so much CPU time that others had better not share it.

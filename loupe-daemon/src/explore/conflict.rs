@@ -12,7 +12,7 @@ use super::ledger::{Asker, Ruling, Stop, all, both};
 use super::tally::{Decision, Rule};
 
 /// Questions that a search asks at once: with one alone a second CPU would have nothing to do.
-const AT_ONCE: usize = 2;
+pub(super) const AT_ONCE: usize = 2;
 /// The same where what failed last waited for most of its time, and that was long: others may wait
 /// beside it.
 const AT_ONCE_WAITING: usize = 6;
@@ -67,12 +67,10 @@ impl<'a> Searcher<'_, 'a> {
         if policy.is_empty() || self.good.iter().any(|good| contains(good, policy)) {
             return Ok(Tried::Passes);
         }
-        let ruling = match rule == self.rule {
-            true => self.asker.ask(policy, rule, NARROWS)?,
-            false => self
-                .asker
-                .in_haste(|asker| asker.ask(policy, rule, NARROWS))?,
-        };
+        let hasty = rule != self.rule;
+        let ruling = self
+            .asker
+            .in_haste(hasty, |asker| asker.ask(policy, rule, NARROWS))?;
         if ruling.holds() {
             self.good.push(policy.clone());
             return Ok(Tried::Passes);

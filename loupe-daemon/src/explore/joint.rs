@@ -17,6 +17,7 @@
 //!
 //! The same is done below the syscall ([`super::drill::joint`]); [`scope`] is what differs.
 
+mod budget;
 mod choice;
 pub(super) mod scope;
 mod solved;
@@ -65,7 +66,7 @@ pub(super) fn find<'a>(
         .collect();
     let mut solver = Solver::new(asker, scope, choices, effort)?;
     let best = solver.best(edges)?;
-    let is_least = Some(!solver.gave_up);
+    let is_least = Some(!solver.budget.is_spent);
     let mut conflicts = solver.reported;
     conflicts.sort_by(|a, b| a.policy.cmp(&b.policy));
     let joint = Joint {

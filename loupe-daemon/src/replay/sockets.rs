@@ -21,19 +21,21 @@ pub struct Waiting {
 /// All of the network namespace of a process. A table that is not there has none.
 pub fn waiting(pid: i32) -> Vec<Waiting> {
     let read = |name: &str| fs::read_to_string(format!("/proc/{pid}/net/{name}"));
+    // For a table, the kernel walks the sockets of the whole host, for 1 ms and more; their numbers it
+    // has at hand.
+    let counts = ["sockstat", "sockstat6"].map(|name| read(name).unwrap_or_default());
+    let [counts, counts6] = &counts;
     let internet = [
-        ("tcp", "sockstat", "TCP:", LISTENS),
-        ("tcp6", "sockstat6", "TCP6:", LISTENS),
-        ("udp", "sockstat", "UDP:", NOT_CONNECTED),
-        ("udp6", "sockstat6", "UDP6:", NOT_CONNECTED),
+        ("tcp", in_use(counts, "TCP:"), LISTENS),
+        ("tcp6", in_use(counts6, "TCP6:"), LISTENS),
+        ("udp", in_use(counts, "UDP:"), NOT_CONNECTED),
+        ("udp6", in_use(counts6, "UDP6:"), NOT_CONNECTED),
     ];
     let mut all = Vec::new();
-    for (name, counts, protocol, state) in internet {
-        // For a table, the kernel walks the sockets of the whole host, for 1 ms and more; a number it
-        // has at hand.
-        if read(counts).is_ok_and(|counts| in_use(&counts, protocol) == Some(0)) {
-            continue;
-        }
+    for (name, _, state) in internet
+        .into_iter()
+        .filter(|(_, count, _)| *count != Some(0))
+    {
         let table = read(name).unwrap_or_default();
         all.extend(table.lines().filter_map(|line| of_internet(line, state)));
     }
@@ -45,11 +47,9 @@ pub fn waiting(pid: i32) -> Vec<Waiting> {
 /// The sockets of a protocol, by `/proc/PID/net/sockstat` or `…/sockstat6`.
 fn in_use(counts: &str, protocol: &str) -> Option<u64> {
     let mut lines = counts.lines();
-    let (_, counts) = lines.find_map(|line| {
-        line.split_once(protocol)
-            .filter(|(before, _)| before.is_empty())
-    })?;
-    let mut words = counts.split_whitespace();
+    let mut words = lines
+        .find_map(|line| line.strip_prefix(protocol))?
+        .split_whitespace();
     words.find(|word| *word == "inuse")?;
     words.next()?.parse().ok()
 }

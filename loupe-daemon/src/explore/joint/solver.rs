@@ -1,5 +1,8 @@
 //! The search for the joint policy of a scope.
 
+mod closing;
+mod trust;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
@@ -7,20 +10,18 @@ use loupe_common::analysis::{Conflict, Fallback};
 use loupe_common::feature::Feature;
 use loupe_common::policy::{Action, Policy};
 
+use super::budget::Budget;
 use super::choice::{self, Banned, Choices};
 use super::scope::Scope;
 use super::solved::Solved;
 use crate::explore::Effort;
 use crate::explore::conflict::{Found, Searcher, contains};
-use crate::explore::ledger::{Asker, Ruling, Stop, all, both};
-use crate::explore::tally::{Decision, Rule};
+use crate::explore::ledger::{Asker, Ruling, Stop, both};
+use crate::explore::tally::Rule;
 
 /// After this many conflicts the best choice is no longer searched for: one rule of each
 /// further conflict is given up for good, so that an application full of conflicts ends too.
 const MANY_CONFLICTS: usize = 40;
-
-/// Replays that a search has running, mostly. What came before it had as many as there is room for.
-const AT_ONCE: u64 = 2;
 
 /// Conflicts that the search trusts before they are confirmed.
 const MOST_TRUSTED: usize = 2;
@@ -43,12 +44,8 @@ pub(super) struct Solver<'s, 'a, 'b> {
     trusted: Vec<(Policy, Result<Option<Found<'a>>, Stop>)>,
     /// What was trusted to be one, and is none.
     distrusted: BTreeSet<Policy>,
-    /// What the search may take, of what no search before it took; and what all before it took. In
-    /// microseconds of replays.
-    budget_us: Option<u64>,
-    begin_us: u64,
-    /// It took more, and ended with what it had.
-    pub gave_up: bool,
+    /// What the search may take. Once that is spent, it ends with what it has.
+    pub budget: Budget,
     /// The best policy so far.
     best: Option<Solved<'a>>,
     /// How fallbacks could last be left out, if at all: what is tried first under other policies.
@@ -67,18 +64,9 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
         let base = scope.solved(fixed.clone(), Banned::new(), ruling);
         let mut settled = scope.open(&base);
         settled.retain(|feature| !fixed.is_empty() && feature.parent().is_none());
-        let begin_us = asker.rested_us();
-        let (before_us, taken_us) = *asker.searched_us.get_or_insert((begin_us, 0));
-        let budget_us = match effort {
-            Effort::All => None,
-            Effort::AsMuchAgain { jobs } => Some(before_us * AT_ONCE / jobs.max(AT_ONCE)),
-            Effort::Natives(natives) => Some(scope.baseline.wall_us() * u64::from(natives)),
-        };
-        let budget_us = budget_us.map(|budget| budget.saturating_sub(taken_us));
+        let budget = Budget::new(effort, asker, scope.baseline);
         Ok(Solver {
-            budget_us,
-            begin_us,
-            gave_up: false,
+            budget,
             best: None,
             asker,
             scope,
@@ -101,7 +89,7 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
     /// and it is done again with all replays at each step.
     pub fn best(&mut self, edges: &[Fallback]) -> Result<Solved<'a>, Stop> {
         let best = self.sure(edges)?;
-        self.end();
+        self.budget.close(self.asker);
         Ok(best)
     }
 
@@ -120,11 +108,7 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
                 continue;
             };
             if trusted || self.is_over() {
-                let conflicts = std::mem::take(&mut self.trusted);
-                let found = conflicts
-                    .iter()
-                    .filter_map(|(_, found)| found.as_ref().ok());
-                self.reported.extend(found.flatten().filter_map(reported));
+                self.report_trusted();
                 return Ok(sure);
             }
             // It works; without what was no conflict, another may be better.
@@ -179,30 +163,15 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
         self.polish(closed).map(Some)
     }
 
-    /// Takes note of what the search took.
-    fn end(&mut self) {
-        let taken = self.asker.rested_us().saturating_sub(self.begin_us);
-        if let Some((_, taken_us)) = &mut self.asker.searched_us {
-            *taken_us += taken;
-        }
-    }
-
     /// Whether the search has taken all that it may.
     fn is_over(&mut self) -> bool {
-        self.has_taken(1)
+        self.budget.is_over(self.asker, 1)
     }
 
     /// The same of a search that has found nothing so far: what it ended with would be poor.
     fn is_far_over(&mut self) -> bool {
         let times = if self.best.is_some() { 1 } else { 2 };
-        self.has_taken(times)
-    }
-
-    fn has_taken(&mut self, times: u64) -> bool {
-        let taken = self.asker.rested_us().saturating_sub(self.begin_us);
-        let is_over = self.budget_us.is_some_and(|budget| taken > budget * times);
-        self.gave_up |= is_over;
-        is_over
+        self.budget.is_over(self.asker, times)
     }
 
     /// What the search ends with: the best policy so far, or the largest part of one that passed.
@@ -241,14 +210,14 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
         if policy.is_empty() {
             return Ok(Some(self.scope.baseline.ruling.clone()));
         }
-        let run = match self.rule == Rule::once() {
-            true => self.asker.in_haste(|asker| asker.once(policy, purpose))?,
-            false => self.asker.once(policy, purpose)?,
-        };
+        let hasty = self.rule == Rule::once();
+        let run = self
+            .asker
+            .in_haste(hasty, |asker| asker.once(policy, purpose))?;
         let Some(run) = run.filter(|run| run.vote.passes()) else {
             return Ok(None);
         };
-        if self.rule == Rule::once() {
+        if hasty {
             return Ok(Some(Ruling::of_passes(vec![run])));
         }
         let ruling = self.scope.ruling(self.asker, policy)?;
@@ -291,245 +260,6 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
             self.conflicts.push(free);
         }
     }
-
-    /// Whether the conflicts that are trusted are some, but for the last ones, so many. One that is
-    /// none is forgotten, and not trusted again.
-    fn are_true(&mut self, but: usize) -> Result<bool, Stop> {
-        let checked = self.trusted.len().saturating_sub(but);
-        let rest = self.trusted.split_off(checked);
-        let (candidates, found): (Vec<Policy>, Vec<_>) = self.trusted.drain(..).unzip();
-        let found = all(found)?;
-        let mut all_are = true;
-        for (candidate, found) in candidates.into_iter().zip(found) {
-            if found.is_some() {
-                self.trusted.push((candidate, Ok(found)));
-                continue;
-            }
-            let free = self.free(&candidate);
-            self.conflicts.retain(|conflict| *conflict != free);
-            self.distrusted.insert(candidate);
-            all_are = false;
-        }
-        self.trusted.extend(rest);
-        Ok(all_are)
-    }
-
-    /// What of a conflict can be chosen.
-    fn free(&self, conflict: &Policy) -> Policy {
-        let fixed = &self.scope.fixed;
-        let free = rules_of(conflict).filter(|(feature, _)| fixed.get(feature).is_none());
-        free.collect()
-    }
-
-    /// A minimal conflict in a policy that fails; `None` if that was bad luck.
-    fn conflict(
-        &mut self,
-        policy: &Policy,
-        rules: &[(Feature, Action)],
-    ) -> Result<Option<Policy>, Stop> {
-        if self.rule == Rule::once() {
-            let candidate = self.searcher().candidate(rules, Rule::once())?;
-            if !self.distrusted.contains(&candidate) {
-                let confirmed = self.searcher().confirmed(&candidate);
-                self.trusted.push((candidate.clone(), confirmed));
-                return Ok(Some(candidate));
-            }
-        }
-        // Where the first replay passed, the others did not.
-        let rule = match self.asker.passes_once(policy, self.scope.purpose())? {
-            true => self.scope.baseline.rule,
-            false => Rule::once(),
-        };
-        let found = self.searcher().first_conflict(rules, rule)?;
-        self.reported.extend(found.iter().filter_map(reported));
-        Ok(found.map(|found| found.policy))
-    }
-
-    /// Stubs or fakes, in a policy that works, what it makes the application use and what it
-    /// keeps it from using, as far as that works and leaves less to implement. What is `kept` is
-    /// left alone.
-    fn close(
-        &mut self,
-        mut solved: Solved<'a>,
-        mut kept: BTreeSet<Feature>,
-    ) -> Result<Solved<'a>, Stop> {
-        kept.extend(self.settled.iter().cloned());
-        loop {
-            let open = self.scope.open(&solved);
-            let open: Vec<Feature> = open.difference(&kept).cloned().collect();
-            if open.is_empty() || self.is_over() {
-                return Ok(solved);
-            }
-            let likely = open.iter().filter_map(|feature| {
-                let way = self.ways.get(feature).copied();
-                Some((feature.clone(), way.unwrap_or(Some(Action::STUB))?))
-            });
-            let likely: Policy = likely.collect();
-            if let Some(better) = self.extended(&solved, &likely)? {
-                self.ways.extend(rules_of(&likely).map(known_way));
-                solved = better;
-                continue;
-            }
-            let found = self.ways_alone(&solved, &open)?;
-            let hopeless = open.iter().filter(|feature| found.get(feature).is_none());
-            for feature in hopeless {
-                kept.insert(feature.clone());
-                self.ways.insert(feature.clone(), None);
-            }
-            self.ways.extend(rules_of(&found).map(known_way));
-            solved = match self.extended(&solved, &found)? {
-                Some(better) => better,
-                None => self.one_by_one(solved, &found, &mut kept)?,
-            };
-        }
-    }
-
-    /// Of features that a policy leaves open, how each can be left out beside its rules, where it
-    /// can. All are asked for before any is waited for.
-    fn ways_alone(&mut self, solved: &Solved<'a>, open: &[Feature]) -> Result<Policy, Stop> {
-        let tried = all(open
-            .iter()
-            .flat_map(|feature| [Action::STUB, Action::Fake].map(|action| (feature, action)))
-            .map(|(feature, action)| {
-                let rule = Policy::single(feature.clone(), action);
-                let better = self.extended(solved, &rule)?;
-                Ok(better.map(|_| (feature.clone(), action)))
-            }))?;
-        let mut ways = Policy::baseline();
-        for (feature, action) in tried.into_iter().flatten() {
-            if ways.get(&feature).is_none() {
-                ways.insert(feature, action);
-            }
-        }
-        Ok(ways)
-    }
-
-    /// The policy with as many of these rules as go together, each in its turn.
-    fn one_by_one(
-        &mut self,
-        mut solved: Solved<'a>,
-        rules: &Policy,
-        kept: &mut BTreeSet<Feature>,
-    ) -> Result<Solved<'a>, Stop> {
-        for (feature, action) in rules_of(rules) {
-            let other = match action {
-                Action::Fake => None,
-                _ => Some(Action::Fake),
-            };
-            let mut better = None;
-            for action in [Some(action), other].into_iter().flatten() {
-                if better.is_none() {
-                    let rule = Policy::single(feature.clone(), action);
-                    better = self.extended(&solved, &rule)?;
-                }
-            }
-            match better {
-                Some(better) => solved = better,
-                None => {
-                    kept.insert(feature);
-                }
-            }
-        }
-        Ok(solved)
-    }
-
-    /// Leaves fallbacks out in other ways, or not at all, as long as that leaves less to implement.
-    fn polish(&mut self, mut best: Solved<'a>) -> Result<Solved<'a>, Stop> {
-        while !self.is_over()
-            && let Some(better) = self.neighbour(&best)?
-        {
-            best = better;
-        }
-        Ok(best)
-    }
-
-    fn neighbour(&mut self, solved: &Solved<'a>) -> Result<Option<Solved<'a>>, Stop> {
-        if solved.new.is_disjoint(&solved.implement) {
-            return Ok(None);
-        }
-        let scope = self.scope;
-        let is_open = |feature: &Feature| {
-            !scope.known.contains_key(feature) && scope.fixed.get(feature).is_none()
-        };
-        let of_fallbacks = rules_of(&solved.policy).filter(|(feature, _)| is_open(feature));
-        let others = of_fallbacks.flat_map(|(feature, action)| {
-            [Some(Action::STUB), Some(Action::Fake), None]
-                .into_iter()
-                .filter(move |other| *other != Some(action))
-                .map(move |other| (feature.clone(), other))
-        });
-        let passing = all(others.map(|(feature, other)| {
-            let mut policy = solved.policy.clone();
-            match other {
-                Some(other) => policy.insert(feature.clone(), other),
-                None => policy.remove(&feature),
-            };
-            let purpose = match other {
-                Some(_) => format!("joint policy: fallback {feature} another way"),
-                None => format!("joint policy: without fallback {feature}"),
-            };
-            let ruling = self.passing(&policy, purpose)?;
-            let solved = ruling.map(|it| scope.solved(policy, solved.banned.clone(), it));
-            Ok(solved.map(|solved| (feature, other, solved)))
-        }))?;
-        for (feature, other, neighbour) in passing.into_iter().flatten() {
-            // Left alone: with the rule that it had it would be the same policy again.
-            let kept: BTreeSet<Feature> = match other {
-                Some(_) => BTreeSet::new(),
-                None => BTreeSet::from([feature]),
-            };
-            let open = scope.open(&neighbour);
-            let open = open
-                .difference(&self.settled)
-                .filter(|it| !kept.contains(*it));
-            if neighbour.implement.len() >= solved.implement.len() + open.count() {
-                continue;
-            }
-            let closed = self.close(neighbour, kept)?;
-            if closed.implement.len() < solved.implement.len() {
-                return Ok(Some(closed));
-            }
-        }
-        Ok(None)
-    }
-
-    /// The policy with further rules, if it works and leaves less to implement.
-    fn extended(
-        &mut self,
-        solved: &Solved<'a>,
-        rules: &Policy,
-    ) -> Result<Option<Solved<'a>>, Stop> {
-        if rules.is_empty() {
-            return Ok(None);
-        }
-        let policy = with(&solved.policy, rules);
-        let purpose = match rules.iter().next() {
-            Some((feature, _)) if rules.len() == 1 => format!("joint policy: fallback {feature}"),
-            _ => "joint policy: its fallbacks".to_owned(),
-        };
-        let Some(ruling) = self.passing(&policy, purpose)? else {
-            return Ok(None);
-        };
-        let extended = self.scope.solved(policy, solved.banned.clone(), ruling);
-        let answers = |(feature, _)| !extended.implement.contains(feature);
-        let better = extended.implement.len() < solved.implement.len();
-        Ok((better && rules.iter().all(answers)).then_some(extended))
-    }
-}
-
-/// A conflict for the report, if it was found to be one of several rules.
-fn reported(found: &Found<'_>) -> Option<Conflict> {
-    let is_one = found.ruling.decision == Decision::Fails && found.policy.len() > 1;
-    is_one.then(|| Conflict {
-        policy: found.policy.clone(),
-        runs: found.ruling.tally.usable(),
-        passes: found.ruling.tally.passes + found.ruling.tally.idle,
-        replays: found.ruling.runs.iter().map(|run| run.id).collect(),
-    })
-}
-
-fn known_way((feature, action): (Feature, Action)) -> (Feature, Option<Action>) {
-    (feature, Some(action))
 }
 
 fn rules_of(policy: &Policy) -> impl Iterator<Item = (Feature, Action)> {

@@ -24,9 +24,8 @@ pub(in crate::explore) struct Asker<'a> {
     pub hurry: Hurry,
     /// It is a step of a search.
     hasty: bool,
-    /// What this pass rested on before it searched for a joint policy, and what its searches took, in
-    /// microseconds of replays.
-    pub searched_us: Option<(u64, u64)>,
+    /// What the searches for a joint policy took in this pass.
+    pub searched: Option<Searched>,
     /// Some of what is wanted waits until another replay has passed.
     pub holds: bool,
     /// The policies that this pass rested on so far, and on how many of their replicas. What
@@ -34,6 +33,14 @@ pub(in crate::explore) struct Asker<'a> {
     used: BTreeMap<Policy, usize>,
     /// The policies of which this pass has seen the look.
     looked: BTreeSet<Policy>,
+}
+
+/// What the searches for a joint policy took in one pass, in microseconds of replays.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::explore) struct Searched {
+    /// What the pass rested on before the first of them.
+    pub before_us: u64,
+    pub taken_us: u64,
 }
 
 impl<'a> Asker<'a> {
@@ -45,7 +52,7 @@ impl<'a> Asker<'a> {
             phase: "",
             hurry: Hurry::Urgent,
             hasty: false,
-            searched_us: None,
+            searched: None,
             holds: false,
             used: BTreeMap::new(),
             looked: BTreeSet::new(),
@@ -109,9 +116,9 @@ impl<'a> Asker<'a> {
         replays.sum()
     }
 
-    /// Asks what is a step of a search, and proves nothing by itself.
-    pub fn in_haste<T>(&mut self, ask: impl FnOnce(&mut Self) -> T) -> T {
-        let before = std::mem::replace(&mut self.hasty, true);
+    /// Asks what is, or is not, a step of a search alone, which proves nothing by itself.
+    pub fn in_haste<T>(&mut self, hasty: bool, ask: impl FnOnce(&mut Self) -> T) -> T {
+        let before = std::mem::replace(&mut self.hasty, hasty);
         let answer = ask(self);
         self.hasty = before;
         answer

@@ -57,12 +57,8 @@ impl Session<'_> {
         let mut question = self.question();
         let mut due = Instant::now();
         loop {
-            let pause = match (&question, self.state.listens) {
-                (Question::Rest(_), 1..) => READY_PROBE,
-                _ => QUIET_PROBE,
-            };
             let listens = self.state.listens;
-            self.wait(left(due).min(pause).min(deadline.left()))?;
+            self.wait(left(due).min(deadline.left()))?;
             if self.is_over() {
                 return Ok(None);
             }
@@ -73,6 +69,10 @@ impl Session<'_> {
             if Instant::now() < due && !is_news && !deadline.is_over() {
                 continue;
             }
+            let pause = match (&question, self.state.listens) {
+                (Question::Rest(_), 1..) => READY_PROBE,
+                _ => QUIET_PROBE,
+            };
             due = Instant::now() + pause;
             if let Some(status) = self.run.seen().exit(Role::Application)
                 && self.target_is_gone()?
