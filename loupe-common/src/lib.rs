@@ -33,6 +33,8 @@ pub mod phase;
 #[cfg(feature = "user")]
 pub mod policy;
 #[cfg(feature = "user")]
+pub mod profile;
+#[cfg(feature = "user")]
 pub mod progress;
 #[cfg(feature = "user")]
 pub mod pseudo_file;

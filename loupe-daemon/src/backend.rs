@@ -9,6 +9,7 @@ use std::os::fd::OwnedFd;
 use loupe_common::analysis::Analysis;
 use loupe_common::exit;
 use loupe_common::feature::{Depth, Feature};
+use loupe_common::profile::{ProfileAnswer, ProfileEvent, ProfileRequest};
 use loupe_common::verdict::Verdict;
 use loupe_common::wire::{Failure, code};
 use tokio::sync::mpsc;
@@ -101,6 +102,17 @@ pub trait Backend: Send + Sync + 'static {
         workload: Option<&str>,
         feature: &Feature,
     ) -> Result<Explanation, Failure>;
+
+    /// What services really use: all but `watch`.
+    fn profile(&self, caller: &Identity, request: ProfileRequest)
+    -> Result<ProfileAnswer, Failure>;
+
+    /// What happens from now on to the profiles of this name, as far as the caller may know.
+    fn watch_profiles(
+        &self,
+        caller: &Identity,
+        name: Option<String>,
+    ) -> Result<mpsc::Receiver<ProfileEvent>, Failure>;
 }
 
 /// There is no finished analysis of that name.

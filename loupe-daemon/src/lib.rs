@@ -24,6 +24,7 @@ mod launcher;
 mod link;
 mod loupedb;
 mod plan;
+mod profile;
 mod replay;
 mod report;
 mod run;

@@ -9,6 +9,7 @@ use super::Failure;
 use crate::analysis::Analysis;
 use crate::feature::Feature;
 use crate::policy::Policy;
+use crate::profile::{ProfileAnswer, ProfileEvent, ProfileRequest};
 use crate::progress::Progress;
 use crate::word::Word;
 
@@ -118,11 +119,13 @@ pub enum Request {
     Signal {
         signal: i32,
     },
+    /// What the host's services really use.
+    Profile(ProfileRequest),
 }
 
 pub(super) const REQUESTS: &[&str] = &[
     "hello", "analyze", "run", "list", "results", "show", "explain", "jobs", "cancel", "watch",
-    "signal",
+    "signal", "profile",
 ];
 
 /// Where a job is on its way.
@@ -250,6 +253,9 @@ pub enum Reply {
     Cancelling {
         job: JobId,
     },
+    Profile(ProfileAnswer),
+    /// Followed by more, until the client hangs up.
+    ProfileEvent(ProfileEvent),
     Error(Failure),
     /// A piece of the text of a reply that is longer than a line may be.
     Part {
@@ -272,6 +278,8 @@ pub(super) const REPLIES: &[&str] = &[
     "explained",
     "jobs",
     "cancelling",
+    "profile",
+    "profile_event",
     "error",
     "part",
 ];

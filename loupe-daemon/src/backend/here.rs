@@ -7,6 +7,7 @@ use std::sync::Arc;
 use loupe_common::emulation::Emulation;
 use loupe_common::exit;
 use loupe_common::feature::Feature;
+use loupe_common::profile::{ProfileAnswer, ProfileEvent, ProfileRequest};
 use loupe_common::replay::Replay;
 use loupe_common::wire::{Failure, code};
 use tokio::sync::mpsc;
@@ -258,6 +259,24 @@ impl Backend for Here {
     ) -> Result<Explanation, Failure> {
         self.library.explain(viewer, application, workload, feature)
     }
+
+    fn profile(&self, _: &Identity, _: ProfileRequest) -> Result<ProfileAnswer, Failure> {
+        Err(no_service())
+    }
+
+    fn watch_profiles(
+        &self,
+        _: &Identity,
+        _: Option<String>,
+    ) -> Result<mpsc::Receiver<ProfileEvent>, Failure> {
+        Err(no_service())
+    }
+}
+
+/// Only the daemon observes.
+fn no_service() -> Failure {
+    Failure::internal("this process does not observe services")
+        .hint("start louped: `systemctl start louped`")
 }
 
 /// An error of the database in the form that reaches the user.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use loupe_common::analysis::{self, Analysis};
 use loupe_common::exit;
 use loupe_common::feature::Feature;
+use loupe_common::profile::{ProfileAnswer, ProfileEvent, ProfileRequest};
 use loupe_common::progress::Progress;
 use loupe_common::replay::ExitStatus;
 use loupe_common::wire::{Failure, code};
@@ -299,5 +300,19 @@ impl Backend for Fake {
         let stored = self.show(viewer, application, workload)?;
         Explanation::new(&stored, feature, &Default::default())
             .ok_or_else(|| not_used(&stored.analysis, feature))
+    }
+
+    fn profile(&self, _: &Identity, _: ProfileRequest) -> Result<ProfileAnswer, Failure> {
+        Err(Failure::internal("this backend observes nothing"))
+    }
+
+    fn watch_profiles(
+        &self,
+        _: &Identity,
+        _: Option<String>,
+    ) -> Result<mpsc::Receiver<ProfileEvent>, Failure> {
+        let (sender, receiver) = mpsc::channel(1);
+        drop(sender);
+        Ok(receiver)
     }
 }

@@ -1,11 +1,13 @@
 //! One file per request, but for those that only look something up.
 
 mod analyze;
+mod profile;
 mod run;
 
 use std::sync::Arc;
 
 use loupe_common::exit;
+use loupe_common::profile::ProfileRequest;
 use loupe_common::wire::{Failure, Reply, Request, SUPPORTED, code};
 use serde::Serialize;
 use serde_json::Value;
@@ -25,6 +27,16 @@ pub(super) async fn serve<B: Backend>(
         Request::Analyze(request) => return analyze::analyze(server, client, request).await,
         Request::Watch { job } => return analyze::watch(server, client, job).await,
         Request::Run(request) => return run::run(server, client, request).await,
+        Request::Profile(ProfileRequest::Watch { name }) => {
+            return profile::watch(server, client, name).await;
+        }
+        Request::Profile(request) => {
+            let caller = client.identity.clone();
+            look_up(server, move |backend| {
+                Ok(Reply::Profile(backend.profile(&caller, request)?))
+            })
+            .await
+        }
         Request::Hello => Ok(Reply::Hello {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             supported: SUPPORTED.to_vec(),
