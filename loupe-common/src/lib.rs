@@ -9,6 +9,7 @@
 #![warn(unused_crate_dependencies)]
 
 pub mod event;
+pub mod profile_abi;
 pub mod scope;
 pub mod stats;
 

@@ -47,6 +47,7 @@ pub mod benchmarks {
         BaselineFacts, Heartbeat, Job, Mode, Pace, Part, Prepared, Runner, Workload,
     };
     pub use crate::run::Cancel;
+    pub use crate::tracer::profiler;
     pub use crate::tracer::{TraceOptions, Tracer};
 }
 

@@ -11,6 +11,7 @@ mod kernel_log;
 mod level;
 mod maps;
 mod operations;
+pub mod profiler;
 mod programs;
 mod refusal;
 
