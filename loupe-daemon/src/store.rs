@@ -16,6 +16,9 @@ mod claim;
 mod error;
 mod jobs;
 mod open;
+// Until the service uses all of it.
+#[allow(dead_code, unused_imports)]
+mod profiles;
 mod query;
 mod results;
 mod schema;
@@ -41,6 +44,8 @@ use schema::MIGRATIONS;
 
 pub use error::StoreError;
 pub use jobs::{JobBook, JobEnding, NewJob, StoredJob, StoredState};
+#[allow(unused_imports)]
+pub use profiles::{ProfileBatch, ProfileQuery, ProfileSummary, SubjectDelta, matches_name};
 pub use query::{Evidence, Listed, Progressing, StoredAnalysis, StoredReplay, VerdictCounts};
 pub use results::Import;
 
