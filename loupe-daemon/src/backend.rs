@@ -3,6 +3,7 @@
 //! for its clients; tests answer it with something small.
 
 mod here;
+mod observation;
 
 use std::os::fd::OwnedFd;
 

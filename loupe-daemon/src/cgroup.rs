@@ -21,7 +21,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use crate::lock;
 use crate::sys::process;
 pub use owner::{remove_orphans, remove_runs_of};
-pub use place::{candidates, enter_leaf, own, settle};
+pub use place::{candidates, enter_leaf, hierarchy, own, settle};
 
 const PARENT: &str = "loupe";
 const LAUNCHER: &str = "launcher";

@@ -2,3 +2,87 @@
 //! and hands what was counted in them to the store. It injects nothing and runs nothing.
 //!
 //! `docs/design/profile.md` goes through it.
+
+mod containers;
+mod difference;
+mod duty;
+mod executables;
+mod naming;
+mod observer;
+mod outbox;
+mod owners;
+mod pattern;
+mod pending;
+mod selection;
+mod service;
+mod targets;
+mod tree;
+mod watchers;
+
+use std::io;
+use std::path::PathBuf;
+
+use loupe_common::profile::Target;
+
+use crate::cgroup::CgroupError;
+use crate::store::StoreError;
+use crate::tracer::TracerError;
+use crate::tracer::profiler::ProfilerBounds;
+
+pub use duty::Choice;
+pub use service::{AskError, Service};
+
+/// What is watched, and at what price, as the configuration says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    pub targets: Vec<Target>,
+    pub duty: Choice,
+    pub bounds: ProfilerBounds,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            targets: Vec::new(),
+            duty: Choice::Measured,
+            bounds: ProfilerBounds::default(),
+        }
+    }
+}
+
+/// Its members see everybody's profiles, and say what is watched.
+pub const GROUP: &str = "loupe-profile";
+
+/// Whose profiles somebody may see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    Everything,
+    /// Those of the cgroups of this user.
+    Own(u32),
+}
+
+impl Access {
+    pub fn sees(self, uid: u32) -> bool {
+        match self {
+            Access::Everything => true,
+            Access::Own(own) => own == uid,
+        }
+    }
+}
+
+/// Why services cannot be watched.
+#[derive(Debug, thiserror::Error)]
+pub enum ProfileError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Tracer(#[from] TracerError),
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
+    #[error("cannot look at the hierarchy of cgroups at {}: {source}", path.display())]
+    Walk { path: PathBuf, source: io::Error },
+    #[error("what the in-kernel programs tell goes to somebody else")]
+    Taken,
+    #[error("cannot start a thread that observes: {0}")]
+    Thread(#[source] io::Error),
+}

@@ -13,12 +13,14 @@ use loupe_common::wire::{Failure, code};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::observation::Observation;
 use super::{Backend, RunControl, Viewer, not_analyzed, not_used};
 use crate::doctor::{self, Facts, Work};
 use crate::engine::{
     AnalyzeError, AnalyzeOptions, EmulateOptions, Engine, EngineError, Finished, Identity,
     ProgressSink, RunReport, RunRequest, StreamedCall,
 };
+use crate::profile::Settings;
 use crate::replay::Workload;
 use crate::report::Explanation;
 use crate::store::{Import, JobBook, Listed, Store, StoreError, StoredAnalysis};
@@ -127,6 +129,7 @@ impl Library {
 pub struct Here {
     engine: Engine,
     library: Library,
+    observation: Observation,
 }
 
 impl Here {
@@ -135,7 +138,22 @@ impl Here {
         ask_first(Work::Replays)?;
         let library = Library::open(database)?;
         let engine = Engine::start().map_err(engine_failure)?;
-        Ok(Here { engine, library })
+        Ok(Here {
+            engine,
+            library,
+            observation: Observation::default(),
+        })
+    }
+
+    /// Begins to watch what the settings and the database say.
+    pub fn observe(&self, settings: Settings) -> Result<(), Failure> {
+        self.observation
+            .start(Arc::clone(&self.library.store), settings)
+    }
+
+    /// Ends it: what was counted is in the database then.
+    pub fn stop_observing(&self) {
+        self.observation.stop();
     }
 
     /// Loads the in-kernel programs, which only the first work would do: what the kernel refuses is
@@ -260,23 +278,21 @@ impl Backend for Here {
         self.library.explain(viewer, application, workload, feature)
     }
 
-    fn profile(&self, _: &Identity, _: ProfileRequest) -> Result<ProfileAnswer, Failure> {
-        Err(no_service())
+    fn profile(
+        &self,
+        caller: &Identity,
+        request: ProfileRequest,
+    ) -> Result<ProfileAnswer, Failure> {
+        self.observation.answer(caller, request)
     }
 
     fn watch_profiles(
         &self,
-        _: &Identity,
-        _: Option<String>,
+        caller: &Identity,
+        name: Option<String>,
     ) -> Result<mpsc::Receiver<ProfileEvent>, Failure> {
-        Err(no_service())
+        self.observation.watch(caller, name)
     }
-}
-
-/// Only the daemon observes.
-fn no_service() -> Failure {
-    Failure::internal("this process does not observe services")
-        .hint("start louped: `systemctl start louped`")
 }
 
 /// An error of the database in the form that reaches the user.

@@ -77,6 +77,18 @@ pub fn own() -> Result<Option<PathBuf>, CgroupError> {
     Ok(own_in(&mounts()?))
 }
 
+/// Where the whole hierarchy, as far as this process's namespace shows it, is seen.
+pub fn hierarchy() -> Result<PathBuf, CgroupError> {
+    let mut mounts = mounts()?;
+    mounts.sort_by_key(|mount| match mount.root.as_str() {
+        "/" => 0,
+        root if is_above(root) => 1,
+        _ => 2,
+    });
+    let first = mounts.into_iter().next().ok_or(CgroupError::NotMounted)?;
+    Ok(first.path)
+}
+
 /// Moves this process out of the cgroup that is delegated to it, into a leaf below. Does nothing
 /// where none is.
 pub fn enter_leaf() -> Result<(), CgroupError> {

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Limits, ListenError, Server, listen, log};
 use crate::backend::{Here, default_database};
+use crate::profile::Settings;
 
 /// The daemon of Loupe: does analyses and runs for its clients.
 ///
@@ -87,6 +88,7 @@ fn run(args: Args) -> Result<(), Failure> {
     }
     let backend = Arc::new(Here::start(&database)?);
     backend.load()?;
+    backend.observe(Settings::default())?;
     let mut limits = Limits::default();
     limits.job.time = Duration::from_secs(u64::from(args.job_hours) * 60 * 60);
     if let Some(jobs) = args.jobs {
@@ -104,7 +106,7 @@ fn run(args: Args) -> Result<(), Failure> {
         let listener = UnixListener::from_std(listener)
             .map_err(|error| Failure::internal("cannot use the socket").because(Some(&error)))?;
         let stop = stop_on_signals()?;
-        let server = Server::new(backend, limits)?;
+        let server = Server::new(Arc::clone(&backend), limits)?;
         let status = tokio::spawn(tell_status(server.status()));
         tell(&[NotifyState::Ready]);
         match &listening.path {
@@ -122,6 +124,7 @@ fn run(args: Args) -> Result<(), Failure> {
         stopping.abort();
         Ok(())
     })?;
+    backend.stop_observing();
     drop(listening);
     tracing::info!("stopped");
     Ok(())

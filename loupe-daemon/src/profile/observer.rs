@@ -1,0 +1,514 @@
+//! The observation itself: programs, windows, owners, slots, and what they brought. One value, under
+//! one lock; the threads that drive it and the clients that ask it are the service's.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use loupe_common::profile::{Executable, Happening, ProfileEvent, ProfileLost, Subject, Target};
+use tokio::sync::mpsc;
+
+use super::difference::lost_since;
+use super::duty::Duty;
+use super::executables::Executables;
+use super::outbox::{self, Outbox};
+use super::owners::Owners;
+use super::pending::Ledger;
+use super::watchers::Watchers;
+use super::{ProfileError, Settings};
+use crate::store::Store;
+use crate::tracer::profiler::{
+    CostMeter, Profiler, ProfilerBounds, ProfilerEvent, ProgramCost, SlotOpened, Window,
+};
+
+/// Between two readings of the maps.
+const READ_EVERY: Duration = Duration::from_secs(10);
+/// Between two batches for the store.
+const RECORD_EVERY: Duration = Duration::from_secs(60);
+/// After something new was seen; so long are others waited for that come with it.
+const RECORD_NEWS_AFTER: Duration = Duration::from_secs(2);
+const COMPACT_EVERY: Duration = Duration::from_secs(3600);
+
+/// What is loaded while anything is watched.
+struct Loaded {
+    profiler: Profiler,
+    window: Option<(Window, Instant)>,
+    _meter: CostMeter,
+    cost: ProgramCost,
+    /// Attached time when the cost was asked for last.
+    cost_at: Duration,
+    lost: ProfileLost,
+    owners: Owners,
+    ledger: Ledger,
+    slots: u32,
+}
+
+/// See the module.
+pub struct Observer {
+    store: Arc<Store>,
+    settings: Settings,
+    added: Vec<Target>,
+    started: Instant,
+    pub since_ms: u64,
+    pub duty: Duty,
+    loaded: Option<Loaded>,
+    /// Time for which programs were attached, windows that are over.
+    attached: Duration,
+    executables: Executables,
+    outbox: Outbox,
+    pub watchers: Watchers,
+    /// Calls a second in the last full minute.
+    pub rates: BTreeMap<Subject, f64>,
+    /// What went wrong and goes on, by what it is about.
+    troubles: BTreeMap<&'static str, String>,
+    next_read: Duration,
+    next_record: Duration,
+    next_compact: Duration,
+}
+
+impl Observer {
+    /// Nothing is loaded before something is to be watched.
+    pub fn new(store: Arc<Store>, settings: Settings) -> Result<Observer, ProfileError> {
+        let added = store.profile_targets()?;
+        let since_ms = now_ms();
+        let duty = Duty::new(settings.duty, since_ms);
+        Ok(Observer {
+            outbox: Outbox::new(since_ms),
+            store,
+            settings,
+            added,
+            started: Instant::now(),
+            since_ms,
+            duty,
+            loaded: None,
+            attached: Duration::ZERO,
+            executables: Executables::default(),
+            watchers: Watchers::default(),
+            rates: BTreeMap::new(),
+            troubles: BTreeMap::new(),
+            next_read: Duration::ZERO,
+            next_record: Duration::ZERO,
+            next_compact: COMPACT_EVERY,
+        })
+    }
+
+    /// Everything that is to be watched, and whether the configuration says so.
+    pub fn targets(&self) -> Vec<(Target, bool)> {
+        let configured = self.settings.targets.iter();
+        let mut all: Vec<(Target, bool)> =
+            configured.map(|target| (target.clone(), true)).collect();
+        for target in &self.added {
+            if !self.settings.targets.contains(target) {
+                all.push((target.clone(), false));
+            }
+        }
+        all
+    }
+
+    fn wanted(&self) -> Vec<Target> {
+        self.targets()
+            .into_iter()
+            .map(|(target, _)| target)
+            .collect()
+    }
+
+    pub fn owners(&self) -> Option<&Owners> {
+        self.loaded.as_ref().map(|loaded| &loaded.owners)
+    }
+
+    pub fn is_attached(&self) -> bool {
+        let loaded = self.loaded.as_ref();
+        loaded.is_some_and(|loaded| loaded.window.is_some())
+    }
+
+    pub fn troubles(&self) -> Vec<String> {
+        self.troubles.values().cloned().collect()
+    }
+
+    pub fn trouble(&mut self, about: &'static str, what: Option<String>) {
+        match what {
+            Some(what) => {
+                if self.troubles.get(about) != Some(&what) {
+                    tracing::error!(about, "{what}");
+                }
+                self.troubles.insert(about, what);
+            }
+            None => {
+                if self.troubles.remove(about).is_some() {
+                    tracing::info!(about, "it is well again");
+                }
+            }
+        }
+    }
+
+    /// Another configuration is in force from now on.
+    pub fn configure(
+        &mut self,
+        settings: Settings,
+    ) -> Result<Option<mpsc::Receiver<ProfilerEvent>>, ProfileError> {
+        if settings.duty != self.settings.duty {
+            self.duty.choose(settings.duty);
+        }
+        self.settings = settings;
+        self.apply()
+    }
+
+    /// Watches these too, for good.
+    pub fn add(
+        &mut self,
+        targets: &[Target],
+    ) -> Result<Option<mpsc::Receiver<ProfilerEvent>>, ProfileError> {
+        self.store.add_profile_targets(targets)?;
+        self.added = self.store.profile_targets()?;
+        self.apply()
+    }
+
+    /// Watches these no more. What they did stays in the store.
+    pub fn remove(&mut self, targets: &[Target]) -> Result<(), ProfileError> {
+        self.store.remove_profile_targets(targets)?;
+        self.added = self.store.profile_targets()?;
+        self.apply().map(|_| ())
+    }
+
+    /// Brings what is watched together with what is wanted. Returns the events' receiver where the
+    /// programs were loaded for that.
+    pub fn apply(&mut self) -> Result<Option<mpsc::Receiver<ProfilerEvent>>, ProfileError> {
+        let wanted = self.wanted();
+        if wanted.is_empty() {
+            self.unload();
+            return Ok(None);
+        }
+        let mut events = None;
+        let loaded = match &mut self.loaded {
+            Some(loaded) => loaded,
+            none => {
+                let (loaded, receiver) = Loaded::load(&self.settings.bounds)?;
+                events = Some(receiver);
+                none.insert(loaded)
+            }
+        };
+        loaded.owners.apply(&loaded.profiler, &wanted)?;
+        self.next_read = Duration::ZERO;
+        Ok(events)
+    }
+
+    /// Reads and records what there is, and has the programs go.
+    pub fn unload(&mut self) {
+        if self.loaded.is_none() {
+            return;
+        }
+        self.set_window(false);
+        self.read();
+        self.record();
+        self.loaded = None;
+    }
+
+    /// Since the daemon's start.
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn attached_so_far(&self) -> Duration {
+        let window = self
+            .loaded
+            .as_ref()
+            .and_then(|loaded| loaded.window.as_ref());
+        self.attached + window.map_or(Duration::ZERO, |(_, since)| since.elapsed())
+    }
+
+    /// Does what is due; returns when to come again.
+    pub fn work(&mut self) -> Duration {
+        let now = self.now();
+        if self.loaded.is_none() {
+            return RECORD_EVERY;
+        }
+        let step = self.duty.step(now);
+        self.set_window(step.attached);
+        if now >= self.next_read {
+            self.read();
+            self.next_read = now + READ_EVERY;
+        }
+        if now >= self.next_record {
+            self.record();
+            self.next_record = now + RECORD_EVERY;
+            // A watched executable may be another file by now.
+            let applied = self.apply().err().map(|error| error.to_string());
+            self.trouble("what is watched", applied);
+        }
+        if now >= self.next_compact {
+            let compacted = self.store.compact_profiles(now_ms());
+            self.trouble(
+                "the database",
+                compacted.err().map(|error| error.to_string()),
+            );
+            self.next_compact = now + COMPACT_EVERY;
+        }
+        let next = step.until.min(self.next_read).min(self.next_record);
+        next.saturating_sub(self.now())
+    }
+
+    fn set_window(&mut self, attached: bool) {
+        let Some(loaded) = &mut self.loaded else {
+            return;
+        };
+        if !attached {
+            if let Some((window, since)) = loaded.window.take() {
+                drop(window);
+                self.attached += since.elapsed();
+            }
+            return;
+        }
+        if loaded.window.is_some() {
+            return;
+        }
+        match loaded.profiler.open_window() {
+            Ok(window) => {
+                loaded.window = Some((window, Instant::now()));
+                self.trouble("attaching", None);
+            }
+            Err(error) => {
+                let what = format!("the programs cannot be attached: {error}");
+                self.trouble("attaching", Some(what));
+            }
+        }
+    }
+
+    /// Takes what was counted since the last reading.
+    pub fn read(&mut self) {
+        let attached = self.attached_so_far();
+        let Some(loaded) = &mut self.loaded else {
+            return;
+        };
+        let read = loaded.read(attached);
+        if let Some((cost, span)) = loaded.cost_since(attached) {
+            let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get());
+            self.duty
+                .measure(Duration::from_nanos(cost.run_ns), cost.runs, span, cpus);
+        }
+        let trouble = read
+            .err()
+            .map(|error| format!("the counts cannot be read: {error}"));
+        self.trouble("reading", trouble);
+    }
+
+    /// Hands what was read to the store; what it refuses stays here.
+    pub fn record(&mut self) {
+        let Some(loaded) = &mut self.loaded else {
+            return;
+        };
+        let deltas = loaded.ledger.take_pending();
+        self.rates = outbox::rates(&deltas, &self.rates);
+        self.outbox.put(deltas, now_ms());
+        let (events, refused) = self.outbox.send(&self.store);
+        let refused = refused.map(|error| {
+            format!("what was observed cannot be kept now, and is kept in memory: {error}")
+        });
+        self.trouble("recording", refused);
+        for event in &events {
+            log(event);
+        }
+        if events.iter().any(|event| event.what != Happening::Stable) {
+            self.duty.boost(self.now());
+        }
+        self.watchers.tell(&events);
+    }
+
+    /// Takes in what the in-kernel programs tell.
+    pub fn hear(&mut self, event: ProfilerEvent) {
+        let wanted = self.wanted();
+        let attached = self.attached_so_far();
+        let now = self.now();
+        let Some(loaded) = &mut self.loaded else {
+            return;
+        };
+        match event {
+            ProfilerEvent::CgroupMade {
+                id,
+                parent,
+                owner,
+                watch,
+                name,
+            } => {
+                let made = loaded.owners.made(
+                    &loaded.profiler,
+                    &wanted,
+                    (id, parent, &name),
+                    owner.zip(watch),
+                );
+                let trouble = made
+                    .err()
+                    .map(|error| format!("`{name}` is not watched: {error}"));
+                self.trouble("new cgroups", trouble);
+            }
+            ProfilerEvent::CgroupGone { id } => loaded.owners.gone(id),
+            ProfilerEvent::SlotOpened(opened) => {
+                let Some(subject) = subject_of(&loaded.owners, &mut self.executables, &opened)
+                else {
+                    // Nobody asked for its owner: it was counted before that was clear.
+                    if let Err(error) = loaded.profiler.close_slots(&[opened.slot]) {
+                        tracing::warn!("cannot close a slot: {error}");
+                    }
+                    return;
+                };
+                loaded
+                    .ledger
+                    .open(opened.slot, opened.owner, subject, attached);
+                // Room for those that come and go quickly.
+                if loaded.ledger.len() as u32 > loaded.slots / 2 {
+                    self.next_read = Duration::ZERO;
+                }
+                self.duty.boost(now);
+            }
+            ProfilerEvent::FirstSeen {
+                slot,
+                feature,
+                at_ns,
+            } => {
+                loaded.ledger.first_seen(slot, feature, epoch_ms(at_ns));
+                self.next_record = self.next_record.min(now + RECORD_NEWS_AFTER);
+                self.next_read = self.next_read.min(now + RECORD_NEWS_AFTER);
+            }
+        }
+    }
+
+    /// Living processes by subject.
+    pub fn processes(&self) -> BTreeMap<Subject, u64> {
+        let mut found = BTreeMap::new();
+        let Some(loaded) = &self.loaded else {
+            return found;
+        };
+        for (slot, count) in loaded.profiler.processes().unwrap_or_default() {
+            if let Some(slot) = loaded.ledger.slot(slot) {
+                *found.entry(slot.subject.clone()).or_default() += count;
+            }
+        }
+        found
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+}
+
+impl Loaded {
+    fn load(
+        bounds: &ProfilerBounds,
+    ) -> Result<(Loaded, mpsc::Receiver<ProfilerEvent>), ProfileError> {
+        let mount = crate::cgroup::hierarchy()?;
+        let profiler = Profiler::load(bounds)?;
+        let events = profiler.events().ok_or(ProfileError::Taken)?;
+        // After the programs that tell of new ones are attached: none is missed.
+        let owners = Owners::walk(&mount).map_err(|source| ProfileError::Walk {
+            path: mount.clone(),
+            source,
+        })?;
+        let loaded = Loaded {
+            window: None,
+            _meter: profiler.measure_cost()?,
+            cost: ProgramCost::default(),
+            cost_at: Duration::ZERO,
+            lost: ProfileLost::default(),
+            owners,
+            ledger: Ledger::default(),
+            slots: bounds.slots,
+            profiler,
+        };
+        Ok((loaded, events))
+    }
+
+    fn read(&mut self, attached: Duration) -> Result<(), ProfileError> {
+        self.ledger.read(self.profiler.counts()?, attached);
+        let gone = self.owners.forget_gone();
+        let mut over = self.ledger.slots_of(&gone);
+        if self.ledger.len() as u32 > self.slots / 2 {
+            let living = self.profiler.processes()?;
+            over.extend(self.ledger.without(&living));
+        }
+        over.sort_unstable();
+        over.dedup();
+        if !over.is_empty() {
+            self.ledger
+                .close(self.profiler.close_slots(&over)?, attached);
+        }
+        let lost = self.profiler.lost()?;
+        self.ledger.lost(lost_since(&self.lost, &lost));
+        self.lost = lost;
+        Ok(())
+    }
+
+    /// What the programs have cost since this was asked last, and the attached time of that.
+    fn cost_since(&mut self, attached: Duration) -> Option<(ProgramCost, Duration)> {
+        let now = match self.profiler.cost() {
+            Ok(now) => now,
+            Err(error) => {
+                tracing::warn!("cannot tell what the programs cost: {error}");
+                return None;
+            }
+        };
+        let since = ProgramCost {
+            run_ns: now.run_ns.saturating_sub(self.cost.run_ns),
+            runs: now.runs.saturating_sub(self.cost.runs),
+        };
+        let span = attached.saturating_sub(self.cost_at);
+        (self.cost, self.cost_at) = (now, attached);
+        Some((since, span))
+    }
+}
+
+/// Whose the counts of a new slot are; `None`: nobody's who was asked for.
+fn subject_of(
+    owners: &Owners,
+    executables: &mut Executables,
+    opened: &SlotOpened,
+) -> Option<Subject> {
+    let owner = owners.get(opened.owner)?;
+    let executable = executables
+        .of_process(opened.pid, opened.executable.inode)
+        // It has ended, or runs another program by now: the kernel's word for it.
+        .unwrap_or_else(|| Executable {
+            path: opened.path.clone(),
+            ..Executable::default()
+        });
+    Some(Subject {
+        kind: owner.kind,
+        name: owner.name.clone(),
+        executable,
+        uid: owner.uid,
+    })
+}
+
+fn log(event: &ProfileEvent) {
+    let subject = &event.subject;
+    let (name, path) = (&subject.name, &subject.executable.path);
+    match &event.what {
+        Happening::FirstSeen { .. } => {}
+        Happening::Drift {
+            feature,
+            before,
+            now,
+        } => tracing::warn!(
+            unit = name,
+            executable = path,
+            feature = %feature,
+            before = before.as_deref(),
+            now = now.as_deref(),
+            "a stable profile has a new feature"
+        ),
+        Happening::Stable => tracing::info!(unit = name, executable = path, "a profile is stable"),
+    }
+}
+
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    // A clock before 1970 is wrong anyway.
+    since.map_or(0, |since| since.as_millis() as u64)
+}
+
+/// A moment of the kernel's clock that nobody sets, by the clock of the host.
+fn epoch_ms(monotonic_ns: u64) -> u64 {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC);
+    let ago = now.map_or(Duration::ZERO, |now| {
+        Duration::from(now).saturating_sub(Duration::from_nanos(monotonic_ns))
+    });
+    now_ms().saturating_sub(ago.as_millis() as u64)
+}

@@ -1,0 +1,100 @@
+//! Batches on their way to the store: one that was handed over is handed over again until it is
+//! kept, and what comes meanwhile waits behind it.
+
+use std::collections::BTreeMap;
+
+use loupe_common::profile::{ProfileEvent, Subject};
+
+use crate::store::{ProfileBatch, Store, StoreError, SubjectDelta};
+
+/// See the module.
+#[derive(Debug)]
+pub struct Outbox {
+    /// Of this process, which no other has.
+    run: String,
+    sequence: u64,
+    /// Handed over; whether the store has it is not known.
+    sent: Option<ProfileBatch>,
+    waiting: Option<ProfileBatch>,
+    /// When the batch that is counted now began.
+    from_ms: u64,
+}
+
+/// Times shorter than this tell no rate.
+const LEAST_RATED_MS: u64 = 5_000;
+
+impl Outbox {
+    pub fn new(now_ms: u64) -> Outbox {
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        Outbox {
+            run: format!("{}/{}/{now_ms}", boot.trim(), std::process::id()),
+            sequence: 0,
+            sent: None,
+            waiting: None,
+            from_ms: now_ms,
+        }
+    }
+
+    /// Takes what was counted until now.
+    pub fn put(&mut self, subjects: Vec<SubjectDelta>, now_ms: u64) {
+        let from_ms = std::mem::replace(&mut self.from_ms, now_ms);
+        if subjects.is_empty() {
+            return;
+        }
+        let batch = ProfileBatch {
+            run: self.run.clone(),
+            // It gets its number when it is handed over.
+            sequence: 0,
+            from_ms,
+            until_ms: now_ms,
+            subjects,
+        };
+        match &mut self.waiting {
+            Some(waiting) => waiting.merge(batch),
+            none => *none = Some(batch),
+        }
+    }
+
+    /// Hands over what there is. What happened because of that, and why it ended early.
+    pub fn send(&mut self, store: &Store) -> (Vec<ProfileEvent>, Option<StoreError>) {
+        let mut events = Vec::new();
+        loop {
+            if self.sent.is_none() {
+                self.sent = self.waiting.take().map(|batch| {
+                    self.sequence += 1;
+                    ProfileBatch {
+                        sequence: self.sequence,
+                        ..batch
+                    }
+                });
+            }
+            let Some(batch) = &self.sent else {
+                return (events, None);
+            };
+            match store.record_profiles(batch) {
+                Ok(new) => events.extend(new),
+                Err(error) => return (events, Some(error)),
+            }
+            self.sent = None;
+        }
+    }
+}
+
+/// Calls a second by subject; those of before where too little time has passed to tell.
+pub fn rates(deltas: &[SubjectDelta], before: &BTreeMap<Subject, f64>) -> BTreeMap<Subject, f64> {
+    let rate = |delta: &SubjectDelta| {
+        if delta.observed_ms < LEAST_RATED_MS {
+            return before.get(&delta.subject).copied();
+        }
+        let syscalls = delta
+            .calls
+            .iter()
+            .filter(|(feature, _)| feature.syscall().is_some());
+        let calls: u64 = syscalls.map(|(_, counts)| counts.calls).sum();
+        Some(calls as f64 * 1000.0 / delta.observed_ms as f64)
+    };
+    deltas
+        .iter()
+        .filter_map(|delta| Some((delta.subject.clone(), rate(delta)?)))
+        .collect()
+}

@@ -1,0 +1,322 @@
+//! The service in the daemon: the threads that drive the observer, and the answers to clients. What
+//! is observed, and how, is the observer's.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use loupe_common::profile::{
+    Profile, ProfileAnswer, ProfileEvent, ProfileLost, ProfileRequest, ProfileStatus,
+    SubjectStatus, Target, TargetStatus,
+};
+use tokio::sync::mpsc;
+
+use super::observer::{Observer, now_ms};
+use super::targets::{TargetError, settle};
+use super::tree::Tree;
+use super::{Access, ProfileError, Settings};
+use crate::lock;
+use crate::store::{ProfileQuery, Store};
+use crate::tracer::profiler::ProfilerEvent;
+
+/// Events that are taken in under one lock.
+const EVENTS_AT_ONCE: usize = 256;
+
+/// See the module. Ends when it is dropped: what was counted is in the store then, and nothing of it
+/// is left in the kernel.
+pub struct Service {
+    shared: Arc<Shared>,
+    driver: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    observer: Mutex<Observer>,
+    signals: Mutex<Signals>,
+    signalled: Condvar,
+}
+
+/// What the driver is told while it waits.
+#[derive(Debug, Default)]
+struct Signals {
+    stop: bool,
+    /// Something is to be done sooner than was thought.
+    sooner: bool,
+}
+
+/// Why a client is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    #[error("only root and members of the group `loupe-profile` may say what is watched")]
+    Rights,
+    #[error("what happens is told as it happens, not in one answer")]
+    Stream,
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+}
+
+impl Service {
+    pub fn start(store: Arc<Store>, settings: Settings) -> Result<Service, ProfileError> {
+        let mut observer = Observer::new(store, settings)?;
+        let events = observer.apply();
+        let shared = Arc::new(Shared {
+            observer: Mutex::new(observer),
+            signals: Mutex::default(),
+            signalled: Condvar::new(),
+        });
+        match events {
+            Ok(events) => shared.listen(events)?,
+            // The daemon has other work as well; status tells of this.
+            Err(error) => lock(&shared.observer).trouble("observing", Some(error.to_string())),
+        }
+        let driven = Arc::clone(&shared);
+        let driver = thread::Builder::new()
+            .name("profile".to_owned())
+            .spawn(move || driven.drive())
+            .map_err(ProfileError::Thread)?;
+        Ok(Service {
+            shared,
+            driver: Some(driver),
+        })
+    }
+
+    /// Another configuration is in force from now on.
+    pub fn configure(&self, settings: Settings) -> Result<(), ProfileError> {
+        let events = lock(&self.shared.observer).configure(settings)?;
+        self.shared.listen(events)?;
+        self.shared.hurry();
+        Ok(())
+    }
+
+    pub fn answer(
+        &self,
+        access: Access,
+        request: ProfileRequest,
+    ) -> Result<ProfileAnswer, AskError> {
+        let answer = match request {
+            ProfileRequest::Add { targets } => self.add(access, targets)?,
+            ProfileRequest::Remove { targets } => self.remove(access, targets)?,
+            ProfileRequest::Status => ProfileAnswer::Status(Box::new(self.status(access)?)),
+            ProfileRequest::Show { name, since_ms } => ProfileAnswer::Profiles {
+                profiles: self.profiles(access, name, since_ms)?,
+            },
+            ProfileRequest::Watch { .. } => return Err(AskError::Stream),
+        };
+        Ok(answer)
+    }
+
+    /// What happens from now on.
+    pub fn watch(&self, access: Access, name: Option<String>) -> mpsc::Receiver<ProfileEvent> {
+        lock(&self.shared.observer).watchers.add(access, name)
+    }
+
+    fn add(&self, access: Access, targets: Vec<Target>) -> Result<ProfileAnswer, AskError> {
+        if access != Access::Everything {
+            return Err(AskError::Rights);
+        }
+        let tree = hierarchy()?;
+        let targets: Vec<Target> = targets
+            .into_iter()
+            .map(|target| settle(target, &tree))
+            .collect::<Result<_, _>>()?;
+        let events = {
+            let mut observer = lock(&self.shared.observer);
+            let events = observer.add(&targets)?;
+            observer.trouble("observing", None);
+            events
+        };
+        self.shared.listen(events)?;
+        self.shared.hurry();
+        Ok(self.told(&targets))
+    }
+
+    fn remove(&self, access: Access, targets: Vec<Target>) -> Result<ProfileAnswer, AskError> {
+        if access != Access::Everything {
+            return Err(AskError::Rights);
+        }
+        let tree = hierarchy()?;
+        let was = lock(&self.shared.observer).targets();
+        let mut found = Vec::new();
+        for target in targets {
+            // What is gone can be given up by the words that it was asked for with.
+            let target = settle(target.clone(), &tree).unwrap_or(target);
+            found.extend(was.iter().filter(|(known, _)| *known == target).cloned());
+        }
+        let added: Vec<Target> = found
+            .iter()
+            .filter(|(_, configured)| !configured)
+            .map(|(target, _)| target.clone())
+            .collect();
+        lock(&self.shared.observer).remove(&added)?;
+        self.shared.hurry();
+        Ok(ProfileAnswer::Targets {
+            targets: found
+                .into_iter()
+                .map(|(target, configured)| TargetStatus {
+                    target,
+                    configured,
+                    cgroups: 0,
+                })
+                .collect(),
+        })
+    }
+
+    fn told(&self, targets: &[Target]) -> ProfileAnswer {
+        let observer = lock(&self.shared.observer);
+        let all = target_statuses(&observer);
+        let asked = all
+            .into_iter()
+            .filter(|status| targets.contains(&status.target));
+        ProfileAnswer::Targets {
+            targets: asked.collect(),
+        }
+    }
+
+    /// How the service is doing.
+    pub fn status(&self, access: Access) -> Result<ProfileStatus, ProfileError> {
+        let mut observer = lock(&self.shared.observer);
+        observer.read();
+        observer.record();
+        let query = ProfileQuery {
+            owner: owner(access),
+            ..ProfileQuery::default()
+        };
+        let summaries = observer.store().profile_summaries(&query, now_ms())?;
+        let processes = observer.processes();
+        let mut lost = ProfileLost::default();
+        for summary in &summaries {
+            lost += summary.lost;
+        }
+        let subjects = summaries.into_iter().map(|summary| SubjectStatus {
+            features: summary.features,
+            calls: summary.calls,
+            calls_per_second: observer.rates.get(&summary.subject).copied().unwrap_or(0.0),
+            new_last_hour: summary.new_last_hour,
+            maturity: summary.maturity,
+            observation: summary.observation,
+            lost: summary.lost,
+            processes: processes.get(&summary.subject).copied().unwrap_or(0),
+            subject: summary.subject,
+        });
+        Ok(ProfileStatus {
+            since_ms: observer.since_ms,
+            targets: target_statuses(&observer),
+            subjects: subjects.collect(),
+            duty: observer.duty.part(),
+            duty_measured: observer.duty.is_measured(),
+            attached: observer.is_attached(),
+            overhead: observer.duty.cost(),
+            lost,
+            store_bytes: observer.store().bytes()?,
+            troubles: observer.troubles(),
+        })
+    }
+
+    fn profiles(
+        &self,
+        access: Access,
+        name: Option<String>,
+        since_ms: Option<u64>,
+    ) -> Result<Vec<Profile>, ProfileError> {
+        let mut observer = lock(&self.shared.observer);
+        observer.read();
+        observer.record();
+        let query = ProfileQuery {
+            owner: owner(access),
+            name,
+            since_ms,
+        };
+        Ok(observer.store().profiles(&query)?)
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        lock(&self.shared.signals).stop = true;
+        self.shared.signalled.notify_all();
+        if let Some(driver) = self.driver.take()
+            && driver.join().is_err()
+        {
+            tracing::error!("the thread that observes has panicked");
+        }
+        lock(&self.shared.observer).unload();
+    }
+}
+
+impl Shared {
+    fn drive(&self) {
+        loop {
+            let next = lock(&self.observer).work();
+            let signals = lock(&self.signals);
+            let (mut signals, _) = self
+                .signalled
+                .wait_timeout_while(signals, next, |signals| !signals.stop && !signals.sooner)
+                .unwrap_or_else(PoisonError::into_inner);
+            if signals.stop {
+                return;
+            }
+            signals.sooner = false;
+        }
+    }
+
+    /// Has the driver look again what is due.
+    fn hurry(&self) {
+        lock(&self.signals).sooner = true;
+        self.signalled.notify_all();
+    }
+
+    /// Has a thread take in what the in-kernel programs tell, until they are gone.
+    fn listen(
+        self: &Arc<Self>,
+        events: Option<mpsc::Receiver<ProfilerEvent>>,
+    ) -> Result<(), ProfileError> {
+        let Some(mut events) = events else {
+            return Ok(());
+        };
+        let shared = Arc::clone(self);
+        let listen = move || {
+            let mut batch = Vec::new();
+            while events.blocking_recv_many(&mut batch, EVENTS_AT_ONCE) > 0 {
+                let mut observer = lock(&shared.observer);
+                for event in batch.drain(..) {
+                    observer.hear(event);
+                }
+                drop(observer);
+                shared.hurry();
+            }
+        };
+        thread::Builder::new()
+            .name("profile-events".to_owned())
+            .spawn(listen)
+            .map_err(ProfileError::Thread)?;
+        Ok(())
+    }
+}
+
+fn target_statuses(observer: &Observer) -> Vec<TargetStatus> {
+    let count = |target: &Target| observer.owners().map_or(0, |owners| owners.count(target));
+    observer
+        .targets()
+        .into_iter()
+        .map(|(target, configured)| TargetStatus {
+            cgroups: count(&target),
+            target,
+            configured,
+        })
+        .collect()
+}
+
+fn owner(access: Access) -> Option<u32> {
+    match access {
+        Access::Everything => None,
+        Access::Own(uid) => Some(uid),
+    }
+}
+
+fn hierarchy() -> Result<Tree, ProfileError> {
+    let mount = crate::cgroup::hierarchy()?;
+    Tree::walk(&mount).map_err(|source| ProfileError::Walk {
+        path: mount,
+        source,
+    })
+}
