@@ -8,6 +8,7 @@ pub mod command;
 pub mod daemon;
 pub mod figures;
 pub mod ground_truth;
+pub mod host;
 pub mod leftovers;
 pub mod member;
 pub mod operations;

@@ -14,6 +14,8 @@ pub enum Requirement {
     Program(&'static str),
     /// A test suite that `cargo xtask setup` fetches: the name of its directory.
     Suite(&'static str),
+    /// A systemd to boot a host with (`host.rs`), and what enters its namespaces.
+    Systemd,
     /// i386 calls (`CONFIG_IA32_EMULATION`), asked of the victim.
     I386,
 }
@@ -32,6 +34,13 @@ impl Requirement {
                     let place = place.display();
                     format!("there is no {place}, which `cargo xtask setup` fetches")
                 })
+            }
+            Requirement::Systemd => {
+                let systemd = Path::new("/lib/systemd/systemd").is_file();
+                let entered =
+                    find_program("unshare").is_some() && find_program("nsenter").is_some();
+                (!systemd || !entered)
+                    .then(|| "there is no systemd, or no unshare or nsenter".to_owned())
             }
             Requirement::I386 => {
                 let status = std::process::Command::new(crate::binaries::victim())

@@ -68,6 +68,9 @@ pub fn packages(purpose: Purpose) -> Vec<Package> {
             Package::program("strace", "strace"),
             Package::program("procps", "ps"),
             Package::program("iproute2", "ip"),
+            // Boot hosts of the tests' own.
+            Package::library("systemd"),
+            Package::program("util-linux", "unshare"),
             // Unpacks the suites' sources.
             Package::program("xz-utils", "xz"),
             // Looks at the report; the largest of them, 80 MB to download.
