@@ -9,6 +9,7 @@ mod duty;
 mod executables;
 mod naming;
 mod observer;
+mod once;
 mod outbox;
 mod owners;
 mod pattern;
@@ -30,6 +31,7 @@ use crate::tracer::TracerError;
 use crate::tracer::profiler::ProfilerBounds;
 
 pub use duty::Choice;
+pub use once::{ObserveError, observe};
 pub use service::{AskError, Service};
 
 /// What is watched, and at what price, as the configuration says.
@@ -85,4 +87,13 @@ pub enum ProfileError {
     Taken,
     #[error("cannot start a thread that observes: {0}")]
     Thread(#[source] io::Error),
+}
+
+/// The hierarchy of cgroups as it is now.
+fn hierarchy() -> Result<tree::Tree, ProfileError> {
+    let mount = crate::cgroup::hierarchy()?;
+    tree::Tree::walk(&mount).map_err(|source| ProfileError::Walk {
+        path: mount,
+        source,
+    })
 }

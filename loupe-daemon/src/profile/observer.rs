@@ -15,7 +15,7 @@ use super::outbox::{self, Outbox};
 use super::owners::Owners;
 use super::pending::Ledger;
 use super::watchers::Watchers;
-use super::{ProfileError, Settings};
+use super::{ProfileError, Settings, hierarchy};
 use crate::store::Store;
 use crate::tracer::profiler::{
     CostMeter, Profiler, ProfilerBounds, ProfilerEvent, ProgramCost, SlotOpened, Window,
@@ -394,14 +394,10 @@ impl Loaded {
     fn load(
         bounds: &ProfilerBounds,
     ) -> Result<(Loaded, mpsc::Receiver<ProfilerEvent>), ProfileError> {
-        let mount = crate::cgroup::hierarchy()?;
         let profiler = Profiler::load(bounds)?;
         let events = profiler.events().ok_or(ProfileError::Taken)?;
         // After the programs that tell of new ones are attached: none is missed.
-        let owners = Owners::walk(&mount).map_err(|source| ProfileError::Walk {
-            path: mount.clone(),
-            source,
-        })?;
+        let owners = Owners::of(hierarchy()?);
         let loaded = Loaded {
             window: None,
             _meter: profiler.measure_cost()?,

@@ -2,7 +2,6 @@
 //! hierarchy as it is, and tells the in-kernel programs.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::path::Path;
 
 use loupe_common::profile::{SubjectKind, Target};
@@ -41,14 +40,14 @@ pub struct Owners {
 }
 
 impl Owners {
-    pub fn walk(mount: &Path) -> io::Result<Owners> {
-        Ok(Owners {
-            tree: Tree::walk(mount)?,
+    pub fn of(tree: Tree) -> Owners {
+        Owners {
+            tree,
             by_id: BTreeMap::new(),
             watched: BTreeMap::new(),
             executables: BTreeMap::new(),
             next_executable: EXECUTABLE_OWNERS,
-        })
+        }
     }
 
     pub fn get(&self, id: u64) -> Option<&Owner> {

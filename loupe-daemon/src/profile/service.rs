@@ -12,8 +12,7 @@ use tokio::sync::mpsc;
 
 use super::observer::{Observer, now_ms};
 use super::targets::{TargetError, settle};
-use super::tree::Tree;
-use super::{Access, ProfileError, Settings};
+use super::{Access, ProfileError, Settings, hierarchy};
 use crate::lock;
 use crate::store::{ProfileQuery, Store};
 use crate::tracer::profiler::ProfilerEvent;
@@ -311,12 +310,4 @@ fn owner(access: Access) -> Option<u32> {
         Access::Everything => None,
         Access::Own(uid) => Some(uid),
     }
-}
-
-fn hierarchy() -> Result<Tree, ProfileError> {
-    let mount = crate::cgroup::hierarchy()?;
-    Tree::walk(&mount).map_err(|source| ProfileError::Walk {
-        path: mount,
-        source,
-    })
 }

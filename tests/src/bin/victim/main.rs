@@ -19,6 +19,7 @@ mod pseudo;
 mod reactions;
 mod rings;
 mod servers;
+mod services;
 mod starts;
 mod threads;
 mod trees;
@@ -81,6 +82,7 @@ fn behaviour(name: &CStr) -> Option<Behaviour> {
         reactions::BEHAVIOURS,
         rings::BEHAVIOURS,
         servers::BEHAVIOURS,
+        services::BEHAVIOURS,
         starts::BEHAVIOURS,
         threads::BEHAVIOURS,
         trees::BEHAVIOURS,

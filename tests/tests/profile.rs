@@ -1,0 +1,290 @@
+//! Profiles of real units on a host with a real systemd: every call counted once, whoever's it is,
+//! from the first on; nothing that is not there; and what a restart, a kill, an upgrade leave.
+
+use std::path::Path;
+
+use loupe_tests::daemon::wait_until;
+use loupe_tests::host::Host;
+use loupe_tests::require;
+use loupe_tests::requirement::Requirement::{Replays, Systemd};
+use loupe_tests::scene::Scene;
+use serde_json::Value;
+
+const VICTIM: &str = "/usr/bin/victim";
+
+/// A host on which louped runs and watches these.
+fn observed(scene: &Scene, watched: &[&str]) -> Host {
+    let host = Host::boot(scene);
+    host.install_loupe();
+    host.copy(&scene.victim(), VICTIM);
+    host.systemctl(&["start", "louped.socket"]);
+    let words: Vec<&str> = [&["loupe", "profile", "add"], watched].concat();
+    // 1: no such unit is there yet.
+    let added = host.run(&words);
+    assert!(matches!(added.code(), Some(0 | 1)), "{added:#?}");
+    host
+}
+
+/// A unit that runs the victim.
+fn unit(host: &Host, name: &str, kind: &str, words: &str) {
+    host.write(
+        &format!("/etc/systemd/system/{name}"),
+        &format!("[Service]\nType={kind}\nExecStart={VICTIM} {words}\n"),
+    );
+    host.systemctl(&["daemon-reload"]);
+}
+
+/// What the profiles of a name say, by executable.
+fn profiles(host: &Host, name: &str) -> Vec<Value> {
+    let shown = host.run(&["loupe", "profile", "show", name, "--json"]);
+    let json = shown.expect_code(0).json();
+    json["profiles"].as_array().expect("a list").clone()
+}
+
+fn of_executable<'a>(profiles: &'a [Value], path: &str) -> &'a Value {
+    let mut found = profiles.iter();
+    found
+        .find(|profile| profile["subject"]["executable"]["path"] == path)
+        .unwrap_or_else(|| panic!("no profile of {path}: {profiles:#?}"))
+}
+
+/// A feature's row, of syscalls and pseudo-files or of operations.
+fn row<'a>(profile: &'a Value, feature: &str) -> Option<&'a Value> {
+    ["features", "operations"]
+        .iter()
+        .filter_map(|list| profile[list].as_array())
+        .flatten()
+        .find(|row| row["feature"] == feature)
+}
+
+fn calls(profile: &Value, feature: &str) -> u64 {
+    row(profile, feature).map_or(0, |row| row["counts"]["calls"].as_u64().expect("a number"))
+}
+
+fn errors(profile: &Value, feature: &str, errno: &str) -> u64 {
+    let row = row(profile, feature);
+    row.and_then(|row| row["counts"]["errors"][errno].as_u64())
+        .unwrap_or(0)
+}
+
+fn assert_nothing_lost(profile: &Value) {
+    let lost = profile["lost"].as_object().expect("an object");
+    assert!(lost.values().all(|count| count == 0), "{lost:#?}");
+}
+
+#[test]
+fn every_call_of_a_unit_is_counted_from_its_first_on() {
+    require!(Replays, Systemd);
+    let scene = Scene::new();
+    let host = observed(&scene, &["*.service"]);
+    // It has ended before anybody could have looked at its cgroup.
+    unit(
+        &host,
+        "counts.service",
+        "oneshot",
+        "counts /tmp/counts 1000 2 3",
+    );
+    unit(&host, "looks.service", "oneshot", "looks-around /tmp/looks");
+    unit(
+        &host,
+        "each@.service",
+        "oneshot",
+        "counts /tmp/each-%i 50 0 0",
+    );
+    host.systemctl(&["start", "counts.service", "looks.service"]);
+    host.systemctl(&["start", "each@1.service", "each@2.service"]);
+    host.systemctl(&["start", "counts.service"]);
+
+    let counts = profiles(&host, "counts.service");
+    let counts = of_executable(&counts, VICTIM);
+    // Two runs of six tasks, and a tenth as many that fail.
+    assert_eq!(calls(counts, "getpriority"), 2 * 6 * 1100);
+    assert_eq!(errors(counts, "getpriority", "EINVAL"), 2 * 6 * 100);
+    assert_eq!(calls(counts, "exit_group"), 2 * 4);
+    assert_eq!(calls(counts, "execve"), 2);
+    assert_eq!(counts["starts"], 2);
+    assert_nothing_lost(counts);
+
+    let looks = profiles(&host, "looks.service");
+    let looks = of_executable(&looks, VICTIM);
+    for (file, expected) in [
+        ("/proc/self/limits", 7),
+        ("/proc/<pid>/limits", 3),
+        ("/dev/zero", 2),
+        ("/etc/hostname", 0),
+    ] {
+        assert_eq!(calls(looks, file), expected, "{file}");
+    }
+    assert_eq!(errors(looks, "/proc/loupe-is-not-there", "ENOENT"), 5);
+    assert_eq!(calls(looks, "fcntl:F_GETFL"), 4);
+    assert_eq!(calls(looks, "fcntl"), 4);
+
+    // The instances are one.
+    let each = profiles(&host, "each@.service");
+    assert_eq!(calls(of_executable(&each, VICTIM), "getpriority"), 2 * 55);
+    host.down();
+    scene.assert_nothing_left();
+}
+
+#[test]
+fn nothing_is_missing_of_many_short_lives_and_of_units_that_come_and_go() {
+    require!(Replays, Systemd);
+    let scene = Scene::new();
+    let host = observed(&scene, &["--all-services"]);
+    unit(
+        &host,
+        "children.service",
+        "oneshot",
+        "children /tmp/children 3000 200 /bin/true",
+    );
+    host.systemctl(&["start", "children.service"]);
+    let children = profiles(&host, "children.service");
+    let victim = of_executable(&children, VICTIM);
+    assert_eq!(calls(victim, "getppid"), 3000);
+    assert_nothing_lost(victim);
+    let truth = children.iter().find(|profile| {
+        let path = profile["subject"]["executable"]["path"].as_str();
+        path.is_some_and(|path| path.ends_with("/bin/true"))
+    });
+    let truth = truth.expect("what was executed has a profile of its own");
+    assert_eq!(truth["starts"], 200);
+    assert_eq!(calls(truth, "exit_group"), 200);
+
+    unit(&host, "many@.service", "oneshot", "counts /tmp/many 20 0 0");
+    for first in [1, 21, 41] {
+        let names: Vec<String> = (first..first + 20)
+            .map(|number| format!("many@{number}.service"))
+            .collect();
+        let words: Vec<&str> = names.iter().map(String::as_str).collect();
+        host.systemctl(&[&["start"][..], &words].concat());
+    }
+    let many = profiles(&host, "many@.service");
+    let many = of_executable(&many, VICTIM);
+    assert_eq!(calls(many, "getpriority"), 60 * 22);
+    assert_eq!(many["starts"], 60);
+    assert_nothing_lost(many);
+    host.down();
+    scene.assert_nothing_left();
+}
+
+#[test]
+fn a_restart_of_louped_loses_nothing_and_counts_nothing_twice() {
+    require!(Replays, Systemd);
+    let scene = Scene::new();
+    let host = observed(&scene, &["stays.service"]);
+    unit(&host, "stays.service", "exec", "stays /tmp/stays 700");
+    host.systemctl(&["start", "stays.service"]);
+    let done = host.path("/tmp/stays");
+    wait_until("the calls are made", || done.exists());
+    for _ in 0..3 {
+        host.systemctl(&["restart", "louped.service"]);
+        // What was asked for is kept.
+        let status = host.run(&["loupe", "profile", "status", "--json"]);
+        let status = status.expect_code(0).json();
+        assert_eq!(status["targets"][0]["target"], "unit:stays.service");
+    }
+    let stays = profiles(&host, "stays.service");
+    assert_eq!(calls(of_executable(&stays, VICTIM), "getpriority"), 700);
+    std::fs::remove_file(&done).expect("it was there");
+    host.systemctl(&["restart", "stays.service"]);
+    wait_until("the calls are made again", || done.exists());
+    let stays = profiles(&host, "stays.service");
+    let stays = of_executable(&stays, VICTIM);
+    assert_eq!(calls(stays, "getpriority"), 1400);
+
+    // Killed: what was recorded stays, and it goes on.
+    let killed = ["systemctl", "kill", "--signal=KILL", "louped.service"];
+    host.run(&killed).expect_code(0);
+    wait_until("louped is back", || {
+        host.run(&["loupe", "profile", "status"]).code() == Some(0)
+    });
+    let stays = profiles(&host, "stays.service");
+    assert_eq!(calls(of_executable(&stays, VICTIM), "getpriority"), 1400);
+
+    host.systemctl(&["stop", "louped.socket", "louped.service"]);
+    host.down();
+    scene.assert_nothing_left();
+}
+
+#[test]
+fn other_peoples_services_are_not_shown_to_members_of_the_group() {
+    require!(Replays, Systemd);
+    let scene = Scene::new();
+    let host = observed(&scene, &["counts.service"]);
+    unit(
+        &host,
+        "counts.service",
+        "oneshot",
+        "counts /tmp/counts 10 0 0",
+    );
+    host.systemctl(&["start", "counts.service"]);
+    host.shell("useradd --system --groups loupe member; useradd --system --groups loupe,loupe-profile other");
+    let as_user = |user: &str, words: &[&str]| {
+        let all = [
+            &["setpriv", "--init-groups", "--reuid", user, "--regid", user],
+            words,
+        ]
+        .concat();
+        host.run(&all)
+    };
+    let show = ["loupe", "profile", "show", "counts.service", "--json"];
+    as_user("other", &show).expect_code(0);
+    assert_eq!(as_user("member", &show).code(), Some(2));
+    let add = ["loupe", "profile", "add", "cron.service"];
+    let refused = as_user("member", &add).expect_code(125);
+    assert!(refused.stderr.contains("loupe-profile"), "{refused:#?}");
+    host.down();
+    scene.assert_nothing_left();
+}
+
+#[test]
+fn cgroups_processes_and_executables_are_watched_without_any_unit() {
+    require!(Replays, Systemd);
+    let scene = Scene::new();
+    let host = observed(&scene, &["--executable", VICTIM]);
+    host.shell(&format!("{VICTIM} counts /tmp/free 100 0 1"));
+    let free = profiles(&host, VICTIM);
+    assert_eq!(calls(of_executable(&free, VICTIM), "getpriority"), 2 * 110);
+
+    host.shell("mkdir -p /sys/fs/cgroup/jobs/one/inner");
+    host.run(&["loupe", "profile", "add", "--cgroup", "/jobs/one"])
+        .expect_code(0);
+    let inside = |path: &str, result: &str| {
+        host.shell(&format!(
+            "sh -c 'echo $$ > /sys/fs/cgroup/{path}/cgroup.procs; exec {VICTIM} counts {result} 30 0 0'"
+        ));
+    };
+    inside("jobs/one", "/tmp/one");
+    inside("jobs/one/inner", "/tmp/inner");
+    host.shell("mkdir /sys/fs/cgroup/jobs/one/inner/deeper");
+    inside("jobs/one/inner/deeper", "/tmp/deeper");
+    let jobs = profiles(&host, "/jobs/one");
+    assert_eq!(calls(of_executable(&jobs, VICTIM), "getpriority"), 3 * 33);
+    host.down();
+    scene.assert_nothing_left();
+}
+
+#[test]
+fn what_cannot_be_watched_is_refused_with_its_cure() {
+    require!(Replays, Systemd);
+    let scene = Scene::new();
+    let host = observed(&scene, &["counts.service"]);
+    for (words, parts) in [
+        (vec!["--cgroup", "/not/there"], ["no cgroup", "find "]),
+        (vec!["--executable", "bin/sh"], ["absolute", "bin/sh"]),
+        (
+            vec!["--executable", "/nowhere"],
+            ["no executable", "/nowhere"],
+        ),
+        (vec!["--pid", "4194304"], ["no process", "4194304"]),
+    ] {
+        let all = [&["loupe", "profile", "add"][..], &words].concat();
+        let refused = host.run(&all).expect_code(2);
+        for part in parts {
+            assert!(refused.stderr.contains(part), "{part}: {refused:#?}");
+        }
+    }
+    assert!(Path::new(VICTIM).is_absolute());
+    host.down();
+    scene.assert_nothing_left();
+}
