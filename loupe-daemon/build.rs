@@ -1,9 +1,11 @@
 //! Builds the in-kernel programs (`loupe-ebpf`) and tells the compiler where the object is, by
-//! `LOUPE_EBPF_OBJECT`.
+//! `LOUPE_EBPF_OBJECT`; and what `--version` prints, by `LOUPE_VERSION`.
 //!
 //! Where the machine cannot build them, the object is an empty file and a warning names the cure,
 //! so that `cargo check` works anywhere. Where it can and the build fails, this build fails too.
 
+#[path = "build/commit.rs"]
+mod commit;
 #[path = "build/nested.rs"]
 mod nested;
 #[path = "build/toolchain.rs"]
@@ -48,6 +50,30 @@ fn main() {
         }
     };
     println!("cargo:rustc-env=LOUPE_EBPF_OBJECT={}", object.display());
+    println!("cargo:rustc-env=LOUPE_VERSION={}", version(workspace));
+}
+
+/// `0.1.0 (abc1234 2026-11-29)`, and without a commit `0.1.0`.
+fn version(workspace: &Path) -> String {
+    watch_commit(workspace);
+    let release = variable("CARGO_PKG_VERSION");
+    match commit::find(workspace) {
+        Some(found) => format!("{release} ({} {})", found.hash, found.date),
+        None => release,
+    }
+}
+
+/// What git changes when another commit is checked out. A branch of its own file that has been
+/// packed has none, until its next commit.
+fn watch_commit(workspace: &Path) {
+    let branch = commit::git(workspace, &["symbolic-ref", "--quiet", "HEAD"]);
+    for name in ["HEAD", "packed-refs"].into_iter().chain(branch.as_deref()) {
+        let path = commit::git(workspace, &["rev-parse", "--git-path", name]);
+        let path = path.map(|path| workspace.join(path));
+        if let Some(path) = path.filter(|path| path.exists()) {
+            println!("cargo:rerun-if-changed={}", path.display());
+        }
+    }
 }
 
 /// A variable that cargo sets for every build script.

@@ -6,6 +6,7 @@
 
 mod args;
 mod commands;
+mod documents;
 mod door;
 mod measured;
 mod output;
@@ -37,6 +38,9 @@ impl Ending {
 
 /// Does what the arguments say.
 pub fn main() -> ExitCode {
+    if let Some(ending) = documents::if_asked() {
+        return ending;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),

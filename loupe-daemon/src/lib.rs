@@ -51,6 +51,9 @@ pub mod benchmarks {
     pub use crate::tracer::{TraceOptions, Tracer};
 }
 
+/// What `--version` prints: the release, and the commit where the build knew it.
+pub(crate) const VERSION: &str = env!("LOUPE_VERSION");
+
 /// Locks a mutex whose data stays valid even if a holder panicked.
 pub(crate) fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex

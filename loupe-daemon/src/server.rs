@@ -32,7 +32,7 @@ use counts::Counts;
 use jobs::Jobs;
 use log::Refusals;
 
-pub use daemon::main;
+pub use daemon::{command_line, main};
 pub use jobs::Bounds;
 pub use listen::{ListenError, listen};
 

@@ -39,6 +39,11 @@ pub fn probe() -> PathBuf {
     built("probe")
 }
 
+/// Loupe's chores, which make the package.
+pub fn xtask() -> PathBuf {
+    built("xtask")
+}
+
 /// The workload files that come with Loupe.
 pub fn workloads() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/workloads"))

@@ -6,7 +6,10 @@ mod apt;
 mod bench;
 mod build;
 mod codegen;
+#[path = "../../loupe-daemon/build/commit.rs"]
+mod commit;
 mod demo;
+mod dist;
 mod kernel;
 mod lint;
 #[path = "../../loupe-daemon/build/nested.rs"]
@@ -43,6 +46,8 @@ enum Verb {
     Lint,
     /// Generate the tables that come from the kernel's headers
     Codegen(codegen::Arguments),
+    /// Make the Debian package and the tarball, into target/dist
+    Dist(dist::Arguments),
     /// Run the benchmarks in tests/benches
     Bench(bench::Arguments),
 }
@@ -55,6 +60,7 @@ fn main() -> ExitCode {
         Verb::Test(arguments) => test::run(&arguments),
         Verb::Lint => lint::run(),
         Verb::Codegen(arguments) => codegen::run(&arguments),
+        Verb::Dist(arguments) => dist::run(&arguments),
         Verb::Bench(arguments) => bench::run(&arguments),
     };
     match result {

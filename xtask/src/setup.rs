@@ -40,6 +40,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             Purpose::Demo,
             Purpose::Test,
             Purpose::Kernels,
+            Purpose::Package,
         ],
         &arguments.consent,
     )

@@ -52,7 +52,12 @@ const SKIPS: &str = "LOUPE_TEST_SKIPS";
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let purposes: &[Purpose] = match arguments.kernel.is_empty() {
-        true => &[Purpose::Build, Purpose::Demo, Purpose::Test],
+        true => &[
+            Purpose::Build,
+            Purpose::Demo,
+            Purpose::Test,
+            Purpose::Package,
+        ],
         false => &[Purpose::Build, Purpose::Kernels],
     };
     setup::ensure(purposes, &arguments.consent)?;

@@ -34,7 +34,7 @@ pub use report::Report;
 #[derive(Debug, Parser)]
 #[command(
     name = "loupe",
-    version,
+    version = crate::VERSION,
     max_term_width = 100,
     after_help = "\
 Examples:

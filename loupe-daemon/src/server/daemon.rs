@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Parser, ValueHint};
+use clap::{CommandFactory as _, Parser, ValueHint};
 use loupe_common::exit;
 use loupe_common::wire::{DEFAULT_SOCKET, Failure};
 use sd_notify::NotifyState;
@@ -26,7 +26,7 @@ use crate::profile::Settings;
 #[derive(Debug, Parser)]
 #[command(
     name = "louped",
-    version,
+    version = crate::VERSION,
     max_term_width = 100,
     after_help = "\
 SIGTERM stops it: nothing of the running analyses is left when it ends, and their finished
@@ -50,6 +50,11 @@ struct Args {
     #[arg(long, value_name = "HOURS", default_value_t = 24,
           value_parser = clap::value_parser!(u32).range(1..))]
     job_hours: u32,
+}
+
+/// The definition of the command line, for its manual.
+pub fn command_line() -> clap::Command {
+    Args::command()
 }
 
 /// Serves until it is told to stop.
@@ -182,8 +187,6 @@ async fn tell_status(mut status: watch::Receiver<String>) {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

@@ -41,6 +41,8 @@ ln -s /proc/self/fd dev/fd
 rm -rf etc/loupe var/lib/loupe var/lib/systemd/timers var/log/journal
 rm -rf etc/systemd/system/*.wants etc/systemd/system/*.requires
 rm -f usr/sbin/policy-rc.d
+# Installing a package need not index all manual pages.
+rm -f var/lib/man-db/auto-update
 printf '%s\n' "$name" > etc/hostname
 printf '%s' "$name" | md5sum | cut -c 1-32 > etc/machine-id
 mkdir -p etc/systemd/system etc/systemd/journald.conf.d

@@ -14,6 +14,7 @@ pub enum Purpose {
     Demo,
     Test,
     Kernels,
+    Package,
 }
 
 impl Purpose {
@@ -24,6 +25,7 @@ impl Purpose {
             Purpose::Demo => "the demo",
             Purpose::Test => "the tests",
             Purpose::Kernels => "the tests on other kernels",
+            Purpose::Package => "the package",
         }
     }
 }
@@ -73,6 +75,8 @@ pub fn packages(purpose: Purpose) -> Vec<Package> {
             Package::program("util-linux", "unshare"),
             // Unpacks the suites' sources.
             Package::program("xz-utils", "xz"),
+            // Judges the package.
+            Package::program("lintian", "lintian"),
             // Looks at the report; the largest of them, 80 MB to download.
             Package::program("chromium", "chromium"),
         ],
@@ -89,6 +93,10 @@ pub fn packages(purpose: Purpose) -> Vec<Package> {
             Package::program("strace", "strace"),
             Package::program("procps", "pgrep"),
         ],
+        Purpose::Package => vec![
+            Package::program("dpkg-dev", "dpkg-shlibdeps"),
+            Package::program("binutils", "strip"),
+        ],
     }
 }
 
@@ -96,7 +104,7 @@ pub fn packages(purpose: Purpose) -> Vec<Package> {
 pub fn suites(purpose: Purpose) -> &'static [Suite] {
     match purpose {
         Purpose::Test => suites::ALL,
-        Purpose::Build | Purpose::Lint | Purpose::Demo | Purpose::Kernels => &[],
+        Purpose::Build | Purpose::Lint | Purpose::Demo | Purpose::Kernels | Purpose::Package => &[],
     }
 }
 
