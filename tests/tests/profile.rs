@@ -1,12 +1,12 @@
 //! Profiles of real units on a host with a real systemd: every call counted once, whoever's it is,
 //! from the first on; nothing that is not there; and what a restart, a kill, an upgrade leave.
 
-use std::path::Path;
+use std::collections::BTreeMap;
 
 use loupe_tests::daemon::wait_until;
 use loupe_tests::host::Host;
 use loupe_tests::require;
-use loupe_tests::requirement::Requirement::{Replays, Systemd};
+use loupe_tests::requirement::Requirement::{Program, Replays, Systemd};
 use loupe_tests::scene::Scene;
 use serde_json::Value;
 
@@ -167,6 +167,119 @@ fn nothing_is_missing_of_many_short_lives_and_of_units_that_come_and_go() {
     scene.assert_nothing_left();
 }
 
+/// What strace saw, by syscall, where it is the parent of the service.
+fn strace_counts(host: &Host, path: &str) -> BTreeMap<String, u64> {
+    let summary = host.shell(&format!("cat {path}"));
+    let rows = summary.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let calls = words.next()?.parse().ok()?;
+        Some((words.next()?.to_owned(), calls))
+    });
+    rows.filter(|(name, _)| name != "total").collect()
+}
+
+#[test]
+fn real_servers_are_seen_as_strace_sees_them() {
+    require!(
+        Replays,
+        Systemd,
+        Program("strace"),
+        Program("nginx"),
+        Program("redis-server")
+    );
+    let scene = Scene::new();
+    let host = observed(&scene, &["*.service"]);
+    host.write(
+        "/etc/web.conf",
+        "daemon off; pid /run/web.pid; error_log stderr; events {}\n\
+         http { access_log off; server { listen 17784; root /usr/share; } }\n",
+    );
+    let servers = [
+        ("web", "/usr/sbin/nginx", "/usr/sbin/nginx -c /etc/web.conf"),
+        (
+            "cache",
+            "/usr/bin/redis-server",
+            "/usr/bin/redis-server --port 17781 --save ''",
+        ),
+    ];
+    for (name, _, command) in servers {
+        // strace is the service's own parent, and an executable of its own in the profile.
+        let service = format!(
+            "[Service]\nExecStart=/usr/bin/strace -f -c -U calls,name -o /tmp/{name}.strace {command}\nKillMode=mixed\n"
+        );
+        host.write(&format!("/etc/systemd/system/{name}.service"), &service);
+    }
+    host.systemctl(&["daemon-reload"]);
+    host.systemctl(&["start", "web.service", "cache.service"]);
+    wait_until("both serve", || {
+        host.run(&["redis-cli", "-p", "17781", "ping"]).code() == Some(0)
+            && host
+                .run(&["curl", "--silent", "http://127.0.0.1:17784/"])
+                .code()
+                == Some(0)
+    });
+    host.shell("for n in 1 2 3; do redis-cli -p 17781 set key $n; done");
+    host.shell("curl --silent http://127.0.0.1:17784/doc > /dev/null || true");
+    host.systemctl(&["stop", "web.service", "cache.service"]);
+    for (name, executable, _) in servers {
+        let profiles = profiles(&host, &format!("{name}.service"));
+        let profile = of_executable(&profiles, executable);
+        let seen = strace_counts(&host, &format!("/tmp/{name}.strace"));
+        assert!(seen.len() > 20, "{seen:#?}");
+        for (syscall, count) in &seen {
+            assert_eq!(calls(profile, syscall), *count, "{name}: {syscall}");
+        }
+        for row in profile["features"].as_array().expect("a list") {
+            let feature = row["feature"].as_str().expect("a name");
+            // strace counts what comes back.
+            let never_returns = ["exit", "exit_group"].contains(&feature);
+            let is_syscall = !feature.starts_with('/');
+            assert!(
+                never_returns || !is_syscall || seen.contains_key(feature),
+                "{name}: {feature} is not what strace saw"
+            );
+        }
+        assert_nothing_lost(profile);
+    }
+    host.down();
+    scene.assert_nothing_left();
+}
+
+#[test]
+fn timers_users_without_a_name_and_transient_units_are_units_as_others() {
+    require!(Replays, Systemd);
+    let scene = Scene::new();
+    let host = observed(&scene, &["--slice", "system.slice"]);
+    let calls_of = |name: &str| {
+        let profiles = profiles(&host, name);
+        calls(of_executable(&profiles, VICTIM), "getpriority")
+    };
+    let victim = format!("{VICTIM} counts /tmp/result 40 0 0");
+    host.write(
+        "/etc/systemd/system/dynamic.service",
+        &format!("[Service]\nType=oneshot\nDynamicUser=yes\nExecStart={victim}\n"),
+    );
+    host.write(
+        "/etc/systemd/system/often.service",
+        &format!("[Service]\nType=oneshot\nExecStart={victim}\n"),
+    );
+    host.write(
+        "/etc/systemd/system/often.timer",
+        "[Timer]\nOnActiveSec=0\nAccuracySec=1ms\nUnit=often.service\n",
+    );
+    host.systemctl(&["daemon-reload"]);
+    host.systemctl(&["start", "dynamic.service", "often.timer"]);
+    host.shell(&format!("systemd-run --wait --unit=passing {victim}"));
+    assert_eq!(calls_of("dynamic.service"), 44);
+    assert_eq!(calls_of("passing.service"), 44);
+    wait_until("the timer has run out", || {
+        host.property("often.service", "ExecMainExitTimestampMonotonic") != "0"
+    });
+    assert_eq!(calls_of("often.service"), 44);
+    host.down();
+    scene.assert_nothing_left();
+}
+
 #[test]
 fn a_restart_of_louped_loses_nothing_and_counts_nothing_twice() {
     require!(Replays, Systemd);
@@ -284,7 +397,6 @@ fn what_cannot_be_watched_is_refused_with_its_cure() {
             assert!(refused.stderr.contains(part), "{part}: {refused:#?}");
         }
     }
-    assert!(Path::new(VICTIM).is_absolute());
     host.down();
     scene.assert_nothing_left();
 }
