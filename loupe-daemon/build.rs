@@ -1,7 +1,8 @@
-//! Builds the in-kernel programs (`loupe-ebpf`) and tells the compiler where the object is, by
-//! `LOUPE_EBPF_OBJECT`; and what `--version` prints, by `LOUPE_VERSION`.
+//! Builds the in-kernel programs (`loupe-ebpf`) and tells the compiler where the objects are, by
+//! `LOUPE_EBPF_OBJECT` and `LOUPE_PROFILE_EBPF_OBJECT`; and what `--version` prints, by
+//! `LOUPE_VERSION`.
 //!
-//! Where the machine cannot build them, the object is an empty file and a warning names the cure,
+//! Where the machine cannot build them, the objects are empty files and a warning names the cure,
 //! so that `cargo check` works anywhere. Where it can and the build fails, this build fails too.
 
 #[path = "build/commit.rs"]
@@ -19,6 +20,10 @@ use std::process::exit;
 use toolchain::{Linker, Missing, Toolchain};
 
 const SKIP: &str = "LOUPE_SKIP_EBPF";
+/// By binary, in the order of [`nested::BINARIES`].
+const VARIABLES: [&str; 2] = ["LOUPE_EBPF_OBJECT", "LOUPE_PROFILE_EBPF_OBJECT"];
+
+type Objects = [PathBuf; nested::BINARIES.len()];
 
 fn main() {
     let out = PathBuf::from(variable("OUT_DIR"));
@@ -29,14 +34,14 @@ fn main() {
     println!("cargo:rerun-if-changed=build");
 
     let target = toolchain::target_triple(variable("CARGO_CFG_TARGET_ENDIAN") == "big");
-    let object = if env::var_os(SKIP).is_some_and(|value| value == "1") {
-        without_object(&out, &format!("{SKIP}=1"))
+    let objects = if env::var_os(SKIP).is_some_and(|value| value == "1") {
+        without_objects(&out, &format!("{SKIP}=1"))
     } else {
         match toolchain::find(target) {
             Ok((toolchain, linker)) => {
                 watch_sources(workspace, &toolchain, &linker);
                 match build(workspace, &out, target, &toolchain, &linker) {
-                    Ok(object) => object,
+                    Ok(objects) => objects,
                     Err(message) => {
                         eprintln!("{message}");
                         exit(1);
@@ -45,11 +50,13 @@ fn main() {
             }
             Err(missing) => {
                 watch_for_tools();
-                without_object(&out, &explain(&missing))
+                without_objects(&out, &explain(&missing))
             }
         }
     };
-    println!("cargo:rustc-env=LOUPE_EBPF_OBJECT={}", object.display());
+    for (name, object) in VARIABLES.into_iter().zip(objects) {
+        println!("cargo:rustc-env={name}={}", object.display());
+    }
     println!("cargo:rustc-env=LOUPE_VERSION={}", version(workspace));
 }
 
@@ -91,8 +98,8 @@ fn explain(missing: &Missing) -> String {
     format!("{missing}; `cargo xtask setup` installs what is needed")
 }
 
-/// An empty object, so that whatever does not load it still compiles.
-fn without_object(out: &Path, reason: &str) -> PathBuf {
+/// Empty objects, so that whatever does not load them still compiles.
+fn without_objects(out: &Path, reason: &str) -> Objects {
     println!(
         "cargo:warning=the in-kernel programs are left out, so tracing will not work: {reason}"
     );
@@ -101,10 +108,10 @@ fn without_object(out: &Path, reason: &str) -> PathBuf {
         eprintln!("cannot write {}: {error}", object.display());
         exit(1);
     }
-    object
+    [object.clone(), object]
 }
 
-/// Everything that the object is made of or by.
+/// Everything that the objects are made of or by.
 fn watch_sources(workspace: &Path, toolchain: &Toolchain, linker: &Linker) {
     for path in [
         "Cargo.toml",
@@ -141,7 +148,7 @@ fn build(
     target: &str,
     toolchain: &Toolchain,
     linker: &Linker,
-) -> Result<PathBuf, String> {
+) -> Result<Objects, String> {
     let target_directory = nested::target_directory(workspace, out);
     let mut cargo = nested::cargo(
         "build",
@@ -168,17 +175,17 @@ fn build(
     for line in messages.lines() {
         println!("cargo:warning={line}");
     }
-    let built = target_directory
-        .join(target)
-        .join("release")
-        .join(nested::BINARY);
-    let object = out.join("loupe.o");
-    fs::copy(&built, &object).map_err(|error| {
-        format!(
-            "cannot copy {} to {}: {error}",
-            built.display(),
-            object.display()
-        )
-    })?;
-    Ok(object)
+    let built = target_directory.join(target).join("release");
+    let objects = nested::BINARIES.map(|name| out.join(format!("{name}.o")));
+    for (name, object) in nested::BINARIES.into_iter().zip(&objects) {
+        let from = built.join(name);
+        fs::copy(&from, object).map_err(|error| {
+            format!(
+                "cannot copy {} to {}: {error}",
+                from.display(),
+                object.display()
+            )
+        })?;
+    }
+    Ok(objects)
 }

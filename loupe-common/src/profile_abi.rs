@@ -234,3 +234,51 @@ pub struct FirstCallEvent {
 }
 
 const _: () = assert!(size_of::<FirstCallEvent>() == 24);
+
+/// Where members of the kernel's structures are, in bytes; set by user space at load, from the
+/// running kernel's own type information.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offsets {
+    pub task_tgid: u32,
+    pub task_signal: u32,
+    pub task_mm: u32,
+    pub task_files: u32,
+    pub signal_live: u32,
+    pub signal_pids: u32,
+    pub pid_level: u32,
+    pub pid_numbers: u32,
+    pub upid_nr: u32,
+    pub upid_size: u32,
+    pub mm_exe_file: u32,
+    pub file_inode: u32,
+    /// `f_path.dentry`.
+    pub file_dentry: u32,
+    pub inode_number: u32,
+    pub inode_mode: u32,
+    pub inode_superblock: u32,
+    pub superblock_magic: u32,
+    pub superblock_device: u32,
+    pub superblock_root: u32,
+    pub superblock_type: u32,
+    pub type_name: u32,
+    pub dentry_parent: u32,
+    /// `d_name.name`.
+    pub dentry_name: u32,
+    pub dentry_inode: u32,
+    /// From an inode of procfs to its process: less than 0 where the process comes first.
+    pub proc_pid: i32,
+    pub files_table: u32,
+    pub table_size: u32,
+    pub table_files: u32,
+    pub cgroup_node: u32,
+    pub cgroup_root: u32,
+    pub cgroup_self: u32,
+    pub state_parent: u32,
+    pub hierarchy_id: u32,
+    pub node_id: u32,
+    pub node_name: u32,
+    pub pad: u32,
+}
+
+const _: () = assert!(size_of::<Offsets>() == 36 * 4);

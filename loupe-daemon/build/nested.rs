@@ -12,8 +12,12 @@ use crate::toolchain::{Core, Linker, Toolchain};
 
 const PACKAGE: &str = "loupe-ebpf";
 
-/// The binary that the package makes, and so the file name of the object.
-pub const BINARY: &str = "loupe";
+/// The binaries that the package makes, and so the file names of the objects.
+#[allow(
+    dead_code,
+    reason = "the build script copies them; lints only build them"
+)]
+pub const BINARIES: [&str; 2] = ["loupe", "loupe-profile"];
 
 /// `cargo <verb>` for the in-kernel programs. The caller adds the working directory (the workspace)
 /// and a target directory, which must not be one that an outer cargo has locked.
@@ -39,7 +43,7 @@ pub fn cargo(
         // The BPF target is unstable, even where a stable compiler has its `core`.
         .env("RUSTC_BOOTSTRAP", "1")
         .args([verb, "--quiet", "--locked", "--release"])
-        .args(["--package", PACKAGE, "--bin", BINARY, "--target", target]);
+        .args(["--package", PACKAGE, "--bins", "--target", target]);
     if toolchain.core == Core::FromSource {
         cargo.args(["-Z", "build-std=core"]);
     }

@@ -4,6 +4,7 @@
 //!
 //! Decides nothing, and knows nothing of Loupe.
 
+pub mod bpf;
 pub mod capabilities;
 pub mod credentials;
 pub mod descriptors;

@@ -78,6 +78,15 @@ pub enum TracerError {
          as silent"
     )]
     Blind(std::path::PathBuf),
+    #[error("map `{name}` cannot be read: {source}")]
+    ReadMap {
+        name: &'static str,
+        source: std::io::Error,
+    },
+    #[error("the processes cannot be listed: {0}")]
+    Processes(#[source] std::io::Error),
+    #[error("the kernel does not measure what programs cost: {0}")]
+    Statistics(#[source] aya::sys::SyscallError),
     #[error("too many traces are open ({LATENCY_SLOTS} with times, {SLOTS} in all)")]
     NoFreeSlot,
     #[error(transparent)]

@@ -3,18 +3,12 @@
 //! thread for its ring, which is in the same cgroup.
 //!
 //! The tracepoint had other names and arguments in older kernels; user space knows which it is
-//! and loads the one program that fits.
+//! and loads the one program that fits. Whose operation it is and where it is counted is the object's
+//! own: its module `rings` knows.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-use loupe_common::{
-    scope::SCOPE_COUNT,
-    stats::{MAX_IO_URING_OP, io_uring_index},
-};
 
-use crate::{
-    maps::{IO_URING, Loss, count_loss},
-    scope,
-};
+use crate::rings::count;
 
 /// Offset of `io_kiocb.opcode`, set by user space at load.
 #[unsafe(no_mangle)]
@@ -31,39 +25,20 @@ pub fn io_uring_submit(ctx: BtfTracePointContext) -> i32 {
         let offset = core::ptr::read_volatile(&raw const IO_KIOCB_OPCODE_OFFSET) as usize;
         core::ptr::read_volatile(request.add(offset))
     };
-    count(opcode)
+    count(opcode);
+    0
 }
 
 /// The operation's number is the third argument: `io_uring_submit_sqe` up to Linux 5.17.
 #[btf_tracepoint(function = "io_uring_submit_sqe")]
 pub fn io_uring_submit_third(ctx: BtfTracePointContext) -> i32 {
-    count(ctx.arg::<u64>(2) as u8)
+    count(ctx.arg::<u64>(2) as u8);
+    0
 }
 
 /// It is the fourth: Linux 5.18 and 5.19.
 #[btf_tracepoint(function = "io_uring_submit_sqe")]
 pub fn io_uring_submit_fourth(ctx: BtfTracePointContext) -> i32 {
-    count(ctx.arg::<u64>(3) as u8)
-}
-
-#[inline(always)]
-fn count(opcode: u8) -> i32 {
-    let Some(scope) = scope::current() else {
-        return 0;
-    };
-    if scope.flags & SCOPE_COUNT == 0 {
-        return 0;
-    }
-    if u32::from(opcode) >= MAX_IO_URING_OP {
-        count_loss(scope.slot, Loss::Foreign);
-        return 0;
-    }
-    for opcode in [u32::from(opcode), MAX_IO_URING_OP] {
-        if let Some(count) = IO_URING.get_ptr_mut(io_uring_index(scope.slot, opcode)) {
-            // SAFETY: non-null and in bounds by the verifier's proof; the value is this CPU's
-            // own.
-            unsafe { *count += 1 };
-        }
-    }
+    count(ctx.arg::<u64>(3) as u8);
     0
 }

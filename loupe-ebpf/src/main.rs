@@ -10,13 +10,17 @@
 #![no_std]
 #![no_main]
 
+mod call;
+mod count;
 mod empty;
 mod io_uring;
 mod maps;
 mod operation;
 mod outside;
 mod process;
+mod rings;
 mod scope;
+mod select;
 mod sys_enter;
 mod sys_exit;
 mod task;

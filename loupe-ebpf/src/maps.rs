@@ -1,7 +1,7 @@
 //! The maps, and the one way to account for what does not fit into them.
 
 use aya_ebpf::{
-    bindings::{BPF_F_NO_PREALLOC, BPF_NOEXIST},
+    bindings::BPF_F_NO_PREALLOC,
     macros::map,
     maps::{Array, HashMap, PerCpuArray, PerCpuHashMap, RingBuf},
 };
@@ -108,25 +108,4 @@ pub fn count_loss(slot: u32, loss: Loss) {
         Loss::Latency => lost.latency += 1,
         Loss::Operation => lost.operations += 1,
     }
-}
-
-/// Adds one to this CPU's counter; `false` if the map is full.
-#[inline(always)]
-pub fn increment<K>(map: &PerCpuHashMap<K, u64>, key: &K) -> bool {
-    if let Some(count) = map.get_ptr_mut(key) {
-        // SAFETY: the value stays allocated while the program runs and is this CPU's own.
-        unsafe { *count += 1 };
-        return true;
-    }
-    // Sets this CPU's value and zeroes the others'. Two CPUs that come here at once for one
-    // key: the second is refused as existing, and counts in its own value.
-    if map.insert(key, 1, BPF_NOEXIST.into()).is_ok() {
-        return true;
-    }
-    let Some(count) = map.get_ptr_mut(key) else {
-        return false;
-    };
-    // SAFETY: as above.
-    unsafe { *count += 1 };
-    true
 }

@@ -10,74 +10,26 @@ use loupe_common::{
     event::{CallEvent, EVENT_CALL, EVENT_FIRST_SEEN, EVENT_LISTEN, EVENT_OWN_FILTER},
     scope::{SCOPE_COUNT, SCOPE_LATENCY, SCOPE_STREAM, Scope},
     stats::{
-        ABI_COMPAT, ABI_NATIVE, ABI_X32, ErrorKey, ForeignKey, LATENCY_BUCKETS, LATENCY_SLOTS,
-        MAX_SYSCALL, latency_index,
+        ABI_NATIVE, ErrorKey, ForeignKey, LATENCY_BUCKETS, LATENCY_SLOTS, MAX_SYSCALL,
+        latency_index,
     },
 };
 
 use crate::{
-    maps::{
-        ENTERED, ENTERED_ENTRIES, ERRORS, EVENTS, FOREIGN, LATENCIES, Loss, STATS, count_loss,
-        increment,
-    },
+    call::{Call, number_of},
+    count::increment,
+    maps::{ENTERED, ENTERED_ENTRIES, ERRORS, EVENTS, FOREIGN, LATENCIES, Loss, STATS, count_loss},
     operation, process, scope,
-    task::{self, PtRegs},
+    task::PtRegs,
 };
 
 /// x86-64 numbers (`arch/x86/entry/syscalls/syscall_64.tbl`).
-const RT_SIGRETURN: u64 = 15;
 const LISTEN: u64 = 50;
-const CLONE: u64 = 56;
-const VFORK: u64 = 58;
-const CLONE3: u64 = 435;
-/// i386 numbers (`syscall_32.tbl`); that of `clone3` is the same.
-const COMPAT_FORK: u64 = 2;
-const COMPAT_CLONE: u64 = 120;
-const COMPAT_VFORK: u64 = 190;
 const PRCTL: u64 = 157;
 const SECCOMP: u64 = 317;
 /// First arguments of these two (`include/uapi/linux/prctl.h`, `seccomp.h`).
 const PR_SET_SECCOMP: u64 = 22;
 const SECCOMP_SET_MODE_FILTER: u64 = 1;
-/// Set in the numbers of the x32 ABI (`__X32_SYSCALL_BIT`).
-const X32_BIT: u64 = 0x4000_0000;
-/// The largest errno that a result can carry (`MAX_ERRNO`).
-const MAX_ERRNO: i64 = 4095;
-
-/// One finished call.
-pub struct Call {
-    pub abi: u32,
-    pub number: u64,
-    pub result: i64,
-}
-
-impl Call {
-    /// The errno that it failed with.
-    #[inline(always)]
-    pub fn errno(&self) -> Option<u16> {
-        (-MAX_ERRNO..0)
-            .contains(&self.result)
-            .then_some(-self.result as u16)
-    }
-
-    /// A fork or clone that returns 0, as it does in the child, and where it is faked.
-    #[inline(always)]
-    fn may_be_in_child(&self) -> bool {
-        if self.result != 0 {
-            return false;
-        }
-        let number = self.number;
-        match self.abi {
-            ABI_COMPAT => {
-                number == COMPAT_FORK
-                    || number == COMPAT_CLONE
-                    || number == COMPAT_VFORK
-                    || number == CLONE3
-            }
-            _ => (CLONE..=VFORK).contains(&number) || number == CLONE3,
-        }
-    }
-}
 
 #[btf_tracepoint(function = "sys_exit")]
 pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
@@ -90,12 +42,7 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
     let regs: *const PtRegs = ctx.arg(0);
     // SAFETY: the tracepoint's first argument is a valid `pt_regs`; the verifier knows its type.
     let regs = unsafe { &*regs };
-    let abi = abi_of(regs.orig_rax);
-    let call = Call {
-        abi,
-        number: number_of(regs.orig_rax, abi),
-        result: ctx.arg(1),
-    };
+    let call = Call::of(regs, ctx.arg(1));
     if call.may_be_in_child() && process::is_newborn(scope) {
         note_in_child(scope, &call);
         return 0;
@@ -115,36 +62,12 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-#[inline(always)]
-fn abi_of(orig_rax: u64) -> u32 {
-    if task::in_compat_syscall() {
-        ABI_COMPAT
-    } else if orig_rax != u64::MAX && orig_rax & X32_BIT != 0 {
-        ABI_X32
-    } else {
-        ABI_NATIVE
-    }
-}
-
 /// The target has put a seccomp filter of its own on itself, beside ours.
 #[inline(always)]
 fn installs_filter(call: &Call, first: u64) -> bool {
     call.result >= 0
         && ((call.number == PRCTL && first == PR_SET_SECCOMP)
             || (call.number == SECCOMP && first <= SECCOMP_SET_MODE_FILTER))
-}
-
-/// `rt_sigreturn` restores the registers of the interrupted program and marks them as "in no
-/// syscall" (-1), so that value at an exit means that it was the call.
-#[inline(always)]
-fn number_of(orig_rax: u64, abi: u32) -> u64 {
-    if orig_rax == u64::MAX {
-        RT_SIGRETURN
-    } else if abi == ABI_X32 {
-        orig_rax & !X32_BIT
-    } else {
-        orig_rax
-    }
 }
 
 /// The parent's return counts. But the child's may come long before it (`vfork`), and tells when
@@ -164,7 +87,7 @@ fn note_in_child(scope: &Scope, call: &Call) {
 
 #[inline(always)]
 fn count(scope: &Scope, call: &Call, regs: &PtRegs) {
-    if call.abi != ABI_NATIVE || call.number >= MAX_SYSCALL as u64 {
+    if !call.is_native() {
         let key = ForeignKey {
             slot: scope.slot,
             abi: call.abi,

@@ -3,7 +3,10 @@
 //! Reads just enough of the format to walk structures by name; everything else is skipped.
 //! Format: <https://docs.kernel.org/bpf/btf.html>.
 
+mod structures;
+
 use super::TracerError;
+pub use structures::Structures;
 
 const MAGIC: u16 = 0xeb9f;
 const KIND_INT: u32 = 1;
@@ -45,13 +48,7 @@ const IO_URING_TRACEPOINTS: [&str; 2] = ["io_uring_submit_req", "io_uring_submit
 
 impl TaskOffsets {
     pub fn of_running_kernel() -> Result<TaskOffsets, TracerError> {
-        let path = "/sys/kernel/btf/vmlinux";
-        let data = std::fs::read(path).map_err(|error| {
-            TracerError::Btf(aya::BtfError::FileError {
-                path: path.into(),
-                error,
-            })
-        })?;
+        let data = running_kernel()?;
         let types = Types::parse(&data).ok_or(TracerError::BtfField("valid header"))?;
         let find = |path: &[&str], name| types.offset(path).ok_or(TracerError::BtfField(name));
         Ok(TaskOffsets {
@@ -71,6 +68,17 @@ impl TaskOffsets {
             io_uring: types.io_uring(),
         })
     }
+}
+
+/// The running kernel's type information, undecoded.
+pub fn running_kernel() -> Result<Vec<u8>, TracerError> {
+    let path = "/sys/kernel/btf/vmlinux";
+    std::fs::read(path).map_err(|error| {
+        TracerError::Btf(aya::BtfError::FileError {
+            path: path.into(),
+            error,
+        })
+    })
 }
 
 /// The type section, undecoded, and the strings.

@@ -6,6 +6,10 @@
 
 use aya::maps::{Array, HashMap, MapData, PerCpuArray, PerCpuHashMap, PerCpuValues, RingBuf};
 use aya::{Ebpf, Pod};
+use loupe_common::profile_abi::{
+    CallKey, CallShape, ExecutableKey, FileKey, Offsets, Settings, SlotKey, SlotNotes, SlotUse,
+    WatchedCgroup, WatchedProcess,
+};
 use loupe_common::scope::{Scope, ScopeLevel, scope_index};
 use loupe_common::stats::{
     ErrorKey, ForeignKey, LATENCY_BUCKETS, LATENCY_SLOTS, Latency, LostCounts, MAX_IO_URING_OP,
@@ -17,7 +21,7 @@ use super::TracerError;
 /// A shared record, marked as plain bytes for aya.
 #[repr(transparent)]
 #[derive(Clone, Copy)]
-struct Plain<T: Copy + 'static>(T);
+pub struct Plain<T: Copy + 'static>(pub T);
 
 macro_rules! plain {
     ($($record:ty),*) => {
@@ -37,7 +41,18 @@ plain!(
     ForeignKey,
     Latency,
     OperationKey,
-    Selector
+    Selector,
+    CallKey,
+    CallShape,
+    ExecutableKey,
+    FileKey,
+    Offsets,
+    Settings,
+    SlotKey,
+    SlotNotes,
+    SlotUse,
+    WatchedCgroup,
+    WatchedProcess
 );
 
 pub struct Maps {
@@ -53,14 +68,14 @@ pub struct Maps {
     cpus: usize,
 }
 
-fn map_error(name: &'static str) -> impl Fn(aya::maps::MapError) -> TracerError {
+pub fn map_error(name: &'static str) -> impl Fn(aya::maps::MapError) -> TracerError {
     move |source| TracerError::Map {
         name,
         source: Box::new(source),
     }
 }
 
-fn take<T: TryFrom<aya::maps::Map, Error = aya::maps::MapError>>(
+pub fn take<T: TryFrom<aya::maps::Map, Error = aya::maps::MapError>>(
     ebpf: &mut Ebpf,
     name: &'static str,
 ) -> Result<T, TracerError> {

@@ -6,16 +6,33 @@
 //! of each syscall is attached only while a [`Window`] is open. All that is loaded goes with the
 //! last clone of the [`Profiler`] and its windows.
 
-use std::collections::BTreeMap;
+mod counts;
+mod events;
+mod executable;
+mod load;
+mod maps;
+mod offsets;
+mod records;
+mod shapes;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
 
+use aya::Ebpf;
 use loupe_common::feature::Feature;
 use loupe_common::profile::ProfileLost;
+use loupe_common::profile_abi::{
+    NO_SLOT, Settings, WATCH_COUNT, WATCHED_BY_EXECUTABLE, WATCHED_BY_ID, WatchedProcess,
+};
 use loupe_common::trace::{CallCounts, ForeignCall};
 use tokio::sync::mpsc;
 
 use super::TracerError;
+use super::programs::Attached;
 use crate::lock;
+use crate::sys::bpf;
+pub use executable::ExecutableId;
 
 /// How much the maps hold. Memory is taken as it is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,14 +121,6 @@ pub struct SlotOpened {
     pub at_ns: u64,
 }
 
-/// A file as the kernel knows it. Some file systems (overlayfs, btrfs) tell `stat` another device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ExecutableId {
-    /// As `makedev` composes it.
-    pub device: u64,
-    pub inode: u64,
-}
-
 /// What a slot has counted since it was opened.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SlotCounts {
@@ -139,11 +148,21 @@ pub struct Profiler {
 }
 
 struct Shared {
+    // First, so that nothing is attached any more when the thread ends.
     kernel: Mutex<Kernel>,
+    consumer: events::Consumer,
 }
 
 struct Kernel {
-    events: Option<mpsc::Receiver<ProfilerEvent>>,
+    ebpf: Ebpf,
+    maps: maps::Maps,
+    settings: Settings,
+    counting: Attached,
+    windows: usize,
+    receiver: Option<mpsc::Receiver<ProfilerEvent>>,
+    /// Executables and owners of processes that are watched wherever they are.
+    executables: BTreeSet<ExecutableId>,
+    process_owners: BTreeSet<u64>,
 }
 
 /// Keeps the programs that count attached until it is dropped.
@@ -154,120 +173,250 @@ pub struct Window {
 /// Has the kernel measure what programs cost, those of others too, until it is dropped. The
 /// measuring itself costs each run of a program some ten nanoseconds.
 pub struct CostMeter {
-    _statistics: std::os::fd::OwnedFd,
+    _statistics: OwnedFd,
 }
 
 impl Profiler {
     /// Loads the programs and attaches those that run rarely.
-    pub fn load(_bounds: &ProfilerBounds) -> Result<Profiler, TracerError> {
-        Err(TracerError::NotEmbedded)
+    pub fn load(bounds: &ProfilerBounds) -> Result<Profiler, TracerError> {
+        let (kernel, consumer) = load::load(bounds)?;
+        Ok(Profiler {
+            shared: Arc::new(Shared {
+                kernel: Mutex::new(kernel),
+                consumer,
+            }),
+        })
     }
 
     /// What the programs tell, once; `None` if somebody has taken it. What finds the channel full is
     /// counted as a lost event.
     pub fn events(&self) -> Option<mpsc::Receiver<ProfilerEvent>> {
-        lock(&self.shared.kernel).events.take()
+        lock(&self.shared.kernel).receiver.take()
+    }
+
+    /// Hands out the events that are still in the ring buffer.
+    pub fn flush(&self) {
+        self.shared.consumer.drain();
     }
 
     /// Attaches the programs that count. Windows may overlap.
     pub fn open_window(&self) -> Result<Window, TracerError> {
-        Ok(Window {
+        let mut kernel = lock(&self.shared.kernel);
+        let kernel = &mut *kernel;
+        kernel.counting.hold(&mut kernel.ebpf)?;
+        kernel.windows += 1;
+        let window = Window {
             profiler: self.clone(),
-        })
+        };
+        kernel.tell_settings()?;
+        Ok(window)
     }
 
     /// Watches a cgroup of the v2 hierarchy, by its id (the inode number of its directory). What is
     /// made below it from now on is watched at once; what is there already is the caller's to watch.
-    pub fn watch(&self, _cgroup: u64, _owner: u64, _how: Watch) -> Result<(), TracerError> {
-        Err(TracerError::NotEmbedded)
+    pub fn watch(&self, cgroup: u64, owner: u64, how: Watch) -> Result<(), TracerError> {
+        lock(&self.shared.kernel)
+            .maps
+            .watch(cgroup, how.record(owner))
     }
 
     /// Watches a cgroup no more. Those below it stay as they are.
-    pub fn unwatch(&self, _cgroup: u64) -> Result<(), TracerError> {
-        Err(TracerError::NotEmbedded)
+    pub fn unwatch(&self, cgroup: u64) -> Result<(), TracerError> {
+        lock(&self.shared.kernel).maps.unwatch(cgroup)
     }
 
-    /// Every watched cgroup and its owner, those that the kernel has added and removed itself
-    /// taken into account.
+    /// Every cgroup whose calls are counted, and for whom: with those that the kernel has added
+    /// itself, without those that are gone.
     pub fn watched(&self) -> Result<BTreeMap<u64, u64>, TracerError> {
-        Err(TracerError::NotEmbedded)
+        let watched = lock(&self.shared.kernel).maps.watched()?;
+        let counted = watched
+            .into_iter()
+            .filter(|(_, watched)| watched.flags & WATCH_COUNT != 0);
+        Ok(counted.map(|(id, watched)| (id, watched.owner)).collect())
     }
 
     /// Watches an executable outside of watched cgroups, running processes included. In a watched
     /// cgroup it is a slot of its own there anyway.
     pub fn watch_executable(
         &self,
-        _executable: ExecutableId,
-        _owner: u64,
+        executable: ExecutableId,
+        owner: u64,
     ) -> Result<(), TracerError> {
-        Err(TracerError::NotEmbedded)
+        let mut kernel = lock(&self.shared.kernel);
+        kernel.executables.insert(executable);
+        kernel.maps.watch_executable(executable.key(), owner)?;
+        kernel.tell_settings()?;
+        let watched = WatchedProcess {
+            owner,
+            slot: NO_SLOT,
+            reason: WATCHED_BY_EXECUTABLE,
+        };
+        for pid in executable::processes().map_err(TracerError::Processes)? {
+            // One that has ended meanwhile runs nothing.
+            if ExecutableId::of_process(pid).is_ok_and(|running| running == executable) {
+                kernel.maps.watch_process(pid, watched)?;
+            }
+        }
+        Ok(())
     }
 
-    pub fn unwatch_executable(&self, _executable: ExecutableId) -> Result<(), TracerError> {
-        Err(TracerError::NotEmbedded)
+    pub fn unwatch_executable(&self, executable: ExecutableId) -> Result<(), TracerError> {
+        let mut kernel = lock(&self.shared.kernel);
+        kernel.executables.remove(&executable);
+        kernel.maps.unwatch_executable(executable.key())?;
+        kernel.tell_settings()?;
+        // Those of the others are found again by their next call in a watched cgroup, or are put
+        // back here.
+        kernel
+            .maps
+            .forget_executable(executable.key(), WATCHED_BY_EXECUTABLE)
     }
 
-    /// Watches a process and what it forks from now on, whichever cgroup they are in.
-    pub fn watch_process(&self, _pid: u32, _owner: u64) -> Result<(), TracerError> {
-        Err(TracerError::NotEmbedded)
+    /// Watches a process, what it has forked and what it forks, whichever cgroups they are in.
+    pub fn watch_process(&self, pid: u32, owner: u64) -> Result<(), TracerError> {
+        let mut kernel = lock(&self.shared.kernel);
+        kernel.process_owners.insert(owner);
+        kernel.tell_settings()?;
+        let watched = WatchedProcess {
+            owner,
+            slot: NO_SLOT,
+            reason: WATCHED_BY_ID,
+        };
+        // Parents first: what they fork from then on is watched by the programs.
+        let mut open = vec![pid];
+        while let Some(pid) = open.pop() {
+            kernel.maps.watch_process(pid, watched)?;
+            open.extend(executable::children_of(pid));
+        }
+        Ok(())
     }
 
-    pub fn unwatch_process(&self, _pid: u32) -> Result<(), TracerError> {
-        Err(TracerError::NotEmbedded)
+    /// Watches the processes no more that were watched for this owner.
+    pub fn unwatch_processes(&self, owner: u64) -> Result<(), TracerError> {
+        let mut kernel = lock(&self.shared.kernel);
+        kernel.process_owners.remove(&owner);
+        kernel.tell_settings()?;
+        kernel
+            .maps
+            .forget(|process| process.reason == WATCHED_BY_ID && process.owner == owner)
     }
 
     /// What each slot has counted since it was opened.
     pub fn counts(&self) -> Result<BTreeMap<u32, SlotCounts>, TracerError> {
-        Err(TracerError::NotEmbedded)
+        counts::read(&lock(&self.shared.kernel).maps)
     }
 
     /// Living processes by slot, of those that were seen.
     pub fn processes(&self) -> Result<BTreeMap<u32, u64>, TracerError> {
-        Err(TracerError::NotEmbedded)
+        let mut all = BTreeMap::new();
+        for (_, process) in lock(&self.shared.kernel).maps.processes()? {
+            if process.slot != NO_SLOT {
+                *all.entry(process.slot).or_default() += 1;
+            }
+        }
+        Ok(all)
     }
 
     /// Ends these slots: returns what they have counted, to the last call. Their numbers may come
     /// again, in a [`ProfilerEvent::SlotOpened`]; so do executables of theirs that still run and are
     /// still watched.
-    pub fn close_slots(&self, _slots: &[u32]) -> Result<BTreeMap<u32, SlotCounts>, TracerError> {
-        Err(TracerError::NotEmbedded)
+    pub fn close_slots(&self, slots: &[u32]) -> Result<BTreeMap<u32, SlotCounts>, TracerError> {
+        let closed: BTreeSet<u32> = slots.iter().copied().collect();
+        let is_closed = |slot: u32| closed.contains(&slot);
+        let mut kernel = lock(&self.shared.kernel);
+        let maps = &mut kernel.maps;
+        let keys = maps.slots()?;
+        let keys: Vec<_> = keys
+            .into_iter()
+            .filter(|(_, slot)| is_closed(*slot))
+            .collect();
+        for (key, _) in &keys {
+            maps.close_slot(*key)?;
+        }
+        // Once for what is there, and once more for what a program that still ran has put back.
+        maps.forget_slots(is_closed)?;
+        wait_for_programs();
+        maps.forget_slots(is_closed)?;
+        let counts = counts::read_slots(maps, closed.iter().copied())?;
+        maps.calls.remove(is_closed)?;
+        maps.errors.remove(is_closed)?;
+        maps.operations.remove(is_closed)?;
+        maps.foreign.remove(is_closed)?;
+        maps.files.remove(is_closed)?;
+        for (_, slot) in keys {
+            maps.free_slot(slot)?;
+        }
+        Ok(counts)
     }
 
     /// What was lost where no slot knows of it.
     pub fn lost(&self) -> Result<ProfileLost, TracerError> {
-        Err(TracerError::NotEmbedded)
+        let nowhere = lock(&self.shared.kernel).maps.nowhere()?;
+        let mut lost = counts::losses(&nowhere.lost);
+        lost.events += self.shared.consumer.dropped();
+        Ok(lost)
     }
 
     /// Whether calls that nobody watches are counted in one sum. That makes each of them a little
     /// dearer.
-    pub fn count_others(&self, _on: bool) -> Result<(), TracerError> {
-        Err(TracerError::NotEmbedded)
+    pub fn count_others(&self, on: bool) -> Result<(), TracerError> {
+        let mut kernel = lock(&self.shared.kernel);
+        kernel.settings.others = on.into();
+        kernel.tell_settings()
     }
 
     pub fn other_calls(&self) -> Result<u64, TracerError> {
-        Err(TracerError::NotEmbedded)
+        lock(&self.shared.kernel).maps.others()
     }
 
     /// Has [`Profiler::cost`] grow while what is returned lives.
     pub fn measure_cost(&self) -> Result<CostMeter, TracerError> {
-        Err(TracerError::NotEmbedded)
+        let statistics = aya::sys::enable_stats(aya::sys::Stats::RunTime);
+        Ok(CostMeter {
+            _statistics: statistics.map_err(TracerError::Statistics)?,
+        })
     }
 
     /// What all programs have cost so far, in the times in which it was measured.
     pub fn cost(&self) -> Result<ProgramCost, TracerError> {
-        Err(TracerError::NotEmbedded)
+        let kernel = lock(&self.shared.kernel);
+        let mut cost = ProgramCost::default();
+        for &name in load::ATTACHED_ALWAYS.iter().chain(kernel.counting.names()) {
+            let program = kernel.ebpf.program(name).ok_or(TracerError::NotEmbedded)?;
+            let info = program.info().map_err(super::program_error(name))?;
+            cost.run_ns += u64::try_from(info.run_time().as_nanos()).unwrap_or(u64::MAX);
+            cost.runs += info.run_count();
+        }
+        Ok(cost)
     }
 }
 
-impl ExecutableId {
-    /// Of a file, as the kernel knows it.
-    pub fn of_path(_path: &std::path::Path) -> std::io::Result<ExecutableId> {
-        Err(std::io::ErrorKind::Unsupported.into())
+impl Kernel {
+    fn tell_settings(&mut self) -> Result<(), TracerError> {
+        let elsewhere = !self.executables.is_empty() || !self.process_owners.is_empty();
+        self.settings.elsewhere = elsewhere.into();
+        self.settings.counting = (self.windows > 0).into();
+        self.maps.set(self.settings)
+    }
+}
+
+/// Programs run for some microseconds, so that where the kernel does not tell, a moment will do.
+fn wait_for_programs() {
+    const MOMENT: std::time::Duration = std::time::Duration::from_millis(50);
+    if let Err(error) = bpf::wait_for_programs() {
+        tracing::debug!("the kernel does not tell when its programs are through: {error}");
+        std::thread::sleep(MOMENT);
     }
 }
 
 impl Drop for Window {
     fn drop(&mut self) {
-        drop(lock(&self.profiler.shared.kernel));
+        let mut kernel = lock(&self.profiler.shared.kernel);
+        let kernel = &mut *kernel;
+        kernel.windows -= 1;
+        if let Err(error) = kernel.tell_settings() {
+            tracing::warn!("cannot tell the programs that a window is closed: {error}");
+        }
+        kernel.counting.release(&mut kernel.ebpf);
     }
 }
