@@ -1,4 +1,4 @@
-//! What Loupe remembers: analyses, their replays, their results, in one SQLite file.
+//! What Loupe remembers: analyses, their replays, their results, and profiles, in one SQLite file.
 //!
 //! Several processes may use a database at once, and any of them may be killed at any moment:
 //! a replay that [`Store::record_replay`] returned for is kept. The store runs nothing, judges
@@ -10,7 +10,8 @@
 //! what is lost is measured again when the analysis goes on. To wait for the disk at each
 //! replay took 6 ms here instead of 0.4, as long as many a replay. The result of a whole
 //! analysis is worth that wait: it is committed with `synchronous=FULL`, which also brings
-//! every replay before it to the disk, for they are in the same log.
+//! every replay before it to the disk, for they are in the same log. Of profiles, a power cut may
+//! lose what was recorded since they were last compacted, an hour at most.
 
 mod claim;
 mod error;

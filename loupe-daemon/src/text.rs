@@ -139,7 +139,7 @@ pub(crate) fn date(unix_ms: i64) -> String {
 
 /// Year, month and day of a day since 1970-01-01. Counts in eras of 400 years that begin on a
 /// first of March, so that the leap day comes last.
-fn civil(days: i64) -> (i64, i64, i64) {
+pub(crate) fn civil(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
     let year_of_era =

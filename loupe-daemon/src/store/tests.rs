@@ -6,6 +6,7 @@ mod jobs;
 mod kill;
 mod migration;
 mod owners;
+mod profiles;
 mod queries;
 mod refusals;
 mod resume;

@@ -10,7 +10,7 @@ use loupe_common::trace::{CallCounts, ForeignCall};
 
 /// What was counted within one time, as a rule a minute.
 ///
-/// A batch is handed over until [`super::Store::record_profiles`] has returned `Ok` for it, always
+/// A batch is handed over until [`Store::record_profiles`](super::Store::record_profiles) has returned `Ok` for it, always
 /// with the same run and sequence: then it counts once, whatever became of the attempts before.
 /// What is counted meanwhile is the next batch, which can be merged with later ones
 /// ([`ProfileBatch::merge`]) as long as it was not handed over itself.
@@ -23,6 +23,10 @@ pub struct ProfileBatch {
     /// By the clock of the host, which may have been set in between.
     pub from_ms: u64,
     pub until_ms: u64,
+    /// Its length by a clock that nobody sets and that stops with a suspended host
+    /// (`CLOCK_MONOTONIC`): where the other clock says something else, it was set, or the host
+    /// slept, and the batch is taken for the last part of its time.
+    pub length_ms: u64,
     /// No subject twice.
     pub subjects: Vec<SubjectDelta>,
 }
@@ -103,6 +107,7 @@ impl ProfileBatch {
     /// database could not be written to: memory stays bounded by what there is to count.
     pub fn merge(&mut self, later: ProfileBatch) {
         self.until_ms = later.until_ms;
+        self.length_ms += later.length_ms;
         for delta in later.subjects {
             let same = |known: &&mut SubjectDelta| known.subject == delta.subject;
             match self.subjects.iter_mut().find(same) {
