@@ -12,7 +12,6 @@ mod observer;
 mod once;
 mod outbox;
 mod owners;
-mod pattern;
 mod pending;
 mod selection;
 mod service;

@@ -2,6 +2,7 @@
 //! kept, and what comes meanwhile waits behind it.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use loupe_common::profile::{ProfileEvent, Subject};
 
@@ -18,6 +19,8 @@ pub struct Outbox {
     waiting: Option<ProfileBatch>,
     /// When the batch that is counted now began.
     from_ms: u64,
+    /// The same, by a clock that nobody sets.
+    from: Instant,
 }
 
 /// Times shorter than this tell no rate.
@@ -32,12 +35,14 @@ impl Outbox {
             sent: None,
             waiting: None,
             from_ms: now_ms,
+            from: Instant::now(),
         }
     }
 
     /// Takes what was counted until now.
     pub fn put(&mut self, subjects: Vec<SubjectDelta>, now_ms: u64) {
         let from_ms = std::mem::replace(&mut self.from_ms, now_ms);
+        let length = std::mem::replace(&mut self.from, Instant::now()).elapsed();
         if subjects.is_empty() {
             return;
         }
@@ -47,6 +52,7 @@ impl Outbox {
             sequence: 0,
             from_ms,
             until_ms: now_ms,
+            length_ms: length.as_millis() as u64,
             subjects,
         };
         match &mut self.waiting {

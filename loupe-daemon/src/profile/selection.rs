@@ -4,7 +4,7 @@
 use loupe_common::profile::{SubjectKind, Target};
 
 use super::naming::{self, Named};
-use super::pattern::fits;
+use crate::store::fits;
 
 /// A cgroup with its owner and what else it is called.
 #[derive(Clone, Debug, PartialEq, Eq)]

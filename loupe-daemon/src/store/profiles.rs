@@ -22,7 +22,7 @@ use rusqlite::Transaction;
 use super::{Store, StoreError};
 
 pub use batch::{ProfileBatch, SubjectDelta};
-pub use pattern::matches_name;
+pub use pattern::{fits, matches_name};
 pub use query::{ProfileQuery, ProfileSummary};
 
 impl Store {

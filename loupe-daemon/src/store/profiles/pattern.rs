@@ -39,8 +39,8 @@ fn template(unit: &str) -> Option<String> {
     Some(format!("{prefix}@{suffix}"))
 }
 
-/// In time that grows with the product of the lengths at worst.
-fn fits(pattern: &str, name: &str) -> bool {
+/// Whether a whole name fits a pattern. In time that grows with the product of the lengths at worst.
+pub fn fits(pattern: &str, name: &str) -> bool {
     let (pattern, name) = (chars(pattern), chars(name));
     let (mut at, mut of_name) = (0, 0);
     // After the last `*`, and how much of the name that one has taken.
