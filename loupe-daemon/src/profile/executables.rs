@@ -14,6 +14,8 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::Mode;
 use object::read::{Object as _, ReadCache};
 
+use crate::tracer::profiler::{ExecutableId, SlotOpened};
+
 /// Bytes of one file of a package's list; the largest in Debian 12 has 1.6 MB.
 const MOST_LIST_BYTES: u64 = 16 << 20;
 /// Bytes of dpkg's status file; that of a desktop has 6 MB.
@@ -40,31 +42,68 @@ struct Identity {
 #[derive(Debug, Default)]
 pub struct Executables {
     known: BTreeMap<Identity, Executable>,
+    /// As it was when it was last looked at.
+    by_id: BTreeMap<ExecutableId, Executable>,
 }
 
 impl Executables {
-    /// The executable of a process that runs it now; `None` where the process runs another by now,
-    /// or has ended.
-    pub fn of_process(&mut self, pid: u32, inode: u64) -> Option<Executable> {
-        let link = PathBuf::from(format!("/proc/{pid}/exe"));
-        let file = open_local(pid, &link)?;
-        let metadata = file.metadata().ok()?;
-        if metadata.ino() != inode {
-            return None;
+    /// What a process executed when it was seen. It may have ended since, or run another program.
+    pub fn of(&mut self, opened: &SlotOpened) -> Executable {
+        let id = opened.executable;
+        let found = self
+            .of_process(opened.pid, id)
+            .or_else(|| self.by_id.get(&id).cloned())
+            .or_else(|| self.of_path(&opened.path, id));
+        match found {
+            Some(found) => {
+                if self.by_id.len() >= MOST_KNOWN {
+                    self.by_id.clear();
+                }
+                self.by_id.insert(id, found.clone());
+                found
+            }
+            // The kernel's word for it, from the root of its mount on.
+            None => Executable {
+                path: opened.path.clone(),
+                ..Executable::default()
+            },
         }
+    }
+
+    /// `None` where the process runs another by now, or has ended.
+    fn of_process(&mut self, pid: u32, id: ExecutableId) -> Option<Executable> {
+        let process = PathBuf::from(format!("/proc/{pid}"));
+        let file = open_local(&process, &process.join("exe"), id)?;
+        let path = fs::read_link(process.join("exe")).ok()?;
+        // What the kernel appends to the name of a file that is not there any more.
+        let path = path.to_string_lossy();
+        let path = path.strip_suffix(" (deleted)").unwrap_or(&path).to_owned();
+        self.facts(file, path, || trusted_root(pid))
+    }
+
+    /// Of the file that has this name in this process's own root, if it is the one.
+    fn of_path(&mut self, path: &str, id: ExecutableId) -> Option<Executable> {
+        let file = open_local(Path::new("/proc/self"), Path::new(path), id)?;
+        let root = || Some(File::open("/").ok()?.into());
+        self.facts(file, path.to_owned(), root)
+    }
+
+    fn facts(
+        &mut self,
+        file: File,
+        path: String,
+        root: impl FnOnce() -> Option<OwnedFd>,
+    ) -> Option<Executable> {
+        let metadata = file.metadata().ok()?;
         let key = Identity {
             device: metadata.dev(),
-            inode,
+            inode: metadata.ino(),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
         };
         if let Some(known) = self.known.get(&key) {
             return Some(known.clone());
         }
-        let path = fs::read_link(&link).ok()?;
-        // What the kernel appends to the name of a file that is not there any more.
-        let path = path.to_string_lossy();
-        let path = path.strip_suffix(" (deleted)").unwrap_or(&path).to_owned();
-        let root = trusted_root(pid);
+        let root = root();
         let root = root.as_ref().map(AsFd::as_fd);
         let package = root.and_then(|root| package_of(root, &path));
         let version = package.as_ref().zip(root);
@@ -74,15 +113,11 @@ impl Executables {
             package,
             path,
         };
-        self.keep(key, executable.clone());
-        Some(executable)
-    }
-
-    fn keep(&mut self, key: Identity, executable: Executable) {
         if self.known.len() >= MOST_KNOWN {
             self.known.clear();
         }
-        self.known.insert(key, executable);
+        self.known.insert(key, executable.clone());
+        Some(executable)
     }
 }
 
@@ -95,13 +130,13 @@ fn trusted_root(pid: u32) -> Option<OwnedFd> {
     root?.ok().map(OwnedFd::from)
 }
 
-/// Opens the file of a process's executable, unless it is on a file system that a server answers for,
-/// who can keep us waiting (FUSE, network). Which one it is on is known without asking it.
-fn open_local(pid: u32, link: &Path) -> Option<File> {
+/// Opens a file that a process sees, if it is this one and on no file system that a server answers
+/// for, who can keep us waiting (FUSE, network). Which one it is on is known without asking it.
+fn open_local(process: &Path, path: &Path, id: ExecutableId) -> Option<File> {
     let held = File::options()
         .read(true)
         .custom_flags(libc::O_PATH)
-        .open(link)
+        .open(path)
         .ok()?;
     let held_as = format!("/proc/self/fdinfo/{}", held.as_raw_fd());
     let told = fs::read_to_string(held_as).ok()?;
@@ -109,7 +144,7 @@ fn open_local(pid: u32, link: &Path) -> Option<File> {
         .lines()
         .find_map(|line| line.strip_prefix("mnt_id:"))?
         .trim();
-    let mounts = fs::read_to_string(format!("/proc/{pid}/mountinfo")).ok()?;
+    let mounts = fs::read_to_string(process.join("mountinfo")).ok()?;
     let kind = mounts.lines().find_map(|line| {
         let (left, right) = line.split_once(" - ")?;
         (left.split(' ').next()? == mount).then(|| right.split(' ').next())?
@@ -117,7 +152,8 @@ fn open_local(pid: u32, link: &Path) -> Option<File> {
     if SERVED.iter().any(|served| kind.starts_with(served)) {
         return None;
     }
-    File::open(format!("/proc/self/fd/{}", held.as_raw_fd())).ok()
+    let file = File::open(format!("/proc/self/fd/{}", held.as_raw_fd())).ok()?;
+    (file.metadata().ok()?.ino() == id.inode).then_some(file)
 }
 
 /// Opens a file below the root, by no link that leads out of it and by none of `/proc`.
@@ -212,19 +248,40 @@ fn version_of(root: impl AsFd, package: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn opened(pid: u32, path: &str, executable: ExecutableId) -> SlotOpened {
+        SlotOpened {
+            slot: 1,
+            owner: 2,
+            cgroup: 3,
+            executable,
+            pid,
+            uid: 0,
+            path: path.to_owned(),
+            comm: String::new(),
+            at_ns: 0,
+        }
+    }
+
     #[test]
-    fn facts_of_this_very_test_are_found() {
-        let me = std::process::id();
-        let inode = fs::metadata("/proc/self/exe").expect("there").ino();
-        let mut executables = Executables::default();
-        let found = executables.of_process(me, inode).expect("it runs");
+    fn facts_of_this_very_test_are_found_while_it_runs_and_afterwards() {
         let own = std::env::current_exe().expect("a path");
-        assert_eq!(Path::new(&found.path), own);
-        assert_eq!(found.package, None);
-        assert_eq!(executables.of_process(me, inode), Some(found));
-        // The file is another one by now.
-        assert_eq!(executables.of_process(me, inode + 1), None);
-        assert_eq!(executables.of_process(u32::MAX - 1, inode), None);
+        let path = own.to_str().expect("text");
+        let id = ExecutableId::of_path(&own).expect("there");
+        let running = Executables::default().of(&opened(std::process::id(), path, id));
+        assert_eq!(running.path, path);
+        assert_eq!(running.package, None);
+        // It has ended, and its file has a name still.
+        const NOBODY: u32 = u32::MAX - 1;
+        let mut executables = Executables::default();
+        assert_eq!(executables.of(&opened(NOBODY, path, id)), running);
+        // By now the name is another's.
+        assert_eq!(executables.of(&opened(NOBODY, "/elsewhere", id)), running);
+        let other = ExecutableId {
+            inode: id.inode + 1,
+            ..id
+        };
+        let unknown = executables.of(&opened(std::process::id(), path, other));
+        assert_eq!((unknown.path.as_str(), unknown.build_id), (path, None));
     }
 
     #[test]

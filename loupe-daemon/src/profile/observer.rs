@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use loupe_common::profile::{Executable, Happening, ProfileEvent, ProfileLost, Subject, Target};
+use loupe_common::profile::{Happening, ProfileEvent, ProfileLost, Subject, Target};
 use tokio::sync::mpsc;
 
 use super::difference::lost_since;
@@ -458,17 +458,10 @@ fn subject_of(
     opened: &SlotOpened,
 ) -> Option<Subject> {
     let owner = owners.get(opened.owner)?;
-    let executable = executables
-        .of_process(opened.pid, opened.executable.inode)
-        // It has ended, or runs another program by now: the kernel's word for it.
-        .unwrap_or_else(|| Executable {
-            path: opened.path.clone(),
-            ..Executable::default()
-        });
     Some(Subject {
         kind: owner.kind,
         name: owner.name.clone(),
-        executable,
+        executable: executables.of(opened),
         uid: owner.uid,
     })
 }
