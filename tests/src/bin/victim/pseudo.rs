@@ -10,6 +10,7 @@ pub const BEHAVIOURS: &[(&str, Behaviour)] = &[
     ("turns-to-files", turns_to_files),
     ("reads-file", reads_file),
     ("opens-blindly", opens_blindly),
+    ("opens-once", opens_once),
     ("opens-forever", opens_forever),
     ("asks-blindly", asks_blindly),
 ];
@@ -27,6 +28,14 @@ fn length(file: usize) -> usize {
 /// Whether the file is there and has something in it.
 fn has_content(path: &CStr) -> bool {
     open(path, libc::O_RDONLY).is_ok_and(|file| length(file) > 0)
+}
+
+/// `opens-once RESULT FILE`: 3, if the file cannot be opened.
+fn opens_once(arguments: &Arguments) -> Result<Ended, &'static str> {
+    match open(arguments.word(1), libc::O_RDONLY) {
+        Ok(_) => Ok(Ended::Quietly),
+        Err(_) => Ok(Ended::Code(3)),
+    }
 }
 
 fn pseudo_files(arguments: &Arguments) -> Result<Ended, &'static str> {
