@@ -5,5 +5,6 @@ mod bounds;
 mod calls;
 mod cgroups;
 mod files;
+mod kinds;
 mod processes;
 mod scene;

@@ -51,8 +51,12 @@ impl Group {
     }
 
     pub fn run(&self, words: &[&str]) {
-        let status = self.command(words).status().expect("the shell starts");
-        assert!(status.success(), "{words:?}: {status}");
+        let mut command = self.command(words);
+        let output = command
+            .stdout(Stdio::piped())
+            .output()
+            .expect("the shell starts");
+        assert!(output.status.success(), "{words:?}: {output:?}");
     }
 
     /// The victim, which makes known calls.
