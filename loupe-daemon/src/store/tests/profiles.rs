@@ -1,6 +1,10 @@
 //! Profiles: what is handed over comes out, once, with its times; and only to whom it belongs.
 
+mod compaction;
+mod durability;
 mod maturity;
+mod time;
+mod year;
 
 use std::collections::BTreeMap;
 
