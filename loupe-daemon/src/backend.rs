@@ -24,6 +24,8 @@ use crate::replay::Workload;
 use crate::report::Explanation;
 use crate::store::{JobBook, Listed, StoredAnalysis};
 
+pub use observation::observe_here;
+
 pub use here::{
     Here, Library, default_database, emulate_here, own_identity, run_here, store_failure,
 };

@@ -11,9 +11,11 @@ mod door;
 mod measured;
 mod output;
 mod progress;
+mod services;
 mod signals;
 mod sys;
 mod talk;
+mod units;
 
 use std::process::ExitCode;
 
@@ -98,6 +100,7 @@ async fn dispatch(cli: Cli) -> Result<Ending, Failure> {
         Command::Jobs(args) => commands::jobs::run(&global, &args).await,
         Command::Cancel(args) => commands::cancel::run(&global, &args).await,
         Command::Watch(args) => commands::watch::run(&global, &args).await,
+        Command::Profile(args) => commands::profile::run(&global, &args.command).await,
     }
 }
 

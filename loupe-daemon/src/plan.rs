@@ -10,7 +10,9 @@ pub mod because;
 mod build;
 pub mod change;
 pub mod check;
+pub mod coverage;
 pub mod distance;
+pub mod drift;
 pub mod gap;
 mod instance;
 pub mod make;
@@ -21,11 +23,14 @@ pub mod part;
 mod reach;
 pub mod schedule;
 pub mod select;
+pub mod service;
 pub mod statistics;
 pub mod steps;
 pub mod weights;
 pub mod what_if;
 
+#[cfg(test)]
+pub mod samples;
 #[cfg(test)]
 mod tests;
 
@@ -34,4 +39,5 @@ pub use make::{Strategy, make};
 pub use need::{Need, NeedBasis};
 pub use os::OsProfile;
 pub use select::{Named, SelectError, Selection, WorkloadKind};
+pub use service::Service;
 pub use steps::{Clash, Plan, Step};

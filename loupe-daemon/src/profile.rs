@@ -32,6 +32,7 @@ use crate::tracer::profiler::ProfilerBounds;
 pub use duty::Choice;
 pub use once::{ObserveError, observe};
 pub use service::{AskError, Service};
+pub use targets::TargetError;
 
 /// What is watched, and at what price, as the configuration says.
 #[derive(Clone, Debug, PartialEq)]

@@ -29,6 +29,7 @@ mod phases;
 mod plan;
 mod plan_next;
 mod plot;
+mod profile;
 mod statistics;
 mod summary;
 mod trace;
@@ -53,6 +54,11 @@ pub use page::{Entry, Page, Shown, last_words};
 pub use phases::phase_lines;
 pub use plan::{check_csv, check_table, plan_csv, plan_table};
 pub use plan_next::{plan_next, what_if_table};
+pub use profile::{
+    profile_coverage, profile_drift, profile_event, profile_event_json, profile_json,
+    profile_sentence, profile_status, profile_status_json, profile_top, profiles, unwatched,
+    watched,
+};
 pub use statistics::{statistics_csv, statistics_table};
 pub use summary::{summary_json, summary_table, verdicts_csv};
 pub use trace::{trace_json, trace_table};

@@ -89,6 +89,49 @@ pub(crate) fn seconds(seconds: f64) -> String {
     nanoseconds((seconds * 1e9) as u64)
 }
 
+/// A length of time in its two largest units: `13 d 4 h`, `4 h 12 min`, `3 min 20 s`, `12 s`. Rounded
+/// down.
+pub(crate) fn span(ms: u64) -> String {
+    let seconds = ms / 1_000;
+    let (large, unit, small, smaller) = match seconds {
+        0..60 => return format!("{seconds} s"),
+        60..3_600 => (seconds / 60, "min", seconds % 60, "s"),
+        3_600..86_400 => (seconds / 3_600, "h", seconds / 60 % 60, "min"),
+        _ => (seconds / 86_400, "d", seconds / 3_600 % 24, "h"),
+    };
+    match small {
+        0 => format!("{large} {unit}"),
+        _ => format!("{large} {unit} {small} {smaller}"),
+    }
+}
+
+/// A part of a whole in percent, with two digits that count: `12 %`, `0.4 %`, `100 %`.
+pub(crate) fn percent(part: f64) -> String {
+    percentage(part, f64::round)
+}
+
+/// As [`percent`], of a bound: never less than it is.
+pub(crate) fn percent_at_most(part: f64) -> String {
+    percentage(part, f64::ceil)
+}
+
+fn percentage(part: f64, round: fn(f64) -> f64) -> String {
+    let value = part * 100.0;
+    if value == 0.0 || !value.is_finite() {
+        return format!("{value} %");
+    }
+    let before_point = value.abs().log10().floor() as i32;
+    let unit = 10_f64.powi((before_point - 1).min(0));
+    // What is left of a product in binary is no reason to round up.
+    let steps = round((value / unit * 1e6).round() / 1e6);
+    format!("{} %", figures(steps * unit))
+}
+
+/// Unix milliseconds of whatever clock the kernel has, for the functions that take a date.
+pub(crate) fn signed(unix_ms: u64) -> i64 {
+    i64::try_from(unix_ms).unwrap_or(i64::MAX)
+}
+
 /// A number with three digits that count, none of them a useless zero: `1234`, `123`, `12.3`,
 /// `0.0123`, `12`.
 pub(crate) fn figures(value: f64) -> String {
@@ -225,6 +268,38 @@ mod tests {
             (254_000_000_000, "254 s"),
         ] {
             assert_eq!(nanoseconds(ns), shown);
+        }
+    }
+
+    #[test]
+    fn lengths_of_time_have_two_units() {
+        for (seconds, shown) in [
+            (0, "0 s"),
+            (12, "12 s"),
+            (60, "1 min"),
+            (200, "3 min 20 s"),
+            (15_120, "4 h 12 min"),
+            (86_400, "1 d"),
+            (13 * 86_400 + 4 * 3_600 + 59, "13 d 4 h"),
+        ] {
+            assert_eq!(span(seconds * 1_000 + 999), shown);
+        }
+    }
+
+    #[test]
+    fn parts_of_a_whole_have_two_digits_and_bounds_are_never_rounded_down() {
+        for (part, shown, at_most) in [
+            (0.0, "0 %", "0 %"),
+            (0.05, "5 %", "5 %"),
+            (0.004, "0.4 %", "0.4 %"),
+            (0.004_01, "0.4 %", "0.41 %"),
+            (0.123, "12 %", "13 %"),
+            (0.000_031_2, "0.0031 %", "0.0032 %"),
+            (0.999, "100 %", "100 %"),
+            (1.0, "100 %", "100 %"),
+        ] {
+            assert_eq!(percent(part), shown);
+            assert_eq!(percent_at_most(part), at_most);
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use loupe_common::emulation::Emulation;
 use loupe_common::exit;
 use loupe_common::feature::Feature;
-use loupe_common::profile::{ProfileAnswer, ProfileEvent, ProfileRequest};
+use loupe_common::profile::{Profile, ProfileAnswer, ProfileEvent, ProfileRequest};
 use loupe_common::replay::Replay;
 use loupe_common::wire::{Failure, code};
 use tokio::sync::mpsc;
@@ -23,7 +23,7 @@ use crate::engine::{
 use crate::profile::Settings;
 use crate::replay::Workload;
 use crate::report::Explanation;
-use crate::store::{Import, JobBook, Listed, Store, StoreError, StoredAnalysis};
+use crate::store::{Import, JobBook, Listed, ProfileQuery, Store, StoreError, StoredAnalysis};
 use crate::tracer;
 
 /// The database of the system, for root.
@@ -103,6 +103,21 @@ impl Library {
             .ok_or_else(|| not_analyzed(application, workload))
     }
 
+    /// Profiles of services of this name or pattern, of what was observed since a moment.
+    pub fn profiles(
+        &self,
+        viewer: Viewer,
+        name: Option<&str>,
+        since_ms: Option<u64>,
+    ) -> Result<Vec<Profile>, Failure> {
+        let query = ProfileQuery {
+            owner: viewer.owner(),
+            name: name.map(str::to_owned),
+            since_ms,
+        };
+        self.store.profiles(&query).map_err(store_failure)
+    }
+
     /// A replay that an analysis names.
     pub fn replay(&self, id: i64) -> Result<Option<Replay>, Failure> {
         self.store.replay(id).map_err(store_failure)
@@ -167,7 +182,7 @@ impl Here {
 
 /// Refuses work that doctor knows to be impossible, before it begins: the kernel's own words would
 /// not help.
-fn ask_first(work: Work) -> Result<(), Failure> {
+pub(super) fn ask_first(work: Work) -> Result<(), Failure> {
     match doctor::refusal(&Facts::for_this_process(tracer::EMBEDDED), work) {
         Some(refusal) => Err(refusal),
         None => Ok(()),

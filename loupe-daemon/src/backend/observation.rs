@@ -1,16 +1,24 @@
 //! The daemon's observation of services, as its clients reach it: their rights, and errors in the form
-//! that reaches the user.
+//! that reaches the user. Also one observation without a daemon.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use loupe_common::exit;
-use loupe_common::profile::{ProfileAnswer, ProfileEvent, ProfileRequest};
+use loupe_common::profile::{ProfileAnswer, ProfileEvent, ProfileRequest, Target};
+use loupe_common::trace::Trace;
 use loupe_common::wire::Failure;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::here::ask_first;
+use crate::doctor::Work;
 
 use crate::engine::Identity;
 use crate::lock;
-use crate::profile::{Access, AskError, GROUP, ProfileError, Service, Settings};
+use crate::profile::{
+    self, Access, AskError, GROUP, ObserveError, ProfileError, Service, Settings, TargetError,
+};
 use crate::store::Store;
 
 /// None, in a process that is no daemon.
@@ -56,6 +64,26 @@ impl Observation {
     }
 }
 
+/// Counts what a target that runs already calls, in this process, until the time is over or `stop`
+/// fires.
+pub async fn observe_here(
+    target: Target,
+    limit: Option<Duration>,
+    stop: CancellationToken,
+) -> Result<Trace, Failure> {
+    ask_first(Work::Command)?;
+    profile::observe(target, limit, stop)
+        .await
+        .map_err(|error| match error {
+            ObserveError::Profile(error) => profile_failure(error),
+            ObserveError::Target(error) => target_failure(&error),
+            nothing @ ObserveError::Nothing(_) => Failure::from_error(exit::USAGE, &nothing).hint(
+                "a pattern in `loupe profile add` also watches what will run; what runs now is in \
+                 `systemd-cgls`",
+            ),
+        })
+}
+
 /// Root and members of the group see everything, others what is their own.
 fn access_of(caller: &Identity) -> Result<Access, Failure> {
     if caller.uid == 0 {
@@ -77,15 +105,16 @@ fn access_of(caller: &Identity) -> Result<Access, Failure> {
 fn ask_failure(error: AskError) -> Failure {
     match error {
         AskError::Profile(error) => profile_failure(error),
-        AskError::Target(error) => {
-            let hint = error.hint();
-            Failure::from_error(exit::USAGE, &error).explained(hint, None)
-        }
+        AskError::Target(error) => target_failure(&error),
         AskError::Stream => Failure::from_error(exit::LOUPE_FAILED, &error),
         AskError::Rights => Failure::from_error(exit::LOUPE_FAILED, &error).hint(format!(
             "have root run it, or join the group: `sudo usermod -aG {GROUP} $USER`, then log in again"
         )),
     }
+}
+
+fn target_failure(error: &TargetError) -> Failure {
+    Failure::from_error(exit::USAGE, error).explained(error.hint(), None)
 }
 
 fn profile_failure(error: ProfileError) -> Failure {

@@ -2,9 +2,12 @@
 
 mod emulate;
 mod export;
+mod moment;
 mod plan;
 mod plans;
+mod profile;
 mod report;
+mod trace;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -19,12 +22,18 @@ use loupe_common::wire::{DEFAULT_SOCKET, JobId};
 
 pub use emulate::Emulate;
 pub use export::{Applications, Filter};
+pub use moment::Moment;
 pub use plan::Plan;
 pub use plans::{
     Diff, Export, ExportFormat, ExportLoupedb, Gap, Import, ImportFormat, ImportLoupedb, Os,
     OsCommand, OsDiff, OsImport, OsList, OsShow, Stats,
 };
+pub use profile::{
+    Profile, ProfileAdd, ProfileCommand, ProfileDiff, ProfileRemove, ProfileShow, ProfileStatus,
+    ProfileTop, ProfileWatch, with_suffix,
+};
 pub use report::Report;
+pub use trace::Trace;
 
 /// Measures which Linux features an application needs.
 ///
@@ -44,6 +53,7 @@ Examples:
   loupe analyze nginx.toml                  which syscalls nginx needs, and why
   loupe explain nginx futex                 the evidence for one verdict
   loupe plan --os myos.toml                 what an OS is to implement next
+  loupe profile add nginx.service           what a service really uses, from now on
 
 Exit codes: 0 works, 1 a finding, 2 usage, 3 the measurement is invalid, 125 Loupe failed,
 126 and 127 the command cannot be executed or found. `run` and `trace` end as the command does."
@@ -116,6 +126,7 @@ pub enum Command {
     Jobs(Jobs),
     Cancel(Cancel),
     Watch(Watch),
+    Profile(Profile),
 }
 
 /// Check what this host can do, and tell the cure for what it cannot
@@ -126,43 +137,6 @@ pub struct Doctor {
     /// Print JSON (schema loupe.doctor/1)
     #[arg(long)]
     pub json: bool,
-}
-
-/// Run a command and print its syscalls: calls, errors, time
-///
-/// The command has standard input, output and error for itself; the summary goes to standard
-/// error when it has ended, or to a file (-o). Loupe ends as the command does: with its exit
-/// status, or by the same signal.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  loupe trace -- ls -l
-  loupe trace --stream -o calls.txt -- redis-server --port 0
-  loupe trace --json -o trace.json -- make -j4
-  loupe trace --target /usr/sbin/nginx -- prove t/    only nginx, wherever it is started")]
-pub struct Trace {
-    /// One line per call, as it ends; then the summary
-    #[arg(long)]
-    pub stream: bool,
-
-    /// Below each vectored syscall, its operations (fcntl: F_SETFD) and flags (mmap: + MAP_FIXED)
-    #[arg(long, conflicts_with = "stream")]
-    pub operations: bool,
-    /// Look out for the pseudo-files that are used, too (each call that names a file takes some
-    /// microseconds longer)
-    #[arg(long)]
-    pub pseudo_files: bool,
-
-    /// Print JSON (schema loupe.trace/1); with --stream, one object a line, the summary last
-    #[arg(long)]
-    pub json: bool,
-
-    /// Write to this file instead of standard error
-    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub output: Option<PathBuf>,
-
-    #[command(flatten)]
-    pub what: What,
 }
 
 /// Run a command once with syscalls or pseudo-files stubbed or faked

@@ -27,6 +27,8 @@ pub enum Need {
     Results,
     /// Jobs: only the daemon has them.
     Daemon,
+    /// Services are watched: only the daemon does.
+    Service,
 }
 
 /// The process that does the work.
@@ -90,6 +92,9 @@ fn forced(global: &Global, need: Need, root: bool) -> Result<Door, Failure> {
         Need::Daemon => Err(Failure::usage(format!(
             "jobs are the daemon's: {flag} makes no sense here"
         ))),
+        Need::Service => Err(Failure::usage(format!(
+            "it is the daemon that watches services: {flag} makes no sense here"
+        ))),
         Need::Engine if !root => Err(Failure::internal(format!(
             "this needs root when it is done without the daemon ({flag})"
         ))
@@ -118,7 +123,7 @@ fn decide(daemon: &DaemonFact, need: Need, root: bool, socket: &Path) -> Result<
     match need {
         Need::Results => return Ok(Door::Here),
         Need::Engine if root => return Ok(Door::Here),
-        Need::Engine | Need::Daemon => {}
+        Need::Engine | Need::Daemon | Need::Service => {}
     }
     let why = why(daemon, socket).unwrap_or_else(|| "louped is not running".to_owned());
     Err(match (need, daemon) {
@@ -128,6 +133,11 @@ fn decide(daemon: &DaemonFact, need: Need, root: bool, socket: &Path) -> Result<
         ),
         (Need::Daemon, _) => Failure::internal(format!("there are no jobs: {why}"))
             .hint("start it: `systemctl start louped`, or `louped` as root"),
+        (Need::Service, _) => Failure::internal(format!("nobody watches services here: {why}"))
+            .hint(
+                "start it: `systemctl enable --now louped`, or `louped` as root; what it is to \
+                 watch it remembers",
+            ),
         _ => Failure::internal(format!("this needs root or the daemon, and {why}")).hint(
             "run it as root, or have root start louped (`systemctl start louped`) and put you \
              into the group `loupe`; `loupe doctor` tells more",
@@ -231,7 +241,7 @@ mod tests {
 
     #[test]
     fn the_daemon_is_used_where_it_answers() {
-        for need in [Need::Engine, Need::Results, Need::Daemon] {
+        for need in [Need::Engine, Need::Results, Need::Daemon, Need::Service] {
             for root in [true, false] {
                 assert_eq!(decided(answers(), need, root), Ok(Door::Daemon));
             }
@@ -254,6 +264,8 @@ mod tests {
                 (Need::Engine, false),
                 (Need::Daemon, false),
                 (Need::Daemon, true),
+                (Need::Service, false),
+                (Need::Service, true),
             ] {
                 let refused = ask(need, root).expect_err("no way");
                 assert_eq!(refused.exit_code, 125);

@@ -41,6 +41,19 @@ pub fn json_text(value: &impl Serialize) -> Result<String, Failure> {
     Ok(text)
 }
 
+/// JSON on one line of many.
+pub fn json_line(value: &impl Serialize) -> Result<String, Failure> {
+    let text = serde_json::to_string(value)
+        .map_err(|error| Failure::internal("the result cannot be written").because(Some(&error)))?;
+    Ok(escape_json(&text).into_owned() + "\n")
+}
+
+/// The lines that standard output has room for, where it is a terminal that says so.
+pub fn rows() -> Option<usize> {
+    let (_, terminal_size::Height(rows)) = terminal_size::terminal_size_of(io::stdout())?;
+    (rows > 0).then_some(usize::from(rows))
+}
+
 /// Tells the user something that is no result. There is nowhere to report a failure of this to.
 pub fn note(text: &str) {
     drop(writeln!(io::stderr().lock(), "loupe: {text}"));

@@ -62,9 +62,11 @@ pub struct Needs {
 }
 
 impl Needs {
-    pub fn of<'a>(analyses: impl IntoIterator<Item = &'a Analysis>) -> Needs {
+    /// Of analyses and of profiles.
+    pub fn of<'a>(analyses: impl IntoIterator<Item = &'a Analysis>, profiles: &[Need]) -> Needs {
         let analyses: Vec<&Analysis> = analyses.into_iter().collect();
-        let each: Vec<Need> = analyses.iter().map(|analysis| Need::of(analysis)).collect();
+        let analysed = analyses.iter().map(|analysis| Need::of(analysis));
+        let each: Vec<Need> = analysed.chain(profiles.iter().cloned()).collect();
         let mut users: BTreeMap<&Feature, Vec<&Need>> = BTreeMap::new();
         for need in &each {
             for feature in &need.used {
@@ -82,6 +84,7 @@ impl Needs {
             used: baselines
                 .filter_map(|row| row.feature.syscall())
                 .map(Feature::from)
+                .chain(profiles.iter().flat_map(|need| need.used.iter().cloned()))
                 .collect(),
             fallbacks: edges
                 .filter(|edge| edge.passed)
@@ -92,10 +95,12 @@ impl Needs {
                 .iter()
                 .flat_map(|need| need.pseudo_files.iter().cloned())
                 .collect(),
-            vdso: analyses.iter().any(|analysis| hides_vdso_calls(analysis)),
+            // Nobody hid it from a service.
+            vdso: !profiles.is_empty()
+                || analyses.iter().any(|analysis| hides_vdso_calls(analysis)),
             not_joint: each
                 .iter()
-                .filter(|need| need.basis != NeedBasis::Joint)
+                .filter(|need| need.basis == NeedBasis::Single)
                 .map(Need::name)
                 .collect(),
             applications: each.iter().map(Need::name).collect(),

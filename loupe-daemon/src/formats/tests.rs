@@ -118,7 +118,7 @@ fn several_applications_get_the_least_that_serves_all() {
             row("read", true, true),
         ],
     );
-    let needs = Needs::of([&server(), &tool]);
+    let needs = Needs::of([&server(), &tool], &[]);
     // Faked for both, since the server lives with either.
     assert_eq!(class(&needs, "brk"), Some((Class::Fake, false)));
     // One insists on failure, the other on success.
@@ -133,7 +133,7 @@ fn several_applications_get_the_least_that_serves_all() {
 
 #[test]
 fn a_full_profile_lets_through_all_that_is_used_and_what_starting_takes() {
-    let needs = Needs::of([&server()]);
+    let needs = Needs::of([&server()], &[]);
     let profile = Profile::of(&needs, Extent::Full, Errno::ENOSYS, Starter::Container);
     for name in [
         "accept4",
@@ -157,7 +157,7 @@ fn a_full_profile_lets_through_all_that_is_used_and_what_starting_takes() {
 
 #[test]
 fn a_reduced_profile_leaves_stubs_out_and_lets_their_fallbacks_through() {
-    let needs = Needs::of([&server()]);
+    let needs = Needs::of([&server()], &[]);
     let eperm: Errno = "EPERM".parse().expect("an errno");
     let profile = Profile::of(&needs, Extent::Reduced, eperm, Starter::Container);
     let json = write_oci(&profile).expect("serializable");
@@ -192,7 +192,7 @@ fn a_reduced_profile_leaves_stubs_out_and_lets_their_fallbacks_through() {
 
 #[test]
 fn what_is_written_means_the_same_when_it_is_read() {
-    let needs = Needs::of([&server()]);
+    let needs = Needs::of([&server()], &[]);
     for extent in [Extent::Full, Extent::Reduced] {
         for errno in ["ENOSYS", "EPERM"] {
             let profile = Profile::of(
@@ -236,7 +236,7 @@ fn hostile() -> Analysis {
 #[test]
 fn the_header_compiles() {
     let directory = tempfile::tempdir().expect("a directory");
-    let header = c_header(&Needs::of([&hostile()]), Arch::X86_64);
+    let header = c_header(&Needs::of([&hostile()], &[]), Arch::X86_64);
     std::fs::write(directory.path().join("calls.h"), &header).expect("written");
     let program = "\
         #include \"calls.h\"\n#include <string.h>\n#include <sys/syscall.h>\n\
@@ -266,7 +266,7 @@ fn the_header_compiles() {
 #[test]
 fn the_rust_table_compiles() {
     let directory = tempfile::tempdir().expect("a directory");
-    let table = rust_table(&Needs::of([&hostile()]), Arch::X86_64);
+    let table = rust_table(&Needs::of([&hostile()], &[]), Arch::X86_64);
     std::fs::write(directory.path().join("calls.rs"), &table).expect("written");
     let program = "mod calls;\nfn main() {\n\
         let row = calls::SYSCALLS.iter().find(|row| row.name == \"accept4\").unwrap();\n\
@@ -289,7 +289,7 @@ fn the_rust_table_compiles() {
 
 #[test]
 fn the_forms_are_as_they_were() {
-    let needs = Needs::of([&server()]);
+    let needs = Needs::of([&server()], &[]);
     insta::assert_snapshot!("c", c_header(&needs, Arch::X86_64));
     insta::assert_snapshot!("rust", rust_table(&needs, Arch::X86_64));
     let profile = Profile::of(&needs, Extent::Reduced, Errno::ENOSYS, Starter::Service);

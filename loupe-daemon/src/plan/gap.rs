@@ -62,6 +62,9 @@ pub struct Gap {
     pub single: Missing,
     /// By the joint policy, where there is one.
     pub joint: Option<Missing>,
+    /// Nothing but use is known: all of it counts as required.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub use_only: bool,
     /// Features without a verdict, which count as required.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unsure: Vec<Feature>,
@@ -81,7 +84,24 @@ impl Gap {
             implemented: implemented.count(),
             single: Missing::between(profile, &single),
             joint: (best.basis == NeedBasis::Joint).then(|| Missing::between(profile, &best)),
+            use_only: false,
             unsure: single.unsure.into_iter().collect(),
+        }
+    }
+
+    /// The gap to what a service was seen to use.
+    pub fn to_use(profile: &OsProfile, need: &Need) -> Gap {
+        Gap {
+            schema: "loupe.gap/1",
+            os: profile.name.clone(),
+            application: need.application.clone(),
+            workload: need.workload.clone(),
+            used: need.used.len(),
+            implemented: need.used.intersection(&profile.implement).count(),
+            single: Missing::between(profile, need),
+            joint: None,
+            use_only: true,
+            unsure: Vec::new(),
         }
     }
 

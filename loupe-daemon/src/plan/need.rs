@@ -1,5 +1,5 @@
-//! What one application needs of an OS, as the planner sees it. Made from an analysis; knows no
-//! OS.
+//! What one application needs of an OS, as the planner sees it. Made from an analysis, or from a
+//! profile; knows no OS.
 
 use std::collections::BTreeSet;
 
@@ -9,6 +9,8 @@ use loupe_common::syscalls::Syscall;
 use loupe_common::verdict::Verdict;
 use serde::{Deserialize, Serialize};
 
+use super::service::{Service, features_of};
+
 /// What a need was concluded from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -17,6 +19,8 @@ pub enum NeedBasis {
     Single,
     /// The joint policy, which was seen to pass as a whole.
     Joint,
+    /// A profile of what was really used. Nothing was left out to see whether it is missed.
+    Used,
 }
 
 /// What an application's workload uses, and what of it an OS may leave out. The four classes do
@@ -60,7 +64,47 @@ pub enum Answer {
 /// how Linux restarts calls, and no OS that restarts them in another way has it.
 const RESTART: &str = "restart_syscall";
 
+/// Before the name of a profile, where applications are named.
+pub const PROFILE_PREFIX: &str = "profile:";
+
+/// What a profile has in place of a workload.
+const PROFILE_WORKLOAD: &str = "profile";
+
 impl Need {
+    /// By what a service was seen to use: all of it counts as required.
+    pub fn of_use(service: &Service<'_>) -> Need {
+        let own = features_of(&service.own());
+        let used: BTreeSet<Feature> = own
+            .iter()
+            .filter(|feature| feature.is_syscall())
+            .map(|feature| (*feature).clone())
+            .collect();
+        Need {
+            application: format!("{PROFILE_PREFIX}{}", service.name),
+            workload: PROFILE_WORKLOAD.to_owned(),
+            suite: false,
+            basis: NeedBasis::Used,
+            required: used.clone(),
+            used,
+            stub_only: BTreeSet::new(),
+            fake_only: BTreeSet::new(),
+            any: BTreeSet::new(),
+            unsure: BTreeSet::new(),
+            pseudo_files: own
+                .into_iter()
+                .filter(|feature| matches!(feature, Feature::PseudoFile(_)))
+                .cloned()
+                .collect(),
+        }
+    }
+
+    /// Without what a kernel has processes call.
+    pub fn without_restart(mut self) -> Need {
+        self.used.retain(|feature| !is_restart(feature));
+        self.required.retain(|feature| !is_restart(feature));
+        self
+    }
+
     /// What is asked of an OS: as [`Need::of`], without calls of the tool that measured, and
     /// without what a kernel has processes call. Exports and figures have everything.
     pub fn asked_of_os(analysis: &Analysis) -> Need {
@@ -174,9 +218,12 @@ impl Need {
         }
     }
 
-    /// `nginx/wrk`.
+    /// `nginx/wrk`, `profile:nginx.service`.
     pub fn name(&self) -> String {
-        format!("{}/{}", self.application, self.workload)
+        match self.basis {
+            NeedBasis::Used => self.application.clone(),
+            _ => format!("{}/{}", self.application, self.workload),
+        }
     }
 
     /// Does this answer to this feature do?

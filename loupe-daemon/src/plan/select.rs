@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use loupe_common::feature::Feature;
 
-use super::need::Need;
+use super::need::{Need, NeedBasis};
 
 /// What workloads measure: the applications' own test suites, or anything else, which is a
 /// benchmark.
@@ -144,6 +144,7 @@ pub fn select(
         chosen.push(need.clone());
     }
     notes.extend(chosen.iter().filter_map(pseudo_files));
+    notes.extend(of_use(&chosen));
     Ok(Selection {
         needs: with_names(chosen),
         notes,
@@ -158,6 +159,19 @@ fn pseudo_files(need: &Need) -> Option<String> {
             "{} needs pseudo-files, too, which are no syscalls and left out here: {}",
             need.name(),
             paths.join(", ")
+        )
+    })
+}
+
+/// Says once what profiles are: what is used may still not be needed.
+fn of_use(chosen: &[Need]) -> Option<String> {
+    let used = chosen.iter().filter(|need| need.basis == NeedBasis::Used);
+    let names: Vec<String> = used.map(Need::name).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "all that was seen in use counts as to be implemented, because a profile knows nothing \
+             that could be left out: {}",
+            names.join(", ")
         )
     })
 }

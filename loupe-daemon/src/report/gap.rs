@@ -14,10 +14,13 @@ pub fn gap_table(gap: &Gap, style: Style) -> String {
         true => "nothing is missing",
         false => "something is missing",
     };
+    let name = match gap.use_only {
+        true => gap.application.clone(),
+        false => format!("{}/{}", gap.application, gap.workload),
+    };
     let headline = format!(
-        "{}/{} on {}: {runs}. It uses {}, of which {} are implemented.",
-        printable(&gap.application),
-        printable(&gap.workload),
+        "{} on {}: {runs}. It uses {}, of which {} are implemented.",
+        printable(&name),
         printable(&gap.os),
         counted(gap.used as u64, "syscall"),
         gap.implemented,
@@ -41,6 +44,10 @@ pub fn gap_table(gap: &Gap, style: Style) -> String {
             section("All at once, by the joint policy:", joint);
             section("By the verdicts on each syscall alone:", &gap.single);
         }
+        None if gap.use_only => section(
+            "All that was seen in use counts: a profile knows nothing that could be left out.",
+            &gap.single,
+        ),
         None => section("By the verdicts on each syscall alone:", &gap.single),
     }
     if !gap.unsure.is_empty() {

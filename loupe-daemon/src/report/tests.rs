@@ -37,11 +37,11 @@ fn stripped(text: &str) -> String {
 }
 
 /// Tables need 80 columns, text can do with less.
-const TABLE: [usize; 2] = [80, 132];
-const TEXT: [usize; 4] = [40, 60, 80, 132];
+pub(super) const TABLE: [usize; 2] = [80, 132];
+pub(super) const TEXT: [usize; 4] = [40, 60, 80, 132];
 
 /// No line is wider than asked for, none ends with a space, colours change nothing else.
-fn well_formed(widths: &[usize], print: impl Fn(Style) -> String) {
+pub(super) fn well_formed(widths: &[usize], print: impl Fn(Style) -> String) {
     for &width in widths {
         let plain = print(Style {
             color: false,

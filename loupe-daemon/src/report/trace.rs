@@ -206,7 +206,7 @@ fn failed(counts: &CallCounts) -> Cell {
 }
 
 /// `EAGAIN 12, ENOENT 3`: the most frequent first.
-fn errors(counts: &CallCounts) -> String {
+pub(super) fn errors(counts: &CallCounts) -> String {
     let mut errors: Vec<_> = counts.errors.iter().collect();
     errors.sort_by_key(|(_, number)| std::cmp::Reverse(**number));
     let errors: Vec<String> = errors

@@ -4,6 +4,7 @@
 mod answers;
 mod daemon;
 mod plans;
+mod profile;
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::net::UnixListener;

@@ -4,12 +4,10 @@ use std::path::Path;
 
 use loupe_common::analysis::{Analysis, SCHEMA};
 use loupe_common::exit;
-use loupe_common::wire::{Failure, Reply, Request};
+use loupe_common::wire::Failure;
 
-use crate::backend::Viewer;
 use crate::client::args::{Diff, Global};
-use crate::client::door::{self, Door, Need};
-use crate::client::{Ending, measured, output, talk};
+use crate::client::{Ending, measured, output};
 use crate::plan::change::Difference;
 use crate::report;
 
@@ -48,22 +46,7 @@ async fn side(global: &Global, word: &str) -> Result<(Option<i64>, Analysis), Fa
         Some((application, workload)) => (application, Some(workload)),
         None => (word, None),
     };
-    let stored = match door::choose(global, Need::Results).await? {
-        Door::Daemon => {
-            let request = Request::Show {
-                application: application.to_owned(),
-                workload: workload.map(str::to_owned),
-            };
-            match talk::ask(global.socket(), &request).await? {
-                Reply::Shown { analysis } => talk::value::<crate::store::StoredAnalysis>(analysis)?,
-                other => return Err(talk::unexpected(&other)),
-            }
-        }
-        Door::Here => match door::library(global)? {
-            Ok(library) => library.show(Viewer::Everything, application, workload)?,
-            Err(path) => return Err(door::not_analyzed_at(&path, application, workload)),
-        },
-    };
+    let stored = measured::stored(global, application, workload).await?;
     Ok((Some(stored.id), stored.analysis))
 }
 

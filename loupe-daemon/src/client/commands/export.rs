@@ -1,13 +1,22 @@
 //! `loupe export FORMAT APP…`; the forms other than the paper's data set are in `profiles`.
 
+use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use loupe_common::analysis::{Analysis, Basis, FeatureVerdict, Trial};
 use loupe_common::exit;
+use loupe_common::feature::Feature;
+use loupe_common::verdict::Verdict;
 use loupe_common::wire::Failure;
 
 use super::profiles;
 use crate::backend::not_analyzed;
 use crate::client::args::{Export, ExportFormat, ExportLoupedb, Global};
-use crate::client::{Ending, measured, output};
+use crate::client::measured::Sources;
+use crate::client::{Ending, output};
 use crate::loupedb::{self, LoupedbError};
+use crate::plan::Need;
+use crate::plan::need::PROFILE_PREFIX;
 use crate::store::StoredAnalysis;
 use crate::text::printable;
 
@@ -22,8 +31,14 @@ pub async fn run(global: &Global, args: &Export) -> Result<Ending, Failure> {
 }
 
 async fn export(global: &Global, args: &ExportLoupedb) -> Result<Ending, Failure> {
-    let results = measured::results(global, None).await?;
-    let chosen = chosen(&results, &args.applications)?;
+    let sources = Sources::find(global, &args.applications).await?;
+    let (others, used) = sources.split(&args.applications);
+    let used: Vec<StoredAnalysis> = used.iter().map(as_analysis).collect();
+    let mut chosen = match others.is_empty() && !used.is_empty() {
+        true => Vec::new(),
+        false => chosen(&sources.results, &others)?,
+    };
+    chosen.extend(&used);
     if chosen.is_empty() {
         return Err(Failure::usage(
             "there is no finished analysis in the database",
@@ -49,6 +64,48 @@ async fn export(global: &Global, args: &ExportLoupedb) -> Result<Ending, Failure
         printable(&place)
     ))?;
     Ok(Ending::OK)
+}
+
+/// A profile as an analysis that came to no verdict: the format has no other word for what is only
+/// known to be used.
+fn as_analysis(need: &Need) -> StoredAnalysis {
+    let row = |feature: &Feature| FeatureVerdict {
+        feature: feature.clone(),
+        kind: feature.kind().to_owned(),
+        verdict: Verdict::Undecided,
+        calls: 0,
+        seen_in: 0,
+        stub: Trial::default(),
+        fake: Trial::default(),
+        plausible: None,
+        errnos: BTreeMap::new(),
+        basis: Basis::Measured,
+        harness: false,
+        error_bound: None,
+    };
+    let application = need
+        .application
+        .strip_prefix(PROFILE_PREFIX)
+        .unwrap_or(&need.application);
+    StoredAnalysis {
+        id: 0,
+        fingerprint: String::new(),
+        started_ms: 0,
+        // Its name in the data set: one that is exported again has grown.
+        finished_ms: now_ms(),
+        analysis: Analysis {
+            application: application.to_owned(),
+            workload: need.workload.clone(),
+            features: need.used.union(&need.pseudo_files).map(row).collect(),
+            ..Analysis::default()
+        },
+    }
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    // A clock before 1970 is wrong anyway.
+    since.map_or(0, |since| since.as_millis() as i64)
 }
 
 /// All workloads of the applications that are named; without a name, all there are.

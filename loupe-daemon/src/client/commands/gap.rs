@@ -5,21 +5,29 @@ use loupe_common::wire::Failure;
 
 use crate::backend::not_analyzed;
 use crate::client::args::{Gap as Args, Global, subject};
+use crate::client::measured::Sources;
 use crate::client::{Ending, measured, output};
-use crate::plan::WorkloadKind;
 use crate::plan::distance::Distances;
 use crate::plan::gap::Gap;
+use crate::plan::{Need, WorkloadKind};
 use crate::report;
 use crate::store::StoredAnalysis;
+use crate::text::printable;
 
 pub async fn run(global: &Global, args: &Args) -> Result<Ending, Failure> {
     let profile = measured::profile(global, &args.os)?;
-    let results = measured::results(global, None).await?;
+    let named = args.application.iter().chain(&args.require);
+    let sources = Sources::find(global, named).await?;
     let (text, good) = match &args.application {
         Some(name) => {
-            let (application, workload) = subject(name, args.workload.as_deref());
-            let stored = one(&results, application, workload)?;
-            let gap = Gap::between(&profile, &stored.analysis);
+            let gap = match sources.profiles(name) {
+                Some(needs) => Gap::to_use(&profile, &only(name, needs)?),
+                None => {
+                    let (application, workload) = subject(name, args.workload.as_deref());
+                    let stored = one(&sources.results, application, workload)?;
+                    Gap::between(&profile, &stored.analysis)
+                }
+            };
             let text = match (args.json, args.csv) {
                 (true, _) => output::json_text(&gap)?,
                 (_, true) => report::gap_csv(&gap),
@@ -28,7 +36,7 @@ pub async fn run(global: &Global, args: &Args) -> Result<Ending, Failure> {
             (text, gap.runs())
         }
         None => {
-            let selection = measured::choose(&results, &args.require, kind(args)?)?;
+            let selection = sources.choose(&args.require, kind(args)?)?;
             let required = !args.require.is_empty();
             let distances = Distances::of(&profile, &selection.needs, required);
             let text = match (args.json, args.csv) {
@@ -44,6 +52,19 @@ pub async fn run(global: &Global, args: &Args) -> Result<Ending, Failure> {
         true => Ending::OK,
         false => Ending::Code(exit::FINDING),
     })
+}
+
+/// The one profile that the name fits, as an OS is asked for it.
+fn only(name: &str, needs: &[Need]) -> Result<Need, Failure> {
+    match needs {
+        [only] => Ok(only.clone().without_restart()),
+        several => Err(Failure::usage(format!(
+            "{} fits {} profiles",
+            printable(name),
+            several.len()
+        ))
+        .hint("name one of them, or ask for all with --require")),
+    }
 }
 
 /// Which kind of workload counts where no application is named.

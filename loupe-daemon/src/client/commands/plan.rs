@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::verify;
 use crate::client::args::{Global, Plan as Args};
+use crate::client::measured::Sources;
 use crate::client::{Ending, measured, output};
 use crate::plan::because::explain;
 use crate::plan::make::Weights;
@@ -33,14 +34,14 @@ async fn make(global: &Global, args: &Args) -> Result<Ending, Failure> {
         return Err(Failure::usage("an OS profile is needed: --os OS"));
     };
     let profile = measured::profile(global, os)?;
-    let results = measured::results(global, None).await?;
-    let world = measured::choose(&results, &args.apps, args.which.workload)?.needs;
+    let sources = Sources::find(global, args.apps.iter().chain(&args.goal)).await?;
+    let world = sources.choose(&args.apps, args.which.workload)?.needs;
     if !args.what_if.is_empty() {
         return what_if(args, &profile, &world);
     }
     let needs = match args.goal.is_empty() {
         true => world.clone(),
-        false => measured::choose(&results, &args.goal, args.which.workload)?.needs,
+        false => sources.choose(&args.goal, args.which.workload)?.needs,
     };
     let weights = match &args.weights {
         Some(file) => read_weights(file, &needs)?,
@@ -173,7 +174,9 @@ async fn check(global: &Global, args: &Args, file: &Path) -> Result<Ending, Fail
         Some(os) => Some(measured::profile(global, os)?),
         None => None,
     };
-    let results = measured::results(global, None).await?;
+    let promised = plan.steps.iter().flat_map(|step| &step.unlocks);
+    let planned_for = plan.applications.keys();
+    let sources = Sources::find(global, promised.chain(planned_for)).await?;
     let needs = match plan.applications.is_empty() {
         // Made elsewhere: it says no more than the names.
         true => {
@@ -184,16 +187,18 @@ async fn check(global: &Global, args: &Args, file: &Path) -> Result<Ending, Fail
                 .collect();
             let missing = |name: &&String| {
                 let (application, _) = name.split_once('/').unwrap_or((name.as_str(), ""));
-                !results
-                    .iter()
-                    .any(|stored| stored.analysis.application == application)
+                sources.profiles(name).is_none()
+                    && !sources
+                        .results
+                        .iter()
+                        .any(|stored| stored.analysis.application == application)
             };
             match names.iter().find(missing) {
                 Some(stranger) => return Err(other_data(&format!("it promises {stranger}"))),
-                None => measured::choose(&results, &names, args.which.workload)?.needs,
+                None => sources.choose(&names, args.which.workload)?.needs,
             }
         }
-        false => planned(&plan, &results)?,
+        false => planned(&plan, &sources)?,
     };
     let checks = plan::check(&plan, profile.as_ref(), &needs).map_err(|error| {
         Failure::usage(format!("{}: {error}", file.display())).explained(error.hint(), None)
@@ -222,15 +227,21 @@ fn other_data(what: &str) -> Failure {
 }
 
 /// The needs of the applications that the plan was made for, under the names that they have there.
-fn planned(plan: &Plan, results: &[crate::store::StoredAnalysis]) -> Result<Vec<Named>, Failure> {
+fn planned(plan: &Plan, sources: &Sources) -> Result<Vec<Named>, Failure> {
     plan.applications
         .iter()
         .map(|(name, workload)| {
+            if let Some([need]) = sources.profiles(name) {
+                return Ok(Named {
+                    name: name.clone(),
+                    need: need.clone().without_restart(),
+                });
+            }
             let application = name
                 .strip_suffix(workload.as_str())
                 .and_then(|head| head.strip_suffix('/'))
                 .unwrap_or(name);
-            let found = results.iter().find(|stored| {
+            let found = sources.results.iter().find(|stored| {
                 stored.analysis.application == application && stored.analysis.workload == *workload
             });
             match found {

@@ -7,8 +7,10 @@ use loupe_common::wire::Failure;
 
 use super::export::chosen;
 use crate::client::args::{Applications, Filter, Global};
-use crate::client::{Ending, measured, output};
+use crate::client::measured::Sources;
+use crate::client::{Ending, output};
 use crate::formats::{self, Class, Extent, Needs, Profile, Starter};
+use crate::plan::Need;
 use crate::text::printable;
 
 pub async fn seccomp(global: &Global, filter: &Filter) -> Result<Ending, Failure> {
@@ -40,16 +42,29 @@ pub async fn rust(global: &Global, applications: &Applications) -> Result<Ending
 
 /// Collects the needs of the named applications; without a name, of all.
 async fn needs(global: &Global, names: &[String]) -> Result<Needs, Failure> {
-    let results = measured::results(global, None).await?;
-    let chosen = chosen(&results, names)?;
-    if chosen.is_empty() {
+    let sources = Sources::find(global, names).await?;
+    let (others, used) = sources.split(names);
+    // Without any name: all that was analysed. With profiles alone: nothing of that.
+    let chosen = match others.is_empty() && !used.is_empty() {
+        true => Vec::new(),
+        false => chosen(&sources.results, &others)?,
+    };
+    if chosen.is_empty() && used.is_empty() {
         return Err(
             Failure::usage("there is no finished analysis in the database")
                 .hint("`loupe analyze WORKLOAD.toml` makes one"),
         );
     }
     let analyses: Vec<&Analysis> = chosen.iter().map(|stored| &stored.analysis).collect();
-    Ok(Needs::of(analyses))
+    let needs = Needs::of(analyses, &used);
+    if !used.is_empty() {
+        let names: Vec<String> = used.iter().map(Need::name).collect();
+        output::note(&printable(&format!(
+            "all that was seen in use counts as needed, and nothing else: {}",
+            names.join(", ")
+        )));
+    }
+    Ok(needs)
 }
 
 /// For a table that somebody builds an OS by, who would wonder what else it takes.

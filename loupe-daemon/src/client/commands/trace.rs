@@ -1,4 +1,4 @@
-//! `loupe trace -- COMMAND`.
+//! `loupe trace -- COMMAND`; what runs already is in `trace_running`.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -12,24 +12,33 @@ use serde_json::{Value, json};
 
 use super::command_run;
 use super::stream::CallWriter;
-use crate::client::args::{Global, Trace};
+use super::trace_running;
+use crate::client::args::{Global, Trace, What};
 use crate::client::{Ending, output};
 use crate::engine::RunReport;
 use crate::report::{self, Style};
 
 pub async fn run(global: &Global, args: Trace) -> Result<Ending, Failure> {
+    if let Some(target) = args.running.target() {
+        return trace_running::run(global, target.clone(), &args).await;
+    }
     // Opened first: a place that cannot be written to is no reason to run the command in vain.
     let file = args.output.as_deref().map(create).transpose()?;
     let stream = match args.stream {
         true => Some(CallWriter::new(writer(file.as_ref())?, args.json)),
         false => None,
     };
-    let command = command_run::words(&args.what.command);
+    let command = command_run::words(&args.command);
+    let what = What {
+        target: args.target,
+        no_vdso: args.no_vdso,
+        command: args.command,
+    };
     let measure = command_run::Measure {
         latency: true,
         pseudo_files: args.pseudo_files,
     };
-    let report = command_run::run(global, args.what, Policy::baseline(), measure, stream).await?;
+    let report = command_run::run(global, what, Policy::baseline(), measure, stream).await?;
     let text = match (args.json, args.stream) {
         // The last line of many.
         (true, true) => format!("{}\n", summary(&command, &report)),
@@ -46,14 +55,19 @@ pub async fn run(global: &Global, args: Trace) -> Result<Ending, Failure> {
             }
         }
     };
-    match writer(file.as_ref())?.write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            return Err(Failure::internal("cannot write the trace").because(Some(&error)));
-        }
-        _ => {}
-    }
+    write(writer(file.as_ref())?, &text)?;
     command_run::warn(&report);
     Ok(command_run::ending(report.exit))
+}
+
+/// A reader that has gone away has got enough.
+pub(super) fn write(mut to: impl Write, text: &str) -> Result<(), Failure> {
+    match to.write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::internal("cannot write the trace").because(Some(&error)))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn wall(report: &RunReport) -> Duration {

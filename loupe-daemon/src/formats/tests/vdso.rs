@@ -10,7 +10,7 @@ fn clocks() -> Vec<Feature> {
 
 /// Under the profile for these, full and reduced: what happens to a call of the vDSO's.
 fn answers(analyses: &[&Analysis], name: &str) -> Vec<Option<Action>> {
-    let needs = Needs::of(analyses.iter().copied());
+    let needs = Needs::of(analyses.iter().copied(), &[]);
     let mut all = Vec::new();
     for starter in [Starter::Container, Starter::Service] {
         for extent in [Extent::Full, Extent::Reduced] {
@@ -53,7 +53,7 @@ fn a_stub_of_one_application_takes_no_call_from_the_vdso_of_another() {
 #[test]
 fn what_is_executed_has_a_vdso_again_and_of_what_was_imported_nothing_is_known() {
     let executes = analysis("sh", vec![row("execve", false, false)]);
-    assert!(Needs::of([&executes]).vdso);
+    assert!(Needs::of([&executes], &[]).vdso);
     let imported = Analysis {
         origin: Some(Origin {
             format: "loupedb".to_owned(),
@@ -61,6 +61,6 @@ fn what_is_executed_has_a_vdso_again_and_of_what_was_imported_nothing_is_known()
         }),
         ..server()
     };
-    assert!(Needs::of([&imported]).vdso);
-    assert!(!Needs::of([&server()]).vdso);
+    assert!(Needs::of([&imported], &[]).vdso);
+    assert!(!Needs::of([&server()], &[]).vdso);
 }

@@ -250,3 +250,28 @@ fn on_the_papers_data_no_os_waits_for_what_the_prototype_called() {
         assert!(!work.any(need::is_restart), "{}", profile.name);
     }
 }
+
+#[test]
+fn all_that_a_service_was_seen_to_use_is_required_but_what_the_kernel_has_it_call() {
+    let all = [
+        samples::profile(
+            "nginx.service",
+            samples::NGINX,
+            &[("read", 9), ("restart_syscall", 1), ("/proc/stat", 1)],
+        ),
+        samples::profile("nginx.service", samples::SYSTEMD, &[("prctl", 1)]),
+    ];
+    let need = Need::of_use(&Service::all(&all)[0]);
+    assert_eq!(need.name(), "profile:nginx.service");
+    assert_eq!(need.used.len(), 2, "exports have everything");
+    assert_eq!(need.pseudo_files.len(), 1);
+    let need = need.without_restart();
+    let read = BTreeSet::from(["read".parse().expect("a syscall")]);
+    assert_eq!((&need.used, &need.required), (&read, &read));
+    let wanted = [need.name()];
+    let selection = select::select(vec![need], &wanted, WorkloadKind::Any).expect("there is one");
+    assert_eq!(selection.needs[0].name, "profile:nginx.service");
+    let notes = selection.notes.join("\n");
+    assert!(notes.contains("counts as to be implemented"), "{notes}");
+    assert!(notes.contains("/proc/stat"), "{notes}");
+}
