@@ -110,20 +110,8 @@ impl Syscall {
 
     /// Known names that are close to a misspelt one, best first, at most three.
     pub fn suggestions(misspelt: &str) -> Vec<&'static str> {
-        nearest(misspelt, NAMES.iter().copied())
+        crate::text::nearest(misspelt, NAMES.iter().copied())
     }
-}
-
-/// Of these names, those that are close to a misspelt one, best first, at most three.
-pub fn nearest<'a>(misspelt: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
-    let mut near: Vec<(usize, &str)> = names
-        .into_iter()
-        .map(|name| (edit_distance(misspelt, name), name))
-        .filter(|(distance, name)| *distance <= 1 + name.len() / 4)
-        .collect();
-    near.sort_unstable();
-    near.dedup();
-    near.into_iter().take(3).map(|(_, name)| name).collect()
 }
 
 /// Levenshtein distance of a word to a known name; names are short, so the plain table is enough.

@@ -27,6 +27,18 @@ pub(crate) use as_text;
 /// The longest name of an application or a workload, in bytes.
 pub const LONGEST_NAME: usize = 255;
 
+/// Known words that are close to a misspelt one, best first, at most three.
+pub fn nearest<'a>(misspelt: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut near: Vec<(usize, &str)> = known
+        .into_iter()
+        .map(|word| (crate::syscalls::edit_distance(misspelt, word), word))
+        .filter(|(distance, word)| *distance <= 1 + word.len() / 4)
+        .collect();
+    near.sort_unstable();
+    near.dedup();
+    near.into_iter().take(3).map(|(_, word)| word).collect()
+}
+
 /// Whether a character is not seen but steers a terminal, or how others are seen: control
 /// characters, marks of direction, zero-width characters, separators of lines and paragraphs,
 /// tags.

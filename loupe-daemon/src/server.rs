@@ -3,6 +3,7 @@
 //!
 //! `docs/protocol.md` is the manual of what goes over the socket.
 
+mod config;
 mod connection;
 mod counts;
 mod daemon;

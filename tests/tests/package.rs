@@ -167,7 +167,7 @@ fn goes_on_with_a_job_over_an_upgrade(host: &Host) {
         ),
     );
     // What an administrator has decided.
-    host.shell("systemctl disable louped.service");
+    host.shell("systemctl disable louped.service; echo '# mine' >> /etc/loupe/louped.toml");
     let id = host.shell("loupe analyze /srv/job/records.toml --detach");
     let counter = host.path("/srv/job/counter");
     let runs = || std::fs::metadata(&counter).expect("the counter").len();
@@ -187,6 +187,7 @@ fn goes_on_with_a_job_over_an_upgrade(host: &Host) {
     assert_eq!(job()["state"], "finished", "{}", job());
     assert_eq!(job()["id"].to_string(), id.trim());
     host.shell("loupe show records");
+    host.shell("grep -qx '# mine' /etc/loupe/louped.toml");
     // It left no replay of its own behind, and none of the old one's.
     let unit = host.cgroup().join("system.slice/louped.service");
     let left = std::fs::read_dir(unit.join("loupe"))
@@ -206,7 +207,7 @@ fn is_removed_and_keeps_its_state(host: &Host) {
     );
     assert_eq!(left, "");
     assert_eq!(host.run(&["ls", "/run/loupe"]).code(), Some(2));
-    host.shell("test -s /var/lib/loupe/loupe.db");
+    host.shell("test -s /var/lib/loupe/loupe.db; grep -qx '# mine' /etc/loupe/louped.toml");
     // Back again, it knows what it knew.
     host.shell("dpkg --install /srv/new.deb; loupe show records; dpkg --remove loupe");
 }

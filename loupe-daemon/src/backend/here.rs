@@ -166,6 +166,11 @@ impl Here {
             .start(Arc::clone(&self.library.store), settings)
     }
 
+    /// Other settings are in force from now on.
+    pub fn configure(&self, settings: Settings) -> Result<(), Failure> {
+        self.observation.configure(settings)
+    }
+
     /// Ends it: what was counted is in the database then.
     pub fn stop_observing(&self) {
         self.observation.stop();

@@ -34,6 +34,10 @@ impl Observation {
         Ok(())
     }
 
+    pub fn configure(&self, settings: Settings) -> Result<(), Failure> {
+        self.service()?.configure(settings).map_err(profile_failure)
+    }
+
     pub fn stop(&self) {
         drop(lock(&self.service).take());
     }

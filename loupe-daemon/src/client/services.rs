@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use loupe_common::exit;
 use loupe_common::profile::{Profile, ProfileAnswer, ProfileRequest, Subject};
-use loupe_common::syscalls::nearest;
+use loupe_common::text::nearest;
 use loupe_common::wire::{Failure, Reply, Request, code};
 
 use super::args::{Global, with_suffix};

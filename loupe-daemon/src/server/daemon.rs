@@ -1,5 +1,7 @@
 //! The process `louped`: arguments, log, signals, systemd. The serving is [`Server`]'s.
 
+use std::io::Write as _;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,15 +10,16 @@ use std::time::Duration;
 use clap::{CommandFactory as _, Parser, ValueHint};
 use loupe_common::exit;
 use loupe_common::wire::{DEFAULT_SOCKET, Failure};
+use nix::time::{ClockId, clock_gettime};
 use sd_notify::NotifyState;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::config::{Config, DEFAULT_PATH, InForce, Reloader};
 use super::{Limits, ListenError, Server, listen, log};
 use crate::backend::{Here, default_database};
-use crate::profile::Settings;
 
 /// The daemon of Loupe: does analyses and runs for its clients.
 ///
@@ -43,13 +46,21 @@ struct Args {
     db: Option<PathBuf>,
 
     /// Replays at a time, at most, whatever a client asks for [default: four per core]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    jobs: Option<u16>,
+    #[arg(long, value_name = "N")]
+    jobs: Option<NonZeroU16>,
 
     /// Hours that one job may run, all its turns together; then it ends with what it has
-    #[arg(long, value_name = "HOURS", default_value_t = 24,
-          value_parser = clap::value_parser!(u32).range(1..))]
-    job_hours: u32,
+    /// [default: 24]
+    #[arg(long, value_name = "HOURS")]
+    job_hours: Option<NonZeroU32>,
+
+    /// The configuration [default: /etc/loupe/louped.toml, if there is one]
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    config: Option<PathBuf>,
+
+    /// Only say whether the configuration is right; it ends with 2 if it is not
+    #[arg(long)]
+    check_config: bool,
 }
 
 /// The definition of the command line, for its manual.
@@ -60,11 +71,32 @@ pub fn command_line() -> clap::Command {
 /// Serves until it is told to stop.
 pub fn main() -> ExitCode {
     let args = Args::parse();
+    if args.check_config {
+        return check_config(&args);
+    }
     log::begin();
     match run(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             tell(&[NotifyState::Status(&status_of(&failure))]);
+            log::print_failure(&failure);
+            ExitCode::from(failure.exit_code)
+        }
+    }
+}
+
+/// Reads the configuration and does nothing about it.
+fn check_config(args: &Args) -> ExitCode {
+    match Config::load(args.config.as_deref()) {
+        Ok(_) => {
+            let path = args.config.clone();
+            let path = path.unwrap_or_else(|| PathBuf::from(DEFAULT_PATH));
+            // A reader that has gone away has the exit code.
+            drop(writeln!(std::io::stdout(), "{}: right", path.display()));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            let failure = error.failure();
             log::print_failure(&failure);
             ExitCode::from(failure.exit_code)
         }
@@ -78,6 +110,8 @@ fn run(args: Args) -> Result<(), Failure> {
                 .hint("start it with `systemctl start louped`, or as root"),
         );
     }
+    let reloader = Reloader::start(args.config.clone()).map_err(|error| error.failure())?;
+    let config = reloader.config();
     let database = args
         .db
         .or_else(default_database)
@@ -93,11 +127,13 @@ fn run(args: Args) -> Result<(), Failure> {
     }
     let backend = Arc::new(Here::start(&database)?);
     backend.load()?;
-    backend.observe(Settings::default())?;
+    backend.observe(config.profile.settings())?;
     let mut limits = Limits::default();
-    limits.job.time = Duration::from_secs(u64::from(args.job_hours) * 60 * 60);
-    if let Some(jobs) = args.jobs {
-        limits.job.parallel = usize::from(jobs);
+    if let Some(hours) = args.job_hours.or(config.daemon.job_hours) {
+        limits.job.time = Duration::from_secs(u64::from(hours.get()) * 60 * 60);
+    }
+    if let Some(jobs) = args.jobs.or(config.daemon.jobs) {
+        limits.job.parallel = usize::from(jobs.get());
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -112,7 +148,9 @@ fn run(args: Args) -> Result<(), Failure> {
             .map_err(|error| Failure::internal("cannot use the socket").because(Some(&error)))?;
         let stop = stop_on_signals()?;
         let server = Server::new(Arc::clone(&backend), limits)?;
-        let status = tokio::spawn(tell_status(server.status()));
+        let status = tokio::spawn(tell_status(server.status(), reloader.watch()));
+        let applying = tokio::spawn(apply(Arc::clone(&backend), reloader.watch()));
+        let reloading = tokio::spawn(reload_on_signal(reloader)?);
         tell(&[NotifyState::Ready]);
         match &listening.path {
             Some(path) => tracing::info!(socket = %path.display(), "ready"),
@@ -125,7 +163,9 @@ fn run(args: Args) -> Result<(), Failure> {
             tracing::info!("stopping");
         });
         server.serve(listener, stop).await;
-        status.abort();
+        for task in [&status, &applying, &reloading] {
+            task.abort();
+        }
         stopping.abort();
         Ok(())
     })?;
@@ -151,11 +191,7 @@ fn listen_failure(error: ListenError) -> Failure {
 /// A token that the usual signals cancel.
 fn stop_on_signals() -> Result<CancellationToken, Failure> {
     let stop = CancellationToken::new();
-    for kind in [
-        SignalKind::terminate(),
-        SignalKind::interrupt(),
-        SignalKind::hangup(),
-    ] {
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
         let mut signals = signal(kind)
             .map_err(|error| Failure::internal("cannot catch signals").because(Some(&error)))?;
         let stop = stop.clone();
@@ -175,13 +211,77 @@ fn tell(state: &[NotifyState<'_>]) {
     }
 }
 
-async fn tell_status(mut status: watch::Receiver<String>) {
+/// What the jobs do, and what is wrong with the configuration, in one line.
+async fn tell_status(mut jobs: watch::Receiver<String>, mut config: watch::Receiver<InForce>) {
     loop {
-        let line = status.borrow_and_update().clone();
+        let line = match &config.borrow_and_update().refused {
+            Some(why) => format!("the configuration was not changed: {why}"),
+            None => jobs.borrow_and_update().clone(),
+        };
         tell(&[NotifyState::Status(&line)]);
-        if status.changed().await.is_err() {
+        let changed = tokio::select! {
+            changed = jobs.changed() => changed,
+            changed = config.changed() => changed,
+        };
+        if changed.is_err() {
             return;
         }
+    }
+}
+
+/// That it is not ready, and when it began not to be.
+fn tell_reloading() {
+    match clock_gettime(ClockId::CLOCK_MONOTONIC) {
+        Ok(now) => {
+            let microseconds =
+                i128::from(now.tv_sec()) * 1_000_000 + i128::from(now.tv_nsec()) / 1000;
+            tell(&[
+                NotifyState::Reloading,
+                NotifyState::MonotonicUsec(microseconds),
+            ]);
+        }
+        Err(error) => tracing::warn!(%error, "cannot read the clock"),
+    }
+}
+
+/// Reads the configuration again at each SIGHUP.
+fn reload_on_signal(reloader: Reloader) -> Result<impl Future<Output = ()>, Failure> {
+    let mut signals = signal(SignalKind::hangup())
+        .map_err(|error| Failure::internal("cannot catch signals").because(Some(&error)))?;
+    Ok(async move {
+        while signals.recv().await.is_some() {
+            tell_reloading();
+            match reloader.reload() {
+                Ok(()) => tracing::info!("read the configuration again"),
+                Err(error) => tracing::error!("the configuration was not changed: {error}"),
+            }
+            tell(&[NotifyState::Ready]);
+        }
+    })
+}
+
+/// Does what a changed configuration says.
+async fn apply(backend: Arc<Here>, mut config: watch::Receiver<InForce>) {
+    let mut before = config.borrow_and_update().config.clone();
+    while config.changed().await.is_ok() {
+        let now = config.borrow_and_update().config.clone();
+        if now.daemon != before.daemon {
+            tracing::warn!("what [daemon] says is in force from the next start on");
+        }
+        if now.profile != before.profile {
+            let (backend, settings) = (Arc::clone(&backend), now.profile.settings());
+            // It walks the hierarchy of cgroups.
+            let configured = tokio::task::spawn_blocking(move || backend.configure(settings));
+            match configured.await {
+                Ok(Ok(())) => {}
+                Ok(Err(failure)) => tracing::error!(
+                    "cannot watch what the configuration says: {}",
+                    log::line(&failure)
+                ),
+                Err(error) => tracing::error!(%error, "the configuration was not applied"),
+            }
+        }
+        before = now;
     }
 }
 

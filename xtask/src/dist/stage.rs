@@ -34,7 +34,8 @@ const COMPLETIONS: [(&str, &str); 6] = [
 ];
 
 /// Files of the repository that are installed as they are.
-const AS_THEY_ARE: [(&str, &str); 5] = [
+const AS_THEY_ARE: [(&str, &str); 6] = [
+    ("packaging/louped.toml", "etc/loupe/louped.toml"),
     (
         "packaging/louped.service",
         "usr/lib/systemd/system/louped.service",
