@@ -62,6 +62,9 @@ impl std::str::FromStr for Action {
 
 as_text!(Action);
 
+/// Rules of a policy that a sentence names.
+const MOST_NAMED_RULES: usize = 4;
+
 /// What is stubbed or faked, at once, in one replay. The empty policy is the baseline's.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -107,6 +110,20 @@ impl Policy {
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
     }
+
+    /// As it is written, but no more than a few of its rules, and the number of the others: for
+    /// sentences.
+    pub fn in_brief(&self) -> String {
+        if self.len() <= MOST_NAMED_RULES {
+            return self.to_string();
+        }
+        let rules = self.iter().take(MOST_NAMED_RULES);
+        let named: Vec<String> = rules
+            .map(|(feature, action)| format!("{action} {feature}"))
+            .collect();
+        let more = self.len() - MOST_NAMED_RULES;
+        format!("{} and {more} more", named.join(", "))
+    }
 }
 
 impl FromIterator<(Feature, Action)> for Policy {
@@ -136,6 +153,18 @@ mod tests {
 
     fn feature(name: &str) -> Feature {
         name.parse().expect("a known feature")
+    }
+
+    #[test]
+    fn a_long_policy_is_counted_in_a_sentence() {
+        let names = ["brk", "futex", "getpid", "mmap", "openat", "read"];
+        let policy = |count: usize| -> Policy {
+            let rules = names.iter().take(count);
+            rules.map(|name| (feature(name), Action::Fake)).collect()
+        };
+        assert_eq!(policy(4).in_brief(), policy(4).to_string());
+        let brief = "fake brk, fake futex, fake getpid, fake mmap and 2 more";
+        assert_eq!(policy(6).in_brief(), brief);
     }
 
     #[test]

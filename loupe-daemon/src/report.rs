@@ -5,6 +5,7 @@
 //! be. Whatever an application printed or is called is escaped before it is shown.
 
 mod analysis;
+mod answer;
 mod because;
 mod change;
 mod checklist;
@@ -30,6 +31,7 @@ mod plan;
 mod plan_next;
 mod plot;
 mod profile;
+mod remarks;
 mod statistics;
 mod summary;
 mod trace;
@@ -38,6 +40,7 @@ mod trace;
 mod tests;
 
 pub use analysis::analysis_table;
+pub use answer::Telling;
 pub use change::{difference_csv, difference_table};
 pub use checklist::{plan_issues, plan_markdown};
 pub use distances::{distances_csv, distances_table};

@@ -284,6 +284,10 @@ pub struct Analyze {
     #[arg(long)]
     pub fresh: bool,
 
+    /// Print every row and remark, not only what decides
+    #[arg(long, conflicts_with = "json")]
+    pub full: bool,
+
     /// Print the result as JSON (schema loupe.analysis/1)
     #[arg(long)]
     pub json: bool,
@@ -310,6 +314,10 @@ Examples:
 pub struct Show {
     #[command(flatten)]
     pub subject: Subject,
+
+    /// Print every row and remark, not only what decides
+    #[arg(long, conflicts_with = "json")]
+    pub full: bool,
 
     /// Print JSON (schema loupe.analysis/1)
     #[arg(long)]

@@ -207,8 +207,9 @@ impl AnalyzeError {
             AnalyzeError::Explore(ExploreError::BaselineFails { replay, .. })
                 if replay.listened == Some(false) =>
             {
-                "the application never came to listen on a socket: is it a server, does it stay \
-                 in the sandbox's own network, does it say why on its output?"
+                "the application never came to listen on a socket: does it say why on its output? If \
+                 it is ready in another way, say how with `ready` (docs/workloads.md); if it is no \
+                 server, `mode = \"batch\"`"
                     .to_owned()
             }
             AnalyzeError::Explore(ExploreError::BaselineFails { .. }) => {

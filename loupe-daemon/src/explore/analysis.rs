@@ -118,8 +118,9 @@ fn analysis(
     }
     warnings.extend(asker.forgiven(baseline.rule).map(|policy| {
         format!(
-            "a replay of `{policy}` failed beside more others than there are CPUs, and others of \
-             it passed: it counts for nothing; `--jobs` makes replays fewer at a time"
+            "a replay of `{}` failed beside more others than there are CPUs, and others of \
+             it passed: it counts for nothing; `--jobs` makes replays fewer at a time",
+            policy.in_brief()
         )
     }));
     let features = drill::insert(features, parts);
@@ -318,14 +319,16 @@ fn warnings(
         .collect();
     warnings.extend(failures.iter().map(|(policy, failures)| {
         format!(
-            "{failures} of the replays that were to measure the impact of `{policy}` failed, \
-             although it works otherwise: the workload may be flaky"
+            "{failures} of the replays that were to measure the impact of `{}` failed, \
+             although it works otherwise: the workload may be flaky",
+            policy.in_brief()
         )
     }));
     for policy in strays {
         warnings.push(format!(
-            "a replay of `{policy}` failed although nothing had been injected yet: it counts \
-             for nothing, but the workload may be flaky"
+            "a replay of `{}` failed although nothing had been injected yet: it counts \
+             for nothing, but the workload may be flaky",
+            policy.in_brief()
         ));
     }
     warnings

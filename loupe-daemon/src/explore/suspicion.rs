@@ -1,7 +1,7 @@
 //! Passes that look wrong: a test that is too weak says yes to a replay that did nearly nothing
 //! of what the baseline does. This finds what differs; whether it counts is not decided here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use loupe_common::feature::Feature;
 use loupe_common::policy::Action;
@@ -69,8 +69,8 @@ pub(super) struct Profile {
     calls: u64,
     /// Successful calls that send bytes; an injected one sends nothing.
     sent: u64,
-    /// Lines of output that complain, without what differs from run to run.
-    complaints: BTreeSet<String>,
+    /// Lines of output that complain, by what they are without what differs from run to run.
+    complaints: BTreeMap<String, String>,
     metric: Option<f64>,
 }
 
@@ -130,7 +130,7 @@ impl Profile {
         }
         let complaints = self.new_complaints(baseline);
         let mut new = complaints.iter();
-        if let Some(line) = new.next() {
+        if let Some(line) = new.next().and_then(|shape| self.complaints.get(shape)) {
             let more = match new.count() {
                 0 => String::new(),
                 n => format!(" (and {n} more)"),
@@ -141,13 +141,13 @@ impl Profile {
         suspicions
     }
 
-    /// Complaints that no replay of the baseline prints.
+    /// Complaints that no replay of the baseline prints, without what differs from run to run.
     pub fn new_complaints(&self, baseline: &[&Profile]) -> BTreeSet<String> {
         let known = |line: &str| {
             let mut baseline = baseline.iter();
-            baseline.any(|other| other.complaints.contains(line))
+            baseline.any(|other| other.complaints.contains_key(line))
         };
-        let new = self.complaints.iter().filter(|line| !known(line));
+        let new = self.complaints.keys().filter(|line| !known(line));
         new.cloned().collect()
     }
 
@@ -175,8 +175,8 @@ pub(super) fn printed(line: &str) -> String {
     format!("it printed what no replay of the baseline prints: `{line}`")
 }
 
-/// The complaining lines of an output, numbers taken out.
-fn complaints(output: &OutputTail) -> impl Iterator<Item = String> {
+/// The complaining lines of an output: numbers taken out, and as they were printed.
+fn complaints(output: &OutputTail) -> impl Iterator<Item = (String, String)> {
     output.tail.lines().filter_map(|line| {
         let mut shape = String::new();
         for letter in line.trim().chars().flat_map(char::to_lowercase) {
@@ -189,7 +189,7 @@ fn complaints(output: &OutputTail) -> impl Iterator<Item = String> {
         COMPLAINTS
             .iter()
             .any(|word| shape.contains(word))
-            .then_some(shape)
+            .then(|| (shape, line.trim().to_owned()))
     })
 }
 
@@ -285,7 +285,7 @@ mod tests {
             suspicions(&weak),
             [
                 "it printed what no replay of the baseline prints: \
-                 `socket errors: connect #, read #`",
+                 `Socket errors: connect 0, read 20122`",
                 "its metric is 0, the baseline's is from 990 to 1010"
             ]
         );

@@ -1,11 +1,12 @@
 //! The verdict table, as `loupe show` and the end of `loupe analyze` print it.
 
-use loupe_common::analysis::{Analysis, Basis, FeatureVerdict, TestCheck, Trial};
+use loupe_common::analysis::{Analysis, Basis, FeatureVerdict, Trial};
 use loupe_common::verdict::Verdict;
 
+use super::answer::{self, Telling};
 use super::layout::{Align, Cell, Layout};
 use super::{Style, Tone};
-use super::{impact, joint, operations};
+use super::{impact, joint, operations, remarks};
 use crate::text::{counted, printable, seconds, wrap};
 
 /// The order of the groups: what must be implemented first.
@@ -23,8 +24,6 @@ const LEGEND: [&str; 2] = [
     "it may return 0 and do nothing instead; any: either; p/n: p of n replays passed.",
 ];
 
-const VDSO_REMARK: &str = "vDSO: clock_gettime, getcpu, gettimeofday and time may be answered without a syscall, and \
-     are then not seen (--no-vdso measures them)";
 const FILE_LEGEND: &str =
     "A stubbed pseudo-file is not there (ENOENT), a faked one is empty (a device: /dev/null).";
 const PLAUSIBLE_LEGEND: &str =
@@ -34,15 +33,26 @@ fn has(analysis: &Analysis, what: fn(&FeatureVerdict) -> bool) -> bool {
     analysis.features.iter().any(what)
 }
 
-/// A sentence, the verdicts by group, what to know about them, and a legend.
-pub fn analysis_table(analysis: &Analysis, style: Style) -> String {
+/// The answer, the verdicts by group, what to know about them, a legend, and what to do next.
+pub fn analysis_table(analysis: &Analysis, telling: Telling, style: Style) -> String {
     let mut text = String::new();
-    push_paragraph(&mut text, &headline(analysis), 0, Tone::Title, style);
-    text.push('\n');
-    if !analysis.features.is_empty() {
-        text.push_str(&verdicts(analysis).print(style));
-        text.push('\n');
+    let mut push = |paragraph: &str, hanging, tone| {
+        push_paragraph(&mut text, paragraph, hanging, tone, style);
+    };
+    push(&answer::conclusion(analysis), 0, Tone::Title);
+    if let Some(versions) = answer::versions(analysis, telling) {
+        push(&versions, 0, Tone::Faint);
     }
+    for list in answer::lists(analysis) {
+        push(&format!("  {list}"), 4, Tone::Plain);
+    }
+    text.push('\n');
+    push_paragraph(&mut text, &headline(analysis), 0, Tone::Plain, style);
+    if !analysis.features.is_empty() {
+        text.push('\n');
+        text.push_str(&verdicts(analysis, telling.full).print(style));
+    }
+    text.push('\n');
     if let Some(section) = impact::section(analysis, style) {
         push_paragraph(&mut text, &section.title, 0, Tone::Title, style);
         text.push_str(&section.rows);
@@ -51,33 +61,53 @@ pub fn analysis_table(analysis: &Analysis, style: Style) -> String {
         }
         text.push('\n');
     }
-    for sentence in operations::sentences(analysis) {
-        push_paragraph(&mut text, &sentence, 2, Tone::Plain, style);
-    }
-    for paragraph in joint::paragraphs(analysis) {
-        push_paragraph(&mut text, &paragraph, 4, Tone::Plain, style);
-    }
-    for remark in remarks(analysis) {
-        push_paragraph(&mut text, &remark, 2, Tone::Middling, style);
-    }
-    for line in LEGEND {
+    push_what_to_know(&mut text, analysis, telling, style);
+    for line in legend(analysis) {
         push_paragraph(&mut text, line, 0, Tone::Faint, style);
     }
-    for (is_there, line) in [
-        (
-            has(analysis, |row| row.feature.kind() == "pseudo-file"),
-            FILE_LEGEND,
-        ),
-        (
-            has(analysis, |row| row.plausible.is_some()),
-            PLAUSIBLE_LEGEND,
-        ),
-    ] {
-        if is_there {
-            push_paragraph(&mut text, line, 0, Tone::Faint, style);
-        }
+    let next = answer::next(analysis, telling);
+    if !next.is_empty() {
+        text.push('\n');
     }
+    for line in next {
+        push_paragraph(&mut text, &line, 8, Tone::Plain, style);
+    }
+    // A section that is not there leaves the space before it.
+    text.truncate(text.trim_end().len());
+    text.push('\n');
     text
+}
+
+/// Counted, so that nobody stops at the first.
+fn push_what_to_know(text: &mut String, analysis: &Analysis, telling: Telling, style: Style) {
+    let plain = operations::sentences(analysis).into_iter();
+    let whole = joint::paragraphs(analysis, telling.full).into_iter();
+    let remarks = remarks::of(analysis).into_iter();
+    let all: Vec<(String, Tone)> = plain
+        .chain(whole)
+        .map(|paragraph| (paragraph, Tone::Plain))
+        .chain(remarks.map(|remark| (remark, Tone::Middling)))
+        .collect();
+    if all.is_empty() {
+        return;
+    }
+    let title = format!("{} to know:", counted(all.len() as u64, "thing"));
+    push_paragraph(text, &title, 0, Tone::Title, style);
+    for (paragraph, tone) in all {
+        push_paragraph(text, &format!("- {paragraph}"), 2, tone, style);
+    }
+    text.push('\n');
+}
+
+/// What the words of the table mean.
+fn legend(analysis: &Analysis) -> impl Iterator<Item = &'static str> {
+    let files = has(analysis, |row| row.feature.kind() == "pseudo-file");
+    let plausible = has(analysis, |row| row.plausible.is_some());
+    let any = !analysis.features.is_empty();
+    let usual = LEGEND.into_iter().filter(move |_| any);
+    usual
+        .chain(files.then_some(FILE_LEGEND))
+        .chain(plausible.then_some(PLAUSIBLE_LEGEND))
 }
 
 pub(super) fn push_paragraph(
@@ -160,7 +190,8 @@ fn headline(analysis: &Analysis) -> String {
     )
 }
 
-fn verdicts(analysis: &Analysis) -> Layout {
+/// The rows; what can be had either way is only named, unless it all is wanted.
+fn verdicts(analysis: &Analysis, full: bool) -> Layout {
     let plausible = analysis.features.iter().any(|row| row.plausible.is_some());
     let mut columns = vec![
         ("syscall", Align::Left),
@@ -184,7 +215,13 @@ fn verdicts(analysis: &Analysis) -> Layout {
         if group.is_empty() {
             continue;
         }
-        layout.section(format!("── {} ({})", in_words(verdict), group.len()));
+        let title = format!("── {} ({})", in_words(verdict), group.len());
+        if verdict == Verdict::Any && !full {
+            let names: Vec<String> = group.iter().map(|row| row.feature.to_string()).collect();
+            layout.section(format!("{title}: {}", names.join(", ")));
+            continue;
+        }
+        layout.section(title);
         for feature in group {
             layout.row_of(cells(feature, feature.feature.to_string(), plausible));
             for (name, part) in operations::below(analysis, &feature.feature) {
@@ -274,94 +311,4 @@ pub(super) fn basis(basis: &Basis) -> String {
         Basis::Implied { replay } => format!("implied by #{replay}"),
         Basis::Imported => "imported".to_owned(),
     }
-}
-
-fn remarks(analysis: &Analysis) -> Vec<String> {
-    let mut remarks: Vec<String> = analysis
-        .warnings
-        .iter()
-        .map(|warning| format!("warning: {}", printable(warning)))
-        .collect();
-    for row in analysis.features.iter().filter(|row| row.harness) {
-        remarks.push(format!(
-            "{}: a call of the tool that measured (harness), and no need in gap and plan",
-            row.feature
-        ));
-    }
-    if analysis.vdso {
-        remarks.push(VDSO_REMARK.to_owned());
-    }
-    remarks.extend(analysis.test_check.iter().map(test_check));
-    remarks.extend(analysis.features.iter().flat_map(suspicions));
-    remarks.extend(analysis.features.iter().filter_map(accepted_errnos));
-    if !analysis.foreign.is_empty() {
-        let calls: Vec<String> = analysis
-            .foreign
-            .iter()
-            .map(|call| {
-                let abi = printable(&call.abi);
-                format!("{abi}:{} ({})", call.number, counted(call.calls, "call"))
-            })
-            .collect();
-        remarks.push(format!(
-            "warning: calls of other ABIs were seen and not measured: {}",
-            calls.join(", ")
-        ));
-    }
-    if analysis.lost_events > 0 {
-        remarks.push(format!(
-            "warning: {} lost; replays that lost something were not used",
-            counted(analysis.lost_events, "event")
-        ));
-    }
-    remarks
-}
-
-/// Says whether the test noticed a sabotage.
-fn test_check(check: &TestCheck) -> String {
-    let what = printable(&check.what);
-    let outcome = printable(&check.outcome);
-    match check.noticed {
-        Some(true) => format!("test check: noticed when {what} ({outcome})"),
-        Some(false) => format!(
-            "test check: NOT NOTICED when {what}: the test passed, so what breaks in this way \
-             is taken for working"
-        ),
-        None => format!("test check: nothing can be said about when {what} ({outcome})"),
-    }
-}
-
-/// Passes that look wrong: the test may not notice what it should.
-fn suspicions(feature: &FeatureVerdict) -> Vec<String> {
-    [("stubbed", &feature.stub), ("faked", &feature.fake)]
-        .into_iter()
-        .flat_map(|(how, trial)| {
-            trial.suspicious.iter().map(move |suspicion| {
-                format!(
-                    "suspicious: with {} {how} the test passed, but {} (replay #{})",
-                    feature.feature,
-                    printable(&suspicion.what),
-                    suspicion.replay
-                )
-            })
-        })
-        .collect()
-}
-
-/// Which other errors than ENOSYS the application takes.
-fn accepted_errnos(feature: &FeatureVerdict) -> Option<String> {
-    if feature.errnos.is_empty() {
-        return None;
-    }
-    let taken: Vec<String> = feature
-        .errnos
-        .iter()
-        .filter(|(_, trial)| trial.works == Some(true))
-        .map(|(errno, _)| errno.to_string())
-        .collect();
-    let taken = match taken.is_empty() {
-        true => "none of the others".to_owned(),
-        false => taken.join(", "),
-    };
-    Some(format!("errnos: {} may fail with {taken}", feature.feature))
 }

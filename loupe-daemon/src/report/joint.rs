@@ -10,47 +10,52 @@ use loupe_common::syscalls::Syscall;
 
 use crate::text::counted;
 
-/// One paragraph each: the joint policy, its lists, each conflict, each fallback.
-pub(super) fn paragraphs(analysis: &Analysis) -> Vec<String> {
+/// One paragraph each: the joint policy as far as the answer does not tell it, each conflict, each
+/// fallback (unless in full, only their number).
+pub(super) fn paragraphs(analysis: &Analysis, full: bool) -> Vec<String> {
     let mut paragraphs = Vec::new();
     if let Some(joint) = &analysis.joint {
-        paragraphs.extend(policy(joint));
+        paragraphs.extend(policy(joint, full));
     }
     paragraphs.extend(analysis.conflicts.iter().map(conflict));
-    paragraphs.extend(fallbacks(&analysis.fallbacks));
+    let fallbacks = fallbacks(&analysis.fallbacks);
+    match (full, fallbacks.len()) {
+        (true, _) | (false, 1) => paragraphs.extend(fallbacks),
+        (false, 0) => {}
+        (false, ways) => paragraphs.push(format!(
+            "fallbacks: left out one by one, {ways} make it turn to something else (--full)"
+        )),
+    }
     paragraphs
 }
 
-fn policy(joint: &Joint) -> Vec<String> {
+fn policy(joint: &Joint, full: bool) -> Vec<String> {
+    let mut paragraphs = Vec::new();
     let opened: BTreeSet<Syscall> = joint.implement.iter().filter_map(opened).collect();
-    let only = match opened.len() {
-        0 => String::new(),
-        some => format!(" (of {some} only the operations named)"),
-    };
-    let mut paragraphs = vec![format!(
-        "All at once: an OS that implements these {}{only} runs this workload; seen to pass {} of \
-         {} times with everything else stubbed or faked.",
-        counted_features(joint.implement.iter()),
-        joint.passes,
-        joint.runs
-    )];
+    if !opened.is_empty() {
+        let names: Vec<String> = opened.iter().map(Syscall::to_string).collect();
+        paragraphs.push(format!(
+            "only the operations named are needed of {}",
+            join(&names)
+        ));
+    }
     match joint.is_least {
-        Some(true) => paragraphs[0] += " No single feature more can be left out.",
-        Some(false) => {
-            paragraphs[0] += " The search for it took all that it may: less may do, which \
-                              `--effort all` would find.";
+        Some(true) => {
+            paragraphs.push("as a whole, no single feature more can be left out".to_owned())
         }
+        Some(false) => paragraphs.push(
+            "the search for the whole took all that it may: less may do, which `--effort all` \
+             would find"
+                .to_owned(),
+        ),
         None => {}
     }
     for (title, features) in [
-        ("implement", &joint.implement),
-        ("stub", &joint.stub),
-        ("fake", &joint.fake),
-        ("only used under this policy", &joint.fallbacks),
-        ("not called any more under it", &joint.unused),
+        ("only used with the rest left out", &joint.fallbacks),
+        ("not called any more with the rest left out", &joint.unused),
     ] {
-        if !features.is_empty() {
-            paragraphs.push(format!("  {title}: {}", list(features, ", ")));
+        if full && !features.is_empty() {
+            paragraphs.push(format!("{title}: {}", list(features, ", ")));
         }
     }
     paragraphs

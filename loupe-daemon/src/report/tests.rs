@@ -21,6 +21,12 @@ use super::*;
 use crate::store::{Evidence, Listed, Progressing, VerdictCounts};
 use samples::{BASELINE, feature, timed, trace};
 
+pub(super) const FULL: Telling = Telling {
+    id: Some(3),
+    finished_ms: Some(1_764_000_008_217),
+    full: true,
+};
+
 const WALL: Duration = Duration::from_millis(1_204);
 
 fn colored(width: usize) -> Style {
@@ -64,7 +70,28 @@ pub(super) fn well_formed(widths: &[usize], print: impl Fn(Style) -> String) {
 
 #[test]
 fn the_verdict_table() {
-    let print = |style| analysis_table(&samples::analysis(), style);
+    let print = |style| analysis_table(&samples::analysis(), FULL, style);
+    well_formed(&TABLE, print);
+    assert_snapshot!(print(Style::PLAIN));
+}
+
+#[test]
+fn the_verdict_table_begins_with_the_answer_and_folds_what_decides_nothing() {
+    let mut analysis = samples::analysis();
+    analysis.joint = Some(loupe_common::analysis::Joint {
+        implement: vec![feature("accept4"), feature("openat"), feature("clone")],
+        stub: vec![feature("brk"), feature("prctl")],
+        fake: vec![feature("rt_sigaction")],
+        runs: 3,
+        passes: 3,
+        is_least: Some(true),
+        ..Default::default()
+    });
+    let telling = Telling {
+        full: false,
+        ..FULL
+    };
+    let print = |style| analysis_table(&analysis, telling, style);
     well_formed(&TABLE, print);
     assert_snapshot!(print(Style::PLAIN));
 }
@@ -82,14 +109,14 @@ fn the_verdict_table_says_what_limits_it() {
         calls: 1,
     }];
     analysis.lost_events = 2;
-    let print = |style| analysis_table(&analysis, style);
+    let print = |style| analysis_table(&analysis, FULL, style);
     well_formed(&TABLE, print);
     assert_snapshot!(print(Style::PLAIN));
 }
 
 #[test]
 fn the_verdict_table_in_colours() {
-    assert_snapshot!(analysis_table(&samples::analysis(), colored(80)));
+    assert_snapshot!(analysis_table(&samples::analysis(), FULL, colored(80)));
 }
 
 #[test]
@@ -101,15 +128,15 @@ fn the_longest_name_and_large_counts_fit_80_columns_on_one_line_each() {
         row.stub.injections = 999_999_999;
         row.verdict = Verdict::NotExercised;
     }
-    well_formed(&TABLE, |style| analysis_table(&analysis, style));
-    let lines = analysis_table(&analysis, Style::PLAIN);
+    well_formed(&TABLE, |style| analysis_table(&analysis, FULL, style));
+    let lines = analysis_table(&analysis, FULL, Style::PLAIN);
     let rows = lines.lines().filter(|line| line.contains("_home_node "));
     assert_eq!(rows.count(), analysis.features.len());
 
     // Larger ones do not fit on one line; then a name is broken, and all of it still there.
     analysis.features[0].calls = u64::MAX;
-    well_formed(&TABLE, |style| analysis_table(&analysis, style));
-    let lines = analysis_table(&analysis, Style::PLAIN);
+    well_formed(&TABLE, |style| analysis_table(&analysis, FULL, style));
+    let lines = analysis_table(&analysis, FULL, Style::PLAIN);
     let row = lines
         .lines()
         .skip_while(|line| !line.contains("18446744073709551615"));
@@ -124,8 +151,15 @@ fn the_longest_name_and_large_counts_fit_80_columns_on_one_line_each() {
 fn an_analysis_without_features_has_no_table() {
     let mut analysis = samples::analysis();
     analysis.features.clear();
-    let text = analysis_table(&analysis, Style::PLAIN);
-    assert!(text.starts_with("nginx/wrk uses 0 syscalls; 141 replays in 8.22 s.\n\nrequired:"));
+    let text = analysis_table(&analysis, FULL, Style::PLAIN);
+    assert!(
+        text.starts_with("nginx/wrk uses no syscall.\nanalysis 3"),
+        "{text}"
+    );
+    assert!(
+        text.ends_with("uses 0 syscalls; 141 replays in 8.22 s.\n"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -133,7 +167,7 @@ fn a_target_that_is_started_often_is_said_to_be() {
     let mut analysis = samples::analysis();
     for (starts, said) in [(None, false), (Some(1), false), (Some(214), true)] {
         analysis.target_execs = starts;
-        let text = analysis_table(&analysis, Style::PLAIN).replace('\n', " ");
+        let text = analysis_table(&analysis, FULL, Style::PLAIN).replace('\n', " ");
         let words = "A replay starts the target 214 times.";
         assert_eq!(text.contains(words), said, "{text}");
         assert_eq!(text.contains("starts the target"), said, "{text}");

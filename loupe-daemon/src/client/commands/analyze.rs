@@ -17,6 +17,7 @@ use crate::client::talk::{self, Talk};
 use crate::client::{Ending, output};
 use crate::engine::AnalyzeOptions;
 use crate::replay::Workload;
+use crate::report::Telling;
 
 pub async fn run(global: &Global, args: &Analyze) -> Result<Ending, Failure> {
     // Read here, with the rights of the caller, also when the daemon does the work.
@@ -63,12 +64,19 @@ pub async fn run(global: &Global, args: &Analyze) -> Result<Ending, Failure> {
         }
         Door::Here => here(global, workload, options, &display, &mut signals).await?,
     };
-    if let Ok(analysis) = &ended {
+    if let Ok((analysis, _)) = &ended {
         display.costs(analysis);
     }
     display.finish();
     match (ended, interrupted) {
-        (Ok(analysis), _) => follow::print(&analysis, args.json),
+        (Ok((analysis, id)), _) => {
+            let telling = Telling {
+                id,
+                full: args.full,
+                ..Telling::default()
+            };
+            follow::print(&analysis, args.json, telling)
+        }
         (Err(failure), Some(signal)) if failure.code == code::CANCELLED => {
             output::note(&failure.message);
             Ok(Ending::Code(exit::by_signal(signal)))
@@ -114,15 +122,18 @@ async fn detached(talk: &mut Talk) -> Result<Ending, Failure> {
     }
 }
 
-/// What came of it, and the signal that asked for its end.
-type Ended = (Result<Analysis, Failure>, Option<i32>);
+/// What came of it, with its number in the database where that is known, and the signal that asked
+/// for its end.
+type Ended = (Result<(Analysis, Option<i64>), Failure>, Option<i32>);
 
 async fn by_daemon(talk: &mut Talk, display: &Display, signals: &mut Signals) -> Ended {
     let mut interrupted = None;
     loop {
         // Dropped on a signal and begun again: nothing of a reply is lost by that.
         let signal = tokio::select! {
-            ended = follow::to_the_end(talk, display) => return (ended, interrupted),
+            ended = follow::to_the_end(talk, display) => {
+                return (ended.map(|analysis| (analysis, None)), interrupted);
+            }
             signal = signals.next() => signal,
         };
         stopping(display, interrupted);
@@ -150,7 +161,8 @@ async fn here(
     loop {
         let signal = tokio::select! {
             ended = &mut running => {
-                return Ok((ended.map(|finished| finished.analysis), interrupted));
+                let ended = ended.map(|finished| (finished.analysis, Some(finished.id)));
+                return Ok((ended, interrupted));
             }
             signal = signals.next() => signal,
         };

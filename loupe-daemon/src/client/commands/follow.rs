@@ -8,7 +8,7 @@ use loupe_common::wire::{Failure, Reply};
 use crate::client::progress::Display;
 use crate::client::talk::{self, Talk};
 use crate::client::{Ending, output};
-use crate::report;
+use crate::report::{self, Telling};
 
 /// Follows a job of the daemon to its result.
 pub async fn to_the_end(talk: &mut Talk, display: &Display) -> Result<Analysis, Failure> {
@@ -28,10 +28,10 @@ pub async fn to_the_end(talk: &mut Talk, display: &Display) -> Result<Analysis, 
 
 /// Prints a result; the exit code says whether every verdict was reached, and the test noticed
 /// every sabotage.
-pub fn print(analysis: &Analysis, json: bool) -> Result<Ending, Failure> {
+pub fn print(analysis: &Analysis, json: bool, telling: Telling) -> Result<Ending, Failure> {
     match json {
         true => output::print_json(analysis)?,
-        false => output::print(&report::analysis_table(analysis, output::style()))?,
+        false => output::print(&report::analysis_table(analysis, telling, output::style()))?,
     }
     let undecided = analysis
         .features

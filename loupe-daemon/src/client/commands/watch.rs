@@ -10,6 +10,7 @@ use crate::client::progress::Display;
 use crate::client::signals::Signals;
 use crate::client::talk::Talk;
 use crate::client::{Ending, output};
+use crate::report::Telling;
 
 pub async fn run(global: &Global, args: &Watch) -> Result<Ending, Failure> {
     door::choose(global, Need::Daemon).await?;
@@ -29,5 +30,5 @@ pub async fn run(global: &Global, args: &Watch) -> Result<Ending, Failure> {
     };
     display.costs(&analysis);
     drop(display);
-    follow::print(&analysis, args.json)
+    follow::print(&analysis, args.json, Telling::default())
 }

@@ -11,7 +11,7 @@ use loupe_common::verdict::Verdict;
 use serde::Serialize;
 
 use crate::report::figures::Summary;
-use crate::report::joint;
+use crate::report::{joint, remarks};
 use crate::text::printable;
 
 /// Bytes of outputs that a page has at most. Chosen, not measured.
@@ -200,10 +200,7 @@ impl Builder {
             passes: joint.passes,
         });
         let notes = analysis.conflicts.iter().map(joint::conflict);
-        let warnings = analysis
-            .warnings
-            .iter()
-            .map(|warning| format!("warning: {warning}"));
+        let warnings = remarks::warnings(&analysis.warnings);
         let notes = notes
             .chain(joint::fallbacks(&analysis.fallbacks))
             .chain(warnings);

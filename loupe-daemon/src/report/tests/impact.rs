@@ -70,7 +70,7 @@ fn analysis() -> Analysis {
 
 #[test]
 fn the_table_says_what_is_significant_largest_first() {
-    let print = |style| analysis_table(&analysis(), style);
+    let print = |style| analysis_table(&analysis(), super::FULL, style);
     well_formed(&TABLE, print);
     assert_snapshot!(print(Style::PLAIN));
 }
@@ -86,7 +86,7 @@ fn the_table_says_so_if_nothing_is_significant() {
             .flat_map(|impact| &mut impact.effects)
             .for_each(|effect| effect.significant = false);
     }
-    let print = |style| analysis_table(&analysis, style);
+    let print = |style| analysis_table(&analysis, super::FULL, style);
     well_formed(&TABLE, print);
     let text = print(Style::PLAIN);
     let said = "\nImpact: nothing significant in 20 comparisons (10 replays of each way that\n\
