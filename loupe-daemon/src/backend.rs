@@ -27,7 +27,8 @@ use crate::store::{JobBook, Listed, StoredAnalysis};
 pub use observation::observe_here;
 
 pub use here::{
-    Here, Library, default_database, emulate_here, own_identity, run_here, store_failure,
+    Here, Library, default_database, emulate_here, own_identity, run_here, shell_here,
+    store_failure, try_here,
 };
 
 /// Whose results and jobs somebody may see: root everybody's, others their own.

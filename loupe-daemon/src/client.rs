@@ -13,6 +13,7 @@ mod output;
 mod progress;
 mod services;
 mod signals;
+mod source;
 mod sys;
 mod talk;
 mod units;
@@ -84,6 +85,7 @@ async fn dispatch(cli: Cli) -> Result<Ending, Failure> {
         Command::Doctor(args) => commands::doctor::run(&global, &args).await,
         Command::Trace(args) => commands::trace::run(&global, args).await,
         Command::Run(args) => commands::run::run(&global, args).await,
+        Command::Try(args) => commands::trial::run(&global, &args).await,
         Command::Analyze(args) => commands::analyze::run(&global, &args).await,
         Command::List(args) => commands::list::run(&global, &args).await,
         Command::Show(args) => commands::show::run(&global, &args).await,

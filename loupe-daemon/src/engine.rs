@@ -12,6 +12,7 @@ mod phases;
 mod recording;
 mod slots;
 mod test_check;
+mod trial;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -33,6 +34,7 @@ use crate::tracer::{Tracer, TracerError};
 use crate::{cgroup, lock};
 pub use emulate::EmulateOptions;
 pub use error::{AnalyzeError, EngineError};
+pub use trial::Trial;
 
 /// More replays at a time than any host can run.
 const MOST_JOBS: u64 = 65_535;

@@ -35,6 +35,7 @@ mod remarks;
 mod statistics;
 mod summary;
 mod trace;
+mod trial;
 
 #[cfg(test)]
 mod tests;
@@ -65,6 +66,7 @@ pub use profile::{
 pub use statistics::{statistics_csv, statistics_table};
 pub use summary::{summary_json, summary_table, verdicts_csv};
 pub use trace::{trace_json, trace_table};
+pub use trial::{trial, trial_is_good, trial_json};
 
 /// How text is to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use loupe_common::emulation::Emulation;
 use loupe_common::exit;
 use loupe_common::feature::Feature;
 use loupe_common::profile::{Profile, ProfileAnswer, ProfileEvent, ProfileRequest};
-use loupe_common::replay::Replay;
+use loupe_common::replay::{ExitStatus, Replay};
 use loupe_common::wire::{Failure, code};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +18,7 @@ use super::{Backend, RunControl, Viewer, not_analyzed, not_used};
 use crate::doctor::{self, Facts, Work};
 use crate::engine::{
     AnalyzeError, AnalyzeOptions, EmulateOptions, Engine, EngineError, Finished, Identity,
-    ProgressSink, RunReport, RunRequest, StreamedCall,
+    ProgressSink, RunReport, RunRequest, StreamedCall, Trial,
 };
 use crate::profile::Settings;
 use crate::replay::Workload;
@@ -221,6 +221,35 @@ pub async fn emulate_here(
     let (store, identity) = (&here.library.store, own_identity());
     here.engine
         .emulate(store, workload, &identity, options, progress, cancel)
+        .await
+        .map_err(analyze_failure)
+}
+
+/// Tries a workload once in this process.
+pub async fn try_here(
+    database: &Path,
+    workload: &Workload,
+    progress: ProgressSink,
+    cancel: CancellationToken,
+) -> Result<Trial, Failure> {
+    let here = Here::start(database)?;
+    let (store, identity) = (&here.library.store, own_identity());
+    here.engine
+        .try_once(store, workload, &identity, progress, cancel)
+        .await
+        .map_err(analyze_failure)
+}
+
+/// Runs a shell in a workload's sandbox, in this process.
+pub async fn shell_here(
+    workload: &Workload,
+    stdio: [OwnedFd; 3],
+    control: RunControl,
+) -> Result<ExitStatus, Failure> {
+    ask_first(Work::Replays)?;
+    let engine = Engine::start().map_err(engine_failure)?;
+    engine
+        .shell(workload, &own_identity(), stdio, control)
         .await
         .map_err(analyze_failure)
 }

@@ -7,6 +7,7 @@ mod plan;
 mod plans;
 mod profile;
 mod report;
+mod source;
 mod trace;
 
 use std::ffi::OsString;
@@ -33,6 +34,7 @@ pub use profile::{
     ProfileTop, ProfileWatch, with_suffix,
 };
 pub use report::Report;
+pub use source::{Source, Try};
 pub use trace::Trace;
 
 /// Measures which Linux features an application needs.
@@ -110,6 +112,7 @@ pub enum Command {
     Doctor(Doctor),
     Trace(Trace),
     Run(Run),
+    Try(Try),
     Analyze(Analyze),
     List(List),
     Show(Show),
@@ -201,12 +204,12 @@ pub struct What {
 #[command(after_help = "\
 Examples:
   loupe analyze nginx.toml
+  loupe analyze --name redis --test 'redis-cli ping | grep -q PONG' -- redis-server --port 6379
   loupe analyze nginx.toml --jobs 4 --json > nginx.json
   loupe analyze redis.toml --detach        then: loupe jobs, loupe watch JOB")]
 pub struct Analyze {
-    /// The workload file (docs/workloads.md)
-    #[arg(value_name = "WORKLOAD.toml", value_hint = ValueHint::FilePath)]
-    pub workload: PathBuf,
+    #[command(flatten)]
+    pub source: Source,
 
     /// Replays at a time; auto: as many as do not make the workload itself take longer, at
     /// least one per core

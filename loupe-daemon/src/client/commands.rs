@@ -19,6 +19,7 @@ pub mod run;
 pub mod show;
 pub mod stats;
 pub mod trace;
+pub mod trial;
 pub mod watch;
 
 mod command_run;

@@ -11,7 +11,7 @@ use loupe_common::word::Word;
 use tokio::sync::mpsc;
 
 use super::{Engine, EngineError, RunControl, RunReport, RunRequest, StreamedCall};
-use crate::launcher::protocol::{CommandSpec, Role};
+use crate::launcher::protocol::{CommandSpec, Role, SandboxSpec};
 use crate::launcher::{Launcher, LauncherError, with_rights_of};
 use crate::replay::{find_program, later};
 use crate::run::{
@@ -33,6 +33,18 @@ impl Engine {
         request: RunRequest,
         stdio: [OwnedFd; 3],
         calls: Option<mpsc::Sender<StreamedCall>>,
+        control: RunControl,
+    ) -> Result<RunReport, EngineError> {
+        self.run_in(None, request, stdio, calls, control).await
+    }
+
+    /// Runs a command once, in this sandbox if there is one.
+    pub(super) async fn run_in(
+        &self,
+        sandbox: Option<SandboxSpec>,
+        request: RunRequest,
+        stdio: [OwnedFd; 3],
+        calls: Option<mpsc::Sender<StreamedCall>>,
         mut control: RunControl,
     ) -> Result<RunReport, EngineError> {
         let orders = Arc::new(Orders::new()?);
@@ -42,7 +54,8 @@ impl Engine {
         let launcher = Arc::clone(&self.launcher);
         let for_worker = Arc::clone(&orders);
         let mut worker = tokio::task::spawn_blocking(move || {
-            run(&launcher, &tracer, request, &stdio, calls, &for_worker)
+            let order = (request, sandbox);
+            run(&launcher, &tracer, order, &stdio, calls, &for_worker)
         });
         let (mut cancelled, mut signals_open) = (false, true);
         let joined = loop {
@@ -65,7 +78,7 @@ impl Engine {
 fn run(
     launcher: &Launcher,
     tracer: &Tracer,
-    request: RunRequest,
+    (request, sandbox): (RunRequest, Option<SandboxSpec>),
     stdio: &[OwnedFd; 3],
     calls: Option<mpsc::Sender<StreamedCall>>,
     orders: &Orders,
@@ -88,7 +101,7 @@ fn run(
     let prepare = || {
         let plan = Plan {
             cpu: None,
-            sandbox: None,
+            sandbox: sandbox.clone(),
             bounds: None,
             options: TraceOptions {
                 latency: request.latency,
@@ -97,7 +110,8 @@ fn run(
         };
         Run::prepare(launcher, tracer, plan)
     };
-    let (mut run, _) = Run::ready(None, prepare, None)?;
+    // Held: what the sandbox ends with.
+    let (mut run, _sandbox) = Run::ready(None, prepare, None)?;
     let begin = Instant::now();
     let [stdin, stdout, stderr] = stdio;
     run.start(start, [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()])?;

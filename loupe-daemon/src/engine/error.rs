@@ -209,12 +209,12 @@ impl AnalyzeError {
             {
                 "the application never came to listen on a socket: does it say why on its output? If \
                  it is ready in another way, say how with `ready` (docs/workloads.md); if it is no \
-                 server, `mode = \"batch\"`"
+                 server, `mode = \"batch\"`; `loupe try` shows everything"
                     .to_owned()
             }
             AnalyzeError::Explore(ExploreError::BaselineFails { .. }) => {
-                "run the command and the test by hand; in the sandbox /tmp, /run and /dev/shm are \
-                 empty, and only loopback is up"
+                "`loupe try` runs it once and shows everything, `loupe try --shell` is a shell in \
+                 the same sandbox, where /tmp, /run and /dev/shm are empty and only loopback is up"
                     .to_owned()
             }
             AnalyzeError::Explore(ExploreError::FiltersBreak { control, .. }) => {

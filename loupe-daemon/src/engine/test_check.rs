@@ -37,22 +37,44 @@ pub async fn run(
     progress(Progress::Phase { name });
     let mut checks = Vec::new();
     for attempt in attempts(recording.0.prepared.workload.mode, first) {
-        let slot = recording.0.slots().take().await;
-        let shared = Arc::clone(&recording.0);
-        let (policy, part) = (attempt.policy, attempt.part);
-        let replay = blocking(move || patiently(|| shared.try_out(&policy, part, &slot))).await?;
-        checks.push(TestCheck {
-            what: attempt.what,
-            noticed: match replay.outcome {
-                Outcome::Passed => Some(false),
-                Outcome::Failed(_) => Some(true),
-                Outcome::Invalid { .. } => None,
-            },
-            outcome: replay.outcome.to_string(),
-            output: replay.test_output.tail,
-        });
+        checks.push(check(recording, attempt).await?);
     }
     Ok(checks)
+}
+
+/// Tries only whether it notices that there is no application.
+pub async fn absent(
+    recording: &Recording,
+    progress: &ProgressSink,
+) -> Result<TestCheck, AnalyzeError> {
+    let name = "checking the test".to_owned();
+    progress(Progress::Phase { name });
+    check(recording, never_started()).await
+}
+
+async fn check(recording: &Recording, attempt: Attempt) -> Result<TestCheck, AnalyzeError> {
+    let slot = recording.0.slots().take().await;
+    let shared = Arc::clone(&recording.0);
+    let (policy, part) = (attempt.policy, attempt.part);
+    let replay = blocking(move || patiently(|| shared.try_out(&policy, part, &slot))).await?;
+    Ok(TestCheck {
+        what: attempt.what,
+        noticed: match replay.outcome {
+            Outcome::Passed => Some(false),
+            Outcome::Failed(_) => Some(true),
+            Outcome::Invalid { .. } => None,
+        },
+        outcome: replay.outcome.to_string(),
+        output: replay.test_output.tail,
+    })
+}
+
+fn never_started() -> Attempt {
+    Attempt {
+        what: "the application is never started".to_owned(),
+        policy: Policy::baseline(),
+        part: Part::Sabotaged(Sabotage::Absent),
+    }
 }
 
 fn attempts(mode: Mode, first: &Replay) -> Vec<Attempt> {
@@ -62,11 +84,7 @@ fn attempts(mode: Mode, first: &Replay) -> Vec<Attempt> {
         Mode::Batch => half(first.timing.ready_us),
     };
     let mut attempts = vec![
-        Attempt {
-            what: "the application is never started".to_owned(),
-            policy: Policy::baseline(),
-            part: Part::Sabotaged(Sabotage::Absent),
-        },
+        never_started(),
         Attempt {
             what: match mode {
                 Mode::Server => "the application is killed half-way through the test".to_owned(),

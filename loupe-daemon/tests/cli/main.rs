@@ -115,6 +115,31 @@ fn a_bad_workload_file_is_refused_with_its_place() {
 }
 
 #[test]
+fn a_workload_comes_from_a_file_or_standard_input_or_the_command_line_and_from_one_of_them() {
+    let home = home();
+    let bad = home.path().join("bad.toml");
+    std::fs::write(&bad, "application = ").expect("written");
+    let mut from_stdin = loupe(home.path());
+    from_stdin.args(["analyze", "-"]);
+    from_stdin.stdin(std::fs::File::open(&bad).expect("there"));
+    assert_fails(&run(&mut from_stdin), 2, "standard input:1:");
+    for args in [
+        &["analyze"][..],
+        &["analyze", "--", "ls"],
+        &["analyze", "--test", "true"],
+        &["analyze", "w.toml", "--test", "true", "--", "ls"],
+    ] {
+        assert_fails(&run(loupe(home.path()).args(args)), 2, "");
+    }
+    let path = home.path().join("kept.toml");
+    std::fs::write(&path, "mine").expect("written");
+    let kept = path.to_str().expect("a plain path");
+    let args = ["analyze", "--save", kept, "--test", "true", "--", "ls"];
+    assert_fails(&run(loupe(home.path()).args(args)), 2, "cannot write");
+    assert_eq!(std::fs::read_to_string(&path).expect("there"), "mine");
+}
+
+#[test]
 fn a_workload_whose_name_steers_a_terminal_is_refused_without_steering_it() {
     let home = home();
     let path = home.path().join("w.toml");

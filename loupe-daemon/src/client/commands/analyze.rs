@@ -14,17 +14,13 @@ use crate::client::door::{self, Door, Need};
 use crate::client::progress::Display;
 use crate::client::signals::Signals;
 use crate::client::talk::{self, Talk};
-use crate::client::{Ending, output};
+use crate::client::{Ending, output, source};
 use crate::engine::AnalyzeOptions;
 use crate::replay::Workload;
 use crate::report::Telling;
 
 pub async fn run(global: &Global, args: &Analyze) -> Result<Ending, Failure> {
-    // Read here, with the rights of the caller, also when the daemon does the work.
-    let workload = Workload::load(&args.workload).map_err(|error| {
-        Failure::from_error(loupe_common::exit::USAGE, &error)
-            .hint("docs/workloads.md describes workload files")
-    })?;
+    let workload = source::workload(&args.source)?;
     let options = AnalyzeOptions {
         jobs: args.jobs.count(),
         most_jobs: None,

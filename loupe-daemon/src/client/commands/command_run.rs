@@ -82,7 +82,7 @@ pub fn words(command: &[OsString]) -> Vec<Word> {
     command.iter().map(Word::from).collect()
 }
 
-fn own_stdio() -> Result<[OwnedFd; 3], Failure> {
+pub fn own_stdio() -> Result<[OwnedFd; 3], Failure> {
     let clone = |descriptor: &dyn AsFd| {
         descriptor.as_fd().try_clone_to_owned().map_err(|error| {
             Failure::internal("cannot duplicate a descriptor").because(Some(&error))
