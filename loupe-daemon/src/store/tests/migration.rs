@@ -6,9 +6,16 @@ use super::*;
 /// a baseline and a stubbed replay, and an interrupted one of redis/get with fingerprint "r1".
 const VERSION_1: &str = include_str!("../fixtures/v1.sql");
 
+/// The same of version 4, of user 1000, with why replays were run and with a waiting job.
+const VERSION_4: &str = include_str!("../fixtures/v4.sql");
+
 fn version_1(scratch: &Scratch) -> PathBuf {
+    database_of(scratch, VERSION_1)
+}
+
+fn database_of(scratch: &Scratch, dump: &str) -> PathBuf {
     Connection::open(scratch.path())
-        .and_then(|connection| connection.execute_batch(VERSION_1))
+        .and_then(|connection| connection.execute_batch(dump))
         .expect("the fixture is valid SQL");
     scratch.path()
 }
@@ -51,6 +58,32 @@ fn a_database_of_version_1_keeps_its_results_evidence_and_progress() {
         .begin_analysis(&workload("redis", "get"), "r1", false)
         .expect("continued");
     assert_eq!((run.id, store.recorded(&run)), (2, 1));
+}
+
+#[test]
+fn a_database_of_version_4_keeps_results_progress_and_jobs_and_takes_profiles() {
+    let scratch = Scratch::new();
+    let store = Store::open(&database_of(&scratch, VERSION_4)).expect("migrated");
+    assert_eq!(version_of(&store), MIGRATIONS.len() as i64);
+    let latest = store
+        .latest_analysis_of(Some(1000), "nginx", None)
+        .expect("readable")
+        .expect("the fixture has one");
+    assert_eq!(latest.fingerprint, "n4");
+    let evidence = store
+        .evidence(latest.id, &feature("brk"))
+        .expect("readable");
+    assert_eq!(evidence.alone[0].purpose.as_deref(), Some("stub alone"));
+    let run = store
+        .begin_analysis_of(1000, &workload("redis", "get"), "r4", false)
+        .expect("continued");
+    assert_eq!((run.id, store.recorded(&run)), (2, 1));
+
+    assert_eq!(store.profiles(&ProfileQuery::default()).expect("none"), []);
+    assert_eq!(store.profile_targets().expect("none"), []);
+    let store = Arc::new(store);
+    let jobs = store.keep_jobs().expect("free").waiting();
+    assert_eq!(jobs.expect("readable").len(), 1);
 }
 
 #[test]
