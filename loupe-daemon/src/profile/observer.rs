@@ -276,10 +276,11 @@ impl Observer {
     /// Takes what was counted since the last reading.
     pub fn read(&mut self) {
         let attached = self.attached_so_far();
+        let now = self.now();
         let Some(loaded) = &mut self.loaded else {
             return;
         };
-        let read = loaded.read(attached);
+        let read = loaded.read(attached, now);
         if let Some((cost, span)) = loaded.cost_since(attached) {
             let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get());
             self.duty
@@ -289,6 +290,17 @@ impl Observer {
             .err()
             .map(|error| format!("the counts cannot be read: {error}"));
         self.trouble("reading", trouble);
+    }
+
+    /// Takes a reading, and has what the kernel has told by now be heard soon. Whether something was
+    /// counted of which nobody knows as yet whose it is.
+    pub fn read_all(&mut self) -> bool {
+        if let Some(loaded) = &self.loaded {
+            loaded.profiler.flush();
+        }
+        self.read();
+        let loaded = self.loaded.as_ref();
+        loaded.is_some_and(|loaded| loaded.ledger.has_strays())
     }
 
     /// Hands what was read to the store; what it refuses stays here.
@@ -412,8 +424,8 @@ impl Loaded {
         Ok((loaded, events))
     }
 
-    fn read(&mut self, attached: Duration) -> Result<(), ProfileError> {
-        self.ledger.read(self.profiler.counts()?, attached);
+    fn read(&mut self, attached: Duration, now: Duration) -> Result<(), ProfileError> {
+        self.ledger.read(self.profiler.counts()?, attached, now);
         let gone = self.owners.forget_gone();
         let mut over = self.ledger.slots_of(&gone);
         if self.ledger.len() as u32 > self.slots / 2 {
@@ -423,8 +435,7 @@ impl Loaded {
         over.sort_unstable();
         over.dedup();
         if !over.is_empty() {
-            self.ledger
-                .close(self.profiler.close_slots(&over)?, attached);
+            self.ledger.close(self.profiler.close_slots(&over)?);
         }
         let lost = self.profiler.lost()?;
         self.ledger.lost(lost_since(&self.lost, &lost));

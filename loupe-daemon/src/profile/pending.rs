@@ -26,13 +26,13 @@ pub struct Slot {
 #[derive(Debug, Default)]
 pub struct Ledger {
     slots: BTreeMap<u32, Slot>,
-    /// Read before anybody said whose they are.
-    strays: BTreeMap<u32, u32>,
+    /// Read before anybody said whose they are, and when that was first.
+    strays: BTreeMap<u32, Duration>,
     pending: BTreeMap<Subject, SubjectDelta>,
 }
 
-/// Readings after which a slot that nobody was told of is `other`'s.
-const PATIENCE: u32 = 3;
+/// Time after which a slot that nobody was told of is `other`'s.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Whose calls those of an unknown slot are.
 pub fn other() -> Subject {
@@ -59,8 +59,8 @@ impl Ledger {
         );
     }
 
-    /// Takes a reading of all slots.
-    pub fn read(&mut self, counts: BTreeMap<u32, SlotCounts>, attached: Duration) {
+    /// Takes a reading of all slots, at this moment of any clock.
+    pub fn read(&mut self, counts: BTreeMap<u32, SlotCounts>, attached: Duration, now: Duration) {
         let mut observed: BTreeMap<Subject, Duration> = BTreeMap::new();
         for slot in self.slots.values_mut() {
             let passed = attached.saturating_sub(slot.observed_until);
@@ -72,30 +72,34 @@ impl Ledger {
         for (subject, passed) in observed {
             self.of(&subject).observed_ms += passed.as_millis() as u64;
         }
-        for (number, now) in counts {
-            self.take(number, now, attached);
+        for (number, counted) in counts {
+            if !self.slots.contains_key(&number) {
+                let since = *self.strays.entry(number).or_insert(now);
+                if now < since + PATIENCE {
+                    continue;
+                }
+                // What told of it was lost.
+                self.open(number, 0, other(), attached);
+            }
+            self.take(number, counted);
         }
     }
 
+    /// Whether anything was counted of which nobody knows as yet whose it is.
+    pub fn has_strays(&self) -> bool {
+        !self.strays.is_empty()
+    }
+
     /// Takes the last reading of slots that are no more.
-    pub fn close(&mut self, counts: BTreeMap<u32, SlotCounts>, attached: Duration) {
-        for (number, now) in counts {
-            self.take(number, now, attached);
+    pub fn close(&mut self, counts: BTreeMap<u32, SlotCounts>) {
+        for (number, counted) in counts {
+            self.take(number, counted);
             self.slots.remove(&number);
             self.strays.remove(&number);
         }
     }
 
-    fn take(&mut self, number: u32, now: SlotCounts, attached: Duration) {
-        if !self.slots.contains_key(&number) {
-            let seen = self.strays.entry(number).or_default();
-            *seen += 1;
-            if *seen < PATIENCE {
-                return;
-            }
-            // What told of it was lost.
-            self.open(number, 0, other(), attached);
-        }
+    fn take(&mut self, number: u32, now: SlotCounts) {
         let Some(slot) = self.slots.get_mut(&number) else {
             return;
         };
@@ -209,11 +213,15 @@ mod tests {
         let mut ledger = Ledger::default();
         ledger.open(1, 11, subject("a@.service"), seconds(0));
         ledger.open(2, 12, subject("a@.service"), seconds(4));
-        ledger.read([(1, reads(3, 1)), (2, reads(4, 1))].into(), seconds(10));
+        ledger.read(
+            [(1, reads(3, 1)), (2, reads(4, 1))].into(),
+            seconds(10),
+            seconds(10),
+        );
         assert_eq!(totals(&mut ledger), [("a@.service".to_owned(), 7, 2, 10)]);
         assert_eq!(totals(&mut ledger), []);
-        ledger.close([(2, reads(9, 1))].into(), seconds(10));
-        ledger.read([(1, reads(3, 1))].into(), seconds(12));
+        ledger.close([(2, reads(9, 1))].into());
+        ledger.read([(1, reads(3, 1))].into(), seconds(12), seconds(12));
         assert_eq!(totals(&mut ledger), [("a@.service".to_owned(), 5, 0, 2)]);
         assert_eq!(ledger.slots_of(&[11, 12]), [1]);
     }
@@ -221,12 +229,13 @@ mod tests {
     #[test]
     fn a_slot_that_is_told_late_loses_nothing_and_one_that_is_never_told_is_others() {
         let mut ledger = Ledger::default();
-        ledger.read([(1, reads(3, 1)), (2, reads(8, 0))].into(), seconds(1));
+        let both = || [(1, reads(3, 1)), (2, reads(8, 0))].into();
+        ledger.read(both(), seconds(1), seconds(1));
         assert_eq!(totals(&mut ledger), []);
         ledger.open(1, 11, subject("late.service"), seconds(1));
-        for _ in 0..PATIENCE {
-            ledger.read([(1, reads(3, 1)), (2, reads(8, 0))].into(), seconds(1));
-        }
+        assert!(ledger.has_strays());
+        ledger.read(both(), seconds(1), seconds(1) + PATIENCE);
+        assert!(!ledger.has_strays());
         assert_eq!(
             totals(&mut ledger),
             [

@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use loupe_common::profile::{
     Profile, ProfileAnswer, ProfileEvent, ProfileLost, ProfileRequest, ProfileStatus,
@@ -19,6 +20,9 @@ use crate::tracer::profiler::ProfilerEvent;
 
 /// Events that are taken in under one lock.
 const EVENTS_AT_ONCE: usize = 256;
+/// What the kernel has told is heard within milliseconds; where it was lost there is nothing to wait
+/// for.
+const SETTLING: Duration = Duration::from_millis(500);
 
 /// See the module. Ends when it is dropped: what was counted is in the store then, and nothing of it
 /// is left in the kernel.
@@ -173,8 +177,8 @@ impl Service {
 
     /// How the service is doing.
     pub fn status(&self, access: Access) -> Result<ProfileStatus, ProfileError> {
+        self.shared.settle();
         let mut observer = lock(&self.shared.observer);
-        observer.read();
         observer.record();
         let query = ProfileQuery {
             owner: owner(access),
@@ -217,8 +221,8 @@ impl Service {
         name: Option<String>,
         since_ms: Option<u64>,
     ) -> Result<Vec<Profile>, ProfileError> {
+        self.shared.settle();
         let mut observer = lock(&self.shared.observer);
-        observer.read();
         observer.record();
         let query = ProfileQuery {
             owner: owner(access),
@@ -238,6 +242,7 @@ impl Drop for Service {
         {
             tracing::error!("the thread that observes has panicked");
         }
+        self.shared.settle();
         lock(&self.shared.observer).unload();
     }
 }
@@ -255,6 +260,14 @@ impl Shared {
                 return;
             }
             signals.sooner = false;
+        }
+    }
+
+    /// Reads what was counted until now, and waits for what told whose it is.
+    fn settle(&self) {
+        let begin = Instant::now();
+        while lock(&self.observer).read_all() && begin.elapsed() < SETTLING {
+            thread::sleep(Duration::from_millis(2));
         }
     }
 
