@@ -282,7 +282,7 @@ impl Observer {
         };
         let read = loaded.read(attached, now);
         if let Some((cost, span)) = loaded.cost_since(attached) {
-            let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get());
+            let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
             self.duty
                 .measure(Duration::from_nanos(cost.run_ns), cost.runs, span, cpus);
         }

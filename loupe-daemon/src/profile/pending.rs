@@ -137,14 +137,11 @@ impl Ledger {
 
     /// The slots of these owners.
     pub fn slots_of(&self, owners: &[u64]) -> Vec<u32> {
-        let mut of_owners = self.slots.iter();
-        let mut found = Vec::new();
-        while let Some((number, slot)) = of_owners.next() {
-            if owners.contains(&slot.owner) {
-                found.push(*number);
-            }
-        }
-        found
+        let of_owners = self.slots.iter();
+        of_owners
+            .filter(|(_, slot)| owners.contains(&slot.owner))
+            .map(|(number, _)| *number)
+            .collect()
     }
 
     /// The slots in which nothing lives any more.

@@ -38,8 +38,8 @@ impl Watchers {
     pub fn tell(&mut self, events: &[ProfileEvent]) {
         self.all.retain(|watcher| {
             let wanted = events.iter().filter(|event| watcher.wants(&event.subject));
-            let mut told = wanted.map(|event| watcher.sender.try_send(event.clone()));
-            told.all(|sent| sent.is_ok()) && !watcher.sender.is_closed()
+            let mut told = wanted.map(|event| watcher.sender.try_send(event.clone()).is_ok());
+            told.all(|sent| sent) && !watcher.sender.is_closed()
         });
     }
 }

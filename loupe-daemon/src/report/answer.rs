@@ -77,7 +77,7 @@ fn of_the_whole(analysis: &Analysis, joint: &Joint, name: &str) -> String {
     }
     text += " it uses";
     if !instead.is_empty() {
-        let names: Vec<String> = instead.iter().map(|feature| feature.to_string()).collect();
+        let names: Vec<String> = instead.iter().map(ToString::to_string).collect();
         text += &format!(", and {}, to which it turns then,", names.join(", "));
     }
     text + &format!(
@@ -147,7 +147,7 @@ pub(super) fn lists(analysis: &Analysis) -> Vec<String> {
     .into_iter()
     .filter(|(_, features)| !features.is_empty())
     .map(|(title, features)| {
-        let names: Vec<String> = features.iter().map(|feature| feature.to_string()).collect();
+        let names: Vec<String> = features.iter().map(ToString::to_string).collect();
         format!("{title} ({}): {}", names.len(), names.join(", "))
     })
     .collect()

@@ -41,7 +41,7 @@ fn policy(joint: &Joint, full: bool) -> Vec<String> {
     }
     match joint.is_least {
         Some(true) => {
-            paragraphs.push("as a whole, no single feature more can be left out".to_owned())
+            paragraphs.push("as a whole, no single feature more can be left out".to_owned());
         }
         Some(false) => paragraphs.push(
             "the search for the whole took all that it may: less may do, which `--effort all` \

@@ -79,7 +79,7 @@ fn one_kind(like: &[&str]) -> String {
         return format!("warning: {text}");
     }
     // The last quotation says which one it is.
-    let of = |warning: &&str| quotations(warning).last().map(|quoted| cut(quoted));
+    let of = |warning: &&str| quotations(warning).last().map(cut);
     let named: Vec<String> = others.iter().filter_map(of).take(MOST_NAMED).collect();
     let named = match named.is_empty() {
         true => String::new(),

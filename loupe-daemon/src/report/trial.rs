@@ -59,7 +59,7 @@ pub fn trial(workload: &Workload, trial: &Trial, source: Option<&str>, style: St
         push(format!("metric: {metric}"));
     }
     let features: BTreeSet<&Feature> = replay.trace.calls.keys().collect();
-    let names: Vec<String> = features.iter().map(|feature| feature.to_string()).collect();
+    let names: Vec<String> = features.iter().map(ToString::to_string).collect();
     push(format!(
         "uses: {} in {}: {}",
         counted_features(features.iter().copied()),

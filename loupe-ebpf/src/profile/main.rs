@@ -6,6 +6,10 @@
 //! shares how a call is read.
 #![no_std]
 #![no_main]
+#![expect(
+    clippy::cast_lossless,
+    reason = "one macro reads offsets of several widths"
+)]
 
 mod calls;
 mod cgroups;
