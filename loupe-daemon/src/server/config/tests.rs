@@ -26,7 +26,7 @@ fn nothing_is_a_configuration_and_so_is_the_one_that_is_installed() {
         })
         .collect();
     let all = parse(&examples).expect("the examples");
-    assert!(all.profile.pin && all.metrics.syscalls && all.metrics.listen.is_some());
+    assert!(all.daemon.jobs.is_some() && all.daemon.job_hours.is_some());
     assert_ne!(all.profile.settings().bounds, ProfilerBounds::default());
 }
 
@@ -55,9 +55,9 @@ fn an_unknown_key_is_shown_in_its_line_with_the_one_that_was_meant() {
     );
     let text = shown("[profiles]\n");
     assert!(text.contains("louped.toml:1:2: unknown key `profiles` (did you mean profile?)"));
-    let text = shown("[metrics]\nelsewhere = 1\n");
+    let text = shown("[daemon]\nelsewhere = 1\n");
     assert!(
-        text.contains("`elsewhere`; possible are textfile, listen, syscalls"),
+        text.contains("`elsewhere`; possible are jobs, job_hours"),
         "{text}"
     );
     let text = shown("[profile]\nlimits = { slotz = 1 }\n");
@@ -111,25 +111,8 @@ fn a_wrong_value_is_shown_with_what_is_possible() {
             "more than 65535",
         ),
         ("[profile.limits]\ncalls = 0\n", "2:9", "nonzero"),
-        (
-            "[metrics]\nlisten = \"0.0.0.0:9777\"\n",
-            "2:10",
-            "other hosts reach 0.0.0.0",
-        ),
-        (
-            "[metrics]\nlisten = \"localhost\"\n",
-            "2:10",
-            "127.0.0.1:9777",
-        ),
-        (
-            "[metrics]\ntextfile = \"a.prom\"\n",
-            "2:12",
-            "no absolute path",
-        ),
-        ("[metrics]\ntextfile = \"/a.txt\"\n", "2:12", "`.prom`"),
         ("[daemon]\njobs = -1\n", "2:8", "-1"),
         ("[daemon\njobs = 1\n", "1:8", "]"),
-        ("[profile]\npin = \"yes\"\n", "2:7", "boolean"),
     ] {
         let shown = shown(text);
         let place = format!("louped: louped.toml:{place}: ");
