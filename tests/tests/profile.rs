@@ -167,6 +167,9 @@ fn nothing_is_missing_of_many_short_lives_and_of_units_that_come_and_go() {
     scene.assert_nothing_left();
 }
 
+/// Calls that threads are in when another ends their process.
+const WAITS: [&str; 3] = ["futex", "epoll_wait", "restart_syscall"];
+
 /// What strace saw, by syscall, where it is the parent of the service.
 fn strace_counts(host: &Host, path: &str) -> BTreeMap<String, u64> {
     let summary = host.shell(&format!("cat {path}"));
@@ -236,7 +239,13 @@ fn real_servers_are_seen_as_strace_sees_them() {
         let seen = strace_counts(&host, &format!("/tmp/{name}.strace"));
         assert!(seen.len() > 20, "{seen:#?}");
         for (syscall, count) in &seen {
-            assert_eq!(calls(profile, syscall), *count, "{name}: {syscall}");
+            let mine = calls(profile, syscall);
+            // strace does not count the calls that threads wait in when their process ends.
+            let as_many = match WAITS.contains(&syscall.as_str()) {
+                true => mine >= *count,
+                false => mine == *count,
+            };
+            assert!(as_many, "{name}: {syscall}: {mine}, and by strace {count}");
         }
         for row in profile["features"].as_array().expect("a list") {
             let feature = row["feature"].as_str().expect("a name");

@@ -117,7 +117,7 @@ fn files_that_only_a_syscall_left_out_makes_appear_are_found() {
         let told = scene.run(&["explain", "files", file]).expect_code(2);
         told.expect_message(&[&format!("instead of {syscall}")]);
     }
-    let shown = scene.run(&["show", "files"]).expect_code(0);
+    let shown = scene.run(&["show", "files", "--full"]).expect_code(0);
     assert!(
         shown.stdout.contains("getrandom → /dev/urandom"),
         "{shown:?}"
