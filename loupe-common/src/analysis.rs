@@ -9,7 +9,6 @@ use crate::feature::{Depth, Feature};
 use crate::impact::{Comparison, Impact};
 use crate::phase::PhaseCost;
 use crate::policy::{Action, Policy};
-use crate::provenance::Provenance;
 use crate::verdict::Verdict;
 
 /// The value of `schema` in the JSON of an [`Analysis`].
@@ -317,9 +316,6 @@ pub struct Analysis {
     /// Absent: it was made by replays, here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
-    /// Of what it was made, and where. Absent: not kept, of an older Loupe or of an import.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub provenance: Option<Provenance>,
     /// What a static analysis of the binary finds. Absent if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub static_binary: Option<Vec<Feature>>,

@@ -38,8 +38,6 @@ pub mod profile;
 #[cfg(feature = "user")]
 pub mod progress;
 #[cfg(feature = "user")]
-pub mod provenance;
-#[cfg(feature = "user")]
 pub mod pseudo_file;
 #[cfg(feature = "user")]
 pub mod replay;

@@ -15,8 +15,6 @@ mod arch;
 mod backend;
 mod cgroup;
 mod client;
-// Until the store and the service use all of it.
-#[allow(dead_code, unused_imports)]
 mod completeness;
 mod doctor;
 mod engine;

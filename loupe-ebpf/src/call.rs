@@ -1,5 +1,6 @@
 //! What a finished call was: its ABI, its number, how it ended. Reads registers only.
 
+use aya_ebpf::helpers::generated::bpf_task_pt_regs;
 use loupe_common::stats::{ABI_COMPAT, ABI_NATIVE, ABI_X32, MAX_SYSCALL};
 
 use crate::task::{self, PtRegs};
@@ -8,6 +9,8 @@ use crate::task::{self, PtRegs};
 const RT_SIGRETURN: u64 = 15;
 const CLONE: u64 = 56;
 const VFORK: u64 = 58;
+const EXIT: u64 = 60;
+const EXIT_GROUP: u64 = 231;
 const CLONE3: u64 = 435;
 /// i386 numbers (`syscall_32.tbl`); that of `clone3` is the same.
 const COMPAT_FORK: u64 = 2;
@@ -92,4 +95,23 @@ pub fn number_of(orig_rax: u64, abi: u32) -> u64 {
     } else {
         orig_rax
     }
+}
+
+/// The call that the current task, which ends now, never comes back from: neither `exit` nor
+/// `exit_group` reaches the exit tracepoint.
+#[inline(always)]
+pub fn ends_in(task: *const u8) -> Option<u64> {
+    // SAFETY: the helper takes the current task, which is what it gets.
+    let regs = unsafe { bpf_task_pt_regs(task.cast_mut().cast()) } as *const PtRegs;
+    if regs.is_null() {
+        return None;
+    }
+    // SAFETY: non-null, and the verifier knows it as the kernel's `pt_regs`.
+    let number = unsafe { (*regs).orig_rax };
+    if (number != EXIT && number != EXIT_GROUP) || task::in_compat_syscall() {
+        return None;
+    }
+    // Killed by a signal: the call that the registers still show had returned long before
+    // (seccomp had answered it), and was counted then.
+    (task::exit_code(task) & 0x7f == 0).then_some(number)
 }

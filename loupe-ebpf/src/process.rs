@@ -1,10 +1,7 @@
 //! Processes: exec, fork, exit, and the calls that never return.
 
 use aya_ebpf::{
-    helpers::{
-        bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_ktime_get_ns,
-        generated::bpf_task_pt_regs,
-    },
+    helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_ktime_get_ns},
     macros::btf_tracepoint,
     programs::BtfTracePointContext,
 };
@@ -16,14 +13,10 @@ use loupe_common::{
 };
 
 use crate::{
+    call,
     maps::{EVENTS, Loss, NEWBORN, STATS, count_loss},
-    scope,
-    task::{self, PtRegs},
+    scope, task,
 };
-
-/// x86-64 numbers (`arch/x86/entry/syscalls/syscall_64.tbl`).
-const EXIT: u64 = 60;
-const EXIT_GROUP: u64 = 231;
 
 #[inline(always)]
 pub fn header(scope: &Scope, kind: u32) -> EventHeader {
@@ -121,24 +114,11 @@ pub fn process_exit(_: BtfTracePointContext) -> i32 {
     0
 }
 
-/// The task ends inside `exit` or `exit_group`: neither reaches the exit tracepoint.
 #[inline(always)]
 fn count_exit_call(scope: &Scope, task: *const u8) {
-    // SAFETY: the helper takes the current task, which is what it gets.
-    let regs = unsafe { bpf_task_pt_regs(task.cast_mut().cast()) } as *const PtRegs;
-    if regs.is_null() {
+    let Some(number) = call::ends_in(task) else {
         return;
-    }
-    // SAFETY: non-null, and the verifier knows it as the kernel's `pt_regs`.
-    let number = unsafe { (*regs).orig_rax };
-    if (number != EXIT && number != EXIT_GROUP) || task::in_compat_syscall() {
-        return;
-    }
-    // Killed by a signal: the call that the registers still show had returned long before
-    // (seccomp had answered it), and was counted then.
-    if task::exit_code(task) & 0x7f != 0 {
-        return;
-    }
+    };
     if let Some(stats) = STATS.get_ptr_mut(scope.slot) {
         // SAFETY: in bounds by the mask, non-null by the look-up; the record is this CPU's own.
         unsafe { (*stats).calls[number as usize & (MAX_SYSCALL - 1)] += 1 };

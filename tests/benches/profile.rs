@@ -4,22 +4,25 @@
 //!
 //! `cargo xtask bench profile -- [calls] [flood]`; both where none is named.
 
+#[path = "tracer/getppid.rs"]
+mod getppid;
+
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Instant;
 
 use loupe_common::feature::Feature;
 use loupe_daemon::benchmarks::profiler::{Profiler, ProfilerBounds, Watch};
-use loupe_daemon::benchmarks::{ReplayCgroup, Tracer, move_process};
+use loupe_daemon::benchmarks::{ReplayCgroup, Tracer};
 
-/// First argument of the process that makes the calls; then calls and cgroup ("" for none).
-const ARGUMENT: &str = "__calls";
+use getppid::{caller, median};
+
 const CALLS: u64 = 1_000_000;
 const ROUNDS: usize = 15;
 const FLOOD_CALLS: u64 = 5_000_000;
 
 fn main() {
-    serve_if_asked();
+    getppid::serve_if_asked();
     let parts: [(&str, fn()); 2] = [("calls", calls), ("flood", flood)];
     let chosen: Vec<String> = std::env::args().collect();
     let is_chosen = |name: &str| chosen.iter().any(|word| word == name);
@@ -31,46 +34,8 @@ fn main() {
     }
 }
 
-fn serve_if_asked() {
-    let mut args = std::env::args().skip(1);
-    if args.next().as_deref() != Some(ARGUMENT) {
-        return;
-    }
-    let calls: u64 = args
-        .next()
-        .and_then(|text| text.parse().ok())
-        .expect("a number");
-    if let Some(directory) = args.next().filter(|directory| !directory.is_empty()) {
-        let own = std::process::id() as i32;
-        move_process(own, directory.as_ref()).expect("the cgroup exists");
-    }
-    let measure = |calls: u64| {
-        let begin = Instant::now();
-        for _ in 0..calls {
-            // SAFETY: takes no argument and has no effect.
-            unsafe { libc::syscall(libc::SYS_getppid) };
-        }
-        begin.elapsed().as_nanos() as f64 / calls as f64
-    };
-    measure(calls / 10);
-    println!("{:.2}", measure(calls));
-    std::process::exit(0);
-}
-
-/// A process that makes `calls` calls, in a cgroup or where it is.
-fn caller(calls: u64, cgroup: Option<&Path>) -> Command {
-    let mut command = Command::new("/proc/self/exe");
-    command
-        .arg(ARGUMENT)
-        .arg(calls.to_string())
-        .arg(cgroup.unwrap_or(Path::new("")));
-    command
-}
-
 fn nanoseconds(cgroup: Option<&Path>) -> f64 {
-    let output = caller(CALLS, cgroup).output().expect("starts");
-    let text = String::from_utf8_lossy(&output.stdout);
-    text.trim().parse().expect("a time")
+    getppid::nanoseconds(CALLS, cgroup)
 }
 
 /// A profiler that watches a cgroup of its own among a thousand others.
@@ -150,11 +115,6 @@ fn calls() {
             added / floor
         );
     }
-}
-
-fn median(samples: &mut [f64]) -> f64 {
-    samples.sort_by(f64::total_cmp);
-    samples[samples.len() / 2]
 }
 
 /// Calls as fast as all cores can make them: nothing may be lost, and every call counted.

@@ -116,6 +116,17 @@ pub fn here_only(global: &Global, what: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+/// For what only root can do, and no daemon does yet.
+pub fn root_here(global: &Global, what: &str) -> Result<(), Failure> {
+    if !nix::unistd::geteuid().is_root() {
+        return Err(
+            Failure::internal(format!("{what} needs root: louped does not do it yet"))
+                .hint("run it through sudo"),
+        );
+    }
+    here_only(global, what)
+}
+
 fn decide(daemon: &DaemonFact, need: Need, root: bool, socket: &Path) -> Result<Door, Failure> {
     if matches!(daemon, DaemonFact::Answers { .. }) {
         return Ok(Door::Daemon);

@@ -2,6 +2,7 @@
 
 use loupe_common::wire::Failure;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 /// Signals that this process was started to ignore (`nohup`, `&` in a script); bit `n - 1` is
 /// signal `n`. Meaningful only before [`Signals::catch`].
@@ -45,6 +46,27 @@ impl Signals {
             terminate: catch(SignalKind::terminate())?,
             hang_up: catch(SignalKind::hangup())?,
         })
+    }
+
+    /// Waits for work that ends soon once `cancel` fires, which each signal does; `told` hears of it,
+    /// with the first signal if this is another. What came of the work, and the first signal.
+    pub async fn interrupting<T>(
+        &mut self,
+        running: impl Future<Output = T>,
+        cancel: &CancellationToken,
+        told: impl Fn(Option<i32>),
+    ) -> (T, Option<i32>) {
+        tokio::pin!(running);
+        let mut interrupted = None;
+        loop {
+            let signal = tokio::select! {
+                ended = &mut running => return (ended, interrupted),
+                signal = self.next() => signal,
+            };
+            told(interrupted);
+            interrupted.get_or_insert(signal);
+            cancel.cancel();
+        }
     }
 
     /// The next one. Dropping the future loses none.

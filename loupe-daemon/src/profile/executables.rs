@@ -14,7 +14,7 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::Mode;
 use object::read::{Object as _, ReadCache};
 
-use crate::tracer::profiler::{ExecutableId, SlotOpened};
+use crate::tracer::profiler::{ExecutableId, SlotOpened, mount_of};
 
 /// Bytes of one file of a package's list; the largest in Debian 12 has 1.6 MB.
 const MOST_LIST_BYTES: u64 = 16 << 20;
@@ -27,7 +27,7 @@ const DPKG_STATUS: &str = "var/lib/dpkg/status";
 const MERGED: [&str; 4] = ["/bin", "/sbin", "/lib", "/lib64"];
 /// Types of file systems that somebody else answers for.
 const SERVED: [&str; 7] = ["fuse", "nfs", "cifs", "smb3", "9p", "ceph", "afs"];
-/// Executables of which the facts are kept; then the oldest half is forgotten.
+/// Executables of which the facts are kept; then all are forgotten.
 const MOST_KNOWN: usize = 4096;
 
 /// Which file it is. Another build has another inode, or other times.
@@ -138,12 +138,7 @@ fn open_local(process: &Path, path: &Path, id: ExecutableId) -> Option<File> {
         .custom_flags(libc::O_PATH)
         .open(path)
         .ok()?;
-    let held_as = format!("/proc/self/fdinfo/{}", held.as_raw_fd());
-    let told = fs::read_to_string(held_as).ok()?;
-    let mount = told
-        .lines()
-        .find_map(|line| line.strip_prefix("mnt_id:"))?
-        .trim();
+    let mount = mount_of(&held).ok()?;
     let mounts = fs::read_to_string(process.join("mountinfo")).ok()?;
     let kind = mounts.lines().find_map(|line| {
         let (left, right) = line.split_once(" - ")?;

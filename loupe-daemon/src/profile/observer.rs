@@ -149,6 +149,10 @@ impl Observer {
         if settings.duty != self.settings.duty {
             self.duty.choose(settings.duty);
         }
+        if settings.bounds != self.settings.bounds {
+            // Maps have their sizes from their load on.
+            self.unload();
+        }
         self.settings = settings;
         self.apply()
     }
@@ -164,10 +168,13 @@ impl Observer {
     }
 
     /// Watches these no more. What they did stays in the store.
-    pub fn remove(&mut self, targets: &[Target]) -> Result<(), ProfileError> {
+    pub fn remove(
+        &mut self,
+        targets: &[Target],
+    ) -> Result<Option<mpsc::Receiver<ProfilerEvent>>, ProfileError> {
         self.store.remove_profile_targets(targets)?;
         self.added = self.store.profile_targets()?;
-        self.apply().map(|_| ())
+        self.apply()
     }
 
     /// Brings what is watched together with what is wanted. Returns the events' receiver where the
@@ -182,7 +189,7 @@ impl Observer {
         let loaded = match &mut self.loaded {
             Some(loaded) => loaded,
             none => {
-                let (loaded, receiver) = Loaded::load(&self.settings.bounds)?;
+                let (loaded, receiver) = Loaded::load(&self.settings.bounds, self.attached)?;
                 events = Some(receiver);
                 none.insert(loaded)
             }
@@ -220,6 +227,8 @@ impl Observer {
     pub fn work(&mut self) -> Duration {
         let now = self.now();
         if self.loaded.is_none() {
+            // What the store had refused when the last target was given up.
+            self.record();
             return RECORD_EVERY;
         }
         let step = self.duty.step(now);
@@ -305,10 +314,8 @@ impl Observer {
 
     /// Hands what was read to the store; what it refuses stays here.
     pub fn record(&mut self) {
-        let Some(loaded) = &mut self.loaded else {
-            return;
-        };
-        let deltas = loaded.ledger.take_pending();
+        let loaded = self.loaded.as_mut();
+        let deltas = loaded.map_or_else(Vec::new, |loaded| loaded.ledger.take_pending());
         self.rates = outbox::rates(&deltas, &self.rates);
         self.outbox.put(deltas, now_ms());
         let (events, refused) = self.outbox.send(&self.store);
@@ -327,9 +334,13 @@ impl Observer {
 
     /// Takes in what the in-kernel programs tell.
     pub fn hear(&mut self, event: ProfilerEvent) {
-        let wanted = self.wanted();
         let attached = self.attached_so_far();
         let now = self.now();
+        // All targets are gone through only where a cgroup is new.
+        let wanted = match event {
+            ProfilerEvent::CgroupMade { .. } => self.wanted(),
+            _ => Vec::new(),
+        };
         let Some(loaded) = &mut self.loaded else {
             return;
         };
@@ -403,8 +414,10 @@ impl Observer {
 }
 
 impl Loaded {
+    /// Programs were attached for so long before, by others that are gone.
     fn load(
         bounds: &ProfilerBounds,
+        attached: Duration,
     ) -> Result<(Loaded, mpsc::Receiver<ProfilerEvent>), ProfileError> {
         let profiler = Profiler::load(bounds)?;
         let events = profiler.events().ok_or(ProfileError::Taken)?;
@@ -414,7 +427,7 @@ impl Loaded {
             window: None,
             _meter: profiler.measure_cost()?,
             cost: ProgramCost::default(),
-            cost_at: Duration::ZERO,
+            cost_at: attached,
             lost: ProfileLost::default(),
             owners,
             ledger: Ledger::default(),

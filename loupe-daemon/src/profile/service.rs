@@ -150,7 +150,8 @@ impl Service {
             .filter(|(_, configured)| !configured)
             .map(|(target, _)| target.clone())
             .collect();
-        lock(&self.shared.observer).remove(&added)?;
+        let events = lock(&self.shared.observer).remove(&added)?;
+        self.shared.listen(events)?;
         self.shared.hurry();
         Ok(ProfileAnswer::Targets {
             targets: found

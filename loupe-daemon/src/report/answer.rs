@@ -100,16 +100,6 @@ pub(super) fn versions(analysis: &Analysis, telling: Telling) -> Option<String> 
     if let Some(origin) = &analysis.origin {
         parts.push(format!("imported from {}", origin.format));
     }
-    if let Some(provenance) = &analysis.provenance {
-        let target = &provenance.target;
-        let package = target.package.iter().chain(&target.version);
-        let package: Vec<&str> = package.map(String::as_str).collect();
-        parts.extend((!package.is_empty()).then(|| package.join(" ")));
-        parts.extend(provenance.libc.clone());
-        let kernel = provenance.kernel.as_deref();
-        parts.extend(kernel.map(|kernel| format!("Linux {kernel}")));
-        parts.extend(provenance.architecture.clone());
-    }
     (!parts.is_empty()).then(|| printable(&parts.join("; ")))
 }
 

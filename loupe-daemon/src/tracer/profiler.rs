@@ -32,7 +32,7 @@ use super::TracerError;
 use super::programs::Attached;
 use crate::lock;
 use crate::sys::bpf;
-pub use executable::ExecutableId;
+pub use executable::{ExecutableId, mount_of};
 
 /// How much the maps hold. Memory is taken as it is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

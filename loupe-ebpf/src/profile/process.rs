@@ -1,22 +1,15 @@
 //! Exec, fork and exit: what of a process is remembered, and the calls that never return. Attached
 //! for as long as a profile is, so that a window does not begin blind.
 
-use aya_ebpf::{
-    helpers::generated::bpf_task_pt_regs, macros::btf_tracepoint, programs::BtfTracePointContext,
-};
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use loupe_common::profile_abi::{NO_SLOT, WATCHED_BY_CGROUP, WATCHED_BY_ID};
 
 use crate::{
-    calls,
+    call, calls,
     kernel::{offset, read_u32, read_u64},
     maps::{NOTES, PROCESSES, SETTINGS},
-    task::{self, PtRegs},
-    watch,
+    task, watch,
 };
-
-/// x86-64 numbers (`arch/x86/entry/syscalls/syscall_64.tbl`).
-const EXIT: u64 = 60;
-const EXIT_GROUP: u64 = 231;
 
 /// A process runs another executable from now on: the `execve` that returns next is its own.
 #[btf_tracepoint(function = "sched_process_exec")]
@@ -84,24 +77,11 @@ pub fn profile_exit(_: BtfTracePointContext) -> i32 {
     0
 }
 
-/// The task ends inside `exit` or `exit_group`: neither reaches the exit tracepoint.
 #[inline(always)]
 fn count_exit_call(task: *const u8) {
-    // SAFETY: the helper takes the current task, which is what it gets.
-    let regs = unsafe { bpf_task_pt_regs(task.cast_mut().cast()) } as *const PtRegs;
-    if regs.is_null() {
+    let Some(number) = call::ends_in(task) else {
         return;
-    }
-    // SAFETY: non-null, and the verifier knows it as the kernel's `pt_regs`.
-    let number = unsafe { (*regs).orig_rax };
-    if (number != EXIT && number != EXIT_GROUP) || task::in_compat_syscall() {
-        return;
-    }
-    // Killed by a signal: the call that the registers still show had returned long before
-    // (seccomp had answered it), and was counted then.
-    if task::exit_code(task) & 0x7f != 0 {
-        return;
-    }
+    };
     let slot = watch::current();
     if slot != NO_SLOT {
         calls::count_number(slot, number as u32);

@@ -1,56 +1,16 @@
 //! Nanoseconds per `getppid`, in a traced process and in one that nobody traces.
 
-use std::process::Command;
-use std::time::Instant;
+use std::path::Path;
 
-use loupe_daemon::benchmarks::{ReplayCgroup, TraceOptions, Tracer, move_process};
+use loupe_daemon::benchmarks::{ReplayCgroup, TraceOptions, Tracer};
 
-/// First argument of the process that makes the calls; then calls and cgroup ("" for none).
-const ARGUMENT: &str = "__calls";
+use crate::getppid::{self, median};
+
 const CALLS: u64 = 1_000_000;
 const ROUNDS: usize = 9;
 
-pub fn serve_if_asked() {
-    let mut args = std::env::args().skip(1);
-    if args.next().as_deref() != Some(ARGUMENT) {
-        return;
-    }
-    let calls: u64 = args
-        .next()
-        .and_then(|text| text.parse().ok())
-        .expect("a number");
-    if let Some(directory) = args.next().filter(|directory| !directory.is_empty()) {
-        let own = std::process::id() as i32;
-        move_process(own, directory.as_ref()).expect("the cgroup exists");
-    }
-    let measure = |calls: u64| {
-        let begin = Instant::now();
-        for _ in 0..calls {
-            // SAFETY: takes no argument and has no effect.
-            unsafe { libc::syscall(libc::SYS_getppid) };
-        }
-        begin.elapsed().as_nanos() as f64 / calls as f64
-    };
-    measure(calls / 10);
-    println!("{:.2}", measure(calls));
-    std::process::exit(0);
-}
-
-/// A process that makes `calls` calls, in a cgroup or where it is.
-pub fn caller(calls: u64, cgroup: Option<&ReplayCgroup>) -> Command {
-    let directory = cgroup.map(|cgroup| cgroup.target().display().to_string());
-    let mut command = Command::new("/proc/self/exe");
-    command
-        .arg(ARGUMENT)
-        .arg(calls.to_string())
-        .arg(directory.unwrap_or_default());
-    command
-}
-
-fn nanoseconds(cgroup: Option<&ReplayCgroup>) -> f64 {
-    let output = caller(CALLS, cgroup).output().expect("starts");
-    let text = String::from_utf8_lossy(&output.stdout);
-    text.trim().parse().expect("a time")
+fn nanoseconds(cgroup: Option<&Path>) -> f64 {
+    getppid::nanoseconds(CALLS, cgroup)
 }
 
 struct Row {
@@ -87,7 +47,7 @@ pub fn run() {
                 stream: false,
             };
             let trace = tracer.open(&cgroup, options).expect("the trace opens");
-            column.push(nanoseconds(Some(&cgroup)));
+            column.push(nanoseconds(Some(&cgroup.target())));
             column.push(nanoseconds(None));
             let trace = trace.finish().expect("the trace can be read");
             assert_eq!(trace.lost.total(), 0, "lost: {:?}", trace.lost);
@@ -111,9 +71,4 @@ pub fn run() {
             added / floor
         );
     }
-}
-
-fn median(samples: &mut [f64]) -> f64 {
-    samples.sort_by(f64::total_cmp);
-    samples[samples.len() / 2]
 }

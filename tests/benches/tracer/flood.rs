@@ -5,7 +5,7 @@ use std::time::Instant;
 use loupe_common::feature::Feature;
 use loupe_daemon::benchmarks::{ReplayCgroup, TraceOptions, Tracer};
 
-use crate::calls;
+use crate::getppid;
 
 const CALLS: u64 = 5_000_000;
 
@@ -19,7 +19,7 @@ pub fn run() {
     let begin = Instant::now();
     let children: Vec<_> = (0..cores)
         .map(|_| {
-            let mut command = calls::caller(CALLS, Some(&cgroup));
+            let mut command = getppid::caller(CALLS, Some(&cgroup.target()));
             command
                 .stdout(std::process::Stdio::null())
                 .spawn()

@@ -152,20 +152,10 @@ async fn here(
     let told = Arc::clone(display);
     let progress = Arc::new(move |event| told.show(&event));
     let running = backend.analyze(workload, own_identity(), options, progress, cancel.clone());
-    tokio::pin!(running);
-    let mut interrupted = None;
-    loop {
-        let signal = tokio::select! {
-            ended = &mut running => {
-                let ended = ended.map(|finished| (finished.analysis, Some(finished.id)));
-                return Ok((ended, interrupted));
-            }
-            signal = signals.next() => signal,
-        };
-        stopping(display, interrupted);
-        interrupted.get_or_insert(signal);
-        cancel.cancel();
-    }
+    let told = |before| stopping(display, before);
+    let (ended, interrupted) = signals.interrupting(running, &cancel, told).await;
+    let ended = ended.map(|finished| (finished.analysis, Some(finished.id)));
+    Ok((ended, interrupted))
 }
 
 fn stopping(display: &Display, before: Option<i32>) {

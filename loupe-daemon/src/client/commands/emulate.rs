@@ -60,13 +60,7 @@ pub(super) async fn emulated(
     workload: &Workload,
     options: &EmulateOptions,
 ) -> Result<Result<Emulation, i32>, Failure> {
-    if !nix::unistd::geteuid().is_root() {
-        return Err(
-            Failure::internal("emulating needs root: louped does not do it yet")
-                .hint("run it through sudo"),
-        );
-    }
-    door::here_only(global, "emulating")?;
+    door::root_here(global, "emulating")?;
     let database = door::database(global)?;
     let mut signals = Signals::catch()?;
     let display = Arc::new(Display::new(global.verbose > 0));
@@ -74,17 +68,8 @@ pub(super) async fn emulated(
     let told = Arc::clone(&display);
     let progress = Arc::new(move |event| told.show(&event));
     let running = emulate_here(&database, workload, options, progress, cancel.clone());
-    tokio::pin!(running);
-    let mut interrupted = None;
-    let ended = loop {
-        let signal = tokio::select! {
-            ended = &mut running => break ended,
-            signal = signals.next() => signal,
-        };
-        display.line("stopping: waiting until nothing of the running replays is left");
-        interrupted.get_or_insert(signal);
-        cancel.cancel();
-    };
+    let told = |_| display.line("stopping: waiting until nothing of the running replays is left");
+    let (ended, interrupted) = signals.interrupting(running, &cancel, told).await;
     display.finish();
     match (ended, interrupted) {
         (Ok(emulation), _) => Ok(Ok(emulation)),

@@ -22,13 +22,7 @@ const MAX_QUEUED_SIGNALS: usize = 16;
 
 pub async fn run(global: &Global, args: &Try) -> Result<Ending, Failure> {
     let workload = source::workload(&args.source)?;
-    if !nix::unistd::geteuid().is_root() {
-        return Err(
-            Failure::internal("trying needs root: louped does not do it yet")
-                .hint("run it through sudo"),
-        );
-    }
-    door::here_only(global, "trying")?;
+    door::root_here(global, "trying")?;
     if args.shell {
         return shell(&workload).await;
     }
@@ -39,16 +33,7 @@ pub async fn run(global: &Global, args: &Try) -> Result<Ending, Failure> {
     let told = Arc::clone(&display);
     let progress = Arc::new(move |event| told.show(&event));
     let running = try_here(&database, &workload, progress, cancel.clone());
-    tokio::pin!(running);
-    let mut interrupted = None;
-    let ended = loop {
-        let signal = tokio::select! {
-            ended = &mut running => break ended,
-            signal = signals.next() => signal,
-        };
-        interrupted.get_or_insert(signal);
-        cancel.cancel();
-    };
+    let (ended, interrupted) = signals.interrupting(running, &cancel, |_| ()).await;
     display.finish();
     let trial = match (ended, interrupted) {
         (Err(failure), Some(signal)) if failure.code == code::CANCELLED => {

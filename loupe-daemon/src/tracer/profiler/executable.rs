@@ -71,7 +71,7 @@ impl ExecutableId {
 }
 
 /// The number of the mount that a file was opened in.
-fn mount_of(file: &File) -> io::Result<String> {
+pub fn mount_of(file: &File) -> io::Result<String> {
     let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd()))?;
     let mount = text.lines().find_map(|line| line.strip_prefix("mnt_id:"));
     let mount = mount.ok_or(io::ErrorKind::Unsupported)?;
