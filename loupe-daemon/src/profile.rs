@@ -7,6 +7,8 @@ mod containers;
 mod difference;
 mod duty;
 mod executables;
+mod loaded;
+mod meter;
 mod naming;
 mod observer;
 mod once;

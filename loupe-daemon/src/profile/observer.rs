@@ -5,21 +5,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use loupe_common::profile::{Happening, ProfileEvent, ProfileLost, Subject, Target};
+use loupe_common::profile::{Happening, ProfileEvent, Subject, Target};
 use tokio::sync::mpsc;
 
-use super::difference::lost_since;
 use super::duty::Duty;
 use super::executables::Executables;
+use super::loaded::Loaded;
+use super::meter::Measured;
 use super::outbox::{self, Outbox};
 use super::owners::Owners;
-use super::pending::Ledger;
 use super::watchers::Watchers;
-use super::{ProfileError, Settings, hierarchy};
+use super::{ProfileError, Settings};
 use crate::store::Store;
-use crate::tracer::profiler::{
-    CostMeter, Profiler, ProfilerBounds, ProfilerEvent, ProgramCost, SlotOpened, Window,
-};
+use crate::tracer::profiler::{ProfilerEvent, SlotOpened};
 
 /// Between two readings of the maps.
 const READ_EVERY: Duration = Duration::from_secs(10);
@@ -28,20 +26,6 @@ const RECORD_EVERY: Duration = Duration::from_secs(60);
 /// After something new was seen; so long are others waited for that come with it.
 const RECORD_NEWS_AFTER: Duration = Duration::from_secs(2);
 const COMPACT_EVERY: Duration = Duration::from_secs(3600);
-
-/// What is loaded while anything is watched.
-struct Loaded {
-    profiler: Profiler,
-    window: Option<(Window, Instant)>,
-    _meter: CostMeter,
-    cost: ProgramCost,
-    /// Attached time when the cost was asked for last.
-    cost_at: Duration,
-    lost: ProfileLost,
-    owners: Owners,
-    ledger: Ledger,
-    slots: u32,
-}
 
 /// See the module.
 pub struct Observer {
@@ -189,7 +173,7 @@ impl Observer {
         let loaded = match &mut self.loaded {
             Some(loaded) => loaded,
             none => {
-                let (loaded, receiver) = Loaded::load(&self.settings.bounds, self.attached)?;
+                let (loaded, receiver) = Loaded::load(&self.settings.bounds)?;
                 events = Some(receiver);
                 none.insert(loaded)
             }
@@ -233,6 +217,7 @@ impl Observer {
         }
         let step = self.duty.step(now);
         self.set_window(step.attached);
+        self.measure(now);
         if now >= self.next_read {
             self.read();
             self.next_read = now + READ_EVERY;
@@ -252,7 +237,9 @@ impl Observer {
             );
             self.next_compact = now + COMPACT_EVERY;
         }
+        let metered = self.loaded.as_ref().and_then(|loaded| loaded.meter.until());
         let next = step.until.min(self.next_read).min(self.next_record);
+        let next = metered.map_or(next, |metered| next.min(metered));
         next.saturating_sub(self.now())
     }
 
@@ -282,6 +269,28 @@ impl Observer {
         }
     }
 
+    /// Learns what the windows cost, if it is time for that.
+    fn measure(&mut self, now: Duration) {
+        let attached = (self.attached_so_far(), self.is_attached());
+        let Some(loaded) = &mut self.loaded else {
+            return;
+        };
+        let measured = loaded.meter.work(&loaded.profiler, attached, now);
+        if let Ok(Some(Measured {
+            run,
+            runs,
+            attached,
+        })) = &measured
+        {
+            let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+            self.duty.measure(*run, *runs, *attached, cpus);
+        }
+        let trouble = measured
+            .err()
+            .map(|error| format!("what observation costs is not known: {error}"));
+        self.trouble("measuring", trouble);
+    }
+
     /// Takes what was counted since the last reading.
     pub fn read(&mut self) {
         let attached = self.attached_so_far();
@@ -290,11 +299,6 @@ impl Observer {
             return;
         };
         let read = loaded.read(attached, now);
-        if let Some((cost, span)) = loaded.cost_since(attached) {
-            let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-            self.duty
-                .measure(Duration::from_nanos(cost.run_ns), cost.runs, span, cpus);
-        }
         let trouble = read
             .err()
             .map(|error| format!("the counts cannot be read: {error}"));
@@ -410,68 +414,6 @@ impl Observer {
 
     pub fn store(&self) -> &Store {
         &self.store
-    }
-}
-
-impl Loaded {
-    /// Programs were attached for so long before, by others that are gone.
-    fn load(
-        bounds: &ProfilerBounds,
-        attached: Duration,
-    ) -> Result<(Loaded, mpsc::Receiver<ProfilerEvent>), ProfileError> {
-        let profiler = Profiler::load(bounds)?;
-        let events = profiler.events().ok_or(ProfileError::Taken)?;
-        // After the programs that tell of new ones are attached: none is missed.
-        let owners = Owners::of(hierarchy()?);
-        let loaded = Loaded {
-            window: None,
-            _meter: profiler.measure_cost()?,
-            cost: ProgramCost::default(),
-            cost_at: attached,
-            lost: ProfileLost::default(),
-            owners,
-            ledger: Ledger::default(),
-            slots: bounds.slots,
-            profiler,
-        };
-        Ok((loaded, events))
-    }
-
-    fn read(&mut self, attached: Duration, now: Duration) -> Result<(), ProfileError> {
-        self.ledger.read(self.profiler.counts()?, attached, now);
-        let gone = self.owners.forget_gone();
-        let mut over = self.ledger.slots_of(&gone);
-        if self.ledger.len() as u32 > self.slots / 2 {
-            let living = self.profiler.processes()?;
-            over.extend(self.ledger.without(&living));
-        }
-        over.sort_unstable();
-        over.dedup();
-        if !over.is_empty() {
-            self.ledger.close(self.profiler.close_slots(&over)?);
-        }
-        let lost = self.profiler.lost()?;
-        self.ledger.lost(lost_since(&self.lost, &lost));
-        self.lost = lost;
-        Ok(())
-    }
-
-    /// What the programs have cost since this was asked last, and the attached time of that.
-    fn cost_since(&mut self, attached: Duration) -> Option<(ProgramCost, Duration)> {
-        let now = match self.profiler.cost() {
-            Ok(now) => now,
-            Err(error) => {
-                tracing::warn!("cannot tell what the programs cost: {error}");
-                return None;
-            }
-        };
-        let since = ProgramCost {
-            run_ns: now.run_ns.saturating_sub(self.cost.run_ns),
-            runs: now.runs.saturating_sub(self.cost.runs),
-        };
-        let span = attached.saturating_sub(self.cost_at);
-        (self.cost, self.cost_at) = (now, attached);
-        Some((since, span))
     }
 }
 
