@@ -32,6 +32,7 @@ impl PseudoFile {
         let rest: Vec<&str> = match top {
             "/proc" => process_part(rest, own),
             "/dev" => device_part(rest),
+            "/sys" => system_part(rest),
             _ => rest,
         };
         let mut text = top.to_owned();
@@ -109,6 +110,57 @@ fn device_part(mut rest: Vec<&str>) -> Vec<&str> {
     rest
 }
 
+/// Where cgroups are mounted, below `/sys`.
+const CGROUPS: [&str; 2] = ["fs", "cgroup"];
+
+/// The names of cgroups are the host's own: units, containers, sessions. What is a feature is that
+/// there are cgroups, and their interface files.
+fn system_part(rest: Vec<&str>) -> Vec<&str> {
+    let Some([path @ .., last]) = rest.strip_prefix(&CGROUPS) else {
+        return rest;
+    };
+    let (has_path, file) = match is_cgroup_file(last) {
+        true => (!path.is_empty(), Some(*last)),
+        false => (true, None),
+    };
+    let path = has_path.then_some("<path>");
+    CGROUPS.into_iter().chain(path).chain(file).collect()
+}
+
+/// What the interface files of cgroups begin with: the core's and the controllers' names
+/// (`Documentation/admin-guide/cgroup-v2.rst`, and `cgroup-v1/` beside it).
+const CGROUP_CONTROLLERS: [&str; 18] = [
+    "cgroup",
+    "cpu",
+    "cpuacct",
+    "cpuset",
+    "memory",
+    "io",
+    "blkio",
+    "pids",
+    "rdma",
+    "hugetlb",
+    "misc",
+    "dmem",
+    "irq",
+    "devices",
+    "freezer",
+    "net_cls",
+    "net_prio",
+    "perf_event",
+];
+
+fn is_cgroup_file(name: &str) -> bool {
+    let is_unit = [".service", ".slice", ".scope", ".socket", ".mount", ".swap"]
+        .iter()
+        .any(|ending| name.ends_with(ending));
+    let of_controller = name
+        .split_once('.')
+        .is_some_and(|(controller, _)| CGROUP_CONTROLLERS.contains(&controller));
+    let of_version_1 = ["tasks", "notify_on_release", "release_agent"].contains(&name);
+    of_version_1 || of_controller && !is_unit
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,6 +192,24 @@ mod tests {
                 "/sys/devices/system/cpu/online",
             ),
             ("/proc", "/proc"),
+            ("/sys/fs/cgroup", "/sys/fs/cgroup"),
+            (
+                "/sys/fs/cgroup/cgroup.controllers",
+                "/sys/fs/cgroup/cgroup.controllers",
+            ),
+            (
+                "/sys/fs/cgroup/system.slice/x@1.service/memory.max",
+                "/sys/fs/cgroup/<path>/memory.max",
+            ),
+            (
+                "/sys/fs/cgroup/system.slice/memory.service",
+                "/sys/fs/cgroup/<path>",
+            ),
+            (
+                "/sys/fs/cgroup/cpu/jobs/tasks",
+                "/sys/fs/cgroup/<path>/tasks",
+            ),
+            ("/sys/fs/bpf/mine", "/sys/fs/bpf/mine"),
         ] {
             assert_eq!(normalised(path).as_deref(), Some(written), "{path}");
             // Written once, it stays as it is.
