@@ -20,6 +20,11 @@ const CONTAINER_ID_DIGITS: usize = 64;
 /// Machines that systemd-machined knows (`systemd-nspawn`), as a scope and as a service.
 const MACHINE_SCOPE: &str = "machine-";
 const MACHINE_SERVICE: &str = "systemd-nspawn@";
+/// Where machines are, also those that systemd-machined was not told of: their scopes have the bare
+/// name there.
+const MACHINE_SLICE: &str = "machine.slice";
+/// podman's own process beside each container; it is in the machines' slice and is none.
+const PODMAN_MONITOR: &str = "libpod-conmon-";
 
 /// Who owns a cgroup.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +46,8 @@ pub fn owner_of(path: &str) -> Option<Named> {
     let components: Vec<&str> = components(path).collect();
     let mut found: Option<Named> = None;
     for (place, component) in components.iter().enumerate() {
-        let Some((kind, name)) = owner(component) else {
+        let above = place.checked_sub(1).map(|above| components[above]);
+        let Some((kind, name)) = owner(component, above) else {
             continue;
         };
         let depth = place + 1;
@@ -63,8 +69,8 @@ fn components(path: &str) -> impl Iterator<Item = &str> {
     path.split('/').filter(|component| !component.is_empty())
 }
 
-fn owner(component: &str) -> Option<(SubjectKind, String)> {
-    if let Some(name) = container(component) {
+fn owner(component: &str, above: Option<&str>) -> Option<(SubjectKind, String)> {
+    if let Some(name) = container(component).or_else(|| machine(component, above)) {
         return Some((SubjectKind::Container, name));
     }
     let is_unit = UNIT_ENDINGS.iter().any(|ending| {
@@ -72,7 +78,37 @@ fn owner(component: &str) -> Option<(SubjectKind, String)> {
             .strip_suffix(ending)
             .is_some_and(|name| !name.is_empty())
     });
-    is_unit.then(|| (SubjectKind::Unit, template_of(component)))
+    is_unit.then(|| (SubjectKind::Unit, subject_of(component)))
+}
+
+/// Units whose names are made by a machine for one life each, by what is before and after the part
+/// that differs: systemd-run's (a bus's number, a random one, a process's), sessions of
+/// systemd-logind, podman's monitors.
+const PASSING: [&str; 5] = ["run-u", "run-r", "run-p", "session-", PODMAN_MONITOR];
+
+/// The name under which the lives of a unit are one.
+fn subject_of(unit: &str) -> String {
+    let passing = PASSING
+        .iter()
+        .find(|prefix| is_passing(unit.strip_prefix(*prefix)));
+    match (passing, unit.rsplit_once('.')) {
+        (Some(prefix), Some((_, ending))) => format!("{prefix}*.{ending}"),
+        _ => template_of(unit),
+    }
+}
+
+/// Whether what follows the prefix is what a machine writes: numbers, with the letters between that
+/// systemd puts there (`session-c1`, `run-p12-i13`).
+fn is_passing(rest: Option<&str>) -> bool {
+    let Some((made, _)) = rest.and_then(|rest| rest.rsplit_once('.')) else {
+        return false;
+    };
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_hexadecimal = made.len() >= 32 && made.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hexadecimal
+        || made
+            .split('-')
+            .all(|part| is_number(part.trim_start_matches(['c', 'i'])))
 }
 
 /// The instances of a template are one subject.
@@ -108,6 +144,13 @@ fn container(component: &str) -> Option<String> {
         .strip_suffix(".service")?
         .strip_prefix(MACHINE_SERVICE)?;
     Some(unescape(machine))
+}
+
+/// A machine that nobody registered, by where its scope is.
+fn machine(component: &str, above: Option<&str>) -> Option<String> {
+    let name = component.strip_suffix(".scope")?;
+    let is_one = above == Some(MACHINE_SLICE) && !name.starts_with(PODMAN_MONITOR);
+    (is_one && !name.is_empty()).then(|| unescape(name))
 }
 
 fn is_container_id(text: &str) -> bool {
@@ -214,11 +257,37 @@ mod tests {
         ] {
             assert_eq!(named(&path), expected, "{path}");
         }
-        // No id: a unit like others.
+        // Nobody registered it.
         assert_eq!(
-            named("/machine.slice/libpod-conmon.scope").map(|found| found.0),
+            named("/machine.slice/box.scope/payload"),
+            container("box", 2)
+        );
+        // podman's own process beside it: a unit like others.
+        assert_eq!(
+            named(&format!("/machine.slice/libpod-conmon-{id}.scope")).map(|found| found.0),
             Some(SubjectKind::Unit)
         );
+    }
+
+    #[test]
+    fn the_lives_of_what_is_named_by_a_machine_are_one() {
+        let monitor = format!("libpod-conmon-{}.scope", "0123456789abcdef".repeat(4));
+        let random = format!("run-r{}.scope", "0123456789abcdef".repeat(2));
+        for (unit, expected) in [
+            ("run-u12.service", "run-u*.service"),
+            (random.as_str(), "run-r*.scope"),
+            ("run-p12-i345.service", "run-p*.service"),
+            ("session-3.scope", "session-*.scope"),
+            ("session-c1.scope", "session-*.scope"),
+            (monitor.as_str(), "libpod-conmon-*.scope"),
+            // People's names stay.
+            ("run-update.service", "run-update.service"),
+            ("session-store.service", "session-store.service"),
+            ("run-u.service", "run-u.service"),
+        ] {
+            let found = named(&format!("/system.slice/{unit}"));
+            assert_eq!(found.map(|found| found.1).as_deref(), Some(expected));
+        }
     }
 
     #[test]

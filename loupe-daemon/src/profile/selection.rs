@@ -44,12 +44,13 @@ pub fn asks_for(target: &Target, candidate: &Candidate<'_>) -> bool {
     }
 }
 
-/// An instance fits by its own name too.
+/// An instance fits by its own name too, as does one life of what a machine named.
 fn fits_unit(pattern: &str, path: &str, name: &str) -> bool {
     if fits(pattern, name) {
         return true;
     }
-    pattern.contains('@') && path.split('/').any(|component| fits(pattern, component))
+    let stands_for_many = pattern.contains('@') || name.contains('*');
+    stands_for_many && path.split('/').any(|component| fits(pattern, component))
 }
 
 /// As short as Docker's and podman's commands take them.
