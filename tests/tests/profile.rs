@@ -12,10 +12,21 @@ use serde_json::Value;
 
 const VICTIM: &str = "/usr/bin/victim";
 
+/// How much of something a test makes: little, or all that the docs promise with
+/// `LOUPE_TEST_FULL=1`, which takes minutes.
+fn size(quick: u64, full: u64) -> u64 {
+    match std::env::var_os("LOUPE_TEST_FULL").is_some_and(|value| value == "1") {
+        true => full,
+        false => quick,
+    }
+}
+
 /// A host on which louped runs and watches these.
 fn observed(scene: &Scene, watched: &[&str]) -> Host {
     let host = Host::boot(scene);
     host.install_loupe();
+    // At a measured duty there are times in which nothing is counted.
+    host.write("/etc/loupe/louped.toml", "[profile]\nduty = \"100%\"\n");
     host.copy(&scene.victim(), VICTIM);
     host.systemctl(&["start", "louped.socket"]);
     let words: Vec<&str> = [&["loupe", "profile", "add"], watched].concat();
@@ -131,16 +142,17 @@ fn nothing_is_missing_of_many_short_lives_and_of_units_that_come_and_go() {
     require!(Replays, Systemd);
     let scene = Scene::new();
     let host = observed(&scene, &["--all-services"]);
+    let (processes, units) = (size(3_000, 10_000), size(60, 500));
     unit(
         &host,
         "children.service",
         "oneshot",
-        "children /tmp/children 3000 200 /bin/true",
+        &format!("children /tmp/children {processes} 200 /bin/true"),
     );
     host.systemctl(&["start", "children.service"]);
     let children = profiles(&host, "children.service");
     let victim = of_executable(&children, VICTIM);
-    assert_eq!(calls(victim, "getppid"), 3000);
+    assert_eq!(calls(victim, "getppid"), processes);
     assert_nothing_lost(victim);
     let truth = children.iter().find(|profile| {
         let path = profile["subject"]["executable"]["path"].as_str();
@@ -151,7 +163,7 @@ fn nothing_is_missing_of_many_short_lives_and_of_units_that_come_and_go() {
     assert_eq!(calls(truth, "exit_group"), 200);
 
     unit(&host, "many@.service", "oneshot", "counts /tmp/many 20 0 0");
-    for first in [1, 21, 41] {
+    for first in (0..units).step_by(20) {
         let names: Vec<String> = (first..first + 20)
             .map(|number| format!("many@{number}.service"))
             .collect();
@@ -160,9 +172,18 @@ fn nothing_is_missing_of_many_short_lives_and_of_units_that_come_and_go() {
     }
     let many = profiles(&host, "many@.service");
     let many = of_executable(&many, VICTIM);
-    assert_eq!(calls(many, "getpriority"), 60 * 22);
-    assert_eq!(many["starts"], 60);
+    assert_eq!(calls(many, "getpriority"), units * 22);
+    assert_eq!(many["starts"], units);
     assert_nothing_lost(many);
+    // What differs from unit to unit is no feature.
+    let systemd = profiles(&host, "many@.service");
+    let systemd = of_executable(&systemd, "/usr/lib/systemd/systemd");
+    let features = systemd["features"].as_array().expect("a list");
+    let of_cgroups = features.iter().filter(|row| {
+        let name = row["feature"].as_str().expect("a name");
+        name.starts_with("/sys/fs/cgroup/")
+    });
+    assert!(of_cgroups.count() < 30, "{features:#?}");
     host.down();
     scene.assert_nothing_left();
 }
@@ -307,7 +328,9 @@ fn a_restart_of_louped_loses_nothing_and_counts_nothing_twice() {
     host.systemctl(&["start", "stays.service"]);
     let done = host.path("/tmp/stays");
     wait_until("the calls are made", || done.exists());
-    for _ in 0..3 {
+    for _ in 0..size(3, 50) {
+        // systemd lets nobody start more than five times in ten seconds.
+        host.systemctl(&["reset-failed", "louped.service"]);
         host.systemctl(&["restart", "louped.service"]);
         // What was asked for is kept.
         let status = host.run(&["loupe", "profile", "status", "--json"]);
@@ -391,6 +414,60 @@ fn cgroups_processes_and_executables_are_watched_without_any_unit() {
     inside("jobs/one/inner/deeper", "/tmp/deeper");
     let jobs = profiles(&host, "/jobs/one");
     assert_eq!(calls(of_executable(&jobs, VICTIM), "getpriority"), 3 * 33);
+    host.down();
+    scene.assert_nothing_left();
+}
+
+/// A root for containers that has the host's programs and files of its own.
+fn container_root(host: &Host, path: &str) {
+    host.shell(&format!(
+        "mkdir -p {path}/usr {path}/tmp {path}/etc; cp /etc/os-release {path}/etc/; \
+         for name in bin sbin lib lib64; do ln -s usr/$name {path}/$name; done"
+    ));
+}
+
+#[test]
+fn real_containers_are_known_by_their_names() {
+    require!(
+        Replays,
+        Systemd,
+        Program("podman"),
+        Program("systemd-nspawn")
+    );
+    let scene = Scene::new();
+    let host = observed(&scene, &["--container", "web", "--container", "box"]);
+    container_root(&host, "/srv/box");
+    // Nobody registers it: there is no systemd-machined on this host.
+    host.shell(&format!(
+        "systemd-nspawn --quiet --register=no --machine=box --bind-ro=/usr -D /srv/box \
+         {VICTIM} counts /tmp/inside 30 0 1"
+    ));
+    let nspawn = profiles(&host, "box");
+    let nspawn = of_executable(&nspawn, VICTIM);
+    assert_eq!(calls(nspawn, "getpriority"), 2 * 33);
+    assert_eq!(nspawn["subject"]["kind"], "container");
+    assert_nothing_lost(nspawn);
+
+    // What a host in namespaces does not allow: overlays, limits of memory, counts of processes,
+    // settings of the kernel.
+    host.write(
+        "/etc/containers/containers.conf",
+        "[containers]\ndefault_sysctls = []\n",
+    );
+    // Each run is another container, by its id, of the same name.
+    for _ in 0..2 {
+        host.shell(&format!(
+            "podman --storage-driver=vfs run --rm --name web --privileged --ulimit host \
+             --pids-limit=-1 --network=none --log-driver=none --volume /usr:/usr:ro \
+             --rootfs /srv/box {VICTIM} counts /tmp/inside 40 0 0"
+        ));
+    }
+    let podman = profiles(&host, "web");
+    let podman = of_executable(&podman, VICTIM);
+    assert_eq!(calls(podman, "getpriority"), 2 * 44);
+    assert_eq!(podman["subject"]["kind"], "container");
+    assert_eq!(podman["subject"]["name"], "web");
+    assert_nothing_lost(podman);
     host.down();
     scene.assert_nothing_left();
 }

@@ -17,7 +17,7 @@ use super::owners::Owners;
 use super::watchers::Watchers;
 use super::{ProfileError, Settings};
 use crate::store::Store;
-use crate::tracer::profiler::{ProfilerEvent, SlotOpened};
+use crate::tracer::profiler::{Profiler, ProfilerEvent, SlotOpened};
 
 /// Between two readings of the maps.
 const READ_EVERY: Duration = Duration::from_secs(10);
@@ -305,17 +305,6 @@ impl Observer {
         self.trouble("reading", trouble);
     }
 
-    /// Takes a reading, and has what the kernel has told by now be heard soon. Whether something was
-    /// counted of which nobody knows as yet whose it is.
-    pub fn read_all(&mut self) -> bool {
-        if let Some(loaded) = &self.loaded {
-            loaded.profiler.flush();
-        }
-        self.read();
-        let loaded = self.loaded.as_ref();
-        loaded.is_some_and(|loaded| loaded.ledger.has_strays())
-    }
-
     /// Hands what was read to the store; what it refuses stays here.
     pub fn record(&mut self) {
         let loaded = self.loaded.as_mut();
@@ -367,6 +356,7 @@ impl Observer {
                     .map(|error| format!("`{name}` is not watched: {error}"));
                 self.trouble("new cgroups", trouble);
             }
+            ProfilerEvent::Mark(_) => {}
             ProfilerEvent::CgroupGone { id } => loaded.owners.gone(id),
             ProfilerEvent::SlotOpened(opened) => {
                 let Some(subject) = subject_of(&loaded.owners, &mut self.executables, &opened)
@@ -396,6 +386,11 @@ impl Observer {
                 self.next_read = self.next_read.min(now + RECORD_NEWS_AFTER);
             }
         }
+    }
+
+    /// What the programs tell of themselves; `None`: they are not loaded.
+    pub fn profiler(&self) -> Option<&Profiler> {
+        self.loaded.as_ref().map(|loaded| &loaded.profiler)
     }
 
     /// Living processes by subject.

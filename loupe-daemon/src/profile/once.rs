@@ -84,7 +84,11 @@ pub async fn observe(
                 made.map_err(ProfileError::from)?;
             }
             Some(ProfilerEvent::FirstSeen { feature, at_ns, .. }) => first.push((at_ns, feature)),
-            Some(ProfilerEvent::CgroupGone { .. } | ProfilerEvent::SlotOpened(_)) => {}
+            Some(
+                ProfilerEvent::CgroupGone { .. }
+                | ProfilerEvent::SlotOpened(_)
+                | ProfilerEvent::Mark(_),
+            ) => {}
             None => break,
         }
     }

@@ -20,9 +20,9 @@ use crate::tracer::profiler::ProfilerEvent;
 
 /// Events that are taken in under one lock.
 const EVENTS_AT_ONCE: usize = 256;
-/// What the kernel has told is heard within milliseconds; where it was lost there is nothing to wait
-/// for.
-const SETTLING: Duration = Duration::from_millis(500);
+/// How long an answer waits for what the kernel has told to be heard: on a busy host that is much,
+/// and it is heard by a thread like others.
+const SETTLING: Duration = Duration::from_secs(10);
 
 /// See the module. Ends when it is dropped: what was counted is in the store then, and nothing of it
 /// is left in the kernel.
@@ -35,6 +35,9 @@ struct Shared {
     observer: Mutex<Observer>,
     signals: Mutex<Signals>,
     signalled: Condvar,
+    /// The last mark that was heard of those that are set in the stream of events.
+    heard: Mutex<u64>,
+    hearing: Condvar,
 }
 
 /// What the driver is told while it waits.
@@ -66,6 +69,8 @@ impl Service {
             observer: Mutex::new(observer),
             signals: Mutex::default(),
             signalled: Condvar::new(),
+            heard: Mutex::default(),
+            hearing: Condvar::new(),
         });
         match events {
             Ok(events) => shared.listen(events)?,
@@ -85,6 +90,7 @@ impl Service {
 
     /// Another configuration is in force from now on.
     pub fn configure(&self, settings: Settings) -> Result<(), ProfileError> {
+        self.shared.settle();
         let events = lock(&self.shared.observer).configure(settings)?;
         self.shared.listen(events)?;
         self.shared.hurry();
@@ -150,6 +156,7 @@ impl Service {
             .filter(|(_, configured)| !configured)
             .map(|(target, _)| target.clone())
             .collect();
+        self.shared.settle();
         let events = lock(&self.shared.observer).remove(&added)?;
         self.shared.listen(events)?;
         self.shared.hurry();
@@ -264,12 +271,41 @@ impl Shared {
         }
     }
 
-    /// Reads what was counted until now, and waits for what told whose it is.
+    /// Reads what was counted until now, once all is heard that tells whose it is.
     fn settle(&self) {
+        let all_heard = self.hear_all();
+        let mut observer = lock(&self.observer);
+        observer.trouble(
+            "the newest counts",
+            (!all_heard).then(|| {
+                let seconds = SETTLING.as_secs();
+                format!("what the kernel tells is heard more than {seconds} s late: answers lack the newest counts")
+            }),
+        );
+        observer.read();
+    }
+
+    /// Waits until everything is heard that was told before; `false`: it takes too long.
+    fn hear_all(&self) -> bool {
         let begin = Instant::now();
-        while lock(&self.observer).read_all() && begin.elapsed() < SETTLING {
-            thread::sleep(Duration::from_millis(2));
-        }
+        let mark = loop {
+            let profiler = lock(&self.observer).profiler().cloned();
+            let Some(profiler) = profiler else {
+                return true;
+            };
+            if let Some(mark) = profiler.mark() {
+                break mark;
+            }
+            if begin.elapsed() > SETTLING {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(5));
+        };
+        let (_heard, waited) = self
+            .hearing
+            .wait_timeout_while(lock(&self.heard), SETTLING, |heard| *heard < mark)
+            .unwrap_or_else(PoisonError::into_inner);
+        !waited.timed_out()
     }
 
     /// Has the driver look again what is due.
@@ -291,10 +327,20 @@ impl Shared {
             let mut batch = Vec::new();
             while events.blocking_recv_many(&mut batch, EVENTS_AT_ONCE) > 0 {
                 let mut observer = lock(&shared.observer);
+                let mut mark = None;
                 for event in batch.drain(..) {
+                    if let ProfilerEvent::Mark(number) = &event {
+                        mark = Some(*number);
+                    }
                     observer.hear(event);
                 }
                 drop(observer);
+                if let Some(mark) = mark {
+                    let mut heard = lock(&shared.heard);
+                    *heard = mark.max(*heard);
+                    drop(heard);
+                    shared.hearing.notify_all();
+                }
                 shared.hurry();
             }
         };

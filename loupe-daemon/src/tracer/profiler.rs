@@ -103,6 +103,9 @@ pub enum ProfilerEvent {
         /// `CLOCK_MONOTONIC` in nanoseconds.
         at_ns: u64,
     },
+    /// Whoever takes this has taken all that was told before [`Profiler::mark`] returned this
+    /// number.
+    Mark(u64),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -197,6 +200,12 @@ impl Profiler {
     /// Hands out the events that are still in the ring buffer.
     pub fn flush(&self) {
         self.shared.consumer.drain();
+    }
+
+    /// The same, with a mark behind them, of a higher number than any before. `None`: too many
+    /// events wait for somebody to take them.
+    pub fn mark(&self) -> Option<u64> {
+        self.shared.consumer.mark()
     }
 
     /// Attaches the programs that count. Windows may overlap.

@@ -73,6 +73,9 @@ pub fn packages(purpose: Purpose) -> Vec<Package> {
             // Boot hosts of the tests' own.
             Package::library("systemd"),
             Package::program("util-linux", "unshare"),
+            // Containers of either make, on those hosts.
+            Package::program("systemd-container", "systemd-nspawn"),
+            Package::program("podman", "podman"),
             // Unpacks the suites' sources.
             Package::program("xz-utils", "xz"),
             // Judges the package.

@@ -21,6 +21,9 @@ use crate::tracer::TracerError;
 /// Events that may wait for a slow reader; further ones are dropped and counted.
 const MAX_WAITING: usize = 1 << 16;
 
+/// Numbers marks, over all profiles of this process.
+static MARKS: AtomicU64 = AtomicU64::new(0);
+
 struct Inner {
     ring: Mutex<RingBuf<MapData>>,
     sender: mpsc::Sender<ProfilerEvent>,
@@ -69,6 +72,14 @@ impl Consumer {
     /// Hands out everything that is in the ring buffer now.
     pub fn drain(&self) {
         self.inner.drain();
+    }
+
+    /// The same, with a mark behind it; `None`: there is no room for one now.
+    pub fn mark(&self) -> Option<u64> {
+        self.inner.drain();
+        let mark = MARKS.fetch_add(1, Ordering::Relaxed) + 1;
+        let sent = self.inner.sender.try_send(ProfilerEvent::Mark(mark));
+        sent.ok().map(|()| mark)
     }
 
     /// Events that nobody took in time.
