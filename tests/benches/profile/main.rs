@@ -1,11 +1,12 @@
 //! What a profile costs: nanoseconds per `getppid` in a watched process and in others, beside a pair
 //! of raw-tracepoint programs that do nothing, in interleaved rounds. And what it loses at the
-//! highest rate.
+//! highest rate; and what is left of real servers' throughput.
 //!
-//! `cargo xtask bench profile -- [calls] [flood]`; both where none is named.
+//! `cargo xtask bench profile -- [calls] [flood] [servers]`; all where none is named.
 
-#[path = "tracer/getppid.rs"]
+#[path = "../tracer/getppid.rs"]
 mod getppid;
+mod servers;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -23,7 +24,11 @@ const FLOOD_CALLS: u64 = 5_000_000;
 
 fn main() {
     getppid::serve_if_asked();
-    let parts: [(&str, fn()); 2] = [("calls", calls), ("flood", flood)];
+    let parts: [(&str, fn()); 3] = [
+        ("calls", calls),
+        ("flood", flood),
+        ("servers", servers::run),
+    ];
     let chosen: Vec<String> = std::env::args().collect();
     let is_chosen = |name: &str| chosen.iter().any(|word| word == name);
     let all = !parts.iter().any(|(name, _)| is_chosen(name));
