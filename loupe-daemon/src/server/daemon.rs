@@ -33,7 +33,8 @@ use crate::backend::{Here, default_database};
     max_term_width = 100,
     after_help = "\
 SIGTERM stops it: nothing of the running analyses is left when it ends, and their finished
-replays are kept. Detached jobs go on when it is started again. LOUPE_LOG sets what is logged to standard error (info)."
+replays are kept. Detached jobs go on when it is started again. LOUPE_LOG sets what is
+logged (info): to the journal under systemd, else to standard error."
 )]
 struct Args {
     /// Listen here

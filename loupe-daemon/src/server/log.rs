@@ -1,6 +1,8 @@
 //! What the daemon's log has, and how: priorities for the journal, a few lines of refused
 //! requests for each user, failures by whose they are.
 
+mod journal;
+
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fmt;
@@ -16,11 +18,14 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::{Format, Full, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::lock;
 use crate::report::failure_text;
 use crate::text::printable;
+use journal::Journal;
 
 /// Lines about refused requests of one user in each [`REFUSAL_WINDOW`]: more would hide what other
 /// users do.
@@ -31,9 +36,17 @@ const REFUSAL_WINDOW: Duration = Duration::from_secs(60);
 /// Characters of a failure that the log shows; much of it may be the client's own text.
 const MAX_FAILURE_CHARACTERS: usize = 400;
 
-/// Begins to log to standard error.
+/// Begins to log: to the journal with fields, if standard error leads there, else to standard error.
 pub(super) fn begin() {
     let filter = EnvFilter::try_from_env("LOUPE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    if is_journal()
+        && let Ok(journal) = Journal::connect()
+    {
+        return tracing_subscriber::registry()
+            .with(filter)
+            .with(journal)
+            .init();
+    }
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
