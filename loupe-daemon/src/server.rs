@@ -10,6 +10,7 @@ mod daemon;
 mod jobs;
 mod listen;
 mod log;
+mod manager;
 mod requests;
 
 #[cfg(test)]
@@ -82,6 +83,10 @@ pub struct Server<B> {
     tasks: TaskTracker,
     /// No more requests, and an end to the runs.
     stopping: CancellationToken,
+    /// How often it was asked whether it still accepts, and which of these the loop that does has
+    /// heard.
+    asked: watch::Sender<u64>,
+    answered: watch::Sender<u64>,
 }
 
 impl<B: Backend> Server<B> {
@@ -96,6 +101,8 @@ impl<B: Backend> Server<B> {
             limits,
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
+            asked: watch::Sender::default(),
+            answered: watch::Sender::default(),
         }))
     }
 
@@ -104,14 +111,33 @@ impl<B: Backend> Server<B> {
         self.jobs.status()
     }
 
+    /// Waits until the loop that accepts connections has come round: for ever, if it does not.
+    pub async fn comes_round(&self) {
+        let mut answered = self.answered.subscribe();
+        let mut own = 0;
+        self.asked.send_modify(|asked| {
+            *asked += 1;
+            own = *asked;
+        });
+        // The sender is this server's own.
+        drop(answered.wait_for(|answered| *answered >= own).await);
+    }
+
     /// Accepts connections until `stop`; then cancels what runs, waits for its clean-up and for
     /// the last replies to be read.
     pub async fn serve(self: Arc<Self>, listener: UnixListener, stop: CancellationToken) {
         self.jobs.begin();
+        let mut asked = self.asked.subscribe();
+        // Who asked before now is answered, too.
+        asked.mark_changed();
         loop {
             let accepted = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
+                Ok(()) = asked.changed() => {
+                    self.answered.send_replace(*asked.borrow_and_update());
+                    continue;
+                }
                 accepted = listener.accept() => accepted,
             };
             match accepted {

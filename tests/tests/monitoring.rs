@@ -1,5 +1,7 @@
-//! louped as others see it on a host with a real systemd: its entries in the journal.
+//! louped as others see it on a host with a real systemd: its entries in the journal, its
+//! watchdog.
 
+use loupe_tests::daemon::wait_until;
 use loupe_tests::host::Host;
 use loupe_tests::require;
 use loupe_tests::requirement::Requirement::{Replays, Systemd};
@@ -42,6 +44,45 @@ fn the_journal_has_fields_and_messages_that_tell_them() {
     // People find it by any of them.
     let found = host.shell("journalctl --output=cat LOUPE_UID=0");
     assert!(found.contains("run uid=0"), "{found}");
+    host.down();
+    scene.assert_nothing_left();
+}
+
+#[test]
+fn a_louped_that_stands_still_is_started_anew_and_goes_on_watching() {
+    require!(Replays, Systemd);
+    let scene = Scene::new();
+    let host = Host::boot(&scene);
+    host.install_loupe();
+    host.write("/etc/loupe/louped.toml", "[profile]\nunits = [\"cron\"]\n");
+    host.systemctl(&["start", "louped.service"]);
+    let watchdog = host.property("louped.service", "WatchdogUSec");
+    assert_eq!(watchdog, "3min");
+    let soon = "[Service]\nWatchdogSec=2s\n";
+    host.write("/etc/systemd/system/louped.service.d/soon.conf", soon);
+    host.systemctl(&["daemon-reload"]);
+    host.systemctl(&["restart", "louped.service"]);
+    let kind = host.property("louped.service", "Type");
+    assert!(
+        ["notify", "notify-reload"].contains(&kind.as_str()),
+        "{kind}"
+    );
+
+    let told = || host.property("louped.service", "WatchdogTimestampMonotonic");
+    let first = told();
+    wait_until("it tells again", || told() != first);
+    let status = || host.property("louped.service", "StatusText");
+    wait_until("its status tells", || status() == "idle; watching 1 target");
+
+    let pid = host.property("louped.service", "MainPID");
+    host.shell(&format!("kill -STOP {pid}"));
+    wait_until("another one runs", || {
+        let now = host.property("louped.service", "MainPID");
+        now != pid && now != "0" && host.property("louped.service", "SubState") == "running"
+    });
+    assert_eq!(host.property("louped.service", "NRestarts"), "1");
+    wait_until("it watches", || status() == "idle; watching 1 target");
+    assert!(host.journal("louped.service").contains("Watchdog timeout"));
     host.down();
     scene.assert_nothing_left();
 }

@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use loupe_common::emulation::Emulation;
 use loupe_common::exit;
@@ -10,7 +11,7 @@ use loupe_common::feature::Feature;
 use loupe_common::profile::{Profile, ProfileAnswer, ProfileEvent, ProfileRequest};
 use loupe_common::replay::{ExitStatus, Replay};
 use loupe_common::wire::{Failure, code};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::observation::Observation;
@@ -169,6 +170,17 @@ impl Here {
     /// Other settings are in force from now on.
     pub fn configure(&self, settings: Settings) -> Result<(), Failure> {
         self.observation.configure(settings)
+    }
+
+    /// Whether the observation goes on; waits so long for its answer. The database is not asked: a
+    /// full disk is not cured by a restart, which would lose what is kept in memory until then.
+    pub fn goes_on(&self, within: Duration) -> bool {
+        self.observation.goes_on(within)
+    }
+
+    /// One line on what is watched, whenever that changes.
+    pub fn watching(&self) -> Result<watch::Receiver<String>, Failure> {
+        self.observation.summary()
     }
 
     /// Ends it: what was counted is in the database then.

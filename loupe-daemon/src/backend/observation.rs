@@ -8,7 +8,7 @@ use loupe_common::exit;
 use loupe_common::profile::{ProfileAnswer, ProfileEvent, ProfileRequest, Target};
 use loupe_common::trace::Trace;
 use loupe_common::wire::Failure;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::here::ask_first;
@@ -36,6 +36,17 @@ impl Observation {
 
     pub fn configure(&self, settings: Settings) -> Result<(), Failure> {
         self.service()?.configure(settings).map_err(profile_failure)
+    }
+
+    /// Whether it goes on, or there is none; waits so long for the answer.
+    pub fn goes_on(&self, within: Duration) -> bool {
+        self.service()
+            .map_or(true, |service| service.goes_on(within))
+    }
+
+    /// One line on what is going on, whenever that changes.
+    pub fn summary(&self) -> Result<watch::Receiver<String>, Failure> {
+        Ok(self.service()?.summary())
     }
 
     pub fn stop(&self) {

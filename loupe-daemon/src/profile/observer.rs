@@ -17,6 +17,7 @@ use super::owners::Owners;
 use super::watchers::Watchers;
 use super::{ProfileError, Settings};
 use crate::store::Store;
+use crate::text::counted;
 use crate::tracer::profiler::{Profiler, ProfilerEvent, SlotOpened};
 
 /// Between two readings of the maps.
@@ -107,6 +108,19 @@ impl Observer {
 
     pub fn troubles(&self) -> Vec<String> {
         self.troubles.values().cloned().collect()
+    }
+
+    /// One line on what is going on, which changes rarely; empty where nothing is.
+    pub fn summary(&self) -> String {
+        let watched = match self.targets().len() as u64 {
+            0 => String::new(),
+            number => format!("watching {}", counted(number, "target")),
+        };
+        match self.troubles.values().next() {
+            Some(trouble) if watched.is_empty() => format!("trouble: {trouble}"),
+            Some(trouble) => format!("{watched}; trouble: {trouble}"),
+            None => watched,
+        }
     }
 
     pub fn trouble(&mut self, about: &'static str, what: Option<String>) {

@@ -1,7 +1,7 @@
 //! The service in the daemon: the threads that drive the observer, and the answers to clients. What
 //! is observed, and how, is the observer's.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -9,9 +9,11 @@ use loupe_common::profile::{
     Profile, ProfileAnswer, ProfileEvent, ProfileLost, ProfileRequest, ProfileStatus,
     SubjectStatus, Target, TargetStatus,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
+use super::marks::Marks;
 use super::observer::{Observer, now_ms};
+use super::rounds::Rounds;
 use super::targets::{TargetError, settle};
 use super::{Access, ProfileError, Settings, hierarchy};
 use crate::lock;
@@ -33,19 +35,12 @@ pub struct Service {
 
 struct Shared {
     observer: Mutex<Observer>,
-    signals: Mutex<Signals>,
-    signalled: Condvar,
-    /// The last mark that was heard of those that are set in the stream of events.
-    heard: Mutex<u64>,
-    hearing: Condvar,
-}
-
-/// What the driver is told while it waits.
-#[derive(Debug, Default)]
-struct Signals {
-    stop: bool,
-    /// Something is to be done sooner than was thought.
-    sooner: bool,
+    rounds: Rounds,
+    /// Takes in what the in-kernel programs tell, while they are loaded.
+    hearing: Mutex<Option<JoinHandle<()>>>,
+    summary: watch::Sender<String>,
+    /// How far what they tell was taken in.
+    marks: Marks,
 }
 
 /// Why a client is refused.
@@ -67,10 +62,10 @@ impl Service {
         let events = observer.apply();
         let shared = Arc::new(Shared {
             observer: Mutex::new(observer),
-            signals: Mutex::default(),
-            signalled: Condvar::new(),
-            heard: Mutex::default(),
-            hearing: Condvar::new(),
+            rounds: Rounds::default(),
+            hearing: Mutex::default(),
+            summary: watch::Sender::default(),
+            marks: Marks::default(),
         });
         match events {
             Ok(events) => shared.listen(events)?,
@@ -80,7 +75,7 @@ impl Service {
         let driven = Arc::clone(&shared);
         let driver = thread::Builder::new()
             .name("profile".to_owned())
-            .spawn(move || driven.drive())
+            .spawn(move || driven.rounds.go(|| driven.work()))
             .map_err(ProfileError::Thread)?;
         Ok(Service {
             shared,
@@ -93,8 +88,23 @@ impl Service {
         self.shared.settle();
         let events = lock(&self.shared.observer).configure(settings)?;
         self.shared.listen(events)?;
-        self.shared.hurry();
+        self.shared.rounds.hurry();
         Ok(())
+    }
+
+    /// Whether both of its threads are alive. Has the driver go round once, and waits for that, but
+    /// no longer than this.
+    pub fn goes_on(&self, within: Duration) -> bool {
+        let is_driven = self
+            .driver
+            .as_ref()
+            .is_some_and(|driver| !driver.is_finished());
+        is_driven && self.shared.rounds.come_round(within) && self.shared.hears()
+    }
+
+    /// One line on what is going on, whenever that changes.
+    pub fn summary(&self) -> watch::Receiver<String> {
+        self.shared.summary.subscribe()
     }
 
     pub fn answer(
@@ -135,7 +145,7 @@ impl Service {
             events
         };
         self.shared.listen(events)?;
-        self.shared.hurry();
+        self.shared.rounds.hurry();
         Ok(self.told(&targets))
     }
 
@@ -159,7 +169,7 @@ impl Service {
         self.shared.settle();
         let events = lock(&self.shared.observer).remove(&added)?;
         self.shared.listen(events)?;
-        self.shared.hurry();
+        self.shared.rounds.hurry();
         Ok(ProfileAnswer::Targets {
             targets: found
                 .into_iter()
@@ -243,8 +253,7 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        lock(&self.shared.signals).stop = true;
-        self.shared.signalled.notify_all();
+        self.shared.rounds.stop();
         if let Some(driver) = self.driver.take()
             && driver.join().is_err()
         {
@@ -256,19 +265,26 @@ impl Drop for Service {
 }
 
 impl Shared {
-    fn drive(&self) {
-        loop {
-            let next = lock(&self.observer).work();
-            let signals = lock(&self.signals);
-            let (mut signals, _) = self
-                .signalled
-                .wait_timeout_while(signals, next, |signals| !signals.stop && !signals.sooner)
-                .unwrap_or_else(PoisonError::into_inner);
-            if signals.stop {
-                return;
-            }
-            signals.sooner = false;
-        }
+    /// Does what is due; returns when to come again.
+    fn work(&self) -> Duration {
+        let mut observer = lock(&self.observer);
+        let next = observer.work();
+        let summary = observer.summary();
+        drop(observer);
+        self.summary.send_if_modified(|told| {
+            let is_new = *told != summary;
+            *told = summary;
+            is_new
+        });
+        next
+    }
+
+    /// Whether somebody takes in what the in-kernel programs tell, if they are loaded. Between a load
+    /// and the start of its thread, this is not so for a moment.
+    fn hears(&self) -> bool {
+        let is_loaded = lock(&self.observer).owners().is_some();
+        let hearing = lock(&self.hearing);
+        !is_loaded || hearing.as_ref().is_some_and(|it| !it.is_finished())
     }
 
     /// Reads what was counted until now, once all is heard that tells whose it is.
@@ -301,17 +317,7 @@ impl Shared {
             }
             thread::sleep(Duration::from_millis(5));
         };
-        let (_heard, waited) = self
-            .hearing
-            .wait_timeout_while(lock(&self.heard), SETTLING, |heard| *heard < mark)
-            .unwrap_or_else(PoisonError::into_inner);
-        !waited.timed_out()
-    }
-
-    /// Has the driver look again what is due.
-    fn hurry(&self) {
-        lock(&self.signals).sooner = true;
-        self.signalled.notify_all();
+        self.marks.wait(mark, SETTLING)
     }
 
     /// Has a thread take in what the in-kernel programs tell, until they are gone.
@@ -336,18 +342,16 @@ impl Shared {
                 }
                 drop(observer);
                 if let Some(mark) = mark {
-                    let mut heard = lock(&shared.heard);
-                    *heard = mark.max(*heard);
-                    drop(heard);
-                    shared.hearing.notify_all();
+                    shared.marks.hear(mark);
                 }
-                shared.hurry();
+                shared.rounds.hurry();
             }
         };
-        thread::Builder::new()
+        let hearing = thread::Builder::new()
             .name("profile-events".to_owned())
             .spawn(listen)
             .map_err(ProfileError::Thread)?;
+        *lock(&self.hearing) = Some(hearing);
         Ok(())
     }
 }
@@ -369,5 +373,31 @@ fn owner(access: Access) -> Option<u32> {
     match access {
         Access::Everything => None,
         Access::Own(uid) => Some(uid),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_goes_on_as_long_as_its_driver_comes_round() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let store = Store::open(&directory.path().join("loupe.db")).expect("a database");
+        // Nothing is watched, so nothing of the kernel is needed.
+        let service = Service::start(Arc::new(store), Settings::default()).expect("started");
+        let (long, short) = (Duration::from_secs(600), Duration::from_millis(20));
+        assert!(service.goes_on(long) && service.goes_on(long));
+        let held = lock(&service.shared.observer);
+        assert!(!service.goes_on(short), "somebody holds what it works on");
+        drop(held);
+        assert!(service.goes_on(long), "and lets it go");
+        assert_eq!(*service.summary().borrow(), "");
+
+        service.shared.rounds.stop();
+        while service.driver.as_ref().is_some_and(|it| !it.is_finished()) {
+            thread::yield_now();
+        }
+        assert!(!service.goes_on(long), "it has ended");
     }
 }

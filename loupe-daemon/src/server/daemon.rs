@@ -1,4 +1,5 @@
-//! The process `louped`: arguments, log, signals, systemd. The serving is [`Server`]'s.
+//! The process `louped`: arguments, log, signals. The serving is [`Server`]'s, what systemd is told is
+//! the manager's.
 
 use std::io::Write as _;
 use std::num::{NonZeroU16, NonZeroU32};
@@ -10,7 +11,6 @@ use std::time::Duration;
 use clap::{CommandFactory as _, Parser, ValueHint};
 use loupe_common::exit;
 use loupe_common::wire::{DEFAULT_SOCKET, Failure};
-use nix::time::{ClockId, clock_gettime};
 use sd_notify::NotifyState;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::config::{Config, DEFAULT_PATH, InForce, Reloader};
+use super::manager::{self, tell};
 use super::{Limits, ListenError, Server, listen, log};
 use crate::backend::{Here, default_database};
 
@@ -149,8 +150,16 @@ fn run(args: Args) -> Result<(), Failure> {
             .map_err(|error| Failure::internal("cannot use the socket").because(Some(&error)))?;
         let stop = stop_on_signals()?;
         let server = Server::new(Arc::clone(&backend), limits)?;
-        let status = tokio::spawn(tell_status(server.status(), reloader.watch()));
+        let status = tokio::spawn(manager::tell_status(
+            server.status(),
+            backend.watching()?,
+            reloader.watch(),
+        ));
         let applying = tokio::spawn(apply(Arc::clone(&backend), reloader.watch()));
+        let watched = tokio::spawn(manager::feed_watchdog(
+            Arc::clone(&server),
+            Arc::clone(&backend),
+        ));
         let reloading = tokio::spawn(reload_on_signal(reloader)?);
         tell(&[NotifyState::Ready]);
         match &listening.path {
@@ -164,7 +173,7 @@ fn run(args: Args) -> Result<(), Failure> {
             tracing::info!("stopping");
         });
         server.serve(listener, stop).await;
-        for task in [&status, &applying, &reloading] {
+        for task in [&status, &applying, &reloading, &watched] {
             task.abort();
         }
         stopping.abort();
@@ -205,53 +214,13 @@ fn stop_on_signals() -> Result<CancellationToken, Failure> {
     Ok(stop)
 }
 
-/// Tells systemd, if it wants to know.
-fn tell(state: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
-        tracing::warn!(%error, "cannot notify the service manager");
-    }
-}
-
-/// What the jobs do, and what is wrong with the configuration, in one line.
-async fn tell_status(mut jobs: watch::Receiver<String>, mut config: watch::Receiver<InForce>) {
-    loop {
-        let line = match &config.borrow_and_update().refused {
-            Some(why) => format!("the configuration was not changed: {why}"),
-            None => jobs.borrow_and_update().clone(),
-        };
-        tell(&[NotifyState::Status(&line)]);
-        let changed = tokio::select! {
-            changed = jobs.changed() => changed,
-            changed = config.changed() => changed,
-        };
-        if changed.is_err() {
-            return;
-        }
-    }
-}
-
-/// That it is not ready, and when it began not to be.
-fn tell_reloading() {
-    match clock_gettime(ClockId::CLOCK_MONOTONIC) {
-        Ok(now) => {
-            let microseconds =
-                i128::from(now.tv_sec()) * 1_000_000 + i128::from(now.tv_nsec()) / 1000;
-            tell(&[
-                NotifyState::Reloading,
-                NotifyState::MonotonicUsec(microseconds),
-            ]);
-        }
-        Err(error) => tracing::warn!(%error, "cannot read the clock"),
-    }
-}
-
 /// Reads the configuration again at each SIGHUP.
 fn reload_on_signal(reloader: Reloader) -> Result<impl Future<Output = ()>, Failure> {
     let mut signals = signal(SignalKind::hangup())
         .map_err(|error| Failure::internal("cannot catch signals").because(Some(&error)))?;
     Ok(async move {
         while signals.recv().await.is_some() {
-            tell_reloading();
+            manager::tell_reloading();
             match reloader.reload() {
                 Ok(()) => tracing::info!("read the configuration again"),
                 Err(error) => tracing::error!("the configuration was not changed: {error}"),

@@ -20,6 +20,7 @@ struct Daemon {
     path: PathBuf,
     steps: Arc<Steps>,
     backend: Arc<Fake>,
+    server: Arc<Server<Fake>>,
     stop: CancellationToken,
     serving: JoinHandle<()>,
     _directory: tempfile::TempDir,
@@ -40,7 +41,8 @@ impl Daemon {
         let stop = CancellationToken::new();
         let server = Server::new(Arc::clone(&backend), limits).expect("a server");
         Daemon {
-            serving: tokio::spawn(server.serve(listener, stop.clone())),
+            serving: tokio::spawn(Arc::clone(&server).serve(listener, stop.clone())),
+            server,
             path,
             steps,
             backend,
@@ -118,6 +120,23 @@ async fn hello_names_the_release_and_the_versions() {
     assert_eq!(hello["supported"], json!(SUPPORTED));
     assert_eq!(hello["pid"], std::process::id());
     talk.hear_the_end().await;
+}
+
+#[tokio::test]
+async fn whether_it_still_accepts_is_answered_by_the_loop_that_does() {
+    let (fake, _steps) = Fake::scripted();
+    let server = Server::new(Arc::new(fake), Limits::default()).expect("a server");
+    let mut asked = std::pin::pin!(server.comes_round());
+    assert!(futures::poll!(&mut asked).is_pending(), "it does not serve");
+
+    let daemon = Daemon::start();
+    for _ in 0..3 {
+        daemon.server.comes_round().await;
+    }
+    daemon.stop.cancel();
+    daemon.serving.await.expect("it ends");
+    let mut asked = std::pin::pin!(daemon.server.comes_round());
+    assert!(futures::poll!(&mut asked).is_pending(), "it has ended");
 }
 
 #[tokio::test]
