@@ -39,5 +39,5 @@ pub use make::{Strategy, make};
 pub use need::{Need, NeedBasis};
 pub use os::OsProfile;
 pub use select::{Named, SelectError, Selection, WorkloadKind};
-pub use service::Service;
+pub use service::{Service, observed_together};
 pub use steps::{Clash, Plan, Step};

@@ -19,6 +19,7 @@ mod pending;
 mod rounds;
 mod selection;
 mod service;
+mod tally;
 mod targets;
 mod tree;
 mod watchers;
@@ -35,7 +36,8 @@ use crate::tracer::profiler::ProfilerBounds;
 
 pub use duty::Choice;
 pub use once::{ObserveError, observe};
-pub use service::{AskError, Service};
+pub use service::{AskError, Readings, Service};
+pub use tally::SyscallCalls;
 pub use targets::TargetError;
 
 /// What is watched, and at what price, as the configuration says.

@@ -11,6 +11,7 @@ mod jobs;
 mod listen;
 mod log;
 mod manager;
+mod metrics;
 mod requests;
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use crate::engine::{
     AnalyzeError, AnalyzeOptions, EmulateOptions, Engine, EngineError, Finished, Identity,
     ProgressSink, RunReport, RunRequest, StreamedCall, Trial,
 };
-use crate::profile::Settings;
+use crate::profile::{Readings, Settings};
 use crate::replay::Workload;
 use crate::report::Explanation;
 use crate::store::{Import, JobBook, Listed, ProfileQuery, Store, StoreError, StoredAnalysis};
@@ -170,6 +170,11 @@ impl Here {
     /// Other settings are in force from now on.
     pub fn configure(&self, settings: Settings) -> Result<(), Failure> {
         self.observation.configure(settings)
+    }
+
+    /// What metrics are made of, as it is now.
+    pub fn readings(&self, with_syscalls: bool) -> Result<Readings, Failure> {
+        self.observation.readings(with_syscalls)
     }
 
     /// Whether the observation goes on; waits so long for its answer. The database is not asked: a

@@ -17,7 +17,8 @@ use crate::doctor::Work;
 use crate::engine::Identity;
 use crate::lock;
 use crate::profile::{
-    self, Access, AskError, GROUP, ObserveError, ProfileError, Service, Settings, TargetError,
+    self, Access, AskError, GROUP, ObserveError, ProfileError, Readings, Service, Settings,
+    TargetError,
 };
 use crate::store::Store;
 
@@ -36,6 +37,13 @@ impl Observation {
 
     pub fn configure(&self, settings: Settings) -> Result<(), Failure> {
         self.service()?.configure(settings).map_err(profile_failure)
+    }
+
+    /// All that there is to measure now.
+    pub fn readings(&self, with_syscalls: bool) -> Result<Readings, Failure> {
+        self.service()?
+            .readings(with_syscalls)
+            .map_err(profile_failure)
     }
 
     /// Whether it goes on, or there is none; waits so long for the answer.

@@ -88,22 +88,9 @@ impl<'a> Service<'a> {
             .collect()
     }
 
-    /// When it was observed, at least. Executables that run side by side are observed at the same
-    /// time, so that only times of those count which follow each other, such as two versions.
+    /// When it was observed, at least.
     pub fn observation(&self) -> Observation {
-        let all = self.profiles.iter().map(|profile| &profile.observation);
-        let mut chain: Vec<&Observation> = longest_chain(all.clone().collect());
-        chain.sort_by_key(|observation| observation.from_ms);
-        let gaps: Vec<Interval> = chain
-            .iter()
-            .flat_map(|observation| observation.gaps.iter().copied())
-            .collect();
-        Observation {
-            from_ms: all.clone().map(|one| one.from_ms).min().unwrap_or(0),
-            until_ms: all.map(|one| one.until_ms).max().unwrap_or(0),
-            observed_ms: chain.iter().map(|one| one.observed_ms).sum(),
-            gaps,
-        }
+        observed_together(self.profiles.iter().map(|profile| &profile.observation))
     }
 
     /// It is learning while the newest version of any executable is.
@@ -139,6 +126,23 @@ pub fn calls(profile: &Profile) -> u64 {
     all.filter(|used| used.feature.is_syscall())
         .map(|used| used.counts.calls)
         .sum()
+}
+
+/// When any of these was observed, at least. Executables of one unit that run side by side are observed
+/// at the same time, so that only times of those count which follow each other, such as two versions.
+pub fn observed_together<'a>(all: impl Iterator<Item = &'a Observation> + Clone) -> Observation {
+    let mut chain: Vec<&Observation> = longest_chain(all.clone().collect());
+    chain.sort_by_key(|observation| observation.from_ms);
+    let gaps: Vec<Interval> = chain
+        .iter()
+        .flat_map(|observation| observation.gaps.iter().copied())
+        .collect();
+    Observation {
+        from_ms: all.clone().map(|one| one.from_ms).min().unwrap_or(0),
+        until_ms: all.map(|one| one.until_ms).max().unwrap_or(0),
+        observed_ms: chain.iter().map(|one| one.observed_ms).sum(),
+        gaps,
+    }
 }
 
 /// Of times that may overlap, those that do not and in which the most was observed: weighted

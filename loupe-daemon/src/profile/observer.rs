@@ -14,6 +14,7 @@ use super::loaded::Loaded;
 use super::meter::Measured;
 use super::outbox::{self, Outbox};
 use super::owners::Owners;
+use super::tally::Tally;
 use super::watchers::Watchers;
 use super::{ProfileError, Settings};
 use crate::store::Store;
@@ -44,6 +45,7 @@ pub struct Observer {
     pub watchers: Watchers,
     /// Calls a second in the last full minute.
     pub rates: BTreeMap<Subject, f64>,
+    pub tally: Tally,
     /// What went wrong and goes on, by what it is about.
     troubles: BTreeMap<&'static str, String>,
     next_read: Duration,
@@ -70,6 +72,7 @@ impl Observer {
             executables: Executables::default(),
             watchers: Watchers::default(),
             rates: BTreeMap::new(),
+            tally: Tally::default(),
             troubles: BTreeMap::new(),
             next_read: Duration::ZERO,
             next_record: Duration::ZERO,
@@ -324,6 +327,7 @@ impl Observer {
         let loaded = self.loaded.as_mut();
         let deltas = loaded.map_or_else(Vec::new, |loaded| loaded.ledger.take_pending());
         self.rates = outbox::rates(&deltas, &self.rates);
+        self.tally.add(&deltas);
         self.outbox.put(deltas, now_ms());
         let (events, refused) = self.outbox.send(&self.store);
         let refused = refused.map(|error| {

@@ -1,12 +1,13 @@
 //! The service in the daemon: the threads that drive the observer, and the answers to clients. What
 //! is observed, and how, is the observer's.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use loupe_common::profile::{
-    Profile, ProfileAnswer, ProfileEvent, ProfileLost, ProfileRequest, ProfileStatus,
+    Profile, ProfileAnswer, ProfileEvent, ProfileLost, ProfileRequest, ProfileStatus, SubjectKind,
     SubjectStatus, Target, TargetStatus,
 };
 use tokio::sync::{mpsc, watch};
@@ -14,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 use super::marks::Marks;
 use super::observer::{Observer, now_ms};
 use super::rounds::Rounds;
+use super::tally::SyscallCalls;
 use super::targets::{TargetError, settle};
 use super::{Access, ProfileError, Settings, hierarchy};
 use crate::lock;
@@ -41,6 +43,14 @@ struct Shared {
     summary: watch::Sender<String>,
     /// How far what they tell was taken in.
     marks: Marks,
+}
+
+/// What metrics are made of.
+#[derive(Clone, Debug)]
+pub struct Readings {
+    pub status: ProfileStatus,
+    /// Calls since the daemon's start, by what they are of.
+    pub syscalls: BTreeMap<(SubjectKind, String), SyscallCalls>,
 }
 
 /// Why a client is refused.
@@ -105,6 +115,17 @@ impl Service {
     /// One line on what is going on, whenever that changes.
     pub fn summary(&self) -> watch::Receiver<String> {
         self.shared.summary.subscribe()
+    }
+
+    /// All that there is to measure now; syscalls only where they are asked for.
+    pub fn readings(&self, with_syscalls: bool) -> Result<Readings, ProfileError> {
+        let status = self.status(Access::Everything)?;
+        let observer = lock(&self.shared.observer);
+        let owners = observer.tally.owners().filter(|_| with_syscalls);
+        let syscalls = owners
+            .map(|(kind, name, calls)| ((kind, name.to_owned()), calls.clone()))
+            .collect();
+        Ok(Readings { status, syscalls })
     }
 
     pub fn answer(

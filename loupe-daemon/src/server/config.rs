@@ -8,8 +8,9 @@ mod wrong;
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::num::{NonZeroU16, NonZeroU32};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use loupe_common::profile::Target;
 use serde::de::Error as _;
@@ -33,6 +34,7 @@ const MOST_SLOTS: u32 = 65_535;
 pub struct Config {
     pub daemon: DaemonConfig,
     pub profile: ProfileConfig,
+    pub metrics: MetricsConfig,
 }
 
 /// What the command line says as well, and then counts. In force from a start on.
@@ -65,6 +67,20 @@ struct Limits {
     errors: Option<NonZeroU32>,
     operations: Option<NonZeroU32>,
     files: Option<NonZeroU32>,
+}
+
+/// Where metrics are to be had.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MetricsConfig {
+    /// For node_exporter's textfile collector.
+    #[serde(deserialize_with = "textfile")]
+    pub textfile: Option<PathBuf>,
+    /// Of this host only.
+    #[serde(deserialize_with = "loopback")]
+    pub listen: Option<SocketAddr>,
+    /// A row for each syscall of each unit.
+    pub syscalls: bool,
 }
 
 impl ProfileConfig {
@@ -187,6 +203,36 @@ impl<'de> Deserialize<'de> for Slots {
             ))),
         }
     }
+}
+
+fn textfile<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
+    let path = PathBuf::deserialize(deserializer)?;
+    if !path.is_absolute() {
+        return Err(D::Error::custom("this is no absolute path"));
+    }
+    if path.extension().is_none_or(|extension| extension != "prom") {
+        return Err(D::Error::custom(
+            "node_exporter only reads files whose names end with `.prom`",
+        ));
+    }
+    Ok(Some(path))
+}
+
+fn loopback<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let address: SocketAddr = text.parse().map_err(|_| {
+        D::Error::custom(format!(
+            "`{text}` is no address with a port, such as 127.0.0.1:9777"
+        ))
+    })?;
+    if !address.ip().is_loopback() {
+        return Err(D::Error::custom(format!(
+            "other hosts reach {}, and nobody is asked who they are: only 127.0.0.1 and [::1] are \
+             possible; for other hosts, node_exporter serves a `textfile`",
+            address.ip()
+        )));
+    }
+    Ok(Some(address))
 }
 
 impl Config {

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::config::{Config, DEFAULT_PATH, InForce, Reloader};
 use super::manager::{self, tell};
-use super::{Limits, ListenError, Server, listen, log};
+use super::{Limits, ListenError, Server, listen, log, metrics};
 use crate::backend::{Here, default_database};
 
 /// The daemon of Loupe: does analyses and runs for its clients.
@@ -160,6 +160,12 @@ fn run(args: Args) -> Result<(), Failure> {
             Arc::clone(&server),
             Arc::clone(&backend),
         ));
+        let measured = Arc::clone(&backend);
+        let source = metrics::Source::new(
+            move |with_syscalls| measured.readings(with_syscalls),
+            reloader.watch(),
+        );
+        let measuring = tokio::spawn(metrics::serve(source, stop.clone()));
         let reloading = tokio::spawn(reload_on_signal(reloader)?);
         tell(&[NotifyState::Ready]);
         match &listening.path {
@@ -173,6 +179,9 @@ fn run(args: Args) -> Result<(), Failure> {
             tracing::info!("stopping");
         });
         server.serve(listener, stop).await;
+        if let Err(error) = measuring.await {
+            tracing::error!(%error, "metrics were not served to the end");
+        }
         for task in [&status, &applying, &reloading, &watched] {
             task.abort();
         }

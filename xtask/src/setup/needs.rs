@@ -78,6 +78,8 @@ pub fn packages(purpose: Purpose) -> Vec<Package> {
             Package::program("podman", "podman"),
             // Unpacks the suites' sources.
             Package::program("xz-utils", "xz"),
+            // Reads metrics, and (promtool) judges them.
+            Package::server("prometheus", "prometheus", "prometheus"),
             // Judges the package.
             Package::program("lintian", "lintian"),
             // Looks at the report; the largest of them, 80 MB to download.

@@ -27,6 +27,7 @@ fn nothing_is_a_configuration_and_so_is_the_one_that_is_installed() {
         .collect();
     let all = parse(&examples).expect("the examples");
     assert!(all.daemon.jobs.is_some() && all.daemon.job_hours.is_some());
+    assert!(all.metrics.syscalls && all.metrics.listen.is_some() && all.metrics.textfile.is_some());
     assert_ne!(all.profile.settings().bounds, ProfilerBounds::default());
 }
 
@@ -111,6 +112,27 @@ fn a_wrong_value_is_shown_with_what_is_possible() {
             "more than 65535",
         ),
         ("[profile.limits]\ncalls = 0\n", "2:9", "nonzero"),
+        (
+            "[metrics]\nlisten = \"0.0.0.0:9777\"\n",
+            "2:10",
+            "other hosts reach 0.0.0.0",
+        ),
+        (
+            "[metrics]\nlisten = \"[2001:db8::1]:9777\"\n",
+            "2:10",
+            "other hosts reach 2001:db8::1",
+        ),
+        (
+            "[metrics]\nlisten = \"localhost\"\n",
+            "2:10",
+            "127.0.0.1:9777",
+        ),
+        (
+            "[metrics]\ntextfile = \"a.prom\"\n",
+            "2:12",
+            "no absolute path",
+        ),
+        ("[metrics]\ntextfile = \"/a.txt\"\n", "2:12", "`.prom`"),
         ("[daemon]\njobs = -1\n", "2:8", "-1"),
         ("[daemon\njobs = 1\n", "1:8", "]"),
     ] {
