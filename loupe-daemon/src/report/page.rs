@@ -2,18 +2,22 @@
 //! content security policy lets it load nothing.
 
 mod data;
+mod profiles;
 
 use loupe_common::analysis::Analysis;
+use loupe_common::profile::Profile;
 
 pub use data::{Entry, Shown, last_words};
 
 use super::drawings::{Drawing, drawings};
 use super::figures::Figures;
 use super::plot::{self, escape};
-use crate::plan::Plan;
+use crate::plan::{Plan, Service};
 use crate::text::{counted, date, printable};
 
 const FRAME: &str = include_str!("page/page.html");
+/// What of it is about analyses.
+const ANALYSES: &str = include_str!("page/analyses.html");
 const STYLE: &str = include_str!("page/page.css");
 const SCRIPT: &str = include_str!("page/page.js");
 
@@ -22,6 +26,7 @@ const SCRIPT: &str = include_str!("page/page.js");
 pub struct Page<'a> {
     pub entries: Vec<Entry<'a>>,
     pub plans: &'a [Plan],
+    pub profiles: &'a [Profile],
     /// Unix milliseconds.
     pub written_ms: i64,
 }
@@ -30,33 +35,44 @@ impl Page<'_> {
     pub fn html(&self) -> Result<String, serde_json::Error> {
         let analyses: Vec<&Analysis> = self.entries.iter().map(|entry| entry.analysis).collect();
         let figures = Figures::of(analyses.iter().copied());
-        let drawings = drawings(&figures, self.plans, false);
+        let analysed = !analyses.is_empty();
+        let drawings = match analysed {
+            true => drawings(&figures, self.plans, false),
+            false => Vec::new(),
+        };
+        let services = Service::all(self.profiles);
         let title = match analyses.as_slice() {
+            [] => "Loupe: what services really use".to_owned(),
             [only] => format!("Loupe: {}/{}", only.application, only.workload),
             _ => "Loupe report".to_owned(),
         };
-        let lead = format!(
-            "Which of the syscalls that {} an OS has to implement, and which it may stub or fake.",
-            match analyses.len() {
-                1 => "it uses".to_owned(),
-                number => format!("{} use", counted(number as u64, "workload")),
-            }
-        );
+        let lead = match analyses.len() {
+            0 => "What was seen in use on a host, and how much that says.".to_owned(),
+            1 => lead("it uses"),
+            number => lead(&format!("{} use", counted(number as u64, "workload"))),
+        };
         let data = data::Data::of(&self.entries).json()?;
         Ok(fill(FRAME, |slot| match slot {
             "TITLE" => escape(&printable(&title)),
             "LEAD" => escape(&lead),
             "STYLE" => format!("{STYLE}{}", plot::STYLE),
-            "NAVIGATION" => navigation(&drawings, !self.plans.is_empty()),
-            "TILES" => tiles(&figures),
-            "FIGURES" => sections(&drawings, self.plans),
+            "NAVIGATION" => navigation(&drawings, !self.plans.is_empty(), &services),
+            "ANALYSES" if analysed => fill(ANALYSES, |_| tiles(&figures)),
+            "FIGURES" if analysed => sections(&drawings, self.plans),
+            "PROFILES" => profiles::sections(&services),
             "VERSION" => env!("CARGO_PKG_VERSION").to_owned(),
             "DATE" => format!("{} UTC", date(self.written_ms)),
             "DATA" => data.clone(),
-            "SCRIPT" => SCRIPT.to_owned(),
+            "SCRIPT" if analysed => SCRIPT.to_owned(),
             _ => String::new(),
         }))
     }
+}
+
+fn lead(who_uses: &str) -> String {
+    format!(
+        "Which of the syscalls that {who_uses} an OS has to implement, and which it may stub or fake."
+    )
 }
 
 /// Puts a text in every `{{SLOT}}`, once: what is put in is not looked at again.
@@ -76,14 +92,20 @@ fn fill(frame: &str, text: impl Fn(&str) -> String) -> String {
     filled
 }
 
-fn navigation(drawings: &[Drawing], plans: bool) -> String {
-    let mut links = vec![
-        ("applications", "Applications"),
-        ("verdicts", "Verdicts"),
-        ("figures", "Figures"),
-    ];
+fn navigation(drawings: &[Drawing], plans: bool, services: &[Service<'_>]) -> String {
+    let mut links = match drawings {
+        [] => Vec::new(),
+        _ => vec![
+            ("applications", "Applications"),
+            ("verdicts", "Verdicts"),
+            ("figures", "Figures"),
+        ],
+    };
     if plans && drawings.iter().any(is_plan) {
         links.push(("plans", "Plans"));
+    }
+    if !services.is_empty() {
+        links.push(("profiles", "Profiles"));
     }
     let links = links
         .iter()

@@ -10,7 +10,7 @@ mod words;
 mod tests;
 
 use loupe_common::feature::Feature;
-use loupe_common::profile::{FeatureUse, Profile};
+use loupe_common::profile::{Executable, FeatureUse, Profile};
 use serde_json::{Value, json};
 
 use super::analysis::push_paragraph;
@@ -73,6 +73,17 @@ fn of_service(
         push_paragraph(&mut text, &line, 2, tone, style);
     }
     text
+}
+
+/// An executable as it is named in headings.
+pub(super) fn executable_words(executable: &Executable) -> String {
+    words::executable(executable)
+}
+
+/// What was not seen, not observed, lost.
+pub(super) fn limit_lines(service: &Service<'_>) -> Vec<String> {
+    let lines = words::limits(service).into_iter();
+    lines.map(|(line, _)| line).collect()
 }
 
 /// The executable, and where it is not the only one, how much is known of it.

@@ -389,3 +389,22 @@ fn a_profile_is_exported_in_every_form() {
         .expect("readable");
     assert!(table.contains("\n40,Y,N,N,N\n"), "{table}");
 }
+
+#[test]
+fn the_page_shows_profiles_beside_analyses_or_alone() {
+    let home = home();
+    let (_daemon, _asked) = services(home.path());
+    let output = told(home.path(), "report --html p.html profile:*");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let said = stderr(&output);
+    assert!(said.contains("0 workloads, 2 profiles"), "{said}");
+    let page = std::fs::read_to_string(home.path().join("p.html")).expect("readable");
+    assert!(page.contains("id=\"profiles\"") && page.contains("redis.service"));
+    assert!(!page.contains("id=\"applications\""));
+    for line in [
+        "report profile:nginx",
+        "report --html p.html --csv profile:nginx",
+    ] {
+        assert_fails(&told(home.path(), line), 2, "on its page only");
+    }
+}

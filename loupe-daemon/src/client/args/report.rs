@@ -18,6 +18,7 @@ Examples:
   loupe report --html report.html                the page of all applications
   loupe report --html nginx.html nginx redis     of two
   loupe report --html report.html --os kerla
+  loupe report --html host.html 'profile:*'      what services really use
   loupe report --svg plots/                      the figures alone
   loupe report --workload bench                  one workload of each
   loupe report --csv > verdicts.csv              a line for each verdict")]

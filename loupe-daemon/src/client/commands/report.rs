@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use loupe_common::analysis::{Analysis, FeatureVerdict, Trial};
 use loupe_common::policy::Action;
+use loupe_common::profile::Profile;
 use loupe_common::wire::{Failure, Reply, Request};
 
 use super::export::chosen;
@@ -12,10 +13,11 @@ use super::plan_file;
 use crate::backend::Library;
 use crate::client::args::{Global, Report};
 use crate::client::door::{self, Door, Need as Purpose};
-use crate::client::{Ending, measured, output, talk};
+use crate::client::{Ending, measured, output, services, talk};
 use crate::plan::{OsProfile, Plan, Strategy, WorkloadKind, make};
 use crate::report::{self, Entry, Explanation, Figures, Page, Shown};
 use crate::store::StoredAnalysis;
+use crate::text::counted;
 
 pub async fn run(global: &Global, args: &Report) -> Result<Ending, Failure> {
     let plans = args.plan.iter().map(|path| plan_file::read(path));
@@ -23,8 +25,14 @@ pub async fn run(global: &Global, args: &Report) -> Result<Ending, Failure> {
     let systems = args.os.iter().map(|name| measured::profile(global, name));
     let systems: Vec<OsProfile> = systems.collect::<Result<_, _>>()?;
     let results = measured::results(global, None).await?;
-    let mut stored = chosen(&results, &args.applications.names)?;
-    if let Some(kind) = args.workload {
+    let (names, profiles) = profiles(global, args, &results).await?;
+    let mut stored = match names.is_empty() && !profiles.is_empty() {
+        true => Vec::new(),
+        false => chosen(&results, &names)?,
+    };
+    if let Some(kind) = args.workload
+        && !stored.is_empty()
+    {
         let all: Vec<StoredAnalysis> = stored.iter().copied().cloned().collect();
         let selection = measured::choose(&all, &[], kind)?;
         stored.retain(|stored| {
@@ -35,7 +43,7 @@ pub async fn run(global: &Global, args: &Report) -> Result<Ending, Failure> {
             })
         });
     }
-    if stored.is_empty() {
+    if stored.is_empty() && profiles.is_empty() {
         return Err(
             Failure::usage("there is no finished analysis in the database")
                 .hint("`loupe analyze WORKLOAD.toml` makes one"),
@@ -62,16 +70,21 @@ pub async fn run(global: &Global, args: &Report) -> Result<Ending, Failure> {
         let page = Page {
             entries,
             plans: &plans,
+            profiles: &profiles,
             written_ms: now_ms(),
         };
         let html = page.html().map_err(|error| {
             Failure::internal("the page cannot be written").because(Some(&error))
         })?;
         write(path, &html)?;
+        let mut what = vec![counted(analyses.len() as u64, "workload")];
+        if !profiles.is_empty() {
+            what.push(counted(profiles.len() as u64, "profile"));
+        }
         output::note(&format!(
             "{}: {}, {}",
             path.display(),
-            crate::text::counted(analyses.len() as u64, "workload"),
+            what.join(", "),
             crate::text::bytes(html.len() as u64)
         ));
     }
@@ -84,6 +97,34 @@ pub async fn run(global: &Global, args: &Report) -> Result<Ending, Failure> {
     };
     output::print(&text)?;
     Ok(Ending::OK)
+}
+
+/// Of the names those that are no profiles', and the profiles, which only the page shows.
+async fn profiles(
+    global: &Global,
+    args: &Report,
+    results: &[StoredAnalysis],
+) -> Result<(Vec<String>, Vec<Profile>), Failure> {
+    let analysed = |name: &str| {
+        let mut results = results.iter();
+        results.any(|stored| stored.analysis.application == name)
+    };
+    let all = args.applications.names.iter().cloned();
+    let (named, others): (Vec<String>, Vec<String>) =
+        all.partition(|name| services::is_profile(name, analysed));
+    if !named.is_empty() && (args.html.is_none() || args.json || args.csv || args.svg.is_some()) {
+        return Err(Failure::usage("a report shows profiles on its page only")
+            .hint("--html FILE alone writes it; `loupe profile show` prints them"));
+    }
+    let mut profiles: Vec<Profile> = Vec::new();
+    for name in &named {
+        for profile in services::named(global, name, None).await? {
+            if !profiles.contains(&profile) {
+                profiles.push(profile);
+            }
+        }
+    }
+    Ok((others, profiles))
 }
 
 /// The place that replays are read from.

@@ -44,6 +44,7 @@ fn page(analysis: &Analysis, output: &str) -> String {
     let page = Page {
         entries: vec![entry],
         plans: &[],
+        profiles: &[],
         written_ms: 1_764_000_000_000,
     };
     page.html().expect("serializable")
@@ -120,6 +121,7 @@ fn many_outputs_do_not_make_a_page_grow_for_ever() {
             evidence: evidence.collect(),
         }],
         plans: &[],
+        profiles: &[],
         written_ms: 0,
     };
     let html = page.html().expect("serializable");
@@ -159,6 +161,7 @@ fn the_page_of_the_whole_data_set_is_small() {
             })
             .collect(),
         plans: &plans,
+        profiles: &[],
         written_ms: 0,
     };
     let html = page.html().expect("serializable");
@@ -180,4 +183,81 @@ fn last_words_are_the_last_and_few() {
         last_words(&output(String::new()), &output(String::new())),
         ""
     );
+}
+
+fn page_of_profiles(profiles: &[Profile]) -> String {
+    let page = Page {
+        entries: Vec::new(),
+        plans: &[],
+        profiles,
+        written_ms: 1_764_000_000_000,
+    };
+    page.html().expect("serializable")
+}
+
+#[test]
+fn profiles_have_their_figures_without_any_script() {
+    use crate::plan::samples::{DAY_MS, NGINX, SYSTEMD, profile, used};
+    use loupe_common::profile::CurvePoint;
+
+    let mut nginx = profile("nginx.service", NGINX, &[("read", 5), ("sendfile", 9)]);
+    nginx
+        .features
+        .push(used("futex", 7, 10 * DAY_MS, 11 * DAY_MS));
+    nginx.curve = vec![
+        CurvePoint {
+            observed_ms: 60_000,
+            features: 2,
+        },
+        CurvePoint {
+            observed_ms: 7_200_000,
+            features: 3,
+        },
+    ];
+    nginx.lost.calls = 17;
+    let html = page_of_profiles(&[nginx, profile("nginx.service", SYSTEMD, &[("prctl", 1)])]);
+    for part in [
+        "id=\"figure-profiles\"",
+        "id=\"figure-first-seen-0\"",
+        "id=\"figure-completeness-0\"",
+        "nginx.service: 4 syscalls; observed 14 d of 14 d",
+        "lost: 17 calls",
+        "1 new, 0 not seen any more",
+        "href=\"#profiles\"",
+    ] {
+        assert!(html.contains(part), "{part}: {html}");
+    }
+    assert!(!html.contains("id=\"applications\"") && !html.contains("{{"));
+    let with_analyses = page(&samples::analysis(), "");
+    assert!(!with_analyses.contains("id=\"profiles\""));
+}
+
+#[test]
+fn what_a_new_version_began_and_stopped_to_use_is_said() {
+    use crate::plan::samples::{DAY_MS, NGINX, profile, version};
+
+    let old = profile("nginx.service", NGINX, &[("read", 5), ("select", 9)]);
+    let mut new = profile("nginx.service", NGINX, &[("read", 5), ("epoll_wait", 9)]);
+    new.observation.from_ms = 7 * DAY_MS;
+    let html = page_of_profiles(&[version(new, "1.27"), version(old, "1.26")]);
+    let (_, table) = html
+        .split_once("<h4>Versions of /usr/sbin/nginx</h4>")
+        .expect("the table");
+    let (table, _) = table.split_once("</table>").expect("its end");
+    let (old, new) = (table.find("1.26"), table.find("1.27"));
+    assert!(old.is_some() && old < new, "{table}");
+    let (_, new) = table.split_at(new.expect("both"));
+    let cells = "<td class=\"wrap\">epoll_wait</td><td class=\"wrap\">select</td>";
+    assert!(new.contains(cells), "{new}");
+}
+
+#[test]
+fn what_services_are_called_stays_text() {
+    let mut hostile = crate::plan::samples::profile(HOSTILE, HOSTILE, &[("read", 1)]);
+    hostile.subject.executable.package = Some(HOSTILE.to_owned());
+    let html = page_of_profiles(&[hostile]);
+    assert_eq!(html.matches("<script").count(), 2);
+    assert!(!html.contains("<img") && !html.contains("<!--"));
+    // It was filled in once, wherever it stands.
+    assert!(html.contains("{{DATA}}"));
 }
