@@ -4,6 +4,7 @@
 
 pub mod analysis;
 pub mod binaries;
+pub mod browser;
 pub mod command;
 pub mod daemon;
 pub mod figures;

@@ -1,112 +1,92 @@
-//! The report in a real browser: it loads without a complaint, its tables sort and filter, rows
-//! open, and nothing is wider than a phone. What applications print stays text.
+//! The report in a real browser: it loads without a complaint, its views have addresses, its tables
+//! sort and filter, marks and rows open, the back button works, and nothing is wider than a phone or
+//! too small to read. What applications print stays text.
 
-use std::path::Path;
-use std::process::Command;
+use std::path::PathBuf;
 
-use loupe_tests::command::{self, Finished};
+use loupe_tests::browser::{self, Browser};
 use loupe_tests::ground_truth::victim;
 use loupe_tests::require;
 use loupe_tests::requirement::Requirement::{Program, Replays};
 use loupe_tests::scene::Scene;
-use serde_json::Value;
+use serde_json::json;
 
-/// Loads a page and gives back what it is like in the end.
-fn browse(url: &str) -> Finished {
-    let profile = tempfile::tempdir().expect("a directory");
-    let mut chromium = Command::new("chromium");
-    chromium
-        .args([
-            "--headless=new",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--dump-dom",
-        ])
-        .args(["--enable-logging=stderr", "--virtual-time-budget=10000"])
-        .arg("--window-size=1280,900")
-        .arg(format!("--user-data-dir={}", profile.path().display()))
-        .arg(url)
-        .env("HOME", profile.path());
-    let finished = command::run(chromium).expect_code(0);
-    let complaints: Vec<&str> = finished
-        .stderr
-        .lines()
-        .filter(|line| line.contains("CONSOLE"))
-        .collect();
-    assert!(complaints.is_empty(), "{complaints:#?}");
-    finished
+/// The views of the page, by their addresses.
+const VIEWS: [&str; 9] = [
+    "overview",
+    "matrix",
+    "matrix?order=need&parts=1",
+    "syscalls",
+    "syscalls/brk",
+    "plans/Toy?step=1",
+    "applications",
+    "verdicts",
+    "figures",
+];
+
+/// What is too small to read, and what sticks out of the window without a place to scroll in.
+const MISFITS: &str = r##"
+const small = new Set(), wide = new Set();
+const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+let seen = 0;
+while (texts.nextNode()) {
+  const text = texts.currentNode, place = text.parentElement;
+  const unseen = place.closest("script, style, noscript, title, desc, .skip, [hidden]");
+  if (!text.textContent.trim() || unseen || !place.checkVisibility()) continue;
+  seen += 1;
+  const drawing = place.closest("svg");
+  const scale = drawing ? Math.min(1, drawing.getScreenCTM().a) : 1;
+  const size = parseFloat(getComputedStyle(place).fontSize) * scale;
+  if (size < 11) small.add(`${size} px: ${text.textContent}`);
+  const range = document.createRange();
+  range.selectNodeContents(text);
+  const { left, right } = range.getBoundingClientRect();
+  const scrolls = place.closest(".scroll, .drawing");
+  if ((right > innerWidth + 1 || left < -1) && !scrolls) wide.add(text.textContent);
 }
-
-/// What a user does, at the width of a phone, and what is seen of it.
-const VISIT: &str = r##"
-const frame = document.querySelector("iframe");
-frame.addEventListener("load", () => {
-  const page = frame.contentDocument;
-  const seen = {};
-  const rows = () => page.querySelectorAll("#verdict-table tr.row").length;
-  const type = (id, text) => {
-    const input = page.getElementById(id);
-    input.value = text;
-    input.dispatchEvent(new Event(input.tagName === "SELECT" ? "change" : "input"));
-  };
-  const width = () => page.documentElement.scrollWidth;
-  seen.all = rows();
-  seen.applications = page.querySelectorAll("#application-table tr.row").length;
-  type("find", "getpriority");
-  seen.found = rows();
-  seen.count = page.getElementById("count").textContent;
-  page.querySelector("#verdict-table tr.row").click();
-  seen.evidence = page.querySelector("#verdict-table tr.evidence").textContent;
-  type("find", "no such syscall");
-  seen.none = rows();
-  type("find", "");
-  type("choose-verdict", "required");
-  const verdicts = [...page.querySelectorAll("#verdict-table .verdict")].map((cell) => cell.textContent);
-  seen.verdicts = [...new Set(verdicts)];
-  type("choose-verdict", "");
-  const names = () => [...page.querySelectorAll("#verdict-table tr.row code")].map((cell) => cell.textContent);
-  page.querySelector("#verdict-table thead button").click();
-  seen.ascending = names();
-  page.querySelector("#verdict-table thead button").click();
-  seen.descending = names();
-  page.querySelector("#application-table tbody button").click();
-  seen.whole = page.getElementById("whole").textContent;
-  seen.width = width();
-  seen.figures = page.querySelectorAll("figure svg").length;
-  seen.images = page.images.length;
-  document.getElementById("seen").textContent = JSON.stringify(seen);
-});
+return { seen, small: [...small], wide: [...wide], over: document.documentElement.scrollWidth - innerWidth };
 "##;
 
-fn attribute(html: &str) -> String {
-    html.replace('&', "&amp;").replace('"', "&quot;")
-}
+/// The address, the view that is shown, and what the sheet of evidence says, if it is open.
+const WHERE: &str = r##"
+const sheet = document.getElementById("evidence");
+const shown = [...document.querySelectorAll("section.view")].filter((one) => !one.hidden);
+return [location.hash, shown.map((one) => one.id).join(), sheet.open ? sheet.textContent : ""];
+"##;
 
-fn visit(scene: &Scene, page: &Path) -> Value {
-    let html = std::fs::read_to_string(page).expect("the page");
-    // As an attribute the page is text, and as `srcdoc` it is the wrapper's to look into.
-    let wrapper = format!(
-        "<!doctype html><meta charset=\"utf-8\"><body><pre id=\"seen\"></pre>\n\
-         <iframe srcdoc=\"{}\" style=\"width:390px;height:800px;border:0\"></iframe>\n\
-         <script>{VISIT}</script>\n",
-        attribute(&html)
-    );
-    let file = scene.write("wrapper.html", &wrapper);
-    let dom = browse(&format!("file://{}", file.display())).stdout;
-    let seen = dom
-        .split_once("<pre id=\"seen\">")
-        .and_then(|(_, rest)| rest.split_once("</pre>"))
-        .map(|(seen, _)| {
-            seen.replace("&lt;", "<")
-                .replace("&gt;", ">")
-                .replace("&amp;", "&")
-        });
-    let seen = seen.filter(|text| !text.is_empty()).expect("it was loaded");
-    serde_json::from_str(&seen).expect("JSON")
-}
+/// What a user does with the verdicts.
+const VISIT: &str = r##"
+const seen = {};
+const rows = () => document.querySelectorAll("#verdict-table tr.row").length;
+const type = (id, text) => {
+  const input = document.getElementById(id);
+  input.value = text;
+  input.dispatchEvent(new Event(input.tagName === "SELECT" ? "change" : "input"));
+};
+seen.all = rows();
+type("find", "getpriority");
+seen.found = rows();
+seen.count = document.getElementById("count").textContent;
+document.querySelector("#verdict-table tr.row").click();
+seen.evidence = document.querySelector("#verdict-table tr.evidence").textContent;
+type("find", "no such syscall");
+seen.none = rows();
+type("find", "");
+type("choose-verdict", "required");
+const verdicts = [...document.querySelectorAll("#verdict-table .verdict")].map((cell) => cell.textContent);
+seen.verdicts = [...new Set(verdicts)];
+type("choose-verdict", "");
+const names = () => [...document.querySelectorAll("#verdict-table tr.row code")].map((cell) => cell.textContent);
+document.querySelector("#verdict-table thead button").click();
+seen.ascending = names();
+document.querySelector("#verdict-table thead button").click();
+seen.descending = names();
+seen.images = document.images.length;
+return seen;
+"##;
 
 /// Two applications, one of which is called and prints what would be markup.
-fn analysed(scene: &Scene) -> std::path::PathBuf {
+fn analysed(scene: &Scene) -> PathBuf {
     let first = scene.workload(victim("accepts-enosys"));
     let first = first.to_str().expect("a plain path");
     scene.run(&["analyze", first]).expect_code(0);
@@ -119,24 +99,132 @@ fn analysed(scene: &Scene) -> std::path::PathBuf {
     );
     let hostile = hostile.to_str().expect("a plain path");
     scene.run(&["analyze", hostile]).expect_code(0);
+    // It has much, and lacks what both need.
+    let lacking = ["openat", "brk", "getpriority"];
+    let csv = scene.run(&["report", "--csv"]).expect_code(0).stdout;
+    let features = csv
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split(',').nth(2));
+    let has: Vec<&str> = features
+        .filter(|name| !name.contains([':', '/']) && !lacking.contains(name))
+        .collect();
+    let toy = scene.write(
+        "toy.toml",
+        &format!("name = \"Toy\"\nimplement = {has:?}\n"),
+    );
     let page = scene.write("report.html", "");
-    let name = page.to_str().expect("a plain path");
-    scene.run(&["report", "--html", name]).expect_code(0);
+    let (toy, name) = (toy.to_str().expect("plain"), page.to_str().expect("plain"));
+    scene
+        .run(&["report", "--html", name, "--os", toy])
+        .expect_code(0);
     page
 }
 
 #[test]
-fn the_page_works_in_a_browser_as_wide_as_a_phone() {
-    require!(Replays, Program("chromium"));
+fn every_view_has_an_address_and_fits_a_phone() {
+    require!(Replays, Program(browser::PROGRAM));
     let scene = Scene::new();
     let page = analysed(&scene);
-    let seen = visit(&scene, &page);
+    let mut browser = Browser::start();
+    for (width, height) in [(390, 844), (1440, 900)] {
+        browser.size(width, height);
+        for view in VIEWS {
+            browser.load(&page, view);
+            let id = view.split(['/', '?']).next().expect("a name");
+            assert_eq!(browser.run(WHERE)[1], id, "{view}");
+            let misfits = browser.run(MISFITS);
+            assert!(misfits["seen"].as_u64() > Some(20), "{view}: {misfits:#}");
+            for what in ["small", "wide"] {
+                assert_eq!(misfits[what], json!([]), "{view} at {width} px: {what}");
+            }
+            assert_eq!(misfits["over"], 0, "{view} at {width} px");
+        }
+    }
+    browser.load(&page, "overview");
+    let headline = browser.run("return document.querySelector('h1').textContent");
+    let headline = headline.as_str().expect("a text");
+    assert!(
+        headline.starts_with("Toy runs 0 of 2 applications."),
+        "{headline}"
+    );
+    browser.assert_no_complaints();
+    scene.assert_nothing_left();
+}
+
+#[test]
+fn a_mark_shows_its_evidence_and_the_back_button_goes_back() {
+    require!(Replays, Program(browser::PROGRAM));
+    let scene = Scene::new();
+    let page = analysed(&scene);
+    let mut browser = Browser::start();
+    browser.size(1440, 900);
+    browser.load(&page, "");
+    browser.turn("document.querySelector('nav a[href=\"#matrix\"]').click()");
+    assert_eq!(browser.run(WHERE), json!(["#matrix", "matrix", ""]));
+    let mark = "const mark = [...document.querySelectorAll('#matrix td[tabindex]')]\
+                    .find((cell) => cell.getAttribute('aria-label').startsWith('getpriority:'));";
+    browser.turn(&format!("{mark} mark.click()"));
+    let place = browser.run(WHERE);
+    let evidence = place[2].as_str().expect("a text");
+    for part in [
+        "getpriority in accepts-enosys/truth",
+        "stubbed, replay #",
+        "Against the baseline",
+    ] {
+        assert!(evidence.contains(part), "{part}: {evidence}");
+    }
+    // An address with evidence can be passed on.
+    let address = place[0]
+        .as_str()
+        .expect("an address")
+        .trim_start_matches('#');
+    let (view, address) = ("matrix", address.to_owned());
+    browser.turn("history.back()");
+    assert_eq!(browser.run(WHERE), json!(["#matrix", view, ""]));
+    // With the keyboard alone.
+    browser.turn(&format!(
+        "{mark} mark.focus(); \
+         mark.dispatchEvent(new KeyboardEvent('keydown', {{ key: 'Enter', bubbles: true }}))"
+    ));
+    browser.turn("document.querySelector('#evidence .close').click()");
+    assert_eq!(browser.run(WHERE), json!(["#matrix", view, ""]));
+    // From the evidence to who else needs it, and back to the evidence.
+    browser.turn(&format!("{mark} mark.click()"));
+    browser.turn("document.querySelector('#evidence .go a').click()");
+    assert_eq!(
+        browser.run(WHERE),
+        json!(["#syscalls/getpriority", "syscalls", ""])
+    );
+    let told = browser.run("return document.getElementById('syscall').textContent");
+    let told = told.as_str().expect("a text");
+    assert!(
+        told.contains("can do with a fake") && told.contains("Toy lacks it"),
+        "{told}"
+    );
+    browser.turn("history.back()");
+    assert!(browser.run(WHERE)[2].as_str() > Some(""));
+    browser.load(&page, &address);
+    assert_eq!(
+        browser.run(WHERE),
+        json!([format!("#{address}"), view, evidence])
+    );
+    browser.assert_no_complaints();
+}
+
+#[test]
+fn tables_sort_and_filter_and_the_address_says_what_they_show() {
+    require!(Replays, Program(browser::PROGRAM));
+    let scene = Scene::new();
+    let page = analysed(&scene);
+    let mut browser = Browser::start();
+    browser.load(&page, "verdicts");
+    let seen = browser.run(VISIT);
     let number = |key: &str| {
         seen[key]
             .as_u64()
             .unwrap_or_else(|| panic!("{key}: {seen:#}"))
     };
-    assert_eq!(number("applications"), 2, "{seen:#}");
     assert!(number("all") > 10, "{seen:#}");
     assert_eq!(number("found"), 1, "{seen:#}");
     assert_eq!(
@@ -149,7 +237,7 @@ fn the_page_works_in_a_browser_as_wide_as_a_phone() {
         assert!(evidence.contains(part), "{part}: {evidence}");
     }
     assert_eq!(number("none"), 0);
-    assert_eq!(seen["verdicts"], serde_json::json!(["required"]));
+    assert_eq!(seen["verdicts"], json!(["required"]));
     let list = |key: &str| -> Vec<String> {
         serde_json::from_value(seen[key].clone()).expect("a list of texts")
     };
@@ -157,33 +245,96 @@ fn the_page_works_in_a_browser_as_wide_as_a_phone() {
     assert!(list("ascending").is_sorted(), "{seen:#}");
     backwards.reverse();
     assert!(backwards.is_sorted(), "{seen:#}");
-    let whole = seen["whole"].as_str().expect("a text");
-    assert!(whole.contains("as a whole"), "{whole}");
-    assert!(number("width") <= 390, "wider than a phone: {seen:#}");
-    assert_eq!(number("figures"), 3);
     assert_eq!(number("images"), 0, "an application's name became markup");
+    assert_eq!(browser.run(WHERE)[0], "#sort=feature&down=1");
+    // An address of a view with a row that is open, as pages have had it from the beginning.
+    let shown = "const rows = document.querySelectorAll('#verdict-table tr.row').length; \
+                 const open = document.querySelector('#verdict-table tr.evidence'); \
+                 return [rows, open ? open.textContent : ''];";
+    browser.load(&page, "q=getpriority&open=getpriority");
+    let one = browser.run(shown);
+    assert_eq!(one[0], 1);
+    assert!(one[1].as_str() > Some(""), "{one}");
+    // What applications are called and print is in the page, as text. Without `brk` it passes, so
+    // its test has printed something.
+    browser.load(&page, "q=brk&open=brk");
+    let body = browser.run("return document.body.textContent");
+    let body = body.as_str().expect("a text");
+    for number in [1, 2] {
+        let text = format!("<img src=x onerror=alert({number})>");
+        assert!(body.contains(&text), "{text}: {body}");
+    }
+    assert_eq!(browser.run("return document.images.length"), 0);
+    browser.load(&page, "figure-heat-map");
+    assert_eq!(browser.run(WHERE)[1], "figures");
+    browser.assert_no_complaints();
 }
 
 #[test]
-fn the_address_of_a_page_says_what_it_shows() {
-    require!(Replays, Program("chromium"));
+fn the_plan_says_its_steps_and_paper_has_every_row() {
+    require!(Replays, Program(browser::PROGRAM));
     let scene = Scene::new();
     let page = analysed(&scene);
-    let url = |fragment: &str| format!("file://{}#{fragment}", page.display());
-    let one = browse(&url("q=getpriority&open=getpriority")).stdout;
-    assert!(one.contains("data-ready=\"1\"") && one.contains("data-rows=\"1\""));
-    assert!(one.contains("class=\"evidence\""));
-    // What applications are called and print is in the page, as text. Without `brk` it passes, so
-    // its test has printed something.
-    let hostile = browse(&url("q=brk&open=brk")).stdout;
-    for number in [1, 2] {
-        let text = format!("&lt;img src=x onerror=alert({number})&gt;");
-        assert!(hostile.contains(&text), "{text}: {hostile}");
-    }
-    assert!(!hostile.contains("<img"));
-    // A section is no filter.
-    let all = browse(&url("figures")).stdout;
-    assert!(all.contains("data-ready=\"1\"") && !all.contains("data-rows=\"1\""));
+    let mut browser = Browser::start();
+    browser.size(390, 844);
+    browser.load(&page, "plans/Toy");
+    let said = |browser: &mut Browser| -> String {
+        let said = browser.run("return document.querySelector('#plan-charts .said').textContent");
+        said.as_str().expect("a text").to_owned()
+    };
+    let first = said(&mut browser);
+    assert!(first.starts_with("Step 1: "), "{first}");
+    browser.run(
+        "const stairs = document.querySelector('#plan-charts .chart'); stairs.focus(); \
+         stairs.dispatchEvent(new KeyboardEvent('keydown', { key: 'Home', bubbles: true }));",
+    );
+    assert!(said(&mut browser).starts_with("Step 0: "));
+    let hit = "const hits = document.querySelectorAll('#plan-charts .chart')[0].querySelectorAll('.hit'); \
+               hits[hits.length - 1].dispatchEvent(new MouseEvent('click', { bubbles: true }));";
+    browser.run(hit);
+    let last = said(&mut browser);
+    assert!(last.contains("2 applications run"), "{last}");
+    let address = browser.run(WHERE);
+    assert!(
+        address[0]
+            .as_str()
+            .is_some_and(|one| one.starts_with("#plans/Toy?step="))
+    );
+    browser.load(&page, "matrix");
+    let marks = "return document.querySelectorAll('#matrix td[tabindex]').length";
+    let on_screen = browser.run(marks);
+    browser.run("dispatchEvent(new Event('beforeprint'))");
+    assert_eq!(browser.run(marks), on_screen);
+    let columns = browser.run(
+        "return [...document.querySelectorAll('#matrix table')]\
+             .map((table) => table.tHead.rows[0].cells.length)",
+    );
+    let columns: Vec<u64> = serde_json::from_value(columns).expect("numbers");
+    assert!(columns.iter().all(|count| *count <= 31), "{columns:?}");
+    browser.run("dispatchEvent(new Event('afterprint'))");
+    assert_eq!(
+        browser.run("return document.querySelectorAll('#matrix table').length"),
+        1
+    );
+    browser.assert_no_complaints();
+}
+
+#[test]
+fn what_changed_is_a_page_of_its_own() {
+    require!(Replays);
+    let scene = Scene::new();
+    analysed(&scene);
+    let page = scene.write("changed.html", "");
+    let name = page.to_str().expect("a plain path");
+    let compared = scene.run(&["diff", "--html", name, "accepts-enosys", "1"]);
+    assert_eq!(compared.expect_code(0).stdout, "");
+    let text = std::fs::read_to_string(&page).expect("the page");
+    assert!(text.contains("Nothing changed.</h1>"), "{text}");
+    assert!(text.contains("measured by replays"));
+    scene
+        .run(&["diff", "--html", "/no/such/place", "1", "1"])
+        .expect_code(2)
+        .expect_message(&["cannot write /no/such/place"]);
 }
 
 #[test]

@@ -24,7 +24,9 @@ use crate::engine::{
 use crate::profile::{Readings, Settings};
 use crate::replay::Workload;
 use crate::report::Explanation;
-use crate::store::{Import, JobBook, Listed, ProfileQuery, Store, StoreError, StoredAnalysis};
+use crate::store::{
+    Import, JobBook, Listed, ProfileQuery, Store, StoreError, StoredAnalysis, StoredReplay,
+};
 use crate::tracer;
 
 /// The database of the system, for root.
@@ -122,6 +124,11 @@ impl Library {
     /// A replay that an analysis names.
     pub fn replay(&self, id: i64) -> Result<Option<Replay>, Failure> {
         self.store.replay(id).map_err(store_failure)
+    }
+
+    /// All replays of an analysis's baseline.
+    pub fn baseline(&self, analysis: i64) -> Result<Vec<StoredReplay>, Failure> {
+        self.store.replays_of(analysis, None).map_err(store_failure)
     }
 
     pub fn explain(

@@ -1,30 +1,53 @@
 //! The report as one self-contained page: style, script, figures and data are in it, and its
 //! content security policy lets it load nothing.
 
+mod answer;
 mod data;
+mod difference;
 mod profiles;
+mod provenance;
+mod systems;
 
 use loupe_common::analysis::Analysis;
 use loupe_common::profile::Profile;
 
 pub use data::{Entry, Shown, last_words};
+pub use difference::difference_page;
+pub use systems::System;
 
 use super::drawings::{Drawing, drawings};
 use super::figures::Figures;
 use super::plot::{self, escape};
 use crate::plan::{Plan, Service};
-use crate::text::{counted, date, printable};
+use crate::text::{date, printable};
 
 const FRAME: &str = include_str!("page/page.html");
 /// What of it is about analyses.
 const ANALYSES: &str = include_str!("page/analyses.html");
-const STYLE: &str = include_str!("page/page.css");
-const SCRIPT: &str = include_str!("page/page.js");
+const STYLES: [&str; 4] = [
+    include_str!("page/style/page.css"),
+    include_str!("page/style/tables.css"),
+    include_str!("page/style/matrix.css"),
+    include_str!("page/style/print.css"),
+];
+/// One scope; each file sees the ones before.
+const SCRIPTS: [&str; 9] = [
+    include_str!("page/script/base.js"),
+    include_str!("page/script/routes.js"),
+    include_str!("page/script/evidence.js"),
+    include_str!("page/script/applications.js"),
+    include_str!("page/script/verdicts.js"),
+    include_str!("page/script/matrix.js"),
+    include_str!("page/script/syscalls.js"),
+    include_str!("page/script/plans.js"),
+    include_str!("page/script/main.js"),
+];
 
 /// What a page is about.
 #[derive(Clone, Debug)]
 pub struct Page<'a> {
     pub entries: Vec<Entry<'a>>,
+    pub systems: &'a [System],
     pub plans: &'a [Plan],
     pub profiles: &'a [Profile],
     /// Unix milliseconds.
@@ -46,33 +69,48 @@ impl Page<'_> {
             [only] => format!("Loupe: {}/{}", only.application, only.workload),
             _ => "Loupe report".to_owned(),
         };
-        let lead = match analyses.len() {
-            0 => "What was seen in use on a host, and how much that says.".to_owned(),
-            1 => lead("it uses"),
-            number => lead(&format!("{} use", counted(number as u64, "workload"))),
-        };
-        let data = data::Data::of(&self.entries).json()?;
-        Ok(fill(FRAME, |slot| match slot {
-            "TITLE" => escape(&printable(&title)),
-            "LEAD" => escape(&lead),
-            "STYLE" => format!("{STYLE}{}", plot::STYLE),
-            "NAVIGATION" => navigation(&drawings, !self.plans.is_empty(), &services),
-            "ANALYSES" if analysed => fill(ANALYSES, |_| tiles(&figures)),
-            "FIGURES" if analysed => sections(&drawings, self.plans),
-            "PROFILES" => profiles::sections(&services),
-            "VERSION" => env!("CARGO_PKG_VERSION").to_owned(),
-            "DATE" => format!("{} UTC", date(self.written_ms)),
-            "DATA" => data.clone(),
-            "SCRIPT" if analysed => SCRIPT.to_owned(),
-            _ => String::new(),
+        let data = data::Data::of(&self.entries, self.systems, self.plans).json()?;
+        let mut body = answer::section(self, &figures, &services);
+        if analysed {
+            body.push_str(ANALYSES);
+            body.push_str(&sections(&drawings, self.plans));
+        }
+        body.push_str(&profiles::sections(&services));
+        Ok(filled(&Parts {
+            title,
+            navigation: navigation(&drawings, !self.plans.is_empty(), &services),
+            body,
+            data,
+            script: format!("\"use strict\";\n(() => {{\n{}}})();", SCRIPTS.concat()),
+            written_ms: self.written_ms,
         }))
     }
 }
 
-fn lead(who_uses: &str) -> String {
-    format!(
-        "Which of the syscalls that {who_uses} an OS has to implement, and which it may stub or fake."
-    )
+/// What differs from page to page.
+#[derive(Default)]
+struct Parts {
+    /// As it is: it becomes text.
+    title: String,
+    navigation: String,
+    body: String,
+    data: String,
+    script: String,
+    written_ms: i64,
+}
+
+fn filled(parts: &Parts) -> String {
+    fill(FRAME, |slot| match slot {
+        "TITLE" => escape(&printable(&parts.title)),
+        "STYLE" => format!("{}{}", STYLES.concat(), plot::STYLE),
+        "NAVIGATION" => parts.navigation.clone(),
+        "BODY" => parts.body.clone(),
+        "VERSION" => env!("CARGO_PKG_VERSION").to_owned(),
+        "DATE" => format!("{} UTC", date(parts.written_ms)),
+        "DATA" => parts.data.clone(),
+        "SCRIPT" => parts.script.clone(),
+        _ => String::new(),
+    })
 }
 
 /// Puts a text in every `{{SLOT}}`, once: what is put in is not looked at again.
@@ -93,16 +131,17 @@ fn fill(frame: &str, text: impl Fn(&str) -> String) -> String {
 }
 
 fn navigation(drawings: &[Drawing], plans: bool, services: &[Service<'_>]) -> String {
-    let mut links = match drawings {
-        [] => Vec::new(),
-        _ => vec![
+    let mut links = vec![("overview", "Answer")];
+    if !drawings.is_empty() {
+        links.extend([("matrix", "Matrix"), ("syscalls", "Syscalls")]);
+        if plans {
+            links.push(("plans", "Plans"));
+        }
+        links.extend([
             ("applications", "Applications"),
             ("verdicts", "Verdicts"),
             ("figures", "Figures"),
-        ],
-    };
-    if plans && drawings.iter().any(is_plan) {
-        links.push(("plans", "Plans"));
+        ]);
     }
     if !services.is_empty() {
         links.push(("profiles", "Profiles"));
@@ -113,45 +152,24 @@ fn navigation(drawings: &[Drawing], plans: bool, services: &[Service<'_>]) -> St
     links.collect::<Vec<_>>().join("\n")
 }
 
+const FIGURES: &str = "<section id=\"figures\" class=\"view\">\n<h2 tabindex=\"-1\">Figures</h2>\n";
+const PLANS: &str = "<section id=\"plans\" class=\"view\">\n<h2 tabindex=\"-1\">Plans</h2>\n\
+                     <div id=\"plan-charts\"></div>\n";
+
 fn is_plan(drawing: &Drawing) -> bool {
     drawing.name.starts_with("plan-")
-}
-
-fn tiles(figures: &Figures) -> String {
-    let sum = |of: fn(&super::figures::Summary) -> usize| -> usize {
-        figures.applications.iter().map(of).sum()
-    };
-    let used = sum(|one| one.used).max(1);
-    let share = 100.0 * sum(|one| one.required) as f64 / used as f64;
-    let several = figures.applications.len() > 1;
-    let mut tiles = vec![
-        (figures.applications.len().to_string(), "workloads analysed"),
-        (figures.used.to_string(), "syscalls used"),
-        (figures.required.to_string(), "syscalls to implement"),
-        (format!("{share:.0} %"), "of what is used is required"),
-    ];
-    if several {
-        tiles.push((
-            figures.with_verdicts.half.to_string(),
-            "syscalls make half of them run",
-        ));
-    }
-    let items = tiles
-        .iter()
-        .map(|(number, what)| format!("<li><b>{number}</b><span>{what}</span></li>"));
-    format!("<ul class=\"tiles\">{}</ul>", items.collect::<String>())
 }
 
 fn sections(drawings: &[Drawing], plans: &[Plan]) -> String {
     let (planned, others): (Vec<&Drawing>, Vec<&Drawing>) =
         drawings.iter().partition(|drawing| is_plan(drawing));
-    let mut text = String::from("<section id=\"figures\">\n<h2>Figures</h2>\n");
+    let mut text = String::from(FIGURES);
     for drawing in others {
         figure(&mut text, drawing);
     }
     text.push_str("</section>\n");
     if !planned.is_empty() {
-        text.push_str("<section id=\"plans\">\n<h2>Plans</h2>\n");
+        text.push_str(PLANS);
         for drawing in planned {
             figure(&mut text, drawing);
         }

@@ -253,7 +253,8 @@ that `loupe show --json` wrote (FILE.json).
 Examples:
   loupe diff nginx-1.22 nginx-1.24
   loupe diff before.json nginx
-  loupe diff 12 17 --json")]
+  loupe diff 12 17 --json
+  loupe diff 12 17 --html changed.html")]
 pub struct Diff {
     /// Before
     #[arg(value_name = "A")]
@@ -270,6 +271,10 @@ pub struct Diff {
     /// Print CSV
     #[arg(long)]
     pub csv: bool,
+
+    /// Write a page to this file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub html: Option<PathBuf>,
 }
 
 fn choice(text: &str) -> Result<Choice, LoupedbError> {

@@ -9,8 +9,8 @@ use crate::plan::WorkloadKind;
 
 /// Report on applications: a page, plots, tables
 ///
-/// Without an option, prints a table of the applications. The page holds everything: tables that
-/// sort and filter, the evidence, the figures; it is one file, and loads nothing.
+/// Without an option, prints a table of the applications. The page holds everything: the answer,
+/// who needs what, plans, the evidence, the figures; it is one file, and loads nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -6,18 +6,32 @@ use loupe_common::analysis::{Analysis, SCHEMA};
 use loupe_common::exit;
 use loupe_common::wire::Failure;
 
+use super::report::{now_ms, write};
 use crate::client::args::{Diff, Global};
 use crate::client::{Ending, measured, output};
 use crate::plan::change::Difference;
-use crate::report;
+use crate::report::{self, Entry};
+use crate::store::StoredAnalysis;
 
 pub async fn run(global: &Global, args: &Diff) -> Result<Ending, Failure> {
     let from = side(global, &args.from).await?;
     let to = side(global, &args.to).await?;
-    let difference = Difference::between(&from.1, &to.1, [from.0, to.0]);
+    let difference = Difference::between(&from.analysis, &to.analysis, [from.id, to.id]);
+    if let Some(path) = &args.html {
+        let [from, to] = [&from, &to].map(|side| Entry {
+            analysis: &side.analysis,
+            finished_ms: side.finished_ms,
+            evidence: Vec::new(),
+        });
+        let page = report::difference_page(&difference, [&from, &to], now_ms());
+        write(path, &page)?;
+        output::note(&format!("{}", path.display()));
+    }
     let text = match (args.json, args.csv) {
         (true, _) => output::json_text(&difference)?,
         (_, true) => report::difference_csv(&difference),
+        // A page is enough of a result.
+        _ if args.html.is_some() => String::new(),
         _ => report::difference_table(&difference, output::style()),
     };
     output::print(&text)?;
@@ -27,15 +41,37 @@ pub async fn run(global: &Global, args: &Diff) -> Result<Ending, Failure> {
     })
 }
 
+/// One of the two that are compared.
+struct Side {
+    /// In the database; of a file neither is known.
+    id: Option<i64>,
+    finished_ms: Option<i64>,
+    analysis: Analysis,
+}
+
+impl From<StoredAnalysis> for Side {
+    fn from(stored: StoredAnalysis) -> Side {
+        Side {
+            id: Some(stored.id),
+            finished_ms: Some(stored.finished_ms),
+            analysis: stored.analysis,
+        }
+    }
+}
+
 /// One side: a file, the number of an analysis, or an application's newest.
-async fn side(global: &Global, word: &str) -> Result<(Option<i64>, Analysis), Failure> {
+async fn side(global: &Global, word: &str) -> Result<Side, Failure> {
     if word.ends_with(".json") {
-        return Ok((None, from_file(Path::new(word))?));
+        return Ok(Side {
+            id: None,
+            finished_ms: None,
+            analysis: from_file(Path::new(word))?,
+        });
     }
     if let Ok(id) = word.trim_start_matches('#').parse::<i64>() {
         let found = measured::results(global, Some(id)).await?.pop();
         return match found {
-            Some(stored) => Ok((Some(stored.id), stored.analysis)),
+            Some(stored) => Ok(stored.into()),
             None => Err(
                 Failure::usage(format!("there is no finished analysis {id}"))
                     .hint("`loupe list --json` has the numbers"),
@@ -47,7 +83,7 @@ async fn side(global: &Global, word: &str) -> Result<(Option<i64>, Analysis), Fa
         None => (word, None),
     };
     let stored = measured::stored(global, application, workload).await?;
-    Ok((Some(stored.id), stored.analysis))
+    Ok(stored.into())
 }
 
 fn from_file(path: &Path) -> Result<Analysis, Failure> {

@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use loupe_common::analysis::{Analysis, FeatureVerdict, Trial};
 use loupe_common::policy::Action;
 use loupe_common::profile::Profile;
+use loupe_common::trace::Trace;
 use loupe_common::wire::{Failure, Reply, Request};
 
 use super::export::chosen;
@@ -14,16 +15,18 @@ use crate::backend::Library;
 use crate::client::args::{Global, Report};
 use crate::client::door::{self, Door, Need as Purpose};
 use crate::client::{Ending, measured, output, services, talk};
+use crate::plan::because::explain;
+use crate::plan::distance::Distances;
 use crate::plan::{OsProfile, Plan, Strategy, WorkloadKind, make};
-use crate::report::{self, Entry, Explanation, Figures, Page, Shown};
-use crate::store::StoredAnalysis;
+use crate::report::{self, Entry, Explanation, Figures, Page, Shown, System};
+use crate::store::{StoredAnalysis, StoredReplay};
 use crate::text::counted;
 
 pub async fn run(global: &Global, args: &Report) -> Result<Ending, Failure> {
     let plans = args.plan.iter().map(|path| plan_file::read(path));
     let mut plans: Vec<Plan> = plans.collect::<Result<_, _>>()?;
     let systems = args.os.iter().map(|name| measured::profile(global, name));
-    let systems: Vec<OsProfile> = systems.collect::<Result<_, _>>()?;
+    let mut systems: Vec<OsProfile> = systems.collect::<Result<_, _>>()?;
     let results = measured::results(global, None).await?;
     let (names, profiles) = profiles(global, args, &results).await?;
     let mut stored = match names.is_empty() && !profiles.is_empty() {
@@ -51,24 +54,33 @@ pub async fn run(global: &Global, args: &Report) -> Result<Ending, Failure> {
     }
     let analyses: Vec<&Analysis> = stored.iter().map(|stored| &stored.analysis).collect();
     let figures = Figures::of(analyses.iter().copied());
+    let everything: Vec<StoredAnalysis> = stored.iter().copied().cloned().collect();
     if !systems.is_empty() {
-        let stored: Vec<StoredAnalysis> = stored.iter().copied().cloned().collect();
-        plans.extend(planned(&systems, &stored)?);
+        plans.extend(planned(&systems, &everything)?);
+    }
+    // A plan that was made elsewhere brings what it starts from.
+    for profile in plans.iter().filter_map(|plan| plan.profile.as_ref()) {
+        if !systems.iter().any(|system| system.name == profile.name) {
+            systems.push(profile.clone());
+        }
     }
     if let Some(directory) = &args.svg {
         draw(directory, &figures, &plans)?;
     }
     if let Some(path) = &args.html {
         let source = Source::find(global).await?;
+        let systems = distances(systems, &everything)?;
         let mut entries = Vec::new();
         for stored in stored {
             entries.push(Entry {
                 analysis: &stored.analysis,
+                finished_ms: Some(stored.finished_ms),
                 evidence: evidence(&source, stored).await?,
             });
         }
         let page = Page {
             entries,
+            systems: &systems,
             plans: &plans,
             profiles: &profiles,
             written_ms: now_ms(),
@@ -149,17 +161,35 @@ fn planned(systems: &[OsProfile], results: &[StoredAnalysis]) -> Result<Vec<Plan
     let strategies = [Strategy::Area, Strategy::Paper];
     let plans = systems
         .iter()
-        .flat_map(|os| strategies.map(|strategy| make(os, &selection.needs, strategy, &weights)));
+        .flat_map(|os| strategies.map(|strategy| (os, strategy)))
+        .map(|(os, strategy)| {
+            let mut plan = make(os, &selection.needs, strategy, &weights);
+            explain(&mut plan, os, &selection.needs);
+            plan
+        });
     Ok(plans.collect())
 }
 
-fn now_ms() -> i64 {
+/// How far each of them is from each application; nothing without analyses.
+fn distances(systems: Vec<OsProfile>, results: &[StoredAnalysis]) -> Result<Vec<System>, Failure> {
+    if systems.is_empty() || results.is_empty() {
+        return Ok(Vec::new());
+    }
+    let needs = measured::choose(results, &[], WorkloadKind::Any)?.needs;
+    let with_distances = systems.into_iter().map(|profile| System {
+        distances: Distances::of(&profile, &needs, false),
+        profile,
+    });
+    Ok(with_distances.collect())
+}
+
+pub(super) fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     // A clock before 1970 is wrong anyway.
     since.map_or(0, |since| since.as_millis() as i64)
 }
 
-fn write(path: &Path, text: &str) -> Result<(), Failure> {
+pub(super) fn write(path: &Path, text: &str) -> Result<(), Failure> {
     std::fs::write(path, text).map_err(|error| {
         Failure::usage(format!("cannot write {}", path.display())).because(Some(&error))
     })
@@ -181,6 +211,12 @@ fn draw(directory: &Path, figures: &Figures, plans: &[Plan]) -> Result<(), Failu
 /// work, else the first.
 async fn evidence(source: &Source<'_>, stored: &StoredAnalysis) -> Result<Vec<Shown>, Failure> {
     let mut found = Vec::new();
+    let baseline: Vec<StoredReplay> = match source {
+        Source::Here(library) if stored.analysis.origin.is_none() => library.baseline(stored.id)?,
+        _ => Vec::new(),
+    };
+    let passed = baseline.iter().filter(|one| one.replay.outcome.passed());
+    let baseline: Vec<&Trace> = passed.map(|one| &one.replay.trace).collect();
     for row in &stored.analysis.features {
         let library = match source {
             Source::Here(library) => library,
@@ -195,7 +231,7 @@ async fn evidence(source: &Source<'_>, stored: &StoredAnalysis) -> Result<Vec<Sh
                 let Some(replay) = library.replay(*id)? else {
                     continue;
                 };
-                let shown = Shown::new(&row.feature, action, *id, &replay);
+                let shown = Shown::new(&row.feature, action, *id, &replay, &baseline);
                 if is_telling(trial, replay.outcome.passed()) {
                     best = Some(shown);
                     break;
@@ -245,6 +281,10 @@ async fn told(
             outcome: replay.outcome.to_string(),
             output: report::last_words(&replay.application_output, &replay.test_output),
             injections: replay.injections,
+            difference: replay
+                .difference
+                .as_ref()
+                .map_or(String::new(), ToString::to_string),
         })
     });
     Ok(shown.collect())

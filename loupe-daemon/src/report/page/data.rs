@@ -7,9 +7,15 @@ use loupe_common::feature::Feature;
 use loupe_common::policy::Action;
 use loupe_common::replay::{OutputTail, Replay};
 use loupe_common::syscalls::Arch;
+use loupe_common::trace::Trace;
 use loupe_common::verdict::Verdict;
 use serde::Serialize;
 
+use super::provenance;
+use super::systems::{self, System};
+use crate::plan::Plan;
+use crate::report::answer::conclusion;
+use crate::report::difference::Difference;
 use crate::report::figures::Summary;
 use crate::report::{joint, remarks};
 use crate::text::printable;
@@ -30,10 +36,20 @@ pub struct Shown {
     /// What application and test printed last.
     pub output: String,
     pub injections: u64,
+    /// Against the baseline; empty where that is not known.
+    pub difference: String,
 }
 
 impl Shown {
-    pub fn new(feature: &Feature, action: Action, id: i64, replay: &Replay) -> Shown {
+    /// `baseline` are the traces of its replays that passed.
+    pub fn new(
+        feature: &Feature,
+        action: Action,
+        id: i64,
+        replay: &Replay,
+        baseline: &[&Trace],
+    ) -> Shown {
+        let difference = Difference::between(baseline, &replay.trace, &replay.policy);
         let injections = replay.injections.get(feature).copied().unwrap_or(0);
         let outputs = (&replay.application_output, &replay.test_output);
         Shown {
@@ -43,6 +59,7 @@ impl Shown {
             outcome: replay.outcome.to_string(),
             output: last_words(outputs.0, outputs.1),
             injections,
+            difference: difference.map_or(String::new(), |found| found.to_string()),
         }
     }
 }
@@ -74,6 +91,8 @@ pub fn last_words(application: &OutputTail, test: &OutputTail) -> String {
 #[derive(Clone, Debug)]
 pub struct Entry<'a> {
     pub analysis: &'a Analysis,
+    /// When it was finished, in Unix milliseconds.
+    pub finished_ms: Option<i64>,
     /// At most a few for each feature.
     pub evidence: Vec<Shown>,
 }
@@ -85,12 +104,20 @@ pub struct Data {
     numbers: Vec<Option<u32>>,
     texts: Vec<String>,
     applications: Vec<Application>,
+    systems: Vec<systems::Row>,
 }
 
 #[derive(Serialize)]
 struct Application {
     name: String,
+    /// In one sentence.
+    answer: String,
     imported: Option<String>,
+    /// What is known of how it was made, by name.
+    provenance: Vec<(String, String)>,
+    /// Features that are calls of the tool that measured.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    harness: Vec<usize>,
     #[serde(rename = "static")]
     statically: Option<usize>,
     used: usize,
@@ -120,23 +147,31 @@ struct Whole {
 /// Feature, verdict, calls, passes and runs stubbed, the same faked, basis, evidence.
 type Row = (usize, usize, u64, u32, u32, u32, u32, usize, Vec<Proof>);
 
-/// Way, replay, outcome, output, injections.
-type Proof = (String, i64, usize, usize, u64);
+/// Way, replay, outcome, output, injections, difference to the baseline.
+type Proof = (String, i64, usize, usize, u64, usize);
 
 /// Texts that are written once, however often they are needed.
 #[derive(Default)]
-struct Pool {
+pub(super) struct Pool {
     texts: Vec<String>,
     known: BTreeMap<String, usize>,
 }
 
 impl Pool {
-    fn index(&mut self, text: String) -> usize {
+    pub(super) fn index(&mut self, text: String) -> usize {
         let next = self.texts.len();
         *self.known.entry(text).or_insert_with_key(|text| {
             self.texts.push(text.clone());
             next
         })
+    }
+
+    pub(super) fn indices<'a>(
+        &mut self,
+        features: impl IntoIterator<Item = &'a Feature>,
+    ) -> Vec<usize> {
+        let names = features.into_iter().map(Feature::to_string);
+        names.map(|name| self.index(name)).collect()
     }
 }
 
@@ -148,7 +183,7 @@ struct Builder {
 }
 
 impl Data {
-    pub fn of(entries: &[Entry<'_>]) -> Data {
+    pub fn of(entries: &[Entry<'_>], systems: &[System], plans: &[Plan]) -> Data {
         let mut builder = Builder {
             features: Pool::default(),
             texts: Pool::default(),
@@ -158,6 +193,7 @@ impl Data {
             .iter()
             .map(|entry| builder.application(entry))
             .collect();
+        let systems = systems::rows(systems, plans, &mut builder.features);
         let number = |name: &String| {
             let feature: Feature = name.parse().ok()?;
             feature.syscall()?.number_on(Arch::X86_64)
@@ -168,6 +204,7 @@ impl Data {
             features: builder.features.texts,
             texts: builder.texts.texts,
             applications,
+            systems,
         }
     }
 
@@ -206,10 +243,19 @@ impl Builder {
             .chain(warnings);
         Application {
             name: printable(&summary.name()),
+            answer: conclusion(analysis),
             imported: analysis
                 .origin
                 .as_ref()
                 .map(|origin| printable(&format!("{}, {}", origin.format, origin.run))),
+            provenance: provenance::of(entry),
+            harness: self.indices(
+                analysis
+                    .features
+                    .iter()
+                    .filter(|row| row.harness)
+                    .map(|row| &row.feature),
+            ),
             statically: summary.statically(),
             used: summary.used,
             required: summary.required,
@@ -228,9 +274,8 @@ impl Builder {
         }
     }
 
-    fn indices(&mut self, features: &[Feature]) -> Vec<usize> {
-        let names = features.iter().map(Feature::to_string);
-        names.map(|name| self.features.index(name)).collect()
+    fn indices<'a>(&mut self, features: impl IntoIterator<Item = &'a Feature>) -> Vec<usize> {
+        self.features.indices(features)
     }
 
     fn row(&mut self, row: &FeatureVerdict, evidence: &[&Shown]) -> Row {
@@ -276,6 +321,7 @@ impl Builder {
             self.texts.index(printable(&shown.outcome)),
             self.texts.index(output),
             shown.injections,
+            self.texts.index(shown.difference.clone()),
         )
     }
 }

@@ -30,7 +30,7 @@ pub fn sections(services: &[Service<'_>]) -> String {
         return String::new();
     }
     let mut text = String::from(
-        "<section id=\"profiles\">\n<h2>Profiles</h2>\n<p class=\"hint\">What services were really seen \
+        "<section id=\"profiles\" class=\"view\">\n<h2 tabindex=\"-1\">Profiles</h2>\n<p class=\"hint\">What services were really seen \
          to use. What is not listed was not seen in the time that was observed; when nobody looked, and \
          what was lost, is said at each.</p>\n",
     );

@@ -36,13 +36,16 @@ fn page(analysis: &Analysis, output: &str) -> String {
         Action::STUB,
         17,
         &stored.replay,
+        &[],
     );
     let entry = Entry {
         analysis,
+        finished_ms: None,
         evidence: vec![shown],
     };
     let page = Page {
         entries: vec![entry],
+        systems: &[],
         plans: &[],
         profiles: &[],
         written_ms: 1_764_000_000_000,
@@ -95,6 +98,9 @@ fn every_slot_is_filled() {
     );
     for part in [
         "nginx/wrk",
+        "1 measured by replays",
+        "id=\"matrix\"",
+        "id=\"syscalls\"",
         "id=\"figure-cumulative\"",
         "id=\"figure-heat-map\"",
         "id=\"figure-applications\"",
@@ -114,12 +120,15 @@ fn many_outputs_do_not_make_a_page_grow_for_ever() {
         outcome: "passed".to_owned(),
         output: format!("{id} {}", "x".repeat(800)),
         injections: 1,
+        difference: String::new(),
     });
     let page = Page {
         entries: vec![Entry {
             analysis: &analysis,
+            finished_ms: None,
             evidence: evidence.collect(),
         }],
+        systems: &[],
         plans: &[],
         profiles: &[],
         written_ms: 0,
@@ -152,21 +161,114 @@ fn the_page_of_the_whole_data_set_is_small() {
         )
     };
     let plans = [crate::plan::Strategy::Area, crate::plan::Strategy::Paper].map(plan);
+    let systems = [System {
+        distances: crate::plan::distance::Distances::of(&set.profiles[0], &selection.needs, false),
+        profile: set.profiles[0].clone(),
+    }];
     let page = Page {
         entries: analyses
             .iter()
             .map(|analysis| Entry {
                 analysis,
+                finished_ms: None,
                 evidence: Vec::new(),
             })
             .collect(),
+        systems: &systems,
         plans: &plans,
         profiles: &[],
         written_ms: 0,
     };
     let html = page.html().expect("serializable");
-    assert!(html.len() < 3_000_000, "{}", html.len());
+    assert!(html.len() < 1_000_000, "{}", html.len());
     assert!(html.contains("No order has an area below"));
+}
+
+#[test]
+fn the_first_sentence_says_what_an_os_runs_and_what_makes_it_more() {
+    let analysis = samples::analysis();
+    let need = crate::plan::Need::asked_of_os(&analysis);
+    let needs = [crate::plan::Named {
+        name: "nginx".to_owned(),
+        need: need.clone(),
+    }];
+    let mut missing = need.required.iter();
+    let lacks = missing.next().expect("it requires something").clone();
+    let profile = crate::plan::OsProfile {
+        name: "<Toy>".to_owned(),
+        implement: need
+            .used
+            .iter()
+            .filter(|one| **one != lacks)
+            .cloned()
+            .collect(),
+        ..Default::default()
+    };
+    let plans = [crate::plan::make(
+        &profile,
+        &needs,
+        crate::plan::Strategy::Area,
+        &Default::default(),
+    )];
+    let systems = [System {
+        distances: crate::plan::distance::Distances::of(&profile, &needs, false),
+        profile,
+    }];
+    let page = Page {
+        entries: vec![Entry {
+            analysis: &analysis,
+            finished_ms: Some(1_764_000_000_000),
+            evidence: Vec::new(),
+        }],
+        systems: &systems,
+        plans: &plans,
+        profiles: &[],
+        written_ms: 0,
+    };
+    let html = page.html().expect("serializable");
+    let headline = "&lt;Toy&gt; runs 0 of 1 application. One syscall makes it 1.</h1>";
+    assert!(html.contains(headline), "{html}");
+    assert!(html.contains("href=\"#plans/%3CToy%3E\""));
+    let next = format!("<li>Next: implement {lacks}.</li>");
+    assert!(html.contains(&next), "{next}: {html}");
+    assert!(!html.contains("<Toy>"));
+}
+
+#[test]
+fn a_page_of_a_difference_says_what_is_newly_required_and_how_both_were_made() {
+    let mut before = hostile();
+    before
+        .features
+        .retain(|row| row.feature != samples::feature("openat"));
+    let mut after = samples::analysis();
+    after.origin = Some(loupe_common::analysis::Origin {
+        format: "loupedb".to_owned(),
+        run: HOSTILE.to_owned(),
+    });
+    for row in &mut after.features {
+        if row.feature == samples::feature("openat") {
+            row.verdict = loupe_common::verdict::Verdict::Required;
+        }
+    }
+    let difference = crate::plan::change::Difference::between(&before, &after, [Some(1), None]);
+    assert_eq!(difference.newly_required, [samples::feature("openat")]);
+    let [from, to] = [&before, &after].map(|analysis| Entry {
+        analysis,
+        finished_ms: Some(1_764_000_000_000),
+        evidence: Vec::new(),
+    });
+    let html = difference_page(&difference, [&from, &to], 0);
+    for part in [
+        "One syscall is newly required: openat.</h1>",
+        "<strong>newly required</strong>",
+        "measured by replays",
+        "imported: loupedb",
+        "(a file)",
+    ] {
+        assert!(html.contains(part), "{part}: {html}");
+    }
+    assert_eq!(html.matches("<script").count(), 2);
+    assert!(!html.contains("<img") && !html.contains("<!--"));
 }
 
 #[test]
@@ -188,6 +290,7 @@ fn last_words_are_the_last_and_few() {
 fn page_of_profiles(profiles: &[Profile]) -> String {
     let page = Page {
         entries: Vec::new(),
+        systems: &[],
         plans: &[],
         profiles,
         written_ms: 1_764_000_000_000,

@@ -21,7 +21,7 @@ pub fn bars(
     caption: &Caption,
     alone: bool,
 ) -> String {
-    let pitch = (660.0 / groups.len().max(1) as f64).clamp(11.0, 90.0);
+    let pitch = (660.0 / groups.len().max(1) as f64).clamp(12.0, 90.0);
     let left = 46.0;
     let inside = (pitch * groups.len() as f64).max(480.0);
     let names = 118.0;
