@@ -142,7 +142,7 @@ fn every_view_has_an_address_and_fits_a_phone() {
         }
     }
     browser.load(&page, "overview");
-    let headline = browser.run("return document.querySelector('h1').textContent");
+    let headline = browser.run("return document.querySelector('.headline').textContent");
     let headline = headline.as_str().expect("a text");
     assert!(
         headline.starts_with("Toy runs 0 of 2 applications."),
@@ -329,7 +329,7 @@ fn what_changed_is_a_page_of_its_own() {
     let compared = scene.run(&["diff", "--html", name, "accepts-enosys", "1"]);
     assert_eq!(compared.expect_code(0).stdout, "");
     let text = std::fs::read_to_string(&page).expect("the page");
-    assert!(text.contains("Nothing changed.</h1>"), "{text}");
+    assert!(text.contains("Nothing changed.</h2>"), "{text}");
     assert!(text.contains("measured by replays"));
     scene
         .run(&["diff", "--html", "/no/such/place", "1", "1"])

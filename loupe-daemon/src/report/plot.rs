@@ -6,14 +6,12 @@
 
 mod bars;
 mod heat;
-mod matrix;
 mod steps;
 
 use std::fmt::Write as _;
 
 pub use bars::{Bar, bars};
 pub use heat::{Tile, heat};
-pub use matrix::{Matrix, matrix};
 pub use steps::{Line, steps};
 
 /// The classes that plots use, for both themes.

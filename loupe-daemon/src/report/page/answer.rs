@@ -19,6 +19,9 @@ const WORDS: [&str; 12] = [
     "Twelve",
 ];
 
+/// Services of which a sentence is at the top; each has its own part of the page.
+const SERVICES: usize = 8;
+
 /// A sentence and what is said beneath it.
 struct Answer {
     headline: String,
@@ -37,7 +40,7 @@ pub fn section(page: &Page<'_>, figures: &Figures, services: &[Service<'_>]) -> 
         _ => of_all(figures),
     });
     let mut html = String::from("<section id=\"overview\" class=\"view\">\n");
-    html.push_str(&answer(&first, "h1"));
+    html.push_str(&answer(&first));
     if !page.entries.is_empty() {
         html.push_str("<div id=\"overview-charts\"></div>\n");
         html.push_str(&tiles(figures));
@@ -45,17 +48,16 @@ pub fn section(page: &Page<'_>, figures: &Figures, services: &[Service<'_>]) -> 
         html.push_str(&format!("<p class=\"provenance\">{line}.</p>\n"));
     }
     for system in systems {
-        html.push_str(&answer(&system, "h2"));
+        html.push_str(&answer(&system));
     }
     html.push_str("</section>\n");
     html
 }
 
-fn answer(answer: &Answer, heading: &str) -> String {
+fn answer(answer: &Answer) -> String {
     let headline = escape(&answer.headline);
-    let mut html = format!(
-        "<div class=\"answer\">\n<{heading} class=\"headline\" tabindex=\"-1\">{headline}</{heading}>\n"
-    );
+    let mut html =
+        format!("<div class=\"answer\">\n<h2 class=\"headline\" tabindex=\"-1\">{headline}</h2>\n");
     if !answer.more.is_empty() {
         html.push_str("<ul>\n");
         for line in &answer.more {
@@ -172,16 +174,33 @@ fn of_all(figures: &Figures) -> Answer {
 fn of_services(services: &[Service<'_>]) -> Answer {
     let features: std::collections::BTreeSet<&Feature> =
         services.iter().flat_map(Service::features).collect();
+    let number = services.len();
+    let word = number.checked_sub(1).and_then(|at| WORDS.get(at));
+    let subjects = match word {
+        Some(word) => format!(
+            "{word} {}",
+            if number == 1 {
+                "service was"
+            } else {
+                "services were"
+            }
+        ),
+        None => format!("{number} services were"),
+    };
+    let mut more: Vec<String> = services
+        .iter()
+        .take(SERVICES)
+        .map(profile_sentence)
+        .collect();
+    if number > SERVICES {
+        more.push(format!("And {} more.", number - SERVICES));
+    }
     Answer {
         headline: format!(
-            "{} seen to use {}.",
-            match services.len() {
-                1 => "One service was".to_owned(),
-                more => format!("{more} services were"),
-            },
+            "{subjects} seen to use {}.",
             counted_features(features.into_iter())
         ),
-        more: services.iter().take(8).map(profile_sentence).collect(),
+        more,
         link: Some(("#profiles".to_owned(), "Each of them")),
     }
 }

@@ -18,7 +18,7 @@ pub fn difference_page(difference: &Difference, sides: [&Entry<'_>; 2], written_
     let [from, to] = [&difference.from, &difference.to].map(named);
     let mut body = format!(
         "<section id=\"overview\" class=\"view\">\n<div class=\"answer\">\n\
-         <h1 class=\"headline\">{}</h1>\n<p class=\"lead\">From {} to {}.</p>\n</div>\n",
+         <h2 class=\"headline\">{}</h2>\n<p class=\"lead\">From {} to {}.</p>\n</div>\n",
         escape(&headline(difference)),
         escape(&from),
         escape(&to)

@@ -9,7 +9,7 @@ use loupe_common::profile::Profile;
 use super::{Drawing, figure};
 use crate::plan::Service;
 use crate::plan::drift::Drift;
-use crate::report::plot::{self, Caption, Line, Matrix, escape};
+use crate::report::plot::{self, Caption, Line, escape};
 use crate::report::profile::{executable_words, limit_lines};
 use crate::report::{profile_sentence, trace};
 use crate::text::{counted, date, printable, signed};
@@ -17,6 +17,10 @@ use crate::text::{counted, date, printable, signed};
 /// A page stays readable, and small enough for a browser.
 const MOST_ROWS: usize = 600;
 const MOST_COLUMNS: usize = 80;
+/// What fits beside a row and above a column.
+const NAME_CHARACTERS: usize = 25;
+/// Squares of so many sizes (`use-1` in `matrix.css` and so on).
+const USE_SIZES: usize = 5;
 /// Lines that plots can tell apart.
 const CLASSES: [&str; 4] = ["ours", "theirs", "third", "fourth"];
 const HOUR_MS: f64 = 3_600_000.0;
@@ -34,7 +38,7 @@ pub fn sections(services: &[Service<'_>]) -> String {
          to use. What is not listed was not seen in the time that was observed; when nobody looked, and \
          what was lost, is said at each.</p>\n",
     );
-    figure(&mut text, &by_subject(services));
+    by_subject(&mut text, services);
     for (number, service) in services.iter().enumerate() {
         of_service(&mut text, number, service);
     }
@@ -43,7 +47,7 @@ pub fn sections(services: &[Service<'_>]) -> String {
 }
 
 /// Features by subject; the most widely used first.
-fn by_subject(services: &[Service<'_>]) -> Drawing {
+fn by_subject(text: &mut String, services: &[Service<'_>]) {
     let mut uses: BTreeMap<&Feature, BTreeMap<usize, u64>> = BTreeMap::new();
     for (column, service) in services.iter().enumerate().take(MOST_COLUMNS) {
         let all = service.profiles.iter().flat_map(|one| &one.features);
@@ -62,43 +66,71 @@ fn by_subject(services: &[Service<'_>]) -> Drawing {
         services.len().saturating_sub(MOST_COLUMNS),
     );
     rows.truncate(MOST_ROWS);
-    let columns = services.iter().take(MOST_COLUMNS);
-    let mut matrix = Matrix {
-        rows: Vec::new(),
-        columns: columns.map(|service| printable(service.name)).collect(),
-        squares: Vec::new(),
-    };
-    for (row, (feature, calls)) in rows.into_iter().enumerate() {
+    let columns: Vec<String> = services
+        .iter()
+        .take(MOST_COLUMNS)
+        .map(|service| printable(service.name))
+        .collect();
+    let heads: String = columns
+        .iter()
+        .map(|name| {
+            let (title, name) = (escape(name), escape(&shortened(name)));
+            format!(
+                "<th scope=\"col\" class=\"feature\" title=\"{title}\"><span>{name}</span></th>"
+            )
+        })
+        .collect();
+    text.push_str(&format!(
+        "<h3 id=\"by-subject\">Features by subject</h3>\n<figure id=\"figure-profiles\">\
+         <div class=\"scroll matrix\" tabindex=\"0\" role=\"region\" aria-labelledby=\"by-subject\">\
+         <table class=\"grid uses\" style=\"--columns:{}\">\n<thead><tr>\
+         <th scope=\"col\" class=\"corner\">Feature</th>{heads}</tr></thead>\n<tbody>\n",
+        columns.len()
+    ));
+    for (feature, calls) in rows {
         let name = printable(&feature.to_string());
-        for (column, calls) in calls {
-            let strength = (calls as f64).max(1.0).log10() / most;
-            let title = format!(
-                "{}: {name}, {}",
-                matrix.columns[column],
-                counted(calls, "call")
-            );
-            matrix.squares.push((row, column, strength, title));
+        let (title, short) = (escape(&name), escape(&shortened(&name)));
+        text.push_str(&format!(
+            "<tr><th scope=\"row\" title=\"{title}\">{short}</th>"
+        ));
+        for (column, subject) in columns.iter().enumerate() {
+            match calls.get(&column) {
+                None => text.push_str("<td></td>"),
+                Some(calls) => {
+                    let strength = (*calls as f64).max(1.0).log10() / most;
+                    let size = 1 + (strength * (USE_SIZES - 1) as f64).round() as usize;
+                    let said = counted(*calls, "call");
+                    text.push_str(&format!(
+                        "<td class=\"use-{size}\" title=\"{}: {title}, {said}\">\
+                         <span class=\"unseen\">{said}</span></td>",
+                        escape(subject)
+                    ));
+                }
+            }
         }
-        matrix.rows.push(name);
+        text.push_str("</tr>\n");
     }
-    let mut caption =
-        "Each square is a feature that a subject was seen to use; the stronger, the more \
-                       calls (by their logarithm)."
-            .to_owned();
+    text.push_str(
+        "</tbody></table></div>\n<figcaption>Each square is a feature that a subject was seen to use; \
+         the larger, the more calls (by their logarithm).",
+    );
     if left_out != (0, 0) {
-        caption.push_str(&format!(
+        text.push_str(&format!(
             " Left out, so that this page stays small: {} and {}.",
             counted(left_out.0 as u64, "feature"),
             counted(left_out.1 as u64, "subject")
         ));
     }
-    drawing(
-        "profiles",
-        "Features by subject",
-        caption,
-        false,
-        |caption| plot::matrix(&matrix, caption, false),
-    )
+    text.push_str("</figcaption></figure>\n");
+}
+
+/// The end of a long name tells more than its beginning: `…/kernel/ngroups_max`.
+fn shortened(name: &str) -> String {
+    let length = name.chars().count();
+    match length.checked_sub(NAME_CHARACTERS) {
+        None | Some(0) => name.to_owned(),
+        Some(more) => format!("…{}", name.chars().skip(more + 1).collect::<String>()),
+    }
 }
 
 fn drawing(
@@ -140,8 +172,13 @@ fn of_service(text: &mut String, number: usize, service: &Service<'_>) {
     drift(text, service);
     versions(text, service);
     for profile in &service.profiles {
-        features(text, profile);
+        features(text, service, profile);
     }
+}
+
+/// No two parts of the page have the same title.
+fn titled(what: &str, service: &Service<'_>) -> String {
+    format!("{what}: {}", printable(service.name))
 }
 
 /// How many features were known at which moment.
@@ -174,9 +211,13 @@ fn timeline(number: usize, service: &Service<'_>) -> Drawing {
         date(signed(from))
     );
     let name = format!("first-seen-{number}");
-    drawing(&name, "First seen", caption, true, |caption| {
-        plot::steps(&lines, "days", "features", caption, false)
-    })
+    drawing(
+        &name,
+        &titled("First seen", service),
+        caption,
+        true,
+        |caption| plot::steps(&lines, "days", "features", caption, false),
+    )
 }
 
 /// How many features were known after so much observation, of each executable.
@@ -211,9 +252,13 @@ fn completeness(number: usize, service: &Service<'_>) -> Option<Drawing> {
         ));
     }
     let name = format!("completeness-{number}");
-    Some(drawing(&name, "Completeness", caption, true, |caption| {
-        plot::steps(&lines, "observed hours", "features", caption, false)
-    }))
+    Some(drawing(
+        &name,
+        &titled("Completeness", service),
+        caption,
+        true,
+        |caption| plot::steps(&lines, "observed hours", "features", caption, false),
+    ))
 }
 
 /// What is new at the end of what was observed, where there is something before to compare with.
@@ -252,7 +297,7 @@ fn drift(text: &mut String, service: &Service<'_>) {
         "Executable",
         "Since the upgrade",
     ];
-    table(text, "Drift", &heads, rows);
+    table(text, &titled("Drift", service), &heads, rows);
 }
 
 /// What each version of an executable uses that the one before was not seen to use, and the other
@@ -297,7 +342,7 @@ fn versions(text: &mut String, service: &Service<'_>) {
             "New",
             "Not seen any more",
         ];
-        table(text, &title, &heads, rows.into_iter());
+        table(text, &titled(&title, service), &heads, rows.into_iter());
     }
 }
 
@@ -311,7 +356,7 @@ fn names<'a>(features: impl Iterator<Item = &'a &'a Feature>) -> String {
     }
 }
 
-fn features(text: &mut String, profile: &Profile) {
+fn features(text: &mut String, service: &Service<'_>, profile: &Profile) {
     let title = executable_words(&profile.subject.executable);
     let rows = profile.features.iter().map(|used| {
         [
@@ -328,7 +373,7 @@ fn features(text: &mut String, profile: &Profile) {
         counted(profile.features.len() as u64, "feature")
     ));
     let heads = ["Feature", "Calls", "First seen", "Last seen", "Errors"];
-    table(text, &title, &heads, rows);
+    table(text, &titled(&title, service), &heads, rows);
     text.push_str("</details>\n");
 }
 

@@ -226,7 +226,7 @@ fn the_first_sentence_says_what_an_os_runs_and_what_makes_it_more() {
         written_ms: 0,
     };
     let html = page.html().expect("serializable");
-    let headline = "&lt;Toy&gt; runs 0 of 1 application. One syscall makes it 1.</h1>";
+    let headline = "&lt;Toy&gt; runs 0 of 1 application. One syscall makes it 1.</h2>";
     assert!(html.contains(headline), "{html}");
     assert!(html.contains("href=\"#plans/%3CToy%3E\""));
     let next = format!("<li>Next: implement {lacks}.</li>");
@@ -259,7 +259,7 @@ fn a_page_of_a_difference_says_what_is_newly_required_and_how_both_were_made() {
     });
     let html = difference_page(&difference, [&from, &to], 0);
     for part in [
-        "One syscall is newly required: openat.</h1>",
+        "One syscall is newly required: openat.</h2>",
         "<strong>newly required</strong>",
         "measured by replays",
         "imported: loupedb",

@@ -70,13 +70,6 @@ fn every_plot_is_well_formed_with_hostile_names_and_without_data() {
         };
         check(&heat(&[("h", "used", vec![tile])], &caption(), alone));
         check(&heat(&[], &caption(), alone));
-        let squares = Matrix {
-            rows: vec![hostile.clone(), "/proc/sys/kernel/".repeat(9)],
-            columns: vec![hostile.clone()],
-            squares: vec![(1, 0, 0.5, hostile.clone())],
-        };
-        check(&matrix(&squares, &caption(), alone));
-        check(&matrix(&Matrix::default(), &caption(), alone));
     }
 }
 

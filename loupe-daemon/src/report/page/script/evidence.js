@@ -53,11 +53,11 @@ const fillEvidence = (row) => {
     make("header", {}, make("h2", { id: "evidence-title" }, make("code", {}, row.feature), ` in ${application.name}`), close),
     make("p", {}, verdictMark(row), " ", tag(application)),
     make("p", {}, why(row)),
-    ...trials(row),
-    facts,
     make("p", { class: "go" },
       link(`#syscalls/${encodeURIComponent(row.feature)}`, `Who else needs ${row.feature}`), " · ",
-      link(`#${new URLSearchParams({ app: application.name })}`, `All of ${application.name}`)));
+      link(`#${new URLSearchParams({ app: application.name })}`, `All of ${application.name}`)),
+    ...trials(row),
+    facts);
 };
 
 // `open`: application and feature, apart by the last space; nothing: none is shown.

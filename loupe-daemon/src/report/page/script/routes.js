@@ -59,7 +59,7 @@ const show = () => {
       else one.removeAttribute("aria-current");
     }
     const section = element(next.view);
-    const title = section.querySelector("h1, h2");
+    const title = section.querySelector("h2");
     element("printed-view").textContent = `“${title.textContent}”`;
     if (views[next.view]) views[next.view](next);
     if (next.target) next.target.scrollIntoView();
