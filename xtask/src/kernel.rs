@@ -7,6 +7,7 @@ mod boot;
 mod fetch;
 mod image;
 mod log;
+mod profile;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -196,6 +196,11 @@ impl Observer {
             }
         };
         loaded.owners.apply(&loaded.profiler, &wanted)?;
+        let unseen = loaded.profiler.is_blind_to_io_uring().then(|| {
+            "operations of io_uring are not observed on this kernel, which has no tracepoint for them"
+                .to_owned()
+        });
+        self.trouble("io_uring", unseen);
         self.next_read = Duration::ZERO;
         Ok(events)
     }

@@ -162,6 +162,8 @@ struct Kernel {
     settings: Settings,
     counting: Attached,
     windows: usize,
+    /// The kernel has io_uring, and tells nothing of it.
+    blind_to_io_uring: bool,
     receiver: Option<mpsc::Receiver<ProfilerEvent>>,
     /// Executables and owners of processes that are watched wherever they are.
     executables: BTreeSet<ExecutableId>,
@@ -356,6 +358,11 @@ impl Profiler {
             maps.free_slot(slot)?;
         }
         Ok(counts)
+    }
+
+    /// Whether operations of io_uring happen here and are not counted.
+    pub fn is_blind_to_io_uring(&self) -> bool {
+        lock(&self.shared.kernel).blind_to_io_uring
     }
 
     /// What was lost where no slot knows of it.

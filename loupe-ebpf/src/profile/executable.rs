@@ -78,10 +78,8 @@ fn tell(cgroup: u64, key: &SlotKey, slot: u32) {
     let inode = read_u64(file, offset!(file_inode));
     let superblock = read_u64(inode, offset!(inode_superblock));
     let root = read_u64(superblock, offset!(superblock_root));
-    let count = path.ascend(dentry, root);
-    path.put_components(count);
-    // A path that does not fit is no path.
-    let is_whole = path.length < EXECUTABLE_PATH_BYTES as u32;
+    path.ascend(dentry, root);
+    path.put_components();
     let Some(mut entry) = EVENTS.reserve::<SlotEvent>(0) else {
         count_loss(slot, Loss::Event);
         return;
@@ -104,7 +102,8 @@ fn tell(cgroup: u64, key: &SlotKey, slot: u32) {
             EXECUTABLE_PATH_BYTES as u32,
             (&raw const (*scratch).text).cast(),
         );
-        if !is_whole {
+        // A path that does not fit is no path.
+        if (*scratch).length.get() >= EXECUTABLE_PATH_BYTES as u32 {
             (*event).path[0] = 0;
         }
     }

@@ -4,6 +4,10 @@
 //!
 //! As in analyses, a file counts by the name that was passed and by where that led; of a relative
 //! path only the latter is known, and only if it was opened. What is opened by io_uring is not seen.
+//!
+//! What one step finds out for the next lies in the scratch room, see [`Forgotten`].
+//!
+//! [`Forgotten`]: crate::path::Forgotten
 
 use loupe_common::profile_abi::FILE_PATH_BYTES;
 
@@ -12,8 +16,8 @@ use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use crate::{
     kernel::{offset, read_u16, read_u32, read_u64},
     maps::{Loss, SCRATCH, count_in, count_loss},
-    names::{self, Top},
-    path::{Path, Scratch},
+    names,
+    path::{Path, Scratch, TOO_LONG},
     task,
 };
 
@@ -30,88 +34,112 @@ const BLOCK_DEVICE: u16 = 0o060_000;
 /// The type of devtmpfs, whose magic number is that of tmpfs or ramfs.
 const DEVTMPFS: u64 = u64::from_ne_bytes(*b"devtmpfs");
 
-/// What a descriptor is of.
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
-enum Kind {
+/// What a descriptor is of. Numbers, since they lie in the scratch room.
+mod kind {
     /// There is none, or it is gone already.
-    Untold,
-    Process,
-    System,
-    Device,
-    Terminal,
+    pub const UNTOLD: u32 = 0;
+    pub const PROCESS: u32 = 1;
+    pub const SYSTEM: u32 = 2;
+    pub const DEVICE: u32 = 3;
+    pub const TERMINAL: u32 = 4;
     /// A device that lies in a file system of another kind.
-    DeviceElsewhere,
-    Elsewhere,
+    pub const DEVICE_ELSEWHERE: u32 = 5;
+    pub const ELSEWHERE: u32 = 6;
 }
 
 /// Notes what a call with a path used; `descriptor` is what it opened, less than 0 if nothing.
 #[inline(never)]
 pub fn note(slot: u32, errno: u16, name: u64, descriptor: i64) {
-    let top = names::top(name);
-    if top == Top::None && descriptor < 0 {
-        return;
-    }
-    let file = file_of(descriptor);
-    let kind = kind_of(file);
-    let by_name = match kind {
-        Kind::Elsewhere => top == Top::System || (top == Top::Device && names::is_shared(name)),
-        Kind::DeviceElsewhere => top == Top::System || top == Top::Device,
-        _ => top != Top::None,
-    };
     let Some(scratch) = SCRATCH.get_ptr_mut(0) else {
         return;
     };
     // SAFETY: non-null by the look-up, and this CPU's own.
     let scratch = unsafe { &mut *scratch };
-    let mut counted = false;
-    if by_name {
+    scratch.slot.set(slot);
+    scratch.errno.set(errno.into());
+    scratch.name.set(name);
+    scratch.descriptor.set(descriptor);
+    scratch.counted.set(0);
+    names::find_top(scratch);
+    if scratch.top.get() == names::NOWHERE && scratch.descriptor.get() < 0 {
+        return;
+    }
+    find_file(scratch);
+    find_kind(scratch);
+    decide_by_name(scratch);
+    if scratch.flag.get() != 0 {
         clear(scratch);
-        let length = names::put(scratch, top, name);
-        if length != names::LEADS_ELSEWHERE {
-            counted = finish(scratch, slot, errno, length, false);
+        names::put(scratch);
+        if scratch.length.get() != names::LEADS_ELSEWHERE {
+            finish(scratch);
         }
     }
-    if matches!(kind, Kind::Untold | Kind::Elsewhere | Kind::DeviceElsewhere) {
+    if matches!(
+        scratch.kind.get(),
+        kind::UNTOLD | kind::ELSEWHERE | kind::DEVICE_ELSEWHERE
+    ) {
         return;
     }
     clear(scratch);
-    let length = opened(scratch, file, kind as u32);
-    finish(scratch, slot, errno, length, counted);
+    opened(scratch);
+    finish(scratch);
 }
 
-/// The `struct file` behind a descriptor of the current process; 0: there is none.
-#[inline(always)]
-fn file_of(descriptor: i64) -> u64 {
+/// Whether the name that was passed is one of a pseudo-file: by `flag`.
+#[inline(never)]
+fn decide_by_name(scratch: &mut Scratch) {
+    let top = scratch.top.get();
+    let is_system = top == names::SYSTEM;
+    let is_device = top == names::DEVICE;
+    let by_name = match scratch.kind.get() {
+        kind::ELSEWHERE => is_system || (is_device && names::is_shared(scratch.name.get())),
+        kind::DEVICE_ELSEWHERE => is_system || is_device,
+        _ => top != names::NOWHERE,
+    };
+    scratch.flag.set(by_name.into());
+}
+
+/// Finds the `struct file` behind the descriptor of the current process; 0: there is none.
+#[inline(never)]
+fn find_file(scratch: &mut Scratch) {
+    let descriptor = scratch.descriptor.get();
+    scratch.file.set(0);
     if descriptor < 0 {
-        return 0;
+        return;
     }
     let files = read_u64(task::current() as u64, offset!(task_files));
     let table = read_u64(files, offset!(files_table));
     if descriptor as u64 >= u64::from(read_u32(table, offset!(table_size))) {
-        return 0;
+        return;
     }
     let array = read_u64(table, offset!(table_files));
-    read_u64(array, descriptor as u64 * size_of::<u64>() as u64)
+    let file = read_u64(array, descriptor as u64 * size_of::<u64>() as u64);
+    scratch.file.set(file);
+}
+
+#[inline(never)]
+fn find_kind(scratch: &mut Scratch) {
+    let kind = kind_of(scratch.file.get());
+    scratch.kind.set(kind);
 }
 
 #[inline(always)]
-fn kind_of(file: u64) -> Kind {
+fn kind_of(file: u64) -> u32 {
     if file == 0 {
-        return Kind::Untold;
+        return kind::UNTOLD;
     }
     let inode = read_u64(file, offset!(file_inode));
     let superblock = read_u64(inode, offset!(inode_superblock));
     let file_type = read_u16(inode, offset!(inode_mode)) & TYPE_MASK;
     let is_device = file_type == CHARACTER_DEVICE || file_type == BLOCK_DEVICE;
     match read_u64(superblock, offset!(superblock_magic)) {
-        PROC_MAGIC => Kind::Process,
-        SYSFS_MAGIC => Kind::System,
-        DEVPTS_MAGIC => Kind::Terminal,
+        PROC_MAGIC => kind::PROCESS,
+        SYSFS_MAGIC => kind::SYSTEM,
+        DEVPTS_MAGIC => kind::TERMINAL,
         // In containers `/dev` is a tmpfs.
-        TMPFS_MAGIC | RAMFS_MAGIC if is_device || is_devtmpfs(superblock) => Kind::Device,
-        _ if is_device => Kind::DeviceElsewhere,
-        _ => Kind::Elsewhere,
+        TMPFS_MAGIC | RAMFS_MAGIC if is_device || is_devtmpfs(superblock) => kind::DEVICE,
+        _ if is_device => kind::DEVICE_ELSEWHERE,
+        _ => kind::ELSEWHERE,
     }
 }
 
@@ -126,72 +154,71 @@ fn is_devtmpfs(superblock: u64) -> bool {
 
 /// Puts the path of an opened pseudo-file together, from the root of its file system on.
 #[inline(never)]
-fn opened(scratch: &mut Scratch, file: u64, kind: u32) -> u32 {
+fn opened(scratch: &mut Scratch) {
+    let file = scratch.file.get();
     let inode = read_u64(file, offset!(file_inode));
     let superblock = read_u64(inode, offset!(inode_superblock));
     let root = read_u64(superblock, offset!(superblock_root));
     let mut path = Path::new(scratch);
-    let count = path.ascend(read_u64(file, offset!(file_dentry)), root);
-    if path.length == Path::TOO_LONG {
-        return path.length;
+    path.ascend(read_u64(file, offset!(file_dentry)), root);
+    if path.scratch.length.get() == TOO_LONG {
+        return;
     }
-    if kind == Kind::Process as u32 {
-        path.put(b"/proc");
-        put_process(&mut path, count);
-        return path.length;
-    }
-    if kind == Kind::System as u32 {
-        path.put(b"/sys");
-    } else if kind == Kind::Device as u32 {
-        path.put(b"/dev");
-    } else {
-        path.put(b"/dev/pts");
-        let name = read_u64(path.component(0, count), offset!(dentry_name));
-        if count == 1 && starts_with_digit(name) {
-            path.put(b"/<n>");
-            return path.length;
+    match path.scratch.kind.get() {
+        kind::PROCESS => return put_process(path.scratch),
+        kind::SYSTEM => path.put(b"/sys"),
+        kind::DEVICE => path.put(b"/dev"),
+        _ => {
+            path.put(b"/dev/pts");
+            let name = read_u64(path.component(0), offset!(dentry_name));
+            if path.scratch.count.get() == 1 && starts_with_digit(name) {
+                path.put(b"/<n>");
+                return;
+            }
         }
     }
-    path.put_components(count);
-    path.length
+    path.put_components();
 }
 
 /// Numbers of processes, threads and descriptors are written alike. Whose process it is, is told by
 /// the kernel's own record of it, so that it holds in every namespace.
-#[inline(always)]
-fn put_process(path: &mut Path, count: u32) {
-    let inode = read_u64(path.component(0, count), offset!(dentry_inode));
-    let process = match count {
+#[inline(never)]
+fn put_process(scratch: &mut Scratch) {
+    let mut path = Path::of(scratch);
+    path.put(b"/proc");
+    let inode = read_u64(path.component(0), offset!(dentry_inode));
+    let process = match path.scratch.count.get() {
         0 => 0,
         _ => read_u64(inode, offset!(proc_pid)),
     };
     if process == 0 {
-        return path.put_components(count);
+        return path.put_components();
     }
     if process == names::own_process() {
         path.put(b"/self");
     } else {
         path.put(b"/<pid>");
     }
-    let mut is_task = false;
+    // Whether it is a thread of the process.
+    path.scratch.flag.set(0);
     let mut place = 1;
-    while place < 8 && place < count {
-        let name = read_u64(path.component(place, count), offset!(dentry_name));
+    while place < 8 && place < path.scratch.count.get() {
+        let name = read_u64(path.component(place), offset!(dentry_name));
         if place == 1 && is_named_task(name) {
-            is_task = true;
+            path.scratch.flag.set(1);
             path.put(b"/task");
         } else if !starts_with_digit(name) {
             path.put(b"/");
             path.put_name(name);
-        } else if is_task && place == 2 {
+        } else if path.scratch.flag.get() != 0 && place == 2 {
             path.put(b"/<tid>");
         } else {
             path.put(b"/<fd>");
         }
         place += 1;
     }
-    if place < count {
-        path.length = Path::TOO_LONG;
+    if place < path.scratch.count.get() {
+        path.scratch.length.set(TOO_LONG);
     }
 }
 
@@ -221,17 +248,19 @@ fn clear(scratch: &mut Scratch) {
 
 /// Counts the path in the scratch room; not one that was counted just before.
 #[inline(never)]
-fn finish(scratch: &mut Scratch, slot: u32, errno: u16, length: u32, has_before: bool) -> bool {
-    if length > FILE_PATH_BYTES as u32 {
+fn finish(scratch: &mut Scratch) {
+    let slot = scratch.slot.get();
+    if scratch.length.get() > FILE_PATH_BYTES as u32 {
         count_loss(slot, Loss::File);
-        return false;
+        return;
     }
+    let has_before = scratch.counted.get() != 0;
     if has_before {
         scratch.before = scratch.key;
     }
     scratch.key.slot = slot;
-    scratch.key.errno = errno;
-    scratch.key.length = length as u16;
+    scratch.key.errno = scratch.errno.get() as u16;
+    scratch.key.length = scratch.length.get() as u16;
     // SAFETY: both are in this CPU's scratch room, and as long as that or longer.
     unsafe {
         bpf_probe_read_kernel(
@@ -241,10 +270,10 @@ fn finish(scratch: &mut Scratch, slot: u32, errno: u16, length: u32, has_before:
         );
     }
     if has_before && is_same(scratch) {
-        return true;
+        return;
     }
+    scratch.counted.set(1);
     count_in(slot, &scratch.key);
-    true
 }
 
 #[inline(always)]

@@ -1,6 +1,8 @@
 //! Reads members of the kernel's structures, by offsets that user space has set.
 
-use aya_ebpf::helpers::bpf_probe_read_kernel;
+use core::mem::MaybeUninit;
+
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use loupe_common::profile_abi::Offsets;
 
 /// Set by user space at load.
@@ -55,11 +57,26 @@ macro_rules! offset {
 
 pub(crate) use offset;
 
-/// What is at this address; 0 where nothing can be read.
+/// A number, which is any bits.
+trait Number: Copy {}
+impl Number for u16 {}
+impl Number for u32 {}
+impl Number for u64 {}
+
+/// What is at this address; 0 where nothing can be read. Without a branch, which each verifier would
+/// follow both ways.
 #[inline(always)]
-fn at<T: Default>(address: u64) -> T {
-    // SAFETY: the helper checks the address and copies, or fails.
-    unsafe { bpf_probe_read_kernel(address as *const T) }.unwrap_or_default()
+fn at<T: Number>(address: u64) -> T {
+    let mut number = MaybeUninit::<T>::uninit();
+    // SAFETY: the helper checks the address and copies, or writes zeros: the number is initialised.
+    unsafe {
+        bpf_probe_read_kernel(
+            number.as_mut_ptr().cast(),
+            size_of::<T>() as u32,
+            address as *const _,
+        );
+        number.assume_init()
+    }
 }
 
 /// A pointer or a long number at an offset of a structure.

@@ -14,14 +14,11 @@ pub const LEADS_ELSEWHERE: u32 = u32::MAX - 1;
 /// The place of a process in its thread group's ids (`PIDTYPE_TGID`).
 const PROCESS_ID: u64 = 1;
 
-/// Which directory an absolute path is in.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Top {
-    None,
-    Process,
-    System,
-    Device,
-}
+/// Which directory an absolute path is in. Numbers, since they lie in the scratch room.
+pub const NOWHERE: u32 = 0;
+pub const PROCESS: u32 = 1;
+pub const SYSTEM: u32 = 2;
+pub const DEVICE: u32 = 3;
 
 /// The beginning of a text, zeros behind its end.
 #[derive(Clone, Copy)]
@@ -47,12 +44,8 @@ impl Head {
     fn at(text: u64) -> Head {
         let mut head = Head { low: 0, high: 0 };
         // SAFETY: the structure is of two words; the helper checks the other address and copies, or
-        // fails.
-        let copied =
-            unsafe { bpf_probe_read_user_str((&raw mut head).cast(), 16, text as *const _) };
-        if copied < 1 {
-            return Head { low: 0, high: 0 };
-        }
+        // writes zeros.
+        unsafe { bpf_probe_read_user_str((&raw mut head).cast(), 16, text as *const _) };
         head
     }
 
@@ -76,27 +69,34 @@ impl Head {
     fn ends_at(&self, index: u32) -> bool {
         matches!(self.byte(index), 0 | b'/')
     }
+}
 
-    /// The number at this place, and how many digits it has: 0, if the component is no number.
-    #[inline(always)]
-    fn number(&self, from: u32) -> (u32, u32) {
-        let (mut value, mut digits) = (0u32, 0);
-        let mut ended = false;
-        let mut index = from;
-        while index < 16 && index < from + 10 {
-            let byte = self.byte(index);
-            if !ended && byte.is_ascii_digit() {
-                value = value.wrapping_mul(10).wrapping_add(u32::from(byte - b'0'));
-                digits += 1;
-            } else if !ended {
-                ended = true;
-                if byte != 0 && byte != b'/' {
-                    digits = 0;
-                }
+/// Reads the number at a place of a head: `number`, and how many digits it has: `digits`, which is 0
+/// if the component is no number.
+#[inline(never)]
+fn read_number(scratch: &mut Scratch, low: u64, high: u64, from: u32) {
+    let head = Head { low, high };
+    scratch.number.set(0);
+    scratch.digits.set(0);
+    scratch.flag.set(0);
+    let mut index = from;
+    while index < 16 && index < from + 10 {
+        let byte = head.byte(index);
+        if scratch.flag.get() != 0 {
+            // It has ended.
+        } else if byte.is_ascii_digit() {
+            let number = scratch.number.get().wrapping_mul(10);
+            let digit = u32::from(byte - b'0');
+            scratch.number.set(number.wrapping_add(digit));
+            let digits = scratch.digits.get();
+            scratch.digits.set(digits.wrapping_add(1));
+        } else {
+            scratch.flag.set(1);
+            if byte != 0 && byte != b'/' {
+                scratch.digits.set(0);
             }
-            index += 1;
         }
-        (value, digits)
+        index += 1;
     }
 }
 
@@ -104,120 +104,142 @@ const PROC: (u64, u64) = letters(b"/proc");
 const SYS: (u64, u64) = letters(b"/sys");
 const DEV: (u64, u64) = letters(b"/dev");
 
-/// Where an absolute path leads, by its first bytes.
-#[inline(always)]
-pub fn top(name: u64) -> Top {
-    let head = Head::at(name);
-    if head.is(PROC) && head.ends_at(5) {
-        Top::Process
+/// Finds out where the path that was passed leads, by its first bytes.
+#[inline(never)]
+pub fn find_top(scratch: &mut Scratch) {
+    let head = Head::at(scratch.name.get());
+    let top = if head.is(PROC) && head.ends_at(5) {
+        PROCESS
     } else if head.is(SYS) && head.ends_at(4) {
-        Top::System
+        SYSTEM
     } else if head.is(DEV) && head.ends_at(4) {
-        Top::Device
+        DEVICE
     } else {
-        Top::None
-    }
+        NOWHERE
+    };
+    scratch.top.set(top);
 }
 
-/// Whether a path of [`Top::Device`] is one of shared memory.
+/// Whether a path of [`DEVICE`] is one of shared memory.
 #[inline(always)]
 pub fn is_shared(name: u64) -> bool {
     Head::at(name).is(letters(b"/dev/shm"))
 }
 
-/// Puts the path at this address of the current process together; its length.
+/// Puts the path that was passed together. Its length is [`LEADS_ELSEWHERE`] if it is none of a
+/// pseudo-file.
 #[inline(never)]
-pub fn put(scratch: &mut Scratch, top: Top, name: u64) -> u32 {
+pub fn put(scratch: &mut Scratch) {
     let mut path = Path::new(scratch);
-    match top {
-        Top::Process => return put_process(&mut path, name + PROC.1.count_ones() as u64 / 8),
-        Top::Device => {
-            // The names of shared memory are the application's own.
-            let head = Head::at(name + 4);
-            if head.is(letters(b"/shm/")) {
-                path.put(b"/dev/shm");
-                return path.length;
-            }
-            if head.is(letters(b"/mqueue/")) {
-                path.put(b"/dev/mqueue");
-                return path.length;
-            }
-            if head.is(letters(b"/fd/")) {
-                return LEADS_ELSEWHERE;
-            }
-            if head.is(letters(b"/pts/")) && head.number(5).1 != 0 {
-                path.put(b"/dev/pts/<n>");
-                return path.length;
-            }
-            path.put_user(name);
+    match path.scratch.top.get() {
+        PROCESS => {
+            let rest = path.scratch.name.get() + PROC.1.count_ones() as u64 / 8;
+            path.scratch.name.set(rest);
+            path.put(b"/proc");
+            put_process(path.scratch);
         }
-        _ => path.put_user(name),
+        DEVICE => put_device(path.scratch),
+        _ => path.put_user(path.scratch.name.get()),
     }
-    path.length
+}
+
+/// What is in `/dev`.
+#[inline(never)]
+fn put_device(scratch: &mut Scratch) {
+    let mut path = Path::of(scratch);
+    let name = path.scratch.name.get();
+    let head = Head::at(name + 4);
+    // The names of shared memory are the application's own.
+    if head.is(letters(b"/shm/")) {
+        return path.put(b"/dev/shm");
+    }
+    if head.is(letters(b"/mqueue/")) {
+        return path.put(b"/dev/mqueue");
+    }
+    if head.is(letters(b"/fd/")) {
+        return path.scratch.length.set(LEADS_ELSEWHERE);
+    }
+    if head.is(letters(b"/pts/")) {
+        read_number(path.scratch, head.low, head.high, 5);
+        if path.scratch.digits.get() != 0 {
+            return path.put(b"/dev/pts/<n>");
+        }
+    }
+    path.put_user(name);
 }
 
 /// What comes after `/proc`.
-#[inline(always)]
-fn put_process(path: &mut Path, rest: u64) -> u32 {
-    path.put(b"/proc");
+#[inline(never)]
+fn put_process(scratch: &mut Scratch) {
+    let mut path = Path::of(scratch);
+    let rest = path.scratch.name.get();
     let head = Head::at(rest);
-    let (number, digits) = head.number(1);
-    let rest = if digits != 0 {
-        if number == own_number() {
+    read_number(path.scratch, head.low, head.high, 1);
+    let digits = path.scratch.digits.get();
+    let length = if digits != 0 {
+        if path.scratch.number.get() == own_number() {
             path.put(b"/self");
         } else {
             path.put(b"/<pid>");
         }
-        rest + 1 + u64::from(digits)
+        1 + digits
     } else if head.is(letters(b"/self")) && head.ends_at(5) {
         path.put(b"/self");
-        rest + 5
+        5
     } else if head.is(letters(b"/thread-")) && head.high as u32 == u32::from_ne_bytes(*b"self") {
         path.put(b"/thread-self");
-        rest + 12
+        12
     } else {
-        path.put_user(rest);
-        return path.length;
+        return path.put_user(rest);
     };
+    path.scratch.name.set(rest + u64::from(length));
+    put_thread(path.scratch);
+    put_inside(path.scratch);
+}
+
+/// A thread, if what comes is one.
+#[inline(never)]
+fn put_thread(scratch: &mut Scratch) {
+    let rest = scratch.name.get();
     let head = Head::at(rest);
-    if head.is(letters(b"/task/")) {
-        let (_, digits) = head.number(6);
-        if digits != 0 {
-            path.put(b"/task/<tid>");
-            return put_inside(path, rest + 6 + u64::from(digits));
-        }
+    if !head.is(letters(b"/task/")) {
+        return;
     }
-    put_inside(path, rest)
+    read_number(scratch, head.low, head.high, 6);
+    let digits = scratch.digits.get();
+    if digits != 0 {
+        scratch.name.set(rest + 6 + u64::from(digits));
+        Path::of(scratch).put(b"/task/<tid>");
+    }
 }
 
 /// What comes after a process or thread.
-#[inline(always)]
-fn put_inside(path: &mut Path, rest: u64) -> u32 {
+#[inline(never)]
+fn put_inside(scratch: &mut Scratch) {
+    let mut path = Path::of(scratch);
+    let rest = path.scratch.name.get();
     let head = Head::at(rest);
     if head.is(letters(b"/root/")) || head.is(letters(b"/cwd/")) {
-        return LEADS_ELSEWHERE;
+        return path.scratch.length.set(LEADS_ELSEWHERE);
     }
     if head.is(letters(b"/fd/")) {
-        let (_, digits) = head.number(4);
+        read_number(path.scratch, head.low, head.high, 4);
+        let digits = path.scratch.digits.get();
         if digits != 0 {
             // Where the descriptor is a directory, more may follow.
             if head.byte(4 + digits) == b'/' {
-                return LEADS_ELSEWHERE;
+                return path.scratch.length.set(LEADS_ELSEWHERE);
             }
-            path.put(b"/fd/<fd>");
-            return path.length;
+            return path.put(b"/fd/<fd>");
         }
     }
     if head.is(letters(b"/fdinfo/")) {
-        path.put(b"/fdinfo/<fd>");
-        return path.length;
+        return path.put(b"/fdinfo/<fd>");
     }
     if head.is(letters(b"/map_fil")) {
-        path.put(b"/map_files/<range>");
-        return path.length;
+        return path.put(b"/map_files/<range>");
     }
     path.put_user(rest);
-    path.length
 }
 
 /// The kernel's record of the current process's id.

@@ -14,7 +14,30 @@ const NAME_BYTES: u32 = 128;
 const LAST_START: u32 = 255;
 const TEXT_BYTES: usize = LAST_START as usize + 1 + 256;
 
-/// Room for one path at a time.
+/// In place of a length: the path does not fit.
+pub const TOO_LONG: u32 = u32::MAX;
+
+/// A number that the verifier knows nothing of, because it lies in a map. Ways through a program that
+/// differ in such numbers only are one way from there on; verifiers before Linux 6.5 follow every
+/// other one to its end, and refuse the program for that.
+#[repr(transparent)]
+pub struct Forgotten<T>(T);
+
+impl<T: Copy> Forgotten<T> {
+    #[inline(always)]
+    pub fn get(&self) -> T {
+        // SAFETY: a reference is valid to be read. Volatile, so that it is not kept in a register.
+        unsafe { (&raw const self.0).read_volatile() }
+    }
+
+    #[inline(always)]
+    pub fn set(&mut self, value: T) {
+        // SAFETY: a reference is valid to be written.
+        unsafe { (&raw mut self.0).write_volatile(value) };
+    }
+}
+
+/// Room for one path at a time, and for what is known of it.
 #[repr(C)]
 pub struct Scratch {
     /// From the last component to the first.
@@ -23,33 +46,66 @@ pub struct Scratch {
     pub key: FileKey,
     /// The key that was counted last.
     pub before: FileKey,
+    /// The path that was passed, and how far it is read.
+    pub name: Forgotten<u64>,
+    /// What the call opened; less than 0: nothing.
+    pub descriptor: Forgotten<i64>,
+    /// The `struct file` of that.
+    pub file: Forgotten<u64>,
+    /// A number in a path, and how many digits it has.
+    pub number: Forgotten<u32>,
+    pub digits: Forgotten<u32>,
+    /// [`TOO_LONG`] once the path does not fit.
+    pub length: Forgotten<u32>,
+    /// Components of the path.
+    pub count: Forgotten<u32>,
+    pub slot: Forgotten<u32>,
+    /// 0: the call was a success.
+    pub errno: Forgotten<u32>,
+    /// Where the name leads.
+    pub top: Forgotten<u32>,
+    /// What the file is.
+    pub kind: Forgotten<u32>,
+    /// Several meanings, one after the other.
+    pub flag: Forgotten<u32>,
+    /// The path before this one was counted.
+    pub counted: Forgotten<u32>,
 }
 
-/// A path that is being put together. Its length is [`Path::TOO_LONG`] once it does not fit.
+/// A path that is being put together.
 pub struct Path<'a> {
     pub scratch: &'a mut Scratch,
-    pub length: u32,
 }
 
 impl<'a> Path<'a> {
-    pub const TOO_LONG: u32 = u32::MAX;
-
+    /// An empty one.
     #[inline(always)]
     pub fn new(scratch: &'a mut Scratch) -> Path<'a> {
-        Path { scratch, length: 0 }
+        scratch.length.set(0);
+        Path { scratch }
+    }
+
+    /// The one that is there.
+    #[inline(always)]
+    pub fn of(scratch: &'a mut Scratch) -> Path<'a> {
+        Path { scratch }
+    }
+
+    #[inline(always)]
+    fn grow(&mut self, bytes: u32) {
+        let length = self.scratch.length.get();
+        self.scratch.length.set(length.wrapping_add(bytes));
     }
 
     /// Where the next component goes, if it is not too far.
     #[inline(always)]
     fn end(&mut self) -> Option<usize> {
-        if self.length > LAST_START {
-            self.length = Self::TOO_LONG;
+        if self.scratch.length.get() > LAST_START {
+            self.scratch.length.set(TOO_LONG);
             return None;
         }
-        // Read once more, so that the verifier sees the bound on the very value that is used.
-        // SAFETY: a reference is valid to be read.
-        let length = unsafe { core::ptr::read_volatile(&raw const self.length) };
-        Some((length & LAST_START) as usize)
+        // The mask is the bound that the verifier sees.
+        Some((self.scratch.length.get() & LAST_START) as usize)
     }
 
     /// Appends some letters.
@@ -64,7 +120,7 @@ impl<'a> Path<'a> {
             unsafe { *self.scratch.text.as_mut_ptr().add(at + index) = letters[index] };
             index += 1;
         }
-        self.length += N as u32;
+        self.grow(N as u32);
     }
 
     /// Appends a name of the kernel's.
@@ -101,20 +157,21 @@ impl<'a> Path<'a> {
     #[inline(always)]
     fn add(&mut self, copied: i64, room: u32) {
         if copied < 1 || copied >= i64::from(room) {
-            self.length = Self::TOO_LONG;
+            self.scratch.length.set(TOO_LONG);
         } else {
-            self.length += copied as u32 - 1;
+            self.grow(copied as u32 - 1);
         }
     }
 
-    /// Collects the components from a dentry up to a root; how many there are.
+    /// Collects the components from a dentry up to a root, and counts them.
     #[inline(always)]
-    pub fn ascend(&mut self, dentry: u64, root: u64) -> u32 {
+    pub fn ascend(&mut self, dentry: u64, root: u64) {
         let mut dentry = dentry;
         let mut depth = 0;
         while depth < DEEPEST {
             if dentry == root {
-                return depth as u32;
+                self.scratch.count.set(depth as u32);
+                return;
             }
             self.scratch.dentries[depth & (DEEPEST - 1)] = dentry;
             let parent = read_u64(dentry, offset!(dentry_parent));
@@ -124,23 +181,24 @@ impl<'a> Path<'a> {
             dentry = parent;
             depth += 1;
         }
-        self.length = Self::TOO_LONG;
-        0
+        self.scratch.length.set(TOO_LONG);
+        self.scratch.count.set(0);
     }
 
-    /// The component at this place from the first one on, of so many.
+    /// The component at this place from the first one on.
     #[inline(always)]
-    pub fn component(&self, place: u32, of: u32) -> u64 {
-        let index = of.wrapping_sub(1).wrapping_sub(place) as usize;
+    pub fn component(&self, place: u32) -> u64 {
+        let last = self.scratch.count.get().wrapping_sub(1);
+        let index = last.wrapping_sub(place) as usize;
         self.scratch.dentries[index & (DEEPEST - 1)]
     }
 
     /// Appends all components.
     #[inline(always)]
-    pub fn put_components(&mut self, count: u32) {
+    pub fn put_components(&mut self) {
         let mut place = 0;
-        while place < DEEPEST as u32 && place < count {
-            let dentry = self.component(place, count);
+        while place < DEEPEST as u32 && place < self.scratch.count.get() {
+            let dentry = self.component(place);
             self.put(b"/");
             self.put_name(read_u64(dentry, offset!(dentry_name)));
             place += 1;

@@ -13,6 +13,7 @@ use crate::workspace;
 
 const INIT: &str = include_str!("init.sh");
 const SMOKE: &str = include_str!("smoke.sh");
+const PROFILE: &str = include_str!("profile.sh");
 
 /// What is analysed here and there.
 pub const WORKLOADS: [(&str, &str); 2] = [
@@ -72,6 +73,7 @@ pub fn make(kernel: &Kernel, binaries: &Path, profile: &str, directory: &Path) -
     root.copy(Path::new("/etc/ld.so.cache"), "etc/ld.so.cache")?;
     root.write("init", INIT, 0o755)?;
     root.write("smoke.sh", SMOKE, 0o644)?;
+    root.write("profile.sh", PROFILE, 0o644)?;
     for (name, content) in WORKLOADS.into_iter().chain(GREEDY) {
         root.write(&format!("root/{name}"), content, 0o644)?;
     }

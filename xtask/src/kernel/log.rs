@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
+use super::profile;
+
 /// A command of the suite.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
@@ -86,7 +88,15 @@ impl Log {
             faults.extend(unlike_a_refusal(text).map(|why| format!("{name}: {why}: {text}")));
         }
         if smoke == super::WORKS {
-            let checks = [self.counts(), self.ring(), self.verdicts(verdicts)];
+            let checks = [
+                self.counts(),
+                self.ring(),
+                self.verdicts(verdicts),
+                self.json("profiles")
+                    .and_then(|profiles| profile::counts(&profiles)),
+                self.json("profile-status")
+                    .and_then(|status| profile::status(&status)),
+            ];
             faults.extend(
                 checks
                     .into_iter()
@@ -246,6 +256,8 @@ mod tests {
             ("strace", STRACE),
             ("rings", RINGS),
             ("analysis", ANALYSIS),
+            ("profiles", &profile::tests::profiles()),
+            ("profile-status", profile::tests::STATUS),
             ("refused-ptrace", REFUSAL),
         ] {
             let content = if file == name { content } else { good };
@@ -286,6 +298,20 @@ mod tests {
             (
                 output("analysis", &ANALYSIS.replace("any", "required")),
                 "brk: the host says any, this kernel required",
+            ),
+            (
+                output(
+                    "profiles",
+                    &profile::tests::profiles().replace("6600", "6599"),
+                ),
+                "getpriority: called 6600 times, counted 6599 times",
+            ),
+            (
+                output(
+                    "profile-status",
+                    &profile::tests::STATUS.replace("1.0,", r#"1.0, "troubles": ["no room"],"#),
+                ),
+                "no room",
             ),
             (output("refused-ptrace", "loupe: no"), "there is no cure"),
             (

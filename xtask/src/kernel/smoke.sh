@@ -57,6 +57,7 @@ else
     step analyze 0 sh -c 'loupe --db /root/loupe.db analyze small.toml --json > /tmp/analysis'
     file analysis /tmp/analysis
     limit=
+    . /profile.sh
     # All controllers are in this hierarchy and, as a service manager does it, enabled at its root,
     # so that the kernel itself holds replays to their limits, and its log says that it did. It
     # shows a call trace with each that it ends.

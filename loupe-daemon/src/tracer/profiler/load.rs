@@ -94,9 +94,18 @@ pub fn load(bounds: &ProfilerBounds) -> Result<(Kernel, events::Consumer), Trace
         .chain([COUNT_PROGRAM])
         .chain(io_uring)
     {
-        btf_program(&mut ebpf, name)?
+        let program = btf_program(&mut ebpf, name)?;
+        program
             .load(tracepoint, &kernel_btf)
             .map_err(program_error(name))?;
+        if let Ok(info) = program.info() {
+            let instructions = info.verified_instruction_count();
+            tracing::debug!(
+                name,
+                instructions,
+                "the verifier has gone through a program"
+            );
+        }
     }
     set_shapes(&mut ebpf, &shapes::shapes())?;
     let mut maps = Maps::take(&mut ebpf)?;
@@ -114,6 +123,7 @@ pub fn load(bounds: &ProfilerBounds) -> Result<(Kernel, events::Consumer), Trace
         settings: Settings::default(),
         counting,
         windows: 0,
+        blind_to_io_uring: io_uring.is_none() && structures.size("io_kiocb").is_some(),
         receiver: Some(receiver),
         executables: Default::default(),
         process_owners: Default::default(),
