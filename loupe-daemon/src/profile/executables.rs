@@ -74,7 +74,8 @@ impl Executables {
     fn of_process(&mut self, pid: u32, id: ExecutableId) -> Option<Executable> {
         let process = PathBuf::from(format!("/proc/{pid}"));
         let file = open_local(&process, &process.join("exe"), id)?;
-        let path = fs::read_link(process.join("exe")).ok()?;
+        // Of the very file: the process may execute another one at any moment.
+        let path = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()?;
         // What the kernel appends to the name of a file that is not there any more.
         let path = path.to_string_lossy();
         let path = path.strip_suffix(" (deleted)").unwrap_or(&path).to_owned();
