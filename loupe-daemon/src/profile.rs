@@ -16,6 +16,7 @@ mod once;
 mod outbox;
 mod owners;
 mod pending;
+mod pinning;
 mod rounds;
 mod selection;
 mod service;
@@ -36,6 +37,7 @@ use crate::tracer::profiler::ProfilerBounds;
 
 pub use duty::Choice;
 pub use once::{ObserveError, observe};
+pub use pinning::{Keeper, Pinning};
 pub use service::{AskError, Readings, Service};
 pub use tally::SyscallCalls;
 pub use targets::TargetError;
@@ -46,6 +48,8 @@ pub struct Settings {
     pub targets: Vec<Target>,
     pub duty: Choice,
     pub bounds: ProfilerBounds,
+    /// What is loaded stays loaded while the daemon is restarted.
+    pub pin: bool,
 }
 
 impl Default for Settings {
@@ -54,6 +58,7 @@ impl Default for Settings {
             targets: Vec::new(),
             duty: Choice::Measured,
             bounds: ProfilerBounds::default(),
+            pin: false,
         }
     }
 }
@@ -91,6 +96,10 @@ pub enum ProfileError {
     Walk { path: PathBuf, source: io::Error },
     #[error("what the in-kernel programs tell goes to somebody else")]
     Taken,
+    #[error("what was recorded of in-kernel counts cannot be used: {0}")]
+    Record(#[source] serde_json::Error),
+    #[error("the database does not know what of its counts is recorded")]
+    Unknown,
     #[error("cannot start a thread that observes: {0}")]
     Thread(#[source] io::Error),
 }

@@ -7,6 +7,7 @@ mod config;
 mod connection;
 mod counts;
 mod daemon;
+mod fd_store;
 mod jobs;
 mod listen;
 mod log;

@@ -46,7 +46,9 @@ use schema::MIGRATIONS;
 pub use error::StoreError;
 pub use jobs::{JobBook, JobEnding, NewJob, StoredJob, StoredState};
 #[allow(unused_imports)]
-pub use profiles::{ProfileBatch, ProfileQuery, ProfileSummary, SubjectDelta, fits, matches_name};
+pub use profiles::{
+    Kept, ProfileBatch, ProfileQuery, ProfileSummary, SubjectDelta, fits, matches_name,
+};
 pub use query::{Evidence, Listed, Progressing, StoredAnalysis, StoredReplay, VerdictCounts};
 pub use results::Import;
 

@@ -5,6 +5,7 @@
 //! Decides nothing, and knows nothing of Loupe.
 
 pub mod bpf;
+pub mod bpffs;
 pub mod capabilities;
 pub mod credentials;
 pub mod descriptors;

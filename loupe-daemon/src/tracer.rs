@@ -87,6 +87,10 @@ pub enum TracerError {
     Processes(#[source] std::io::Error),
     #[error("the kernel does not measure what programs cost: {0}")]
     Statistics(#[source] aya::sys::SyscallError),
+    #[error("cannot pin what is loaded: {0}")]
+    Pin(#[source] std::io::Error),
+    #[error("what an earlier process has pinned is not taken over: {0}")]
+    Pins(String),
     #[error("too many traces are open ({LATENCY_SLOTS} with times, {SLOTS} in all)")]
     NoFreeSlot,
     #[error(transparent)]

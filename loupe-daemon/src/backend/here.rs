@@ -21,7 +21,7 @@ use crate::engine::{
     AnalyzeError, AnalyzeOptions, EmulateOptions, Engine, EngineError, Finished, Identity,
     ProgressSink, RunReport, RunRequest, StreamedCall, Trial,
 };
-use crate::profile::{Readings, Settings};
+use crate::profile::{Pinning, Readings, Settings};
 use crate::replay::Workload;
 use crate::report::Explanation;
 use crate::store::{
@@ -169,9 +169,9 @@ impl Here {
     }
 
     /// Begins to watch what the settings and the database say.
-    pub fn observe(&self, settings: Settings) -> Result<(), Failure> {
+    pub fn observe(&self, settings: Settings, pinning: Pinning) -> Result<(), Failure> {
         self.observation
-            .start(Arc::clone(&self.library.store), settings)
+            .start(Arc::clone(&self.library.store), settings, pinning)
     }
 
     /// Other settings are in force from now on.

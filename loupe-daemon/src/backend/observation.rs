@@ -17,8 +17,8 @@ use crate::doctor::Work;
 use crate::engine::Identity;
 use crate::lock;
 use crate::profile::{
-    self, Access, AskError, GROUP, ObserveError, ProfileError, Readings, Service, Settings,
-    TargetError,
+    self, Access, AskError, GROUP, ObserveError, Pinning, ProfileError, Readings, Service,
+    Settings, TargetError,
 };
 use crate::store::Store;
 
@@ -29,8 +29,13 @@ pub struct Observation {
 }
 
 impl Observation {
-    pub fn start(&self, store: Arc<Store>, settings: Settings) -> Result<(), Failure> {
-        let service = Service::start(store, settings).map_err(profile_failure)?;
+    pub fn start(
+        &self,
+        store: Arc<Store>,
+        settings: Settings,
+        pinning: Pinning,
+    ) -> Result<(), Failure> {
+        let service = Service::start(store, settings, pinning).map_err(profile_failure)?;
         *lock(&self.service) = Some(Arc::new(service));
         Ok(())
     }

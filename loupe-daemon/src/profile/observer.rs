@@ -14,10 +14,11 @@ use super::loaded::Loaded;
 use super::meter::Measured;
 use super::outbox::{self, Outbox};
 use super::owners::Owners;
+use super::pinning::{self, Begun, Pinning, Taken};
 use super::tally::Tally;
 use super::watchers::Watchers;
 use super::{ProfileError, Settings};
-use crate::store::Store;
+use crate::store::{Kept, Store};
 use crate::text::counted;
 use crate::tracer::profiler::{Profiler, ProfilerEvent, SlotOpened};
 
@@ -27,6 +28,8 @@ const READ_EVERY: Duration = Duration::from_secs(10);
 const RECORD_EVERY: Duration = Duration::from_secs(60);
 /// After something new was seen; so long are others waited for that come with it.
 const RECORD_NEWS_AFTER: Duration = Duration::from_secs(2);
+/// Events that are taken in at once.
+pub const EVENTS_AT_ONCE: usize = 256;
 const COMPACT_EVERY: Duration = Duration::from_secs(3600);
 
 /// See the module.
@@ -38,6 +41,9 @@ pub struct Observer {
     pub since_ms: u64,
     pub duty: Duty,
     loaded: Option<Loaded>,
+    /// What was told to the process before this one.
+    left: Vec<ProfilerEvent>,
+    pinning: Pinning,
     /// Time for which programs were attached, windows that are over.
     attached: Duration,
     executables: Executables,
@@ -55,7 +61,11 @@ pub struct Observer {
 
 impl Observer {
     /// Nothing is loaded before something is to be watched.
-    pub fn new(store: Arc<Store>, settings: Settings) -> Result<Observer, ProfileError> {
+    pub fn new(
+        store: Arc<Store>,
+        settings: Settings,
+        pinning: Pinning,
+    ) -> Result<Observer, ProfileError> {
         let added = store.profile_targets()?;
         let since_ms = now_ms();
         let duty = Duty::new(settings.duty, since_ms);
@@ -68,6 +78,8 @@ impl Observer {
             since_ms,
             duty,
             loaded: None,
+            left: Vec::new(),
+            pinning,
             attached: Duration::ZERO,
             executables: Executables::default(),
             watchers: Watchers::default(),
@@ -150,8 +162,8 @@ impl Observer {
         if settings.duty != self.settings.duty {
             self.duty.choose(settings.duty);
         }
-        if settings.bounds != self.settings.bounds {
-            // Maps have their sizes from their load on.
+        if settings.bounds != self.settings.bounds || settings.pin != self.settings.pin {
+            // Maps have their sizes from their load on, and are pinned then.
             self.unload();
         }
         self.settings = settings;
@@ -184,16 +196,17 @@ impl Observer {
         let wanted = self.wanted();
         if wanted.is_empty() {
             self.unload();
+            if self.pinning.found.is_some() {
+                self.pinning.release();
+            }
             return Ok(None);
         }
-        let mut events = None;
-        let loaded = match &mut self.loaded {
-            Some(loaded) => loaded,
-            none => {
-                let (loaded, receiver) = Loaded::load(&self.settings.bounds)?;
-                events = Some(receiver);
-                none.insert(loaded)
-            }
+        let events = match self.loaded {
+            Some(_) => None,
+            None => Some(self.load()?),
+        };
+        let Some(loaded) = &mut self.loaded else {
+            return Ok(None);
         };
         loaded.owners.apply(&loaded.profiler, &wanted)?;
         let unseen = loaded.profiler.is_blind_to_io_uring().then(|| {
@@ -205,6 +218,36 @@ impl Observer {
         Ok(events)
     }
 
+    fn load(&mut self) -> Result<mpsc::Receiver<ProfilerEvent>, ProfileError> {
+        let (bounds, pin) = (&self.settings.bounds, self.settings.pin);
+        let Begun {
+            mut loaded,
+            events,
+            taken,
+            troubles: [unkept, gap],
+        } = self.pinning.begin(bounds, pin, &self.store)?;
+        if let Some(Taken {
+            whole,
+            away,
+            window,
+            heard,
+        }) = taken
+        {
+            loaded.goes_on_with(&heard);
+            self.left = heard;
+            self.outbox.resume(whole.until_ms, away);
+            loaded.window = window.map(|taken| {
+                let attached = taken.attached.min(away);
+                let now = Instant::now();
+                (taken.window, now.checked_sub(attached).unwrap_or(now))
+            });
+        }
+        self.loaded = Some(loaded);
+        self.trouble("pins", unkept);
+        self.trouble("restart", gap);
+        Ok(events)
+    }
+
     /// Reads and records what there is, and has the programs go.
     pub fn unload(&mut self) {
         if self.loaded.is_none() {
@@ -212,6 +255,49 @@ impl Observer {
         }
         self.set_window(false);
         self.read();
+        self.record();
+        if let Some(loaded) = self.loaded.take()
+            && loaded.is_pinned()
+        {
+            loaded.profiler.stop_waiting();
+            self.pinning.release();
+        }
+    }
+
+    /// What is pinned, and has to be asked for what it tells.
+    pub fn pinned(&self) -> Option<Profiler> {
+        let loaded = self.loaded.as_ref()?;
+        loaded.is_pinned().then(|| loaded.profiler.clone())
+    }
+
+    /// Takes in what pinned programs have told. Nothing is taken out of the kernel before this is
+    /// there to hear it, so that a process that is killed leaves it to the next one.
+    pub fn hear_pinned(&mut self) {
+        let left = std::mem::take(&mut self.left);
+        if !left.is_empty() {
+            self.hear_all(left.into_iter());
+        }
+        while let Some(loaded) = &mut self.loaded
+            && loaded.is_pinned()
+        {
+            let events = loaded.profiler.take_events(EVENTS_AT_ONCE);
+            if events.is_empty() {
+                return;
+            }
+            let kept = loaded.kept_heard(&events);
+            self.keep("what is told", kept);
+            self.hear_all(events.into_iter());
+        }
+    }
+
+    /// The daemon ends. What is pinned stays for the next one; all else goes.
+    pub fn end(&mut self) {
+        let Some(loaded) = self.loaded.as_ref().filter(|loaded| loaded.is_pinned()) else {
+            return self.unload();
+        };
+        loaded.profiler.leave();
+        loaded.profiler.stop_waiting();
+        self.hear_pinned();
         self.record();
         self.loaded = None;
     }
@@ -243,6 +329,9 @@ impl Observer {
         if now >= self.next_read {
             self.read();
             self.next_read = now + READ_EVERY;
+        }
+        if self.loaded.as_ref().is_some_and(Loaded::is_short) {
+            self.next_record = now;
         }
         if now >= self.next_record {
             self.record();
@@ -329,12 +418,26 @@ impl Observer {
 
     /// Hands what was read to the store; what it refuses stays here.
     pub fn record(&mut self) {
-        let loaded = self.loaded.as_mut();
-        let deltas = loaded.map_or_else(Vec::new, |loaded| loaded.ledger.take_pending());
-        self.rates = outbox::rates(&deltas, &self.rates);
-        self.tally.add(&deltas);
-        self.outbox.put(deltas, now_ms());
+        if self.loaded.as_ref().is_some_and(Loaded::is_pinned) {
+            // What is kept for the next process is of one moment.
+            self.read();
+        }
+        let kept = self.loaded.as_mut().map_or(Ok(None), Loaded::kept);
+        // What is counted, and up to where, is recorded together or not at all.
+        if let Some(kept) = self.if_well("what is pinned", kept) {
+            let loaded = self.loaded.as_mut();
+            let deltas = loaded.map_or_else(Vec::new, |loaded| loaded.ledger.take_pending());
+            self.rates = outbox::rates(&deltas, &self.rates);
+            self.tally.add(&deltas);
+            self.outbox.put(deltas, kept, now_ms());
+        }
         let (events, refused) = self.outbox.send(&self.store);
+        if self.outbox.is_empty()
+            && let Some(loaded) = &mut self.loaded
+        {
+            let freed = loaded.recorded();
+            self.if_well("slots", freed);
+        }
         let refused = refused.map(|error| {
             format!("what was observed cannot be kept now, and is kept in memory: {error}")
         });
@@ -348,8 +451,38 @@ impl Observer {
         self.watchers.tell(&events);
     }
 
-    /// Takes in what the in-kernel programs tell.
-    pub fn hear(&mut self, event: ProfilerEvent) {
+    /// What came of something; a failure is a trouble.
+    fn if_well<T>(&mut self, about: &'static str, result: Result<T, ProfileError>) -> Option<T> {
+        let (value, trouble) = match result {
+            Ok(value) => (Some(value), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        self.trouble(about, trouble);
+        value
+    }
+
+    /// Takes in what the in-kernel programs tell, in their order.
+    pub fn hear_all(&mut self, events: impl Iterator<Item = ProfilerEvent>) {
+        for event in events {
+            self.hear(event);
+        }
+        // Whose they are, is told once.
+        let Some(loaded) = &mut self.loaded else {
+            return;
+        };
+        let kept = loaded.kept_new();
+        self.keep("new slots", kept);
+    }
+
+    fn keep(&mut self, about: &'static str, kept: Result<Option<Kept>, ProfileError>) {
+        let kept = match kept {
+            Ok(Some(kept)) => self.store.keep_profile(&kept).map_err(ProfileError::from),
+            other => other.map(drop),
+        };
+        self.if_well(about, kept);
+    }
+
+    fn hear(&mut self, event: ProfilerEvent) {
         let attached = self.attached_so_far();
         let now = self.now();
         // All targets are gone through only where a cgroup is new.
@@ -390,9 +523,16 @@ impl Observer {
                     }
                     return;
                 };
+                // It may have been told to nobody for a while.
+                let late =
+                    Duration::from_nanos(pinning::monotonic_ns().saturating_sub(opened.at_ns));
+                let window = loaded.window.as_ref();
+                let late = late.min(window.map_or(Duration::ZERO, |(_, since)| since.elapsed()));
+                let attached = attached.saturating_sub(late);
                 loaded
                     .ledger
                     .open(opened.slot, opened.owner, subject, attached);
+                loaded.opened(opened.slot);
                 // Room for those that come and go quickly.
                 if loaded.ledger.len() as u32 > loaded.slots / 2 {
                     self.next_read = Duration::ZERO;

@@ -94,7 +94,8 @@ pub async fn observe(
     }
     drop(window);
     let counts = profiler.counts().map_err(ProfileError::from)?;
-    let lost = profiler.lost().map_err(ProfileError::from)?;
+    let mut lost = profiler.lost().map_err(ProfileError::from)?;
+    lost.events += profiler.dropped();
     Ok(trace(counts.into_values(), lost, first))
 }
 

@@ -2,11 +2,11 @@
 //! kept, and what comes meanwhile waits behind it.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use loupe_common::profile::{ProfileEvent, Subject};
 
-use crate::store::{ProfileBatch, Store, StoreError, SubjectDelta};
+use crate::store::{Kept, ProfileBatch, Store, StoreError, SubjectDelta};
 
 /// See the module.
 #[derive(Debug)]
@@ -39,11 +39,22 @@ impl Outbox {
         }
     }
 
-    /// Takes what was counted until now.
-    pub fn put(&mut self, subjects: Vec<SubjectDelta>, now_ms: u64) {
+    /// Goes on where another process has ended, so long ago.
+    pub fn resume(&mut self, from_ms: u64, ago: Duration) {
+        self.from_ms = from_ms;
+        self.from = Instant::now().checked_sub(ago).unwrap_or(self.from);
+    }
+
+    /// Whether the store has all.
+    pub fn is_empty(&self) -> bool {
+        self.sent.is_none() && self.waiting.is_none()
+    }
+
+    /// Takes what was counted until now, and up to where that is.
+    pub fn put(&mut self, subjects: Vec<SubjectDelta>, kept: Option<Kept>, now_ms: u64) {
         let from_ms = std::mem::replace(&mut self.from_ms, now_ms);
         let length = std::mem::replace(&mut self.from, Instant::now()).elapsed();
-        if subjects.is_empty() {
+        if subjects.is_empty() && kept.is_none() {
             return;
         }
         let batch = ProfileBatch {
@@ -54,6 +65,7 @@ impl Outbox {
             until_ms: now_ms,
             length_ms: length.as_millis() as u64,
             subjects,
+            kept,
         };
         match &mut self.waiting {
             Some(waiting) => waiting.merge(batch),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use loupe_common::profile::{SubjectKind, Target};
+use serde::{Deserialize, Serialize};
 
 use super::containers;
 use super::naming::{self, Named};
@@ -17,7 +18,7 @@ use crate::tracer::profiler::{ExecutableId, Profiler, Watch};
 const EXECUTABLE_OWNERS: u64 = 1 << 63;
 
 /// Somebody whose calls are counted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
     pub kind: SubjectKind,
     pub name: String,
@@ -37,6 +38,26 @@ pub struct Owners {
     watched: BTreeMap<u64, (u64, Watch)>,
     executables: BTreeMap<String, (u64, ExecutableId)>,
     next_executable: u64,
+    /// What the kernel was told by an earlier process.
+    told_executables: BTreeMap<ExecutableId, u64>,
+    /// Another process that took over would not know all of them.
+    is_changed: bool,
+}
+
+/// What an earlier process had told the kernel.
+pub struct Told {
+    watched: BTreeMap<u64, (u64, Watch)>,
+    executables: BTreeMap<ExecutableId, u64>,
+}
+
+impl Told {
+    /// To be asked before the hierarchy is walked: a cgroup that is made later is told of.
+    pub fn ask(profiler: &Profiler) -> Result<Told, TracerError> {
+        Ok(Told {
+            watched: profiler.watches()?,
+            executables: profiler.watched_executables()?,
+        })
+    }
 }
 
 impl Owners {
@@ -47,7 +68,24 @@ impl Owners {
             watched: BTreeMap::new(),
             executables: BTreeMap::new(),
             next_executable: EXECUTABLE_OWNERS,
+            told_executables: BTreeMap::new(),
+            is_changed: false,
         }
+    }
+
+    /// Goes on with what an earlier process has told the kernel, and with the owners that it knew:
+    /// something of theirs may not be heard as yet. [`Owners::apply`] takes back what nobody wants.
+    pub fn resume(&mut self, told: Told, known: BTreeMap<u64, Owner>) {
+        let last = told.executables.values().max().copied();
+        self.next_executable = last.unwrap_or(EXECUTABLE_OWNERS);
+        self.watched = told.watched;
+        self.told_executables = told.executables;
+        self.by_id = known;
+    }
+
+    /// All owners, if others than when this was asked last.
+    pub fn take_changed(&mut self) -> Option<&BTreeMap<u64, Owner>> {
+        std::mem::take(&mut self.is_changed).then_some(&self.by_id)
     }
 
     pub fn get(&self, id: u64) -> Option<&Owner> {
@@ -192,12 +230,16 @@ impl Owners {
             self.watched.insert(id, told);
         }
         if let Some((cgroup, name)) = wanted.owner {
-            let entry = self.by_id.entry(cgroup.id).or_insert_with(|| Owner {
-                kind: name.kind,
-                name: name.name.clone(),
-                uid: cgroup.uid,
-                path: cgroup.path.clone(),
-                gone: false,
+            let is_changed = &mut self.is_changed;
+            let entry = self.by_id.entry(cgroup.id).or_insert_with(|| {
+                *is_changed = true;
+                Owner {
+                    kind: name.kind,
+                    name: name.name.clone(),
+                    uid: cgroup.uid,
+                    path: cgroup.path.clone(),
+                    gone: false,
+                }
             });
             entry.gone = false;
         }
@@ -253,15 +295,14 @@ impl Owners {
             if let Some((_, old)) = known {
                 profiler.unwatch_executable(old)?;
             }
-            let owner = known.map_or_else(
-                || {
-                    self.next_executable += 1;
-                    self.next_executable
-                },
-                |(owner, _)| owner,
-            );
+            let told = self.told_executables.remove(&executable);
+            let owner = known.map(|(owner, _)| owner).or(told).unwrap_or_else(|| {
+                self.next_executable += 1;
+                self.next_executable
+            });
             profiler.watch_executable(executable, owner)?;
             self.executables.insert(path.clone(), (owner, executable));
+            self.is_changed = true;
             self.by_id.insert(
                 owner,
                 Owner {
@@ -272,6 +313,9 @@ impl Owners {
                     gone: false,
                 },
             );
+        }
+        for executable in std::mem::take(&mut self.told_executables).into_keys() {
+            profiler.unwatch_executable(executable)?;
         }
         Ok(())
     }

@@ -20,6 +20,15 @@ pub struct Slot {
     read: SlotCounts,
     /// Attached time when it was opened, or when it was read last.
     observed_until: Duration,
+    /// Another process that took it over would know it wrongly.
+    is_changed: bool,
+}
+
+impl Slot {
+    /// What was read last, and is in the store or on its way there.
+    pub fn counted(&self) -> &SlotCounts {
+        &self.read
+    }
 }
 
 /// The slots, and what they brought.
@@ -33,6 +42,9 @@ pub struct Ledger {
 
 /// Time after which a slot that nobody was told of is `other`'s.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// No cgroup's: the owner of slots that nobody knows.
+const OTHERS: u64 = 0;
 
 /// Whose calls those of an unknown slot are.
 pub fn other() -> Subject {
@@ -55,8 +67,44 @@ impl Ledger {
                 subject,
                 read: SlotCounts::default(),
                 observed_until: attached,
+                is_changed: true,
             },
         );
+    }
+
+    /// Goes on with a slot of an earlier process, which had read this and no more. The attached time
+    /// begins where that process ended.
+    pub fn resume(&mut self, slot: u32, owner: u64, subject: Subject, read: SlotCounts) {
+        self.slots.insert(
+            slot,
+            Slot {
+                owner,
+                subject,
+                read,
+                observed_until: Duration::ZERO,
+                is_changed: false,
+            },
+        );
+    }
+
+    /// Slots of which something else is to be known than when this was asked last.
+    pub fn take_changed(&mut self) -> BTreeMap<u32, Slot> {
+        let mut changed = BTreeMap::new();
+        for (number, slot) in &mut self.slots {
+            if std::mem::take(&mut slot.is_changed) {
+                changed.insert(*number, slot.clone());
+            }
+        }
+        changed
+    }
+
+    /// The slots whose owner is not known.
+    pub fn without_owner(&self, is_known: impl Fn(u64) -> bool) -> Vec<u32> {
+        let slots = self.slots.iter();
+        slots
+            .filter(|(_, slot)| slot.owner != OTHERS && !is_known(slot.owner))
+            .map(|(number, _)| *number)
+            .collect()
     }
 
     /// Takes a reading of all slots, at this moment of any clock.
@@ -79,7 +127,7 @@ impl Ledger {
                     continue;
                 }
                 // What told of it was lost.
-                self.open(number, 0, other(), attached);
+                self.open(number, OTHERS, other(), attached);
             }
             self.take(number, counted);
         }
@@ -102,6 +150,7 @@ impl Ledger {
             .entry(slot.subject.clone())
             .or_insert_with(|| SubjectDelta::new(slot.subject.clone()));
         difference::add(delta, &slot.read, &now);
+        slot.is_changed |= slot.read != now;
         slot.read = now;
     }
 
@@ -216,6 +265,20 @@ mod tests {
         ledger.read([(1, reads(3, 1))].into(), seconds(12), seconds(12));
         assert_eq!(totals(&mut ledger), [("a@.service".to_owned(), 5, 0, 2)]);
         assert_eq!(ledger.slots_of(&[11, 12]), [1]);
+    }
+
+    #[test]
+    fn a_slot_goes_on_where_the_process_before_has_stopped_to_read() {
+        let mut ledger = Ledger::default();
+        ledger.resume(1, 11, subject("a.service"), reads(100, 1));
+        assert!(ledger.take_changed().is_empty());
+        ledger.read([(1, reads(103, 1))].into(), seconds(7), seconds(1));
+        assert_eq!(totals(&mut ledger), [("a.service".to_owned(), 3, 0, 7)]);
+        let changed = ledger.take_changed();
+        assert_eq!(changed[&1].counted(), &reads(103, 1));
+        assert!(ledger.take_changed().is_empty());
+        assert_eq!(ledger.without_owner(|owner| owner == 12), [1]);
+        assert!(ledger.without_owner(|owner| owner == 11).is_empty());
     }
 
     #[test]

@@ -13,7 +13,8 @@ use loupe_common::profile::{
 use tokio::sync::{mpsc, watch};
 
 use super::marks::Marks;
-use super::observer::{Observer, now_ms};
+use super::observer::{EVENTS_AT_ONCE, Observer, now_ms};
+use super::pinning::Pinning;
 use super::rounds::Rounds;
 use super::tally::SyscallCalls;
 use super::targets::{TargetError, settle};
@@ -22,14 +23,12 @@ use crate::lock;
 use crate::store::{ProfileQuery, Store};
 use crate::tracer::profiler::ProfilerEvent;
 
-/// Events that are taken in under one lock.
-const EVENTS_AT_ONCE: usize = 256;
 /// How long an answer waits for what the kernel has told to be heard: on a busy host that is much,
 /// and it is heard by a thread like others.
 const SETTLING: Duration = Duration::from_secs(10);
 
 /// See the module. Ends when it is dropped: what was counted is in the store then, and nothing of it
-/// is left in the kernel.
+/// is left in the kernel but what is pinned for the next process.
 pub struct Service {
     shared: Arc<Shared>,
     driver: Option<JoinHandle<()>>,
@@ -67,8 +66,12 @@ pub enum AskError {
 }
 
 impl Service {
-    pub fn start(store: Arc<Store>, settings: Settings) -> Result<Service, ProfileError> {
-        let mut observer = Observer::new(store, settings)?;
+    pub fn start(
+        store: Arc<Store>,
+        settings: Settings,
+        pinning: Pinning,
+    ) -> Result<Service, ProfileError> {
+        let mut observer = Observer::new(store, settings, pinning)?;
         let events = observer.apply();
         let shared = Arc::new(Shared {
             observer: Mutex::new(observer),
@@ -281,7 +284,7 @@ impl Drop for Service {
             tracing::error!("the thread that observes has panicked");
         }
         self.shared.settle();
-        lock(&self.shared.observer).unload();
+        lock(&self.shared.observer).end();
     }
 }
 
@@ -326,10 +329,14 @@ impl Shared {
     fn hear_all(&self) -> bool {
         let begin = Instant::now();
         let mark = loop {
-            let profiler = lock(&self.observer).profiler().cloned();
-            let Some(profiler) = profiler else {
+            let mut observer = lock(&self.observer);
+            // What is pinned is not taken out of the kernel before it is heard.
+            observer.hear_pinned();
+            let unpinned = observer.profiler().filter(|_| observer.pinned().is_none());
+            let Some(profiler) = unpinned.cloned() else {
                 return true;
             };
+            drop(observer);
             if let Some(mark) = profiler.mark() {
                 break mark;
             }
@@ -350,18 +357,25 @@ impl Shared {
             return Ok(());
         };
         let shared = Arc::clone(self);
+        let pinned = lock(&self.observer).pinned();
+        // What was told while nobody was there comes before the first reading.
+        lock(&self.observer).hear_pinned();
         let listen = move || {
+            if let Some(profiler) = pinned {
+                while profiler.wait_for_events() {
+                    lock(&shared.observer).hear_pinned();
+                    shared.rounds.hurry();
+                }
+                return;
+            }
             let mut batch = Vec::new();
             while events.blocking_recv_many(&mut batch, EVENTS_AT_ONCE) > 0 {
-                let mut observer = lock(&shared.observer);
-                let mut mark = None;
-                for event in batch.drain(..) {
-                    if let ProfilerEvent::Mark(number) = &event {
-                        mark = Some(*number);
-                    }
-                    observer.hear(event);
-                }
-                drop(observer);
+                let marks = batch.iter().filter_map(|event| match event {
+                    ProfilerEvent::Mark(mark) => Some(*mark),
+                    _ => None,
+                });
+                let mark = marks.max();
+                lock(&shared.observer).hear_all(batch.drain(..));
                 if let Some(mark) = mark {
                     shared.marks.hear(mark);
                 }
@@ -406,7 +420,8 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let store = Store::open(&directory.path().join("loupe.db")).expect("a database");
         // Nothing is watched, so nothing of the kernel is needed.
-        let service = Service::start(Arc::new(store), Settings::default()).expect("started");
+        let service = Service::start(Arc::new(store), Settings::default(), Pinning::default())
+            .expect("started");
         let (long, short) = (Duration::from_secs(600), Duration::from_millis(20));
         assert!(service.goes_on(long) && service.goes_on(long));
         let held = lock(&service.shared.observer);

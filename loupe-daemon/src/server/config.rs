@@ -54,6 +54,7 @@ pub struct ProfileConfig {
     units: Vec<UnitPattern>,
     targets: Vec<Lasting>,
     duty: Duty,
+    pin: bool,
     limits: Limits,
 }
 
@@ -96,6 +97,7 @@ impl ProfileConfig {
             targets,
             duty: self.duty.0,
             bounds: self.limits.bounds(),
+            pin: self.pin,
         }
     }
 }

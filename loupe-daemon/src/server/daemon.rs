@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::config::{Config, DEFAULT_PATH, InForce, Reloader};
 use super::manager::{self, tell};
-use super::{Limits, ListenError, Server, listen, log, metrics};
+use super::{Limits, ListenError, Server, fd_store, listen, log, metrics};
 use crate::backend::{Here, default_database};
 
 /// The daemon of Loupe: does analyses and runs for its clients.
@@ -118,6 +118,9 @@ fn run(args: Args) -> Result<(), Failure> {
         .db
         .or_else(default_database)
         .ok_or_else(|| Failure::usage("choose a database with --db PATH"))?;
+    let pinning = fd_store::pinning().map_err(|error| {
+        Failure::internal("cannot take what the service manager has kept").because(Some(&error))
+    })?;
     let listening = listen(&args.socket).map_err(listen_failure)?;
     for warning in &listening.warnings {
         tracing::warn!("{warning}");
@@ -129,7 +132,7 @@ fn run(args: Args) -> Result<(), Failure> {
     }
     let backend = Arc::new(Here::start(&database)?);
     backend.load()?;
-    backend.observe(config.profile.settings())?;
+    backend.observe(config.profile.settings(), pinning)?;
     let mut limits = Limits::default();
     if let Some(hours) = args.job_hours.or(config.daemon.job_hours) {
         limits.job.time = Duration::from_secs(u64::from(hours.get()) * 60 * 60);

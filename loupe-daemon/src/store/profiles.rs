@@ -8,6 +8,7 @@ mod compact;
 mod counts;
 mod events;
 mod gaps;
+mod kept;
 mod pattern;
 mod query;
 mod record;
@@ -22,6 +23,7 @@ use rusqlite::Transaction;
 use super::{Store, StoreError};
 
 pub use batch::{ProfileBatch, SubjectDelta};
+pub use kept::Kept;
 pub use pattern::{fits, matches_name};
 pub use query::{ProfileQuery, ProfileSummary};
 

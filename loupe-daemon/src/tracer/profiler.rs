@@ -4,7 +4,8 @@
 //!
 //! Loading attaches what runs rarely (cgroups made and removed, exec, exit). The program at the end
 //! of each syscall is attached only while a [`Window`] is open. All that is loaded goes with the
-//! last clone of the [`Profiler`] and its windows.
+//! last clone of the [`Profiler`] and its windows; what is pinned ([`Pins`]) stays as long as the
+//! pins, and another process can take it over.
 
 mod counts;
 mod events;
@@ -12,14 +13,16 @@ mod executable;
 mod load;
 mod maps;
 mod offsets;
+mod pins;
+mod programs;
 mod records;
 mod shapes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use aya::Ebpf;
 use loupe_common::feature::Feature;
 use loupe_common::profile::ProfileLost;
 use loupe_common::profile_abi::{
@@ -28,11 +31,14 @@ use loupe_common::profile_abi::{
 use loupe_common::trace::{CallCounts, ForeignCall};
 use tokio::sync::mpsc;
 
+use serde::{Deserialize, Serialize};
+
 use super::TracerError;
-use super::programs::Attached;
 use crate::lock;
 use crate::sys::bpf;
 pub use executable::{ExecutableId, mount_of};
+pub use pins::Pins;
+use programs::{Group, Programs};
 
 /// How much the maps hold. Memory is taken as it is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +72,7 @@ impl Default for ProfilerBounds {
 }
 
 /// How a cgroup is watched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Watch {
     /// Calls of its processes are counted for the owner, and so are those of each cgroup that is
     /// made below.
@@ -77,7 +83,7 @@ pub enum Watch {
 }
 
 /// What the in-kernel programs tell.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ProfilerEvent {
     /// Anywhere in the kernel's own hierarchy (cgroup v2).
     CgroupMade {
@@ -108,7 +114,7 @@ pub enum ProfilerEvent {
     Mark(u64),
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlotOpened {
     pub slot: u32,
     pub owner: u64,
@@ -125,7 +131,8 @@ pub struct SlotOpened {
 }
 
 /// What a slot has counted since it was opened.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct SlotCounts {
     /// Syscalls, operations of io_uring and pseudo-files.
     pub calls: BTreeMap<Feature, CallCounts>,
@@ -157,11 +164,15 @@ struct Shared {
 }
 
 struct Kernel {
-    ebpf: Ebpf,
+    programs: Programs,
     maps: maps::Maps,
     settings: Settings,
-    counting: Attached,
+    /// They stay as long as this does.
+    always: Group,
+    counting: Group,
     windows: usize,
+    /// What is pinned and attached stays so, for another process.
+    is_left: bool,
     /// The kernel has io_uring, and tells nothing of it.
     blind_to_io_uring: bool,
     receiver: Option<mpsc::Receiver<ProfilerEvent>>,
@@ -170,9 +181,30 @@ struct Kernel {
     process_owners: BTreeSet<u64>,
 }
 
+impl ProfilerBounds {
+    /// Their numbers are kept in 16 bits.
+    fn slots(&self) -> u32 {
+        self.slots.clamp(1, u32::from(u16::MAX))
+    }
+}
+
+/// A slot that is open: whose it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlotOwner {
+    pub owner: u64,
+    pub executable: ExecutableId,
+}
+
 /// Keeps the programs that count attached until it is dropped.
 pub struct Window {
     profiler: Profiler,
+}
+
+/// A window that an earlier process has opened.
+pub struct TakenWindow {
+    pub window: Window,
+    /// How long ago.
+    pub attached: Duration,
 }
 
 /// Has the kernel measure what programs cost, those of others too, until it is dropped. The
@@ -184,13 +216,71 @@ pub struct CostMeter {
 impl Profiler {
     /// Loads the programs and attaches those that run rarely.
     pub fn load(bounds: &ProfilerBounds) -> Result<Profiler, TracerError> {
-        let (kernel, consumer) = load::load(bounds)?;
-        Ok(Profiler {
+        Ok(Profiler::of(load::load(bounds, None)?))
+    }
+
+    /// The same, with everything pinned.
+    pub fn load_pinned(bounds: &ProfilerBounds, pins: Pins) -> Result<Profiler, TracerError> {
+        Ok(Profiler::of(load::load(bounds, Some(pins))?))
+    }
+
+    /// Takes over what an earlier process has loaded and pinned, which went on counting. The window
+    /// that it had open, if it had. What is not as this process would have made it is refused.
+    pub fn take_over(
+        bounds: &ProfilerBounds,
+        pins: Pins,
+    ) -> Result<(Profiler, Option<TakenWindow>), TracerError> {
+        let profiler = Profiler::of(load::take_over(bounds, pins)?);
+        let attached = lock(&profiler.shared.kernel).counting.attached_for();
+        let window = attached.map(|attached| TakenWindow {
+            attached,
+            window: Window {
+                profiler: profiler.clone(),
+            },
+        });
+        Ok((profiler, window))
+    }
+
+    /// What keeps everything that is pinned, and the name of it, which no other has.
+    pub fn pinned(&self) -> Result<Option<(OwnedFd, String)>, TracerError> {
+        let kernel = lock(&self.shared.kernel);
+        let Some(pins) = kernel.programs.pins() else {
+            return Ok(None);
+        };
+        let top = pins.top().try_clone_to_owned();
+        Ok(Some((
+            top.map_err(TracerError::Pin)?,
+            pins.set().to_owned(),
+        )))
+    }
+
+    fn of((kernel, consumer): (Kernel, events::Consumer)) -> Profiler {
+        Profiler {
             shared: Arc::new(Shared {
                 kernel: Mutex::new(kernel),
                 consumer,
             }),
-        })
+        }
+    }
+
+    /// Events, where everything is pinned: what is not taken stays in the kernel, for another process.
+    pub fn take_events(&self, most: usize) -> Vec<ProfilerEvent> {
+        self.shared.consumer.take(most)
+    }
+
+    /// Waits until there are events to take; `false`: there will be none any more.
+    pub fn wait_for_events(&self) -> bool {
+        self.shared.consumer.wait()
+    }
+
+    /// Nobody waits for events any more.
+    pub fn stop_waiting(&self) {
+        self.shared.consumer.stop();
+    }
+
+    /// From now on everything that is pinned stays as it is, windows too.
+    pub fn leave(&self) {
+        lock(&self.shared.kernel).is_left = true;
     }
 
     /// What the programs tell, once; `None` if somebody has taken it. What finds the channel full is
@@ -214,7 +304,7 @@ impl Profiler {
     pub fn open_window(&self) -> Result<Window, TracerError> {
         let mut kernel = lock(&self.shared.kernel);
         let kernel = &mut *kernel;
-        kernel.counting.hold(&mut kernel.ebpf)?;
+        kernel.counting.hold(&mut kernel.programs)?;
         kernel.windows += 1;
         let window = Window {
             profiler: self.clone(),
@@ -244,6 +334,39 @@ impl Profiler {
             .into_iter()
             .filter(|(_, watched)| watched.flags & WATCH_COUNT != 0);
         Ok(counted.map(|(id, watched)| (id, watched.owner)).collect())
+    }
+
+    /// Every cgroup that is watched, for whom, and how.
+    pub fn watches(&self) -> Result<BTreeMap<u64, (u64, Watch)>, TracerError> {
+        let watched = lock(&self.shared.kernel).maps.watched()?.into_iter();
+        let how = |(id, watched): (u64, loupe_common::profile_abi::WatchedCgroup)| {
+            Some((id, (watched.owner, events::watch_of(watched.flags)?)))
+        };
+        Ok(watched.filter_map(how).collect())
+    }
+
+    /// Every executable that is watched wherever it runs, and for whom.
+    pub fn watched_executables(&self) -> Result<BTreeMap<ExecutableId, u64>, TracerError> {
+        let executables = lock(&self.shared.kernel).maps.executables()?.into_iter();
+        Ok(executables
+            .map(|(key, owner)| (ExecutableId::from_key(key), owner))
+            .collect())
+    }
+
+    /// The slots that are open.
+    pub fn slots(&self) -> Result<BTreeMap<u32, SlotOwner>, TracerError> {
+        let slots = lock(&self.shared.kernel).maps.slots()?.into_iter();
+        let owner = |key: loupe_common::profile_abi::SlotKey| SlotOwner {
+            owner: key.owner,
+            executable: ExecutableId::from_key(key.executable),
+        };
+        Ok(slots.map(|(key, slot)| (slot, owner(key))).collect())
+    }
+
+    /// The slots that anything was counted in: open ones, and those of [`Profiler::end_slots`].
+    pub fn counted_slots(&self) -> Result<BTreeSet<u32>, TracerError> {
+        let calls = lock(&self.shared.kernel).maps.calls.all()?;
+        Ok(calls.into_iter().map(|(key, _)| key.slot).collect())
     }
 
     /// Watches an executable outside of watched cgroups, running processes included. In a watched
@@ -328,10 +451,17 @@ impl Profiler {
         Ok(all)
     }
 
-    /// Ends these slots: returns what they have counted, to the last call. Their numbers may come
-    /// again, in a [`ProfilerEvent::SlotOpened`]; so do executables of theirs that still run and are
-    /// still watched.
+    /// Ends these slots and frees them: returns what they have counted, to the last call.
     pub fn close_slots(&self, slots: &[u32]) -> Result<BTreeMap<u32, SlotCounts>, TracerError> {
+        let counts = self.end_slots(slots)?;
+        self.free_slots(slots)?;
+        Ok(counts)
+    }
+
+    /// Ends these slots: returns what they have counted, to the last call. Executables of theirs that
+    /// still run and are still watched get others. Their counts stay, and their numbers do not come
+    /// again, until they are freed.
+    pub fn end_slots(&self, slots: &[u32]) -> Result<BTreeMap<u32, SlotCounts>, TracerError> {
         let closed: BTreeSet<u32> = slots.iter().copied().collect();
         let is_closed = |slot: u32| closed.contains(&slot);
         let mut kernel = lock(&self.shared.kernel);
@@ -348,16 +478,25 @@ impl Profiler {
         maps.forget_slots(is_closed)?;
         wait_for_programs();
         maps.forget_slots(is_closed)?;
-        let counts = counts::read_slots(maps, closed.iter().copied())?;
+        counts::read_slots(maps, closed.iter().copied())
+    }
+
+    /// Frees slots that have ended: their numbers may come again, in a
+    /// [`ProfilerEvent::SlotOpened`].
+    pub fn free_slots(&self, slots: &[u32]) -> Result<(), TracerError> {
+        let closed: BTreeSet<u32> = slots.iter().copied().collect();
+        let is_closed = |slot: u32| closed.contains(&slot);
+        let mut kernel = lock(&self.shared.kernel);
+        let maps = &mut kernel.maps;
         maps.calls.remove(is_closed)?;
         maps.errors.remove(is_closed)?;
         maps.operations.remove(is_closed)?;
         maps.foreign.remove(is_closed)?;
         maps.files.remove(is_closed)?;
-        for (_, slot) in keys {
+        for slot in closed {
             maps.free_slot(slot)?;
         }
-        Ok(counts)
+        Ok(())
     }
 
     /// Whether operations of io_uring happen here and are not counted.
@@ -365,12 +504,15 @@ impl Profiler {
         lock(&self.shared.kernel).blind_to_io_uring
     }
 
-    /// What was lost where no slot knows of it.
+    /// What was lost where no slot knows of it, in the kernel.
     pub fn lost(&self) -> Result<ProfileLost, TracerError> {
         let nowhere = lock(&self.shared.kernel).maps.nowhere()?;
-        let mut lost = counts::losses(&nowhere.lost);
-        lost.events += self.shared.consumer.dropped();
-        Ok(lost)
+        Ok(counts::losses(&nowhere.lost))
+    }
+
+    /// Events that nobody in this process took in time: lost, too.
+    pub fn dropped(&self) -> u64 {
+        self.shared.consumer.dropped()
     }
 
     /// Whether calls that nobody watches are counted in one sum. That makes each of them a little
@@ -395,10 +537,11 @@ impl Profiler {
 
     /// What all programs have cost so far, in the times in which it was measured.
     pub fn cost(&self) -> Result<ProgramCost, TracerError> {
-        let kernel = lock(&self.shared.kernel);
+        let mut kernel = lock(&self.shared.kernel);
         let mut cost = ProgramCost::default();
-        for &name in load::ATTACHED_ALWAYS.iter().chain(kernel.counting.names()) {
-            let program = kernel.ebpf.program(name).ok_or(TracerError::NotEmbedded)?;
+        let names = [kernel.always.names(), kernel.counting.names()].concat();
+        for name in names {
+            let program = kernel.programs.get(name)?;
             let info = program.info().map_err(super::program_error(name))?;
             cost.run_ns += u64::try_from(info.run_time().as_nanos()).unwrap_or(u64::MAX);
             cost.runs += info.run_count();
@@ -428,11 +571,13 @@ fn wait_for_programs() {
 impl Drop for Window {
     fn drop(&mut self) {
         let mut kernel = lock(&self.profiler.shared.kernel);
-        let kernel = &mut *kernel;
+        if kernel.is_left {
+            return;
+        }
         kernel.windows -= 1;
         if let Err(error) = kernel.tell_settings() {
             tracing::warn!("cannot tell the programs that a window is closed: {error}");
         }
-        kernel.counting.release(&mut kernel.ebpf);
+        kernel.counting.release();
     }
 }

@@ -69,10 +69,6 @@ impl Attached {
         }
     }
 
-    pub fn names(&self) -> &[&'static str] {
-        &self.names
-    }
-
     pub fn hold(&mut self, ebpf: &mut Ebpf) -> Result<(), TracerError> {
         if self.holders == 0 {
             for &name in &self.names {

@@ -6,14 +6,19 @@ use nix::sys::socket::sockopt::{AcceptConn, SockType};
 use nix::sys::socket::{AddressFamily, SockType as Type, SockaddrLike as _, SockaddrStorage};
 use nix::sys::socket::{getsockname, getsockopt};
 
+use super::super::fd_store;
 use super::ListenError;
 use crate::sys::descriptors;
 
 /// The socket that systemd passed; `None` when it passed none.
 pub(super) fn activated() -> Result<Option<UnixListener>, ListenError> {
     let failed = |why: String| ListenError::Activation { why };
-    let passed = sd_notify::listen_fds().map_err(|error| failed(error.to_string()))?;
-    let mut passed = passed.collect::<Vec<_>>().into_iter();
+    let passed = sd_notify::listen_fds_with_names().map_err(|error| failed(error.to_string()))?;
+    let sockets = passed.filter(|(_, name)| name != fd_store::NAME);
+    let mut passed = sockets
+        .map(|(number, _)| number)
+        .collect::<Vec<_>>()
+        .into_iter();
     let (first, more) = match passed.next() {
         None => return Ok(None),
         Some(first) => (first, passed.len()),

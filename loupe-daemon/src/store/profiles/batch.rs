@@ -8,6 +8,8 @@ use loupe_common::feature::Feature;
 use loupe_common::profile::{ProfileLost, Subject};
 use loupe_common::trace::{CallCounts, ForeignCall};
 
+use super::kept::Kept;
+
 /// What was counted within one time, as a rule a minute.
 ///
 /// A batch is handed over until [`Store::record_profiles`](super::Store::record_profiles) has returned `Ok` for it, always
@@ -29,6 +31,8 @@ pub struct ProfileBatch {
     pub length_ms: u64,
     /// No subject twice.
     pub subjects: Vec<SubjectDelta>,
+    /// What was read of counts that outlive the process, up to which the batch counts.
+    pub kept: Option<Kept>,
 }
 
 /// What was counted of one subject. An idle subject that was observed is handed over as well:
@@ -114,6 +118,11 @@ impl ProfileBatch {
                 Some(known) => known.add(delta),
                 None => self.subjects.push(delta),
             }
+        }
+        match (&mut self.kept, later.kept) {
+            (Some(kept), Some(later)) => kept.merge(later),
+            (none, later @ Some(_)) => *none = later,
+            (_, None) => {}
         }
     }
 }

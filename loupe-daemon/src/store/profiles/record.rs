@@ -82,6 +82,9 @@ impl Store {
         for delta in &batch.subjects {
             recording.record(delta)?;
         }
+        if let Some(kept) = &batch.kept {
+            self.keep(transaction, kept)?;
+        }
         self.sorted(transaction.execute(
             "INSERT INTO profile_runs (run, sequence, batch) VALUES (?1, ?2, ?3)
              ON CONFLICT (run) DO UPDATE SET sequence = excluded.sequence, batch = excluded.batch",

@@ -96,6 +96,7 @@ impl Minutes {
             until_ms: self.at_ms,
             length_ms: MINUTE_MS,
             subjects,
+            kept: None,
         }
     }
 

@@ -41,8 +41,10 @@ pub struct Consumer {
 }
 
 impl Consumer {
+    /// With a thread, or else [`Consumer::take`] is how to get the events.
     pub fn start(
         ring: RingBuf<MapData>,
+        has_thread: bool,
     ) -> Result<(Consumer, mpsc::Receiver<ProfilerEvent>), TracerError> {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         let control =
@@ -55,16 +57,15 @@ impl Consumer {
             control,
             stop: AtomicBool::new(false),
         });
-        let thread = std::thread::Builder::new()
-            .name("profile-events".to_owned())
-            .spawn({
-                let inner = Arc::clone(&inner);
-                move || inner.run()
-            })
-            .map_err(TracerError::Thread)?;
+        let run = Arc::clone(&inner);
+        let thread = has_thread.then(|| {
+            std::thread::Builder::new()
+                .name("profile-events".to_owned())
+                .spawn(move || run.run())
+        });
         let consumer = Consumer {
             inner,
-            thread: Some(thread),
+            thread: thread.transpose().map_err(TracerError::Thread)?,
         };
         Ok((consumer, receiver))
     }
@@ -82,6 +83,35 @@ impl Consumer {
         sent.ok().map(|()| mark)
     }
 
+    /// Takes so many events out of the ring buffer at most. All others stay there.
+    pub fn take(&self, most: usize) -> Vec<ProfilerEvent> {
+        let mut ring = lock(&self.inner.ring);
+        let mut events = Vec::new();
+        while events.len() < most
+            && let Some(record) = ring.next()
+        {
+            events.extend(read(&record));
+        }
+        events
+    }
+
+    /// Waits until there are events; `false`: there will be none any more.
+    pub fn wait(&self) -> bool {
+        self.inner.wait()
+    }
+
+    /// Ends all waiting.
+    pub fn stop(&self) {
+        self.inner.stop.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if let Err(error) = self.inner.control.write(1) {
+            tracing::warn!("cannot wake the thread that reads a profile's events: {error}");
+        }
+    }
+
     /// Events that nobody took in time.
     pub fn dropped(&self) -> u64 {
         self.inner.dropped.load(Ordering::Relaxed)
@@ -90,10 +120,7 @@ impl Consumer {
 
 impl Drop for Consumer {
     fn drop(&mut self) {
-        self.inner.stop.store(true, Ordering::Release);
-        if let Err(error) = self.inner.control.write(1) {
-            tracing::warn!("cannot wake the thread that reads a profile's events: {error}");
-        }
+        self.stop();
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -104,25 +131,30 @@ impl Drop for Consumer {
 
 impl Inner {
     fn run(&self) {
+        while self.wait() {
+            self.drain();
+        }
+    }
+
+    /// See [`Consumer::wait`].
+    fn wait(&self) -> bool {
         // A descriptor of its own, so that the lock is not held while this thread waits.
         let ring = match lock(&self.ring).as_fd().try_clone_to_owned() {
             Ok(ring) => ring,
             Err(error) => {
                 tracing::error!("cannot wait for a profile's events: {error}");
-                return;
+                return false;
             }
         };
-        while !self.stop.load(Ordering::Acquire) {
-            let mut descriptors = [
-                PollFd::new(ring.as_fd(), PollFlags::POLLIN),
-                PollFd::new(self.control.as_fd(), PollFlags::POLLIN),
-            ];
-            match poll(&mut descriptors, PollTimeout::NONE) {
-                Ok(_) | Err(nix::errno::Errno::EINTR) => self.drain(),
-                Err(error) => {
-                    tracing::error!("cannot wait for a profile's events: {error}");
-                    return;
-                }
+        let mut descriptors = [
+            PollFd::new(ring.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.control.as_fd(), PollFlags::POLLIN),
+        ];
+        match poll(&mut descriptors, PollTimeout::NONE) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => !self.stop.load(Ordering::Acquire),
+            Err(error) => {
+                tracing::error!("cannot wait for a profile's events: {error}");
+                false
             }
         }
     }
@@ -130,17 +162,24 @@ impl Inner {
     fn drain(&self) {
         let mut ring = lock(&self.ring);
         while let Some(record) = ring.next() {
-            let Some(told) = records::event(&record) else {
-                let bytes = record.len();
-                tracing::warn!("an event of a profile, of {bytes} bytes, makes no sense");
+            let Some(event) = read(&record) else {
                 continue;
             };
             // Whoever dropped the receiver wants none.
-            if let Err(mpsc::error::TrySendError::Full(_)) = self.sender.try_send(event(&told)) {
+            if let Err(mpsc::error::TrySendError::Full(_)) = self.sender.try_send(event) {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
             }
         }
     }
+}
+
+fn read(record: &[u8]) -> Option<ProfilerEvent> {
+    let told = records::event(record);
+    if told.is_none() {
+        let bytes = record.len();
+        tracing::warn!("an event of a profile, of {bytes} bytes, makes no sense");
+    }
+    told.as_ref().map(event)
 }
 
 fn event(told: &Told) -> ProfilerEvent {
@@ -173,7 +212,7 @@ fn event(told: &Told) -> ProfilerEvent {
 }
 
 /// How a cgroup with these flags is watched.
-fn watch_of(flags: u32) -> Option<Watch> {
+pub fn watch_of(flags: u32) -> Option<Watch> {
     if flags & WATCH_CHILDREN_ARE_OWNERS != 0 {
         Some(Watch::ChildrenAreOwners)
     } else {

@@ -7,12 +7,13 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use loupe_common::profile_abi::ExecutableKey;
+use serde::{Deserialize, Serialize};
 
 /// Bits of the minor number in the kernel's own device numbers (`include/linux/kdev_t.h`).
 const MINOR_BITS: u32 = 20;
 
 /// A file as the kernel knows it. Some file systems (overlayfs, btrfs) tell `stat` another device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ExecutableId {
     /// As `makedev` composes it.
     pub device: u64,

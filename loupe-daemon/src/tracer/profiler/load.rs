@@ -1,25 +1,29 @@
-//! Loads the programs of a profile, with offsets and bounds, and attaches those that run rarely.
+//! Loads the programs of a profile, with offsets and bounds, and attaches those that run rarely; or
+//! takes over what an earlier process has loaded.
 
-use aya::{Btf, EbpfLoader};
+use aya::maps::{Map, MapData, RingBuf};
+use aya::{Btf, Ebpf, EbpfLoader};
 use loupe_common::profile_abi::{Settings, SlotUse};
 
-use super::maps::{Maps, set_shapes};
-use super::{Kernel, ProfilerBounds, events, offsets, shapes};
+use super::maps::{Found, Maps, set_shapes, take};
+use super::pins::{self, Pins};
+use super::programs::{Group, Programs};
+use super::{ExecutableId, Kernel, ProfilerBounds, events, offsets, shapes};
 use crate::tracer::TracerError;
 use crate::tracer::btf::{self, IoUring, Structures, TaskOffsets};
-use crate::tracer::maps::{Plain, take_ring};
-use crate::tracer::programs::{Attached, btf_program, io_uring_program};
+use crate::tracer::maps::Plain;
+use crate::tracer::programs::{btf_program, io_uring_program};
 use crate::tracer::refusal::program_error;
 
 /// The in-kernel programs, as built; empty where the build had no BPF toolchain.
-static EMBEDDED: &[u8] = aya::include_bytes_aligned!(env!("LOUPE_PROFILE_EBPF_OBJECT"));
+pub static EMBEDDED: &[u8] = aya::include_bytes_aligned!(env!("LOUPE_PROFILE_EBPF_OBJECT"));
 
 /// Bytes of the ring buffer: 7,000 new cgroups or 6,000 new executables at once.
-const RING_BYTES: u32 = 2 << 20;
+pub const RING_BYTES: u32 = 2 << 20;
 /// Pairs of slot and call of another ABI.
-const FOREIGN_CALLS: u32 = 1 << 12;
+pub const FOREIGN_CALLS: u32 = 1 << 12;
 /// Executables that are watched wherever they run.
-const EXECUTABLES: u32 = 1 << 10;
+pub const EXECUTABLES: u32 = 1 << 10;
 /// The part of a map that one slot may fill, so that no service takes the room of all others.
 const SLOT_PART: u32 = 8;
 /// A slot may always have this many keys of a kind.
@@ -34,8 +38,8 @@ const RARE_PROGRAMS: [(&str, &str); 5] = [
     ("profile_fork", "sched_process_fork"),
     ("profile_exit", "sched_process_exit"),
 ];
-/// By name.
-pub const ATTACHED_ALWAYS: [&str; 5] = [
+/// Those by name.
+const ATTACHED_ALWAYS: [&str; 5] = [
     RARE_PROGRAMS[0].0,
     RARE_PROGRAMS[1].0,
     RARE_PROGRAMS[2].0,
@@ -43,7 +47,11 @@ pub const ATTACHED_ALWAYS: [&str; 5] = [
     RARE_PROGRAMS[4].0,
 ];
 
-pub fn load(bounds: &ProfilerBounds) -> Result<(Kernel, events::Consumer), TracerError> {
+/// Loads everything anew; with pins, everything is pinned there.
+pub fn load(
+    bounds: &ProfilerBounds,
+    pins: Option<Pins>,
+) -> Result<(Kernel, events::Consumer), TracerError> {
     if EMBEDDED.is_empty() {
         return Err(TracerError::NotEmbedded);
     }
@@ -64,8 +72,7 @@ pub fn load(bounds: &ProfilerBounds) -> Result<(Kernel, events::Consumer), Trace
         foreign: part(FOREIGN_CALLS),
         files: part(bounds.files),
     });
-    // Their numbers are kept in 16 bits.
-    let slots = bounds.slots.clamp(1, u32::from(u16::MAX));
+    let slots = bounds.slots();
     let mut ebpf = EbpfLoader::new()
         .btf(Some(&kernel_btf))
         .override_global("TASK_STATUS_OFFSET", &tasks.status, true)
@@ -108,25 +115,114 @@ pub fn load(bounds: &ProfilerBounds) -> Result<(Kernel, events::Consumer), Trace
         }
     }
     set_shapes(&mut ebpf, &shapes::shapes())?;
-    let mut maps = Maps::take(&mut ebpf)?;
+    let counting = counting(tasks.io_uring);
+    if let Some(pins) = &pins {
+        pin(&mut ebpf, pins, bounds, &counting)?;
+    }
+    let mut found = Found::new();
+    for (name, _) in pins::maps(bounds) {
+        found.insert(name, ebpf.take_map(name).ok_or(TracerError::NotEmbedded)?);
+    }
+    let ring: RingBuf<MapData> = take(&mut found, "EVENTS")?;
+    let mut maps = Maps::take(&mut found)?;
     for slot in 0..slots {
         maps.free_slot(slot)?;
     }
-    let (consumer, receiver) = events::Consumer::start(take_ring(&mut ebpf)?)?;
-    // They stay as long as the programs do.
-    Attached::new(ATTACHED_ALWAYS).hold(&mut ebpf)?;
-    let counting = [COUNT_PROGRAM.0];
-    let counting = Attached::new(counting.into_iter().chain(io_uring.map(|(name, _)| name)));
+    let (consumer, receiver) = events::Consumer::start(ring, pins.is_none())?;
+    let mut programs = Programs::loaded(ebpf, pins);
+    let mut always = Group::new(ATTACHED_ALWAYS);
+    always.hold(&mut programs)?;
     let kernel = Kernel {
-        ebpf,
+        programs,
         maps,
         settings: Settings::default(),
-        counting,
+        always,
+        counting: Group::new(counting),
         windows: 0,
-        blind_to_io_uring: io_uring.is_none() && structures.size("io_kiocb").is_some(),
+        is_left: false,
+        blind_to_io_uring: is_blind(tasks.io_uring, &structures),
         receiver: Some(receiver),
         executables: Default::default(),
         process_owners: Default::default(),
     };
+    Ok((kernel, consumer))
+}
+
+/// The programs that count.
+fn counting(io_uring: IoUring) -> Vec<&'static str> {
+    let io_uring = io_uring_program(io_uring).map(|(name, _)| name);
+    [COUNT_PROGRAM.0].into_iter().chain(io_uring).collect()
+}
+
+fn is_blind(io_uring: IoUring, structures: &Structures<'_>) -> bool {
+    io_uring_program(io_uring).is_none() && structures.size("io_kiocb").is_some()
+}
+
+fn pin(
+    ebpf: &mut Ebpf,
+    pins: &Pins,
+    bounds: &ProfilerBounds,
+    counting: &[&'static str],
+) -> Result<(), TracerError> {
+    let failed = |error: aya::pin::PinError| TracerError::Pin(std::io::Error::other(error));
+    for (name, attributes) in pins::maps(bounds) {
+        let map = ebpf.map(name).ok_or(TracerError::NotEmbedded)?;
+        map.pin(pins.map(name)).map_err(failed)?;
+        // What this process makes, the next one must be able to take.
+        pins.open_map(name, attributes)?;
+    }
+    for name in ATTACHED_ALWAYS.iter().chain(counting) {
+        let program = btf_program(ebpf, name)?;
+        program.pin(pins.program(name)).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Takes over what is pinned, which goes on meanwhile.
+pub fn take_over(
+    bounds: &ProfilerBounds,
+    pins: Pins,
+) -> Result<(Kernel, events::Consumer), TracerError> {
+    let tasks = TaskOffsets::of_running_kernel()?;
+    let data = btf::running_kernel()?;
+    let structures = Structures::parse(&data).ok_or(TracerError::BtfField("valid header"))?;
+    let mut found = Found::new();
+    for (name, attributes) in pins::maps(bounds) {
+        let map = pins.open_map(name, attributes)?;
+        let map = Map::from_map_data(map).map_err(crate::tracer::maps::map_error(name))?;
+        found.insert(name, map);
+    }
+    let ring: RingBuf<MapData> = take(&mut found, "EVENTS")?;
+    let maps = Maps::take(&mut found)?;
+    let counting = counting(tasks.io_uring);
+    let names = ATTACHED_ALWAYS.into_iter().chain(counting.iter().copied());
+    let mut programs = Programs::pinned(pins, names)?;
+    let mut always = Group::new(ATTACHED_ALWAYS);
+    if !always.hold_pinned(&mut programs)? {
+        return Err(TracerError::Pins(
+            "not all programs of it are attached".to_owned(),
+        ));
+    }
+    let mut counting = Group::new(counting);
+    let is_counting = counting.hold_pinned(&mut programs)?;
+    let executables = maps.executables()?.into_iter();
+    let mut kernel = Kernel {
+        settings: maps.settings()?,
+        executables: executables
+            .map(|(key, _)| ExecutableId::from_key(key))
+            .collect(),
+        programs,
+        maps,
+        always,
+        counting,
+        windows: usize::from(is_counting),
+        is_left: false,
+        blind_to_io_uring: is_blind(tasks.io_uring, &structures),
+        receiver: None,
+        process_owners: Default::default(),
+    };
+    kernel.tell_settings()?;
+    let (consumer, receiver) = events::Consumer::start(ring, false)?;
+    kernel.receiver = Some(receiver);
     Ok((kernel, consumer))
 }

@@ -1,6 +1,6 @@
 //! Typed access to the maps of a profile. Moves records; knows no meaning.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuHashMap, Queue};
@@ -14,7 +14,7 @@ use loupe_common::stats::{ErrorKey, ForeignKey, OperationKey};
 use super::records::Record;
 use crate::sys::bpf;
 use crate::tracer::TracerError;
-use crate::tracer::maps::{Plain, map_error, take};
+use crate::tracer::maps::{Plain, map_error};
 
 /// Counts by CPU, under keys that begin with a slot.
 pub struct Counts<K: Copy + 'static>
@@ -31,8 +31,8 @@ impl<K: Copy + Record> Counts<K>
 where
     Plain<K>: Pod,
 {
-    fn take(ebpf: &mut Ebpf, name: &'static str, cpus: usize) -> Result<Self, TracerError> {
-        let map = ebpf.take_map(name).ok_or(TracerError::NotEmbedded)?;
+    fn take(found: &mut Found, name: &'static str, cpus: usize) -> Result<Self, TracerError> {
+        let map = found.remove(name).ok_or(TracerError::NotEmbedded)?;
         let descriptor = match &map {
             Map::PerCpuHashMap(data) => data.fd().as_fd().try_clone_to_owned(),
             _ => return Err(TracerError::NotEmbedded),
@@ -79,8 +79,25 @@ fn io_error(name: &'static str) -> impl Fn(std::io::Error) -> TracerError {
 fn remove_entry(result: Result<(), MapError>, name: &'static str) -> Result<(), TracerError> {
     match result {
         Err(MapError::KeyNotFound) => Ok(()),
+        Err(MapError::SyscallError(error))
+            if error.io_error.kind() == std::io::ErrorKind::NotFound =>
+        {
+            Ok(())
+        }
         other => other.map_err(map_error(name)),
     }
+}
+
+/// Maps by name, loaded or pinned.
+pub type Found = BTreeMap<&'static str, Map>;
+
+pub fn take<T: TryFrom<Map, Error = MapError>>(
+    found: &mut Found,
+    name: &'static str,
+) -> Result<T, TracerError> {
+    // The object is ours: a map that is not in it means that there is no object.
+    let map = found.remove(name).ok_or(TracerError::NotEmbedded)?;
+    T::try_from(map).map_err(map_error(name))
 }
 
 pub struct Maps {
@@ -103,24 +120,24 @@ pub struct Maps {
 }
 
 impl Maps {
-    pub fn take(ebpf: &mut Ebpf) -> Result<Maps, TracerError> {
+    pub fn take(found: &mut Found) -> Result<Maps, TracerError> {
         let cpus = aya::util::nr_cpus().map_err(|(_, error)| TracerError::Thread(error))?;
         Ok(Maps {
-            settings: take(ebpf, "SETTINGS")?,
-            cgroups: take(ebpf, "CGROUPS")?,
-            processes: take(ebpf, "PROCESSES")?,
-            executables: take(ebpf, "EXECUTABLES")?,
-            slots: take(ebpf, "SLOTS")?,
-            free_slots: take(ebpf, "FREE_SLOTS")?,
-            calls: Counts::take(ebpf, "CALLS", cpus)?,
-            errors: Counts::take(ebpf, "ERRORS", cpus)?,
-            operations: Counts::take(ebpf, "OPERATIONS", cpus)?,
-            foreign: Counts::take(ebpf, "FOREIGN", cpus)?,
-            files: Counts::take(ebpf, "FILES", cpus)?,
-            notes: take(ebpf, "NOTES")?,
-            nowhere: take(ebpf, "NOWHERE")?,
-            others: take(ebpf, "OTHERS")?,
-            uses: take(ebpf, "USES")?,
+            settings: take(found, "SETTINGS")?,
+            cgroups: take(found, "CGROUPS")?,
+            processes: take(found, "PROCESSES")?,
+            executables: take(found, "EXECUTABLES")?,
+            slots: take(found, "SLOTS")?,
+            free_slots: take(found, "FREE_SLOTS")?,
+            calls: Counts::take(found, "CALLS", cpus)?,
+            errors: Counts::take(found, "ERRORS", cpus)?,
+            operations: Counts::take(found, "OPERATIONS", cpus)?,
+            foreign: Counts::take(found, "FOREIGN", cpus)?,
+            files: Counts::take(found, "FILES", cpus)?,
+            notes: take(found, "NOTES")?,
+            nowhere: take(found, "NOWHERE")?,
+            others: take(found, "OTHERS")?,
+            uses: take(found, "USES")?,
             cpus,
         })
     }
@@ -129,6 +146,11 @@ impl Maps {
         self.settings
             .set(0, Plain(settings), 0)
             .map_err(map_error("SETTINGS"))
+    }
+
+    pub fn settings(&self) -> Result<Settings, TracerError> {
+        let settings = self.settings.get(&0, 0).map_err(map_error("SETTINGS"))?;
+        Ok(settings.0)
     }
 
     pub fn watch(&mut self, cgroup: u64, watched: WatchedCgroup) -> Result<(), TracerError> {
@@ -213,6 +235,14 @@ impl Maps {
             .map_err(map_error("EXECUTABLES"))
     }
 
+    pub fn executables(&self) -> Result<Vec<(ExecutableKey, u64)>, TracerError> {
+        let entries = self.executables.iter().map(|entry| match entry {
+            Ok((key, owner)) => Ok((key.0, owner)),
+            Err(error) => Err(map_error("EXECUTABLES")(error)),
+        });
+        entries.collect()
+    }
+
     pub fn unwatch_executable(&mut self, key: ExecutableKey) -> Result<(), TracerError> {
         remove_entry(self.executables.remove(&Plain(key)), "EXECUTABLES")
     }
@@ -279,7 +309,7 @@ fn total<'a>(values: impl Iterator<Item = &'a SlotNotes>) -> SlotNotes {
 /// Tells the in-kernel programs what to look at in each syscall.
 pub fn set_shapes(ebpf: &mut Ebpf, shapes: &[CallShape]) -> Result<(), TracerError> {
     let name = "SHAPES";
-    let mut map: Array<MapData, Plain<CallShape>> = take(ebpf, name)?;
+    let mut map: Array<MapData, Plain<CallShape>> = crate::tracer::maps::take(ebpf, name)?;
     for (number, shape) in (0..).zip(shapes) {
         map.set(number, Plain(*shape), 0).map_err(map_error(name))?;
     }

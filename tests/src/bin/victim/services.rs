@@ -1,11 +1,12 @@
 //! Behaviours of services that are watched for what they really do: known calls, known children,
 //! known pseudo-files, for as long as systemd lets them.
 
-use crate::calls::{call, close, exit_now, hang_in_pause, open, write_result};
+use crate::calls::{address, call, close, exit_now, hang_in_pause, open, write_result};
 use crate::trees::{exec, fork, wait_for};
 use crate::{Arguments, Behaviour, Ended};
 
 pub const BEHAVIOURS: &[(&str, Behaviour)] = &[
+    ("ceaseless", ceaseless),
     ("children", children),
     ("looks-around", looks_around),
     ("stays", stays),
@@ -57,6 +58,38 @@ fn looks_around(_: &Arguments) -> Result<Ended, &'static str> {
         let _ = call(libc::SYS_fcntl, &[1, libc::F_GETFL as usize]);
     }
     Ok(Ended::Works)
+}
+
+/// `ceaseless RESULT STOP`: calls of `getpriority` without a pause until there is a file STOP; RESULT
+/// then says how many.
+fn ceaseless(arguments: &Arguments) -> Result<Ended, &'static str> {
+    const BETWEEN_LOOKS: u64 = 1000;
+    let own = libc::PRIO_PROCESS as usize;
+    let mut calls = 0u64;
+    loop {
+        for _ in 0..BETWEEN_LOOKS {
+            let _ = call(libc::SYS_getpriority, &[own, 0]);
+        }
+        calls += BETWEEN_LOOKS;
+        if let Ok(stop) = open(arguments.word(1), libc::O_RDONLY) {
+            close(stop);
+            break;
+        }
+    }
+    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC;
+    let Ok(result) = open(arguments.word(0), flags) else {
+        return Err("the result cannot be written");
+    };
+    let text = calls.to_string();
+    let written = call(
+        libc::SYS_write,
+        &[result, address(text.as_bytes()), text.len()],
+    );
+    close(result);
+    match written {
+        Ok(_) => Ok(Ended::Quietly),
+        Err(_) => Err("the result cannot be written"),
+    }
 }
 
 /// `stays RESULT CALLS`: CALLS calls of `getpriority`, then nothing until it is ended.

@@ -212,6 +212,7 @@ proptest! {
                 until_ms: step.until_ms,
                 length_ms: step.length_ms,
                 subjects: vec![one],
+                kept: None,
             };
             store.record_profiles(&batch).expect("recorded");
             observed_ms += step.observed_ms;
