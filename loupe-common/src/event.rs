@@ -44,6 +44,18 @@ pub struct CallEvent {
     pub args: [u64; 6],
 }
 
+/// Bytes of a path that a stream shows, with the NUL at its end.
+pub const PATH_BYTES: usize = 192;
+
+/// [`EVENT_CALL`] of a call that names a file: a longer record of the same kind.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PathCallEvent {
+    pub call: CallEvent,
+    /// Ends with a NUL, behind which is anything; empty where it could not be read.
+    pub path: [u8; PATH_BYTES],
+}
+
 /// [`EVENT_EXEC`], [`EVENT_FORK`] (`other` is the child's pid), [`EVENT_EXIT`]
 /// (`other` is the exit code as `wait` reports it), [`EVENT_LISTEN`] (`other` is the descriptor),
 /// [`EVENT_OWN_FILTER`], [`EVENT_OUTSIDE_SIGNAL`] (`other` is the receiver's thread id, `signal`
@@ -60,4 +72,5 @@ pub struct ProcessEvent {
 
 const _: () = assert!(size_of::<EventHeader>() == 32);
 const _: () = assert!(size_of::<CallEvent>() == 32 + 24 + 48);
+const _: () = assert!(size_of::<PathCallEvent>() == size_of::<CallEvent>() + PATH_BYTES);
 const _: () = assert!(size_of::<ProcessEvent>() == 32 + 24);

@@ -15,7 +15,7 @@ mod x86_64;
 use std::fmt;
 use std::sync::Arc;
 
-pub use decode::{Decoded, decode};
+pub use decode::{Decoded, decode, named_arguments};
 use meaning::{Meaning, Part, Place, Row};
 pub use parse::UnknownOperation;
 

@@ -58,7 +58,9 @@ pub struct Selector {
     pub first: u8,
     pub second: u8,
     pub offset: u8,
-    pub pad: u32,
+    /// The argument that is a path, from 1; 0: none is. Read where calls are streamed.
+    pub path: u8,
+    pub pad: [u8; 3],
     pub first_mask: u64,
     /// 0: there is no second argument.
     pub second_mask: u64,

@@ -4,6 +4,7 @@
 //! numbers, go to disk, so that data from one machine stays readable on another.
 
 mod aarch64;
+mod arguments;
 mod x86_64;
 
 use std::collections::BTreeMap;

@@ -183,6 +183,9 @@ pub struct StreamedCall {
     pub args: [u64; 6],
     pub result: i64,
     pub duration_ns: Option<u64>,
+    /// The file that it names, as the application wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
 }
 
 /// What came of a [`RunRequest`].

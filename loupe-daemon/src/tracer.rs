@@ -172,7 +172,7 @@ impl Tracer {
                 .map_err(program_error(name))?;
         }
         level::learn(&mut ebpf, &kernel_btf)?;
-        maps::set_selectors(&mut ebpf, operations::selectors())?;
+        maps::set_selectors(&mut ebpf, operations::selectors_with_paths())?;
         let maps = maps::Maps::take(&mut ebpf)?;
         let log = kernel_log::KernelLog::take(&mut ebpf)?;
         let events = events::Consumer::start(maps::take_ring(&mut ebpf)?, log)?;

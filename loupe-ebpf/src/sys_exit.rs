@@ -2,12 +2,15 @@
 
 use aya_ebpf::{
     bindings::BPF_RB_NO_WAKEUP,
-    helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns},
+    helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns, generated::bpf_probe_read_user_str},
     macros::btf_tracepoint,
     programs::BtfTracePointContext,
 };
 use loupe_common::{
-    event::{CallEvent, EVENT_CALL, EVENT_FIRST_SEEN, EVENT_LISTEN, EVENT_OWN_FILTER},
+    event::{
+        CallEvent, EVENT_CALL, EVENT_FIRST_SEEN, EVENT_LISTEN, EVENT_OWN_FILTER, PATH_BYTES,
+        PathCallEvent,
+    },
     scope::{SCOPE_COUNT, SCOPE_LATENCY, SCOPE_STREAM, Scope},
     stats::{
         ABI_NATIVE, ErrorKey, ForeignKey, LATENCY_BUCKETS, LATENCY_SLOTS, MAX_SYSCALL,
@@ -18,7 +21,10 @@ use loupe_common::{
 use crate::{
     call::{Call, number_of},
     count::increment,
-    maps::{ENTERED, ENTERED_ENTRIES, ERRORS, EVENTS, FOREIGN, LATENCIES, Loss, STATS, count_loss},
+    maps::{
+        ENTERED, ENTERED_ENTRIES, ERRORS, EVENTS, FOREIGN, LATENCIES, Loss, SELECTORS, STATS,
+        count_loss,
+    },
     operation, process, scope,
     task::PtRegs,
 };
@@ -227,18 +233,53 @@ fn log2(value: u64) -> u32 {
 
 #[inline(always)]
 fn stream(scope: &Scope, call: &Call, duration: u64, regs: &PtRegs) {
-    let Some(mut entry) = EVENTS.reserve::<CallEvent>(0) else {
-        count_loss(scope.slot, Loss::Event);
-        return;
-    };
-    entry.write(CallEvent {
+    let event = CallEvent {
         header: process::header(scope, EVENT_CALL),
         number: call.number as u32,
         abi: call.abi,
         result: call.result,
         duration_ns: duration,
         args: regs.arguments(),
-    });
+    };
+    if call.abi == ABI_NATIVE
+        && let Some(path) = path_of(call, &event.args)
+    {
+        return stream_with_path(scope, &event, path);
+    }
+    let Some(mut entry) = EVENTS.reserve::<CallEvent>(0) else {
+        count_loss(scope.slot, Loss::Event);
+        return;
+    };
+    entry.write(event);
     // User space polls while it streams: a wake-up for each call would cost four times as much.
+    entry.submit(BPF_RB_NO_WAKEUP.into());
+}
+
+/// Where the path of a call is that takes one.
+#[inline(always)]
+fn path_of(call: &Call, arguments: &[u64; 6]) -> Option<u64> {
+    let selector = SELECTORS.get(call.number as u32 & (MAX_SYSCALL as u32 - 1))?;
+    match selector.path {
+        1 => Some(arguments[0]),
+        2 => Some(arguments[1]),
+        _ => None,
+    }
+}
+
+#[inline(always)]
+fn stream_with_path(scope: &Scope, event: &CallEvent, path: u64) {
+    let Some(mut entry) = EVENTS.reserve::<PathCallEvent>(0) else {
+        count_loss(scope.slot, Loss::Event);
+        return;
+    };
+    let record = entry.as_mut_ptr();
+    // SAFETY: the record is reserved, as large as its type, and this program's own. The helper checks
+    // the address, copies a text with its NUL or fails; the first byte is a NUL where it does.
+    unsafe {
+        (&raw mut (*record).call).write(*event);
+        let shown = (&raw mut (*record).path).cast::<u8>();
+        shown.write(0);
+        bpf_probe_read_user_str(shown.cast(), PATH_BYTES as u32, path as *const _);
+    }
     entry.submit(BPF_RB_NO_WAKEUP.into());
 }

@@ -99,6 +99,28 @@ fn every_call_is_streamed_on_a_line_of_its_own() {
 }
 
 #[test]
+fn a_streamed_call_has_its_path_and_its_flags_by_name_and_needs_no_dashes() {
+    require!(Replays);
+    let scene = Scene::new();
+    let absent = "/proc/loupe/absent";
+    let finished = scene.run(&["trace", "--stream", "cat", absent]);
+    assert_eq!(finished.code(), Some(1), "{finished:?}");
+    let expected = "openat(AT_FDCWD, \"/proc/loupe/absent\", O_RDONLY, 0) = -1 ENOENT (No such file or \
+                    directory)";
+    let lines = finished.stderr.lines();
+    let found = lines.filter(|line| line.contains(expected)).count();
+    assert_eq!(found, 1, "{}", finished.stderr);
+    // What stands behind the command is the command's.
+    let json = scene.run(&["trace", "--stream", "--json", "cat", "--", absent]);
+    let mut lines = json.stderr.lines();
+    let call = lines.find(|line| line.starts_with('{') && line.contains(absent));
+    let call = call.unwrap_or_else(|| panic!("{}", json.stderr));
+    let call: serde_json::Value = serde_json::from_str(call).expect("an object a line");
+    assert_eq!(call["path"], absent, "{call}");
+    scene.assert_nothing_left();
+}
+
+#[test]
 fn an_exit_that_never_returns_is_seen() {
     require!(Replays);
     let scene = Scene::new();

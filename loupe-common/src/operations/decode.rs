@@ -28,7 +28,8 @@ impl Row {
             first,
             second,
             offset,
-            pad: 0,
+            path: 0,
+            pad: [0; 3],
             first_mask,
             second_mask,
         }
@@ -75,6 +76,34 @@ pub fn decode(syscall: Syscall, value: u64) -> Option<Decoded> {
     }
     decoded.operation = (!halves.is_empty()).then(|| new(false, halves.join("/")));
     Some(decoded)
+}
+
+/// What the arguments of a call say by name: each with its number, from 0. Those in memory are not
+/// known from its registers.
+pub fn named_arguments(syscall: Syscall, arguments: &[u64; 6]) -> Vec<(usize, String)> {
+    let Some(row) = Row::of(syscall).filter(|row| row.place == Place::Registers) else {
+        return Vec::new();
+    };
+    let mut named: Vec<(usize, String)> = Vec::new();
+    let mut before = String::new();
+    for part in row.parts {
+        let number = usize::from(part.argument);
+        let bits = arguments.get(number).copied().unwrap_or(0) & part.mask;
+        let name = match part.meaning {
+            Meaning::Selects => {
+                before = part.name(&before, bits);
+                before.clone()
+            }
+            Meaning::Field => part.name("", bits),
+            Meaning::Flags => part.flag_names(bits).join("|"),
+        };
+        match named.iter_mut().find(|(known, _)| *known == number) {
+            _ if name.is_empty() => {}
+            Some((_, names)) => *names = format!("{names}|{name}"),
+            None => named.push((number, name)),
+        }
+    }
+    named
 }
 
 impl Part {

@@ -50,8 +50,8 @@ pub use trace::Trace;
     after_help = "\
 Examples:
   loupe doctor                              what this host can do, and the cure for what not
-  loupe trace -- ls -l                      the syscalls of a command
-  loupe run --stub futex --fake brk -- ls   a command without futex and brk
+  loupe trace ls -l                         the syscalls of a command
+  loupe run --stub futex --fake brk ls      a command without futex and brk
   loupe analyze nginx.toml                  which syscalls nginx needs, and why
   loupe explain nginx futex                 the evidence for one verdict
   loupe plan --os myos.toml                 what an OS is to implement next
@@ -149,12 +149,12 @@ pub struct Doctor {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  loupe run --stub futex -- memcached -h
-  loupe run --stub openat=EPERM --fake brk -- cat /etc/hostname
-  loupe run --stub fcntl:F_SETFD --fake ioctl:TCGETS -- bash -c true
-  loupe run --stub /proc/cpuinfo --fake /dev/urandom -- nproc
-  loupe run --fake getpid=plausible -- sh -c 'echo $$'
-  loupe run --stub sendfile --target /usr/sbin/nginx -- sh -c './start.sh; ./test.sh'")]
+  loupe run --stub futex memcached -h
+  loupe run --stub openat=EPERM --fake brk cat /etc/hostname
+  loupe run --stub fcntl:F_SETFD --fake ioctl:TCGETS bash -c true
+  loupe run --stub /proc/cpuinfo --fake /dev/urandom nproc
+  loupe run --fake getpid=plausible sh -c 'echo $$'
+  loupe run --stub sendfile --target /usr/sbin/nginx sh -c './start.sh; ./test.sh'")]
 pub struct Run {
     /// Let a syscall, or an operation or flag of one, fail with ENOSYS or the errno given, or a
     /// pseudo-file (a path in /proc, /sys or /dev) be missing; may be repeated
@@ -187,8 +187,8 @@ pub struct What {
     #[arg(long)]
     pub no_vdso: bool,
 
-    /// The command and its arguments, after `--`
-    #[arg(last = true, required = true, value_name = "COMMAND",
+    /// The command and its arguments; options before it are Loupe's, those behind it its own
+    #[arg(trailing_var_arg = true, required = true, value_name = "COMMAND",
           value_hint = ValueHint::CommandWithArguments)]
     pub command: Vec<OsString>,
 }

@@ -66,9 +66,28 @@ fn what_follows_the_dashes_is_the_commands() {
 }
 
 #[test]
-fn a_command_needs_its_dashes() {
-    refused("loupe run --stub futex ls");
-    refused("loupe trace ls -l");
+fn a_command_needs_no_dashes_and_what_stands_behind_it_is_its_own() {
+    for (line, command) in [
+        ("loupe trace ls -l", &["ls", "-l"][..]),
+        (
+            "loupe trace --stream ls --json -- x",
+            &["ls", "--json", "--", "x"],
+        ),
+        ("loupe trace -- --odd", &["--odd"]),
+    ] {
+        let Command::Trace(trace) = parse(line).expect("good").command else {
+            panic!("another command");
+        };
+        assert_eq!(trace.command, command, "{line}");
+        assert!(!trace.json, "{line}");
+    }
+    let Command::Run(run) = parse("loupe run --stub futex ls").expect("good").command else {
+        panic!("another command");
+    };
+    assert_eq!(run.what.command, ["ls"]);
+    // A misspelt option is no command.
+    refused("loupe trace --strem ls");
+    refused("loupe trace --unit nginx.service ls");
     refused("loupe trace --");
 }
 

@@ -234,6 +234,7 @@ impl Stream {
                 args: call.args,
                 result: call.result,
                 duration_ns: call.duration_ns,
+                path: call.path.map(String::from),
             };
             if calls.blocking_send(streamed).is_err() {
                 // Nobody reads any more: the command goes on, its stream does not.

@@ -252,6 +252,7 @@ impl Backend for Fake {
                     tid: 3,
                     name: char::from(byte).to_string(),
                     args: [u64::MAX; 6],
+                    path: None,
                     result: -1,
                     duration_ns: None,
                 };

@@ -8,7 +8,7 @@ use loupe_common::feature::Feature;
 use loupe_common::operations::decode;
 use loupe_common::operations::meaning::ROWS;
 use loupe_common::stats::{MAX_SYSCALL, OperationKey, Selector};
-use loupe_common::syscalls::Syscall;
+use loupe_common::syscalls::{Arch, Syscall};
 use loupe_common::trace::CallCounts;
 
 /// By native syscall number.
@@ -17,6 +17,18 @@ pub fn selectors() -> impl Iterator<Item = (u32, Selector)> {
         let number = Syscall::from_name(row.syscall)?.number()?;
         ((number as usize) < MAX_SYSCALL).then(|| (number, row.selector()))
     })
+}
+
+/// As [`selectors`], and which argument is a path, for those who stream calls.
+pub fn selectors_with_paths() -> impl Iterator<Item = (u32, Selector)> {
+    let mut all: BTreeMap<u32, Selector> = selectors().collect();
+    for (number, name) in Arch::NATIVE.table() {
+        let path = Syscall::from_name(name).and_then(Syscall::path_argument);
+        if let Some(path) = path.filter(|_| usize::from(*number) < MAX_SYSCALL) {
+            all.entry(u32::from(*number)).or_default().path = path as u8 + 1;
+        }
+    }
+    all.into_iter()
 }
 
 /// The calls of each operation and of each flag.

@@ -20,10 +20,10 @@ use super::profile::{cgroup, container, process, unit};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  loupe trace -- ls -l
-  loupe trace --stream -o calls.txt -- redis-server --port 0
-  loupe trace --json -o trace.json -- make -j4
-  loupe trace --target /usr/sbin/nginx -- prove t/    only nginx, wherever it is started
+  loupe trace ls -l
+  loupe trace --stream -o calls.txt redis-server --port 0
+  loupe trace --json -o trace.json make -j4
+  loupe trace --target /usr/sbin/nginx prove t/       only nginx, wherever it is started
   loupe trace --unit nginx.service --duration 60s     what runs already")]
 pub struct Trace {
     /// One line per call, as it ends; then the summary
@@ -60,8 +60,8 @@ pub struct Trace {
     #[command(flatten)]
     pub running: Running,
 
-    /// The command and its arguments, after `--`
-    #[arg(last = true, required_unless_present = "running", value_name = "COMMAND",
+    /// The command and its arguments; options before it are Loupe's, those behind it its own
+    #[arg(trailing_var_arg = true, required_unless_present = "running", value_name = "COMMAND",
           value_hint = ValueHint::CommandWithArguments)]
     #[arg(conflicts_with = "running")]
     pub command: Vec<OsString>,

@@ -3,10 +3,13 @@
 use std::io::{self, BufWriter, Write};
 
 use loupe_common::errno::Errno;
+use loupe_common::operations::named_arguments;
+use loupe_common::syscalls::Syscall;
 use loupe_common::text::escape_json;
 use loupe_common::wire::Failure;
 
 use crate::engine::StreamedCall;
+use crate::text::printable;
 
 /// Writes calls to a file or to standard error.
 pub struct CallWriter {
@@ -58,26 +61,73 @@ impl CallWriter {
     }
 }
 
-/// `0.001234 4711 openat(0xffffff9c, 0x7f…, 0x0, 0x0, 0x0, 0x0) = -2 ENOENT <0.000005>`.
+/// `0.001234 4711 openat(AT_FDCWD, "/etc/shadow", O_RDONLY|O_CLOEXEC, 0) = -1 EACCES (Permission
+/// denied) <0.000005>`.
 fn text(call: &StreamedCall, start_ns: u64) -> String {
     // Calls of other CPUs may have ended before the first one that came.
     let time = call.time_ns.saturating_sub(start_ns) as f64 / 1e9;
-    let arguments: Vec<String> = call.args.iter().map(|arg| format!("{arg:#x}")).collect();
-    let errno = call.result.checked_neg().and_then(Errno::new);
-    let result = match errno {
-        Some(errno) => format!("{} {errno}", call.result),
-        None if (0..=0xffff).contains(&call.result) => call.result.to_string(),
-        None => format!("{:#x}", call.result),
-    };
     let took = call
         .duration_ns
         .map_or_else(String::new, |ns| format!(" <{:.6}>", ns as f64 / 1e9));
     format!(
-        "{time:.6} {} {}({}) = {result}{took}\n",
+        "{time:.6} {} {}({}) = {}{took}\n",
         call.tid,
         call.name,
-        arguments.join(", ")
+        arguments(call).join(", "),
+        result(call.result)
     )
+}
+
+/// As the C library's function returns it.
+fn result(result: i64) -> String {
+    match result.checked_neg().and_then(Errno::new) {
+        Some(errno) => {
+            let known = i32::try_from(-result).map(nix::errno::Errno::from_raw);
+            let why = known.map_or("", nix::errno::Errno::desc);
+            format!("-1 {errno} ({why})")
+        }
+        None if (0..=0xffff).contains(&result) => result.to_string(),
+        None => format!("{result:#x}"),
+    }
+}
+
+/// Only those that the syscall has: what is in the other registers means nothing.
+fn arguments(call: &StreamedCall) -> Vec<String> {
+    let syscall = Syscall::from_name(&call.name);
+    let count = syscall.map_or(call.args.len(), Syscall::argument_count);
+    let shown = call.args.iter().take(count);
+    let mut texts: Vec<String> = shown.map(|value| number(*value)).collect();
+    let Some(syscall) = syscall else {
+        return texts;
+    };
+    for (index, name) in named_arguments(syscall, &call.args) {
+        if let Some(text) = texts.get_mut(index) {
+            *text = name;
+        }
+    }
+    let Some(index) = syscall.path_argument().filter(|index| *index < count) else {
+        return texts;
+    };
+    if let Some(path) = &call.path {
+        texts[index] = format!("\"{}\"", printable(path));
+    }
+    // What a path is relative to.
+    if index == 1 && call.args[0] as i32 == libc::AT_FDCWD {
+        texts[0] = "AT_FDCWD".to_owned();
+    }
+    texts
+}
+
+/// Small numbers are counts and descriptors, others flags and addresses.
+fn number(value: u64) -> String {
+    let small = value as i32;
+    match value {
+        ..=0xffff => value.to_string(),
+        // A negative `int`, whether or not it fills the register.
+        _ if (-4095..0).contains(&small) && value >> 32 == 0 => small.to_string(),
+        _ if (-4095..0).contains(&(value as i64)) => (value as i64).to_string(),
+        _ => format!("{value:#x}"),
+    }
 }
 
 #[cfg(test)]
@@ -93,19 +143,44 @@ mod tests {
             args: [0xffff_ff9c, 1, 0, 0, 0, u64::MAX],
             result,
             duration_ns,
+            path: Some("/etc/\u{1b}x".to_owned()),
         }
     }
 
     #[test]
     fn a_call_reads_like_a_line_of_c() {
+        let mut failed = call(-2, Some(1500));
+        failed.args[2] = 0x80000;
         assert_eq!(
-            text(&call(-2, Some(1500)), 2_000_000),
-            "0.001500 2 openat(0xffffff9c, 0x1, 0x0, 0x0, 0x0, 0xffffffffffffffff) = -2 ENOENT \
-             <0.000002>\n"
+            text(&failed, 2_000_000),
+            "0.001500 2 openat(AT_FDCWD, \"/etc/\\x1bx\", O_RDONLY|O_CLOEXEC, 0) = -1 ENOENT (No \
+             such file or directory) <0.000002>\n"
         );
         assert!(text(&call(3, None), 9_000_000).ends_with(") = 3\n"));
         assert!(text(&call(0x7f00_0000_0000, None), 0).ends_with(" = 0x7f0000000000\n"));
         assert!(text(&call(i64::MIN, None), 0).ends_with(" = 0x8000000000000000\n"));
+    }
+
+    #[test]
+    fn operations_and_flags_have_their_names_and_other_registers_mean_nothing() {
+        let shown = |name: &str, args| {
+            let call = StreamedCall {
+                name: name.to_owned(),
+                args,
+                path: None,
+                ..call(0, None)
+            };
+            arguments(&call).join(", ")
+        };
+        let max = u64::MAX;
+        assert_eq!(shown("fcntl", [5, 2, 1, max, max, max]), "5, F_SETFD, 1");
+        assert_eq!(shown("getpid", [max; 6]), "");
+        let foreign = shown("i386:240", [1, 0x7f00_0000, max, 0, 0, 0]);
+        assert_eq!(foreign, "1, 0x7f000000, -1, 0, 0, 0");
+        assert_eq!(
+            shown("mmap", [0, 4096, 3, 0x22, 0xffff_ffff, 0]),
+            "0, 4096, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0"
+        );
     }
 
     /// Fails after so many bytes.

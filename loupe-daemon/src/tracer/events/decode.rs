@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use std::fmt;
 
 /// One finished call of a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     pub time_ns: u64,
     pub pid: u32,
@@ -19,10 +19,12 @@ pub struct Call {
     /// `None` where the enter was not seen (seccomp answered).
     pub duration_ns: Option<u64>,
     pub args: [u64; 6],
+    /// Of a call that names a file.
+    pub path: Option<Box<str>>,
 }
 
 /// What the in-kernel programs told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     FirstSeen { abi: u32, number: u32 },
     Exec,
@@ -79,6 +81,14 @@ impl Reader<'_> {
     }
 }
 
+impl Reader<'_> {
+    /// What is left, up to a NUL; `None` where that is nothing.
+    fn text(&self) -> Option<Box<str>> {
+        let text = self.0.split(|byte| *byte == 0).next()?;
+        (!text.is_empty()).then(|| String::from_utf8_lossy(text).into())
+    }
+}
+
 /// Reads a record's slot, cgroup id and event; `None` of a record that Loupe did not write.
 pub fn decode(record: &[u8]) -> Option<(u32, u64, Event)> {
     let mut reader = Reader(record);
@@ -104,6 +114,7 @@ pub fn decode(record: &[u8]) -> Option<(u32, u64, Event)> {
                     result,
                     duration_ns: (duration > 0).then_some(duration),
                     args,
+                    path: reader.text(),
                 })
             }
         }
@@ -160,6 +171,13 @@ mod tests {
             (202, -38, None)
         );
         assert_eq!(call.args, [1, 2, 3, 4, 5, 6]);
+        assert_eq!(call.path, None);
+        // The rest of the record is whatever was there before.
+        bytes.extend(b"/etc/passwd\0left over");
+        let Some((5, 77, Event::Call(call))) = decode(&bytes) else {
+            panic!("not a call");
+        };
+        assert_eq!(call.path.as_deref(), Some("/etc/passwd"));
     }
 
     #[test]
