@@ -1,26 +1,29 @@
 //! The observation itself: programs, windows, owners, slots, and what they brought. One value, under
 //! one lock; the threads that drive it and the clients that ask it are the service's.
 
+mod hearing;
+mod recording;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use loupe_common::profile::{Happening, ProfileEvent, Subject, Target};
+use loupe_common::profile::{Subject, Target};
 use tokio::sync::mpsc;
 
 use super::duty::Duty;
 use super::executables::Executables;
 use super::loaded::Loaded;
 use super::meter::Measured;
-use super::outbox::{self, Outbox};
+use super::outbox::Outbox;
 use super::owners::Owners;
-use super::pinning::{self, Begun, Pinning, Taken};
+use super::pinning::{Begun, Pinning, Taken};
 use super::tally::Tally;
 use super::watchers::Watchers;
 use super::{ProfileError, Settings};
-use crate::store::{Kept, Store};
+use crate::store::Store;
 use crate::text::counted;
-use crate::tracer::profiler::{Profiler, ProfilerEvent, SlotOpened};
+use crate::tracer::profiler::{Profiler, ProfilerEvent};
 
 /// Between two readings of the maps.
 const READ_EVERY: Duration = Duration::from_secs(10);
@@ -270,26 +273,6 @@ impl Observer {
         loaded.is_pinned().then(|| loaded.profiler.clone())
     }
 
-    /// Takes in what pinned programs have told. Nothing is taken out of the kernel before this is
-    /// there to hear it, so that a process that is killed leaves it to the next one.
-    pub fn hear_pinned(&mut self) {
-        let left = std::mem::take(&mut self.left);
-        if !left.is_empty() {
-            self.hear_all(left.into_iter());
-        }
-        while let Some(loaded) = &mut self.loaded
-            && loaded.is_pinned()
-        {
-            let events = loaded.profiler.take_events(EVENTS_AT_ONCE);
-            if events.is_empty() {
-                return;
-            }
-            let kept = loaded.kept_heard(&events);
-            self.keep("what is told", kept);
-            self.hear_all(events.into_iter());
-        }
-    }
-
     /// The daemon ends. What is pinned stays for the next one; all else goes.
     pub fn end(&mut self) {
         let Some(loaded) = self.loaded.as_ref().filter(|loaded| loaded.is_pinned()) else {
@@ -402,55 +385,6 @@ impl Observer {
         self.trouble("measuring", trouble);
     }
 
-    /// Takes what was counted since the last reading.
-    pub fn read(&mut self) {
-        let attached = self.attached_so_far();
-        let now = self.now();
-        let Some(loaded) = &mut self.loaded else {
-            return;
-        };
-        let read = loaded.read(attached, now);
-        let trouble = read
-            .err()
-            .map(|error| format!("the counts cannot be read: {error}"));
-        self.trouble("reading", trouble);
-    }
-
-    /// Hands what was read to the store; what it refuses stays here.
-    pub fn record(&mut self) {
-        if self.loaded.as_ref().is_some_and(Loaded::is_pinned) {
-            // What is kept for the next process is of one moment.
-            self.read();
-        }
-        let kept = self.loaded.as_mut().map_or(Ok(None), Loaded::kept);
-        // What is counted, and up to where, is recorded together or not at all.
-        if let Some(kept) = self.if_well("what is pinned", kept) {
-            let loaded = self.loaded.as_mut();
-            let deltas = loaded.map_or_else(Vec::new, |loaded| loaded.ledger.take_pending());
-            self.rates = outbox::rates(&deltas, &self.rates);
-            self.tally.add(&deltas);
-            self.outbox.put(deltas, kept, now_ms());
-        }
-        let (events, refused) = self.outbox.send(&self.store);
-        if self.outbox.is_empty()
-            && let Some(loaded) = &mut self.loaded
-        {
-            let freed = loaded.recorded();
-            self.if_well("slots", freed);
-        }
-        let refused = refused.map(|error| {
-            format!("what was observed cannot be kept now, and is kept in memory: {error}")
-        });
-        self.trouble("recording", refused);
-        for event in &events {
-            log(event);
-        }
-        if events.iter().any(|event| event.what != Happening::Stable) {
-            self.duty.boost(self.now());
-        }
-        self.watchers.tell(&events);
-    }
-
     /// What came of something; a failure is a trouble.
     fn if_well<T>(&mut self, about: &'static str, result: Result<T, ProfileError>) -> Option<T> {
         let (value, trouble) = match result {
@@ -459,96 +393,6 @@ impl Observer {
         };
         self.trouble(about, trouble);
         value
-    }
-
-    /// Takes in what the in-kernel programs tell, in their order.
-    pub fn hear_all(&mut self, events: impl Iterator<Item = ProfilerEvent>) {
-        for event in events {
-            self.hear(event);
-        }
-        // Whose they are, is told once.
-        let Some(loaded) = &mut self.loaded else {
-            return;
-        };
-        let kept = loaded.kept_new();
-        self.keep("new slots", kept);
-    }
-
-    fn keep(&mut self, about: &'static str, kept: Result<Option<Kept>, ProfileError>) {
-        let kept = match kept {
-            Ok(Some(kept)) => self.store.keep_profile(&kept).map_err(ProfileError::from),
-            other => other.map(drop),
-        };
-        self.if_well(about, kept);
-    }
-
-    fn hear(&mut self, event: ProfilerEvent) {
-        let attached = self.attached_so_far();
-        let now = self.now();
-        // All targets are gone through only where a cgroup is new.
-        let wanted = match event {
-            ProfilerEvent::CgroupMade { .. } => self.wanted(),
-            _ => Vec::new(),
-        };
-        let Some(loaded) = &mut self.loaded else {
-            return;
-        };
-        match event {
-            ProfilerEvent::CgroupMade {
-                id,
-                parent,
-                owner,
-                watch,
-                name,
-            } => {
-                let made = loaded.owners.made(
-                    &loaded.profiler,
-                    &wanted,
-                    (id, parent, &name),
-                    owner.zip(watch),
-                );
-                let trouble = made
-                    .err()
-                    .map(|error| format!("`{name}` is not watched: {error}"));
-                self.trouble("new cgroups", trouble);
-            }
-            ProfilerEvent::Mark(_) => {}
-            ProfilerEvent::CgroupGone { id } => loaded.owners.gone(id),
-            ProfilerEvent::SlotOpened(opened) => {
-                let Some(subject) = subject_of(&loaded.owners, &mut self.executables, &opened)
-                else {
-                    // Nobody asked for its owner: it was counted before that was clear.
-                    if let Err(error) = loaded.profiler.close_slots(&[opened.slot]) {
-                        tracing::warn!("cannot close a slot: {error}");
-                    }
-                    return;
-                };
-                // It may have been told to nobody for a while.
-                let late =
-                    Duration::from_nanos(pinning::monotonic_ns().saturating_sub(opened.at_ns));
-                let window = loaded.window.as_ref();
-                let late = late.min(window.map_or(Duration::ZERO, |(_, since)| since.elapsed()));
-                let attached = attached.saturating_sub(late);
-                loaded
-                    .ledger
-                    .open(opened.slot, opened.owner, subject, attached);
-                loaded.opened(opened.slot);
-                // Room for those that come and go quickly.
-                if loaded.ledger.len() as u32 > loaded.slots / 2 {
-                    self.next_read = Duration::ZERO;
-                }
-                self.duty.boost(now);
-            }
-            ProfilerEvent::FirstSeen {
-                slot,
-                feature,
-                at_ns,
-            } => {
-                loaded.ledger.first_seen(slot, feature, epoch_ms(at_ns));
-                self.next_record = self.next_record.min(now + RECORD_NEWS_AFTER);
-                self.next_read = self.next_read.min(now + RECORD_NEWS_AFTER);
-            }
-        }
     }
 
     /// What the programs tell of themselves; `None`: they are not loaded.
@@ -575,53 +419,8 @@ impl Observer {
     }
 }
 
-/// Whose the counts of a new slot are; `None`: nobody's who was asked for.
-fn subject_of(
-    owners: &Owners,
-    executables: &mut Executables,
-    opened: &SlotOpened,
-) -> Option<Subject> {
-    let owner = owners.get(opened.owner)?;
-    Some(Subject {
-        kind: owner.kind,
-        name: owner.name.clone(),
-        executable: executables.of(opened),
-        uid: owner.uid,
-    })
-}
-
-fn log(event: &ProfileEvent) {
-    let subject = &event.subject;
-    let (name, path) = (&subject.name, &subject.executable.path);
-    match &event.what {
-        Happening::FirstSeen { .. } => {}
-        Happening::Drift {
-            feature,
-            before,
-            now,
-        } => tracing::warn!(
-            unit = name,
-            executable = path,
-            feature = %feature,
-            before = before.as_deref(),
-            now = now.as_deref(),
-            "a stable profile has a new feature"
-        ),
-        Happening::Stable => tracing::info!(unit = name, executable = path, "a profile is stable"),
-    }
-}
-
 pub fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     // A clock before 1970 is wrong anyway.
     since.map_or(0, |since| since.as_millis() as u64)
-}
-
-/// A moment of the kernel's clock that nobody sets, by the clock of the host.
-fn epoch_ms(monotonic_ns: u64) -> u64 {
-    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC);
-    let ago = now.map_or(Duration::ZERO, |now| {
-        Duration::from(now).saturating_sub(Duration::from_nanos(monotonic_ns))
-    });
-    now_ms().saturating_sub(ago.as_millis() as u64)
 }
