@@ -22,7 +22,7 @@ use crate::engine::{
 };
 use crate::replay::Workload;
 use crate::report::Explanation;
-use crate::store::{JobBook, Listed, StoredAnalysis};
+use crate::store::{JobBook, Listed, Selector, StoredAnalysis, Which};
 
 pub use observation::observe_here;
 
@@ -83,7 +83,8 @@ pub trait Backend: Send + Sync + 'static {
     /// The jobs in the database, for one daemon. Blocks, briefly, like the ones below.
     fn keep_jobs(&self) -> Result<JobBook, Failure>;
 
-    fn list(&self, viewer: Viewer) -> Result<Vec<Listed>, Failure>;
+    /// The newest of each workload, or all of one application.
+    fn list(&self, viewer: Viewer, name: Option<&str>) -> Result<Vec<Listed>, Failure>;
 
     /// The newest results of every workload, or the one of this id.
     fn results(
@@ -121,16 +122,20 @@ pub trait Backend: Send + Sync + 'static {
 
 /// There is no finished analysis of that name.
 pub fn not_analyzed(application: &str, workload: Option<&str>) -> Failure {
-    let name = match workload {
-        Some(workload) => format!("{application}/{workload}"),
-        None => application.to_owned(),
+    let wanted = Selector::parse(application, workload);
+    let message = match &wanted.application {
+        None => format!("there is no finished analysis {wanted} in the database"),
+        Some(_) => format!("there is no finished analysis of {wanted} in the database"),
     };
-    Failure::new(
-        code::NOT_FOUND,
-        exit::USAGE,
-        format!("there is no finished analysis of {name} in the database"),
-    )
-    .hint("`loupe list` shows what there is; `loupe analyze WORKLOAD.toml` makes one")
+    let history = wanted.application.filter(|_| wanted.which != Which::Best);
+    let failure = Failure::new(code::NOT_FOUND, exit::USAGE, message);
+    match history {
+        Some(application) => {
+            failure.hint(format!("`loupe list {application}` shows which there are"))
+        }
+        None => failure
+            .hint("`loupe list` shows what there is; `loupe analyze WORKLOAD.toml` makes one"),
+    }
 }
 
 fn not_found(message: String) -> Failure {

@@ -88,6 +88,8 @@ async fn dispatch(cli: Cli) -> Result<Ending, Failure> {
         Command::Try(args) => commands::trial::run(&global, &args).await,
         Command::Analyze(args) => commands::analyze::run(&global, &args).await,
         Command::List(args) => commands::list::run(&global, &args).await,
+        Command::Rm(args) => commands::remove::rm(&global, &args).await,
+        Command::Gc(args) => commands::remove::gc(&global, &args).await,
         Command::Show(args) => commands::show::run(&global, &args).await,
         Command::Explain(args) => commands::explain::run(&global, &args).await,
         Command::Emulate(args) => commands::emulate::run(&global, &args).await,

@@ -34,10 +34,11 @@ pub mod samples;
 #[cfg(test)]
 mod tests;
 
+pub use crate::store::WorkloadKind;
 pub use check::{Check, CheckError, Checked, check};
 pub use make::{Strategy, make};
 pub use need::{Need, NeedBasis};
 pub use os::OsProfile;
-pub use select::{Named, SelectError, Selection, WorkloadKind};
+pub use select::{Named, SelectError, Selection};
 pub use service::{Service, observed_together};
 pub use steps::{Clash, Plan, Step};

@@ -53,7 +53,7 @@ pub use explanation::{Explanation, explain_json};
 pub use failure::failure_text;
 pub use figures::Figures;
 pub use gap::{gap_csv, gap_table};
-pub use list::{list_json, list_table};
+pub use list::{history_table, list_json, list_table};
 pub use metrics::{Measured, MetricsForm, metrics};
 pub use os::{os_difference, os_list};
 pub use page::{Entry, Page, Shown, System, difference_page, last_words};

@@ -13,6 +13,7 @@
 //! every replay before it to the disk, for they are in the same log. Of profiles, a power cut may
 //! lose what was recorded since they were last compacted, an hour at most.
 
+mod choice;
 mod claim;
 mod error;
 mod jobs;
@@ -21,8 +22,10 @@ mod open;
 #[allow(dead_code, unused_imports)]
 mod profiles;
 mod query;
+mod removal;
 mod results;
 mod schema;
+mod selector;
 
 #[cfg(test)]
 mod tests;
@@ -43,6 +46,7 @@ use crate::replay::Workload;
 use claim::{Claim, Claims};
 use schema::MIGRATIONS;
 
+pub use choice::{Choosable, RULE, Standing, WorkloadKind, choose, every_workload, is_suite};
 pub use error::StoreError;
 pub use jobs::{JobBook, JobEnding, NewJob, StoredJob, StoredState};
 #[allow(unused_imports)]
@@ -50,7 +54,9 @@ pub use profiles::{
     Kept, ProfileBatch, ProfileQuery, ProfileSummary, SubjectDelta, fits, matches_name,
 };
 pub use query::{Evidence, Listed, Progressing, StoredAnalysis, StoredReplay, VerdictCounts};
+pub use removal::{Cleared, Removal};
 pub use results::Import;
+pub use selector::{Selector, Which};
 
 /// The number of the first replay that is no replica of its policy, no look and no control, but a
 /// trial of how replays get on with each other: far beyond the numbers that `explore` deals out.

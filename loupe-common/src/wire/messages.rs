@@ -88,12 +88,17 @@ pub enum Request {
     Hello,
     Analyze(AnalyzeRequest),
     Run(RunOnce),
-    List,
-    /// The newest finished analysis of every workload, or the one of this id.
+    /// The newest analysis of every workload, or all of this application (or `APP/WORKLOAD`).
+    List {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        application: Option<String>,
+    },
+    /// The finished analysis that is meant of every workload, or the one of this id.
     Results {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         analysis: Option<i64>,
     },
+    /// `application` is a name that may say which one: `124`, `nginx/wrk`, `nginx@124`, `nginx~1`.
     Show {
         application: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]

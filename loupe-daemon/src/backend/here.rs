@@ -25,7 +25,8 @@ use crate::profile::{Pinning, Readings, Settings};
 use crate::replay::Workload;
 use crate::report::Explanation;
 use crate::store::{
-    Import, JobBook, Listed, ProfileQuery, Store, StoreError, StoredAnalysis, StoredReplay,
+    Cleared, Import, JobBook, Listed, ProfileQuery, Removal, Selector, Store, StoreError,
+    StoredAnalysis, StoredReplay,
 };
 use crate::tracer;
 
@@ -73,8 +74,28 @@ impl Library {
         })
     }
 
-    pub fn list(&self, viewer: Viewer) -> Result<Vec<Listed>, Failure> {
-        self.store.list_of(viewer.owner()).map_err(store_failure)
+    /// The newest of each workload, or all of one application (or `APP/WORKLOAD`).
+    pub fn list(&self, viewer: Viewer, name: Option<&str>) -> Result<Vec<Listed>, Failure> {
+        let owner = viewer.owner();
+        match name {
+            None => self.store.list_of(owner),
+            Some(name) => {
+                let (application, workload) = match name.split_once('/') {
+                    Some((application, workload)) => (application, Some(workload)),
+                    None => (name, None),
+                };
+                self.store.history_of(owner, application, workload)
+            }
+        }
+        .map_err(store_failure)
+    }
+
+    /// Removes analyses of this process's user; root's removes anybody's.
+    pub fn remove(&self, what: Removal<'_>) -> Result<Cleared, Failure> {
+        let viewer = Viewer::of(&own_identity());
+        self.store
+            .remove(viewer.owner(), what)
+            .map_err(store_failure)
     }
 
     pub fn results(
@@ -100,8 +121,9 @@ impl Library {
         application: &str,
         workload: Option<&str>,
     ) -> Result<StoredAnalysis, Failure> {
+        let wanted = Selector::parse(application, workload);
         self.store
-            .latest_analysis_of(viewer.owner(), application, workload)
+            .meant_by(viewer.owner(), &wanted)
             .map_err(store_failure)?
             .ok_or_else(|| not_analyzed(application, workload))
     }
@@ -320,8 +342,8 @@ impl Backend for Here {
         self.library.store.keep_jobs().map_err(store_failure)
     }
 
-    fn list(&self, viewer: Viewer) -> Result<Vec<Listed>, Failure> {
-        self.library.list(viewer)
+    fn list(&self, viewer: Viewer, name: Option<&str>) -> Result<Vec<Listed>, Failure> {
+        self.library.list(viewer, name)
     }
 
     fn results(

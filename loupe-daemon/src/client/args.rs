@@ -2,6 +2,7 @@
 
 mod emulate;
 mod export;
+mod list;
 mod moment;
 mod plan;
 mod plans;
@@ -22,7 +23,8 @@ use loupe_common::policy::Action;
 use loupe_common::wire::{DEFAULT_SOCKET, JobId};
 
 pub use emulate::Emulate;
-pub use export::{Applications, Filter};
+pub use export::{Applications, Exported, Filter};
+pub use list::{Gc, List, Rm};
 pub use moment::Moment;
 pub use plan::Plan;
 pub use plans::{
@@ -115,6 +117,8 @@ pub enum Command {
     Try(Try),
     Analyze(Analyze),
     List(List),
+    Rm(Rm),
+    Gc(Gc),
     Show(Show),
     Explain(Explain),
     Emulate(Emulate),
@@ -300,20 +304,17 @@ pub struct Analyze {
     pub detach: bool,
 }
 
-/// List what was analysed
-#[derive(Debug, Args)]
-pub struct List {
-    /// Print JSON (schema loupe.list/1)
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Print the newest verdicts on an application
+/// Print the verdicts on an application
+///
+/// A name means an analysis that was measured here before one that was imported, the newest before
+/// older ones, a benchmark before a test suite; if there was a choice, it is said.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   loupe show nginx
-  loupe show nginx/wrk --json")]
+  loupe show nginx/wrk --json
+  loupe show nginx~1                       the one before (`loupe list nginx` has all)
+  loupe show 124                           by its number")]
 pub struct Show {
     #[command(flatten)]
     pub subject: Subject,
@@ -350,7 +351,7 @@ pub struct Explain {
 /// An application and, where it has several, one of its workloads.
 #[derive(Debug, Args)]
 pub struct Subject {
-    /// The application, or APP/WORKLOAD
+    /// The application, APP/WORKLOAD, or exactly: APP@124, 124, APP~1 (the one before)
     #[arg(value_name = "APP")]
     pub application: String,
 
@@ -360,17 +361,9 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// Application and workload, whichever way they were given.
+    /// The name, and the workload that was named apart.
     pub fn names(&self) -> (&str, Option<&str>) {
-        subject(&self.application, self.workload.as_deref())
-    }
-}
-
-/// Application and workload, whichever way they were given.
-pub fn subject<'a>(application: &'a str, workload: Option<&'a str>) -> (&'a str, Option<&'a str>) {
-    match (application.split_once('/'), workload) {
-        (Some((application, workload)), None) => (application, Some(workload)),
-        (_, workload) => (application, workload),
+        (&self.application, self.workload.as_deref())
     }
 }
 

@@ -14,6 +14,7 @@ pub mod list;
 pub mod os;
 pub mod plan;
 pub mod profile;
+pub mod remove;
 pub mod report;
 pub mod run;
 pub mod show;

@@ -229,6 +229,31 @@ pub fn library(global: &Global) -> Result<Result<Library, PathBuf>, Failure> {
     }
 }
 
+/// The database that was named is not there.
+pub fn no_database(path: &Path) -> Failure {
+    Failure::usage(format!("there is no database at {}", path.display())).hint(
+        "`loupe analyze WORKLOAD.toml` makes one, `loupe import loupedb DIR` too; without --db it is \
+         the usual one",
+    )
+}
+
+/// For what changes a database without the daemon. What a user without rights does to it would not be
+/// seen behind the daemon, nor what root does behind another daemon than the system's.
+pub async fn own_database(global: &Global, what: &str) -> Result<PathBuf, Failure> {
+    let root = nix::unistd::geteuid().is_root();
+    let behind_daemon = !root || global.insists_on_daemon();
+    if behind_daemon && choose(global, Need::Results).await? == Door::Daemon {
+        return Err(Failure::usage(format!(
+            "{what} writes a database directly, not by the daemon"
+        ))
+        .hint(
+            "do it as root, without --socket and LOUPE_SOCKET, or choose another database with \
+             --db PATH (or --local)",
+        ));
+    }
+    database(global)
+}
+
 /// An application is not in a database that is not there.
 pub fn not_analyzed_at(path: &Path, application: &str, workload: Option<&str>) -> Failure {
     let mut failure = not_analyzed(application, workload);

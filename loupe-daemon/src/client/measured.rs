@@ -1,7 +1,8 @@
 //! What the commands that only calculate begin with: results from the database or the daemon,
 //! OS profiles, and a choice among applications.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 
 use loupe_common::exit;
 use loupe_common::wire::{Failure, Reply, Request, code};
@@ -10,80 +11,98 @@ use super::args::Global;
 use super::door::{self, Door, Need as Purpose};
 use super::output::note;
 use super::{services, talk};
-use crate::backend::Viewer;
+use crate::backend::{Viewer, not_analyzed};
 use crate::plan::os::{OsError, OsProfile, Remark, Shelf, default_shelf};
 use crate::plan::{Need, SelectError, Selection, WorkloadKind, select};
-use crate::store::StoredAnalysis;
+use crate::store::{self, Choosable, Selector, StoredAnalysis, Which};
+use crate::text::printable;
 
-/// The newest results of every workload, or the one of this id.
-pub async fn results(
-    global: &Global,
-    analysis: Option<i64>,
-) -> Result<Vec<StoredAnalysis>, Failure> {
+/// The result that is meant of every workload.
+async fn results(global: &Global) -> Result<Vec<StoredAnalysis>, Failure> {
     match door::choose(global, Purpose::Results).await? {
         Door::Daemon => {
-            let request = Request::Results { analysis };
+            let request = Request::Results { analysis: None };
             match talk::ask(global.socket(), &request).await? {
                 Reply::Results { entries } => talk::value(entries),
                 other => Err(talk::unexpected(&other)),
             }
         }
         Door::Here => match door::library(global)? {
-            Ok(library) => library.results(Viewer::Everything, analysis),
-            Err(path) if global.db.is_some() => Err(Failure::usage(format!(
-                "there is no database at {}",
-                path.display()
-            ))),
+            Ok(library) => library.results(Viewer::Everything, None),
+            Err(path) if global.db.is_some() => Err(door::no_database(&path)),
             Err(_) => Ok(Vec::new()),
         },
     }
 }
 
-/// The newest results of one application.
+/// The result that a name means; where there was a choice, that is said.
 pub async fn stored(
     global: &Global,
     application: &str,
     workload: Option<&str>,
 ) -> Result<StoredAnalysis, Failure> {
-    match door::choose(global, Purpose::Results).await? {
+    let found: StoredAnalysis = match door::choose(global, Purpose::Results).await? {
         Door::Daemon => {
-            let request = Request::Show {
-                application: application.to_owned(),
-                workload: workload.map(str::to_owned),
+            let wanted = Selector::parse(application, workload);
+            let request = match (wanted.application, wanted.which) {
+                // As daemons know it that know no other names.
+                (Some(application), Which::Best) => Request::Show {
+                    application,
+                    workload: wanted.workload,
+                },
+                _ => Request::Show {
+                    application: application.to_owned(),
+                    workload: workload.map(str::to_owned),
+                },
             };
             match talk::ask(global.socket(), &request).await? {
-                Reply::Shown { analysis } => talk::value(analysis),
-                other => Err(talk::unexpected(&other)),
+                Reply::Shown { analysis } => talk::value(analysis)?,
+                other => return Err(talk::unexpected(&other)),
             }
         }
         Door::Here => match door::library(global)? {
-            Ok(library) => library.show(Viewer::Everything, application, workload),
-            Err(path) => Err(door::not_analyzed_at(&path, application, workload)),
+            Ok(library) => library.show(Viewer::Everything, application, workload)?,
+            Err(path) => return Err(door::not_analyzed_at(&path, application, workload)),
         },
+    };
+    if let Some(choice) = &found.choice {
+        note(&printable(choice));
     }
+    Ok(found)
 }
 
 /// What there is to choose among: results, and the profiles that were named.
 pub struct Sources {
+    /// Those that are meant of every workload, and those that were named exactly.
     pub results: Vec<StoredAnalysis>,
     /// By the names that they were asked for with.
     profiles: BTreeMap<String, Vec<Need>>,
+    /// What was said already.
+    told: RefCell<BTreeSet<String>>,
 }
 
 impl Sources {
-    /// All results, and of these names those that are profiles.
+    /// All results, and of these names those that are profiles or exact.
     pub async fn find<'a>(
         global: &Global,
         names: impl IntoIterator<Item = &'a String>,
     ) -> Result<Sources, Failure> {
         let mut sources = Sources {
-            results: results(global, None).await?,
+            results: results(global).await?,
             profiles: BTreeMap::new(),
+            told: RefCell::default(),
         };
         for name in names {
-            if sources.is_profile(name) && !sources.profiles.contains_key(name) {
-                let needs = services::needs(global, name).await?;
-                sources.profiles.insert(name.clone(), needs);
+            if sources.is_profile(name) {
+                if !sources.profiles.contains_key(name) {
+                    let needs = services::needs(global, name).await?;
+                    sources.profiles.insert(name.clone(), needs);
+                }
+            } else if Selector::parse(name, None).is_exact() {
+                let exact = stored(global, name, None).await?;
+                if sources.results.iter().all(|other| other.id != exact.id) {
+                    sources.results.push(exact);
+                }
             }
         }
         Ok(sources)
@@ -120,35 +139,105 @@ impl Sources {
     pub fn choose(&self, wanted: &[String], kind: WorkloadKind) -> Result<Selection, Failure> {
         let (mut wanted, used) = self.split(wanted);
         wanted.extend(used.iter().map(|need| need.application.clone()));
-        choose_among(&self.results, used, &wanted, kind)
+        let needs = self.results.iter().map(asked).collect();
+        self.choose_of(needs, used, &wanted, kind)
+    }
+
+    /// As [`Sources::choose`], of these results only.
+    pub fn choose_among(
+        &self,
+        results: &[&StoredAnalysis],
+        kind: WorkloadKind,
+    ) -> Result<Selection, Failure> {
+        let needs = results.iter().copied().map(asked).collect();
+        self.choose_of(needs, Vec::new(), &[], kind)
+    }
+
+    fn choose_of(
+        &self,
+        mut needs: Vec<Need>,
+        used: Vec<Need>,
+        wanted: &[String],
+        kind: WorkloadKind,
+    ) -> Result<Selection, Failure> {
+        needs.extend(used.into_iter().map(Need::without_restart));
+        let selection =
+            select::select(needs, wanted, kind).map_err(|error| select_failure(&error))?;
+        for text in &selection.notes {
+            self.say(text);
+        }
+        Ok(selection)
+    }
+
+    /// The one result that a name means.
+    pub fn one(&self, name: &str, workload: Option<&str>) -> Result<&StoredAnalysis, Failure> {
+        let wanted = Selector::parse(name, workload);
+        let chosen = store::choose(&self.results, &wanted, WorkloadKind::Any)
+            .ok_or_else(|| self.not_there(name, workload))?;
+        if let Some(text) = chosen.note() {
+            self.say(&text);
+        }
+        Ok(chosen.item)
+    }
+
+    /// All workloads of what is named: they are put together. Without a name: all there are.
+    pub fn every(&self, names: &[String]) -> Result<Vec<&StoredAnalysis>, Failure> {
+        if names.is_empty() {
+            return Ok(self.results.iter().collect());
+        }
+        let mut chosen: Vec<&StoredAnalysis> = Vec::new();
+        for name in names {
+            let wanted = Selector::parse(name, None);
+            let found = store::every_workload(&self.results, &wanted);
+            if found.is_empty() {
+                return Err(self.not_there(name, None));
+            }
+            let imported: Vec<String> = self
+                .results
+                .iter()
+                .filter(|other| {
+                    Some(&other.analysis.application) == wanted.application.as_ref()
+                        && other.standing().imported
+                })
+                .map(Choosable::exact_name)
+                .collect();
+            let own = found.iter().all(|stored| !stored.standing().imported);
+            if own && !imported.is_empty() && wanted.workload.is_none() && !wanted.is_exact() {
+                self.say(&format!(
+                    "{name}: what was measured here is taken, and not what was imported: {}",
+                    imported.join(", ")
+                ));
+            }
+            for stored in found {
+                if !chosen.iter().any(|other| other.id == stored.id) {
+                    chosen.push(stored);
+                }
+            }
+        }
+        Ok(chosen)
+    }
+
+    /// No result has this name; some may have one that is near.
+    pub fn not_there(&self, name: &str, workload: Option<&str>) -> Failure {
+        let mut failure = not_analyzed(name, workload);
+        let results = self.results.iter();
+        let names: BTreeSet<&str> = results
+            .map(|stored| stored.analysis.application.as_str())
+            .collect();
+        failure.message += &services::perhaps(name, &names);
+        failure
+    }
+
+    fn say(&self, text: &str) {
+        if self.told.borrow_mut().insert(text.to_owned()) {
+            note(&printable(text));
+        }
     }
 }
 
-/// A choice among results; what is to be said about it is said.
-pub fn choose(
-    results: &[StoredAnalysis],
-    wanted: &[String],
-    kind: WorkloadKind,
-) -> Result<Selection, Failure> {
-    choose_among(results, Vec::new(), wanted, kind)
-}
-
-fn choose_among(
-    results: &[StoredAnalysis],
-    used: Vec<Need>,
-    wanted: &[String],
-    kind: WorkloadKind,
-) -> Result<Selection, Failure> {
-    let needs = results
-        .iter()
-        .map(|stored| Need::asked_of_os(&stored.analysis))
-        .chain(used.into_iter().map(Need::without_restart))
-        .collect();
-    let selection = select::select(needs, wanted, kind).map_err(|error| select_failure(&error))?;
-    for text in &selection.notes {
-        note(text);
-    }
-    Ok(selection)
+/// What a result asks of an OS.
+fn asked(stored: &StoredAnalysis) -> Need {
+    Need::asked_of_os(&stored.analysis).standing_as(stored.standing())
 }
 
 fn select_failure(error: &SelectError) -> Failure {

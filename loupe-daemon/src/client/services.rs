@@ -63,10 +63,7 @@ async fn profiles(
         }
         Door::Here => match door::library(global)? {
             Ok(library) => library.profiles(Viewer::Everything, name, since_ms),
-            Err(path) if global.db.is_some() => Err(Failure::usage(format!(
-                "there is no database at {}",
-                path.display()
-            ))),
+            Err(path) if global.db.is_some() => Err(door::no_database(&path)),
             Err(_) => Ok(Vec::new()),
         },
     }

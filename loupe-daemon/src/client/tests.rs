@@ -4,6 +4,7 @@ use clap::{CommandFactory as _, Parser as _};
 use loupe_common::policy::Action;
 
 use super::args::{Cli, Command};
+use crate::store::Selector;
 
 fn parse(line: &str) -> Result<Cli, String> {
     Cli::try_parse_from(line.split(' ')).map_err(|error| error.to_string())
@@ -126,16 +127,10 @@ fn a_subject_is_an_application_or_one_of_its_workloads() {
             panic!("another command");
         };
         let (application, workload) = show.subject.names();
-        (application.to_owned(), workload.map(str::to_owned))
+        Selector::parse(application, workload).to_string()
     };
-    let wrk = Some("wrk".to_owned());
-    assert_eq!(names("loupe show nginx"), ("nginx".to_owned(), None));
-    assert_eq!(
-        names("loupe show nginx/wrk"),
-        ("nginx".to_owned(), wrk.clone())
-    );
-    assert_eq!(
-        names("loupe show nginx --workload wrk"),
-        ("nginx".to_owned(), wrk)
-    );
+    assert_eq!(names("loupe show nginx"), "nginx");
+    assert_eq!(names("loupe show nginx/wrk~1"), "nginx/wrk~1");
+    assert_eq!(names("loupe show nginx --workload wrk"), "nginx/wrk");
+    assert_eq!(names("loupe show nginx~1 --workload wrk"), "nginx/wrk~1");
 }

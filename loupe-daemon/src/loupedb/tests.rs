@@ -244,6 +244,7 @@ fn a_directory_without_runs_is_no_data_set() {
 
 fn stored(run: &Run) -> StoredAnalysis {
     StoredAnalysis {
+        choice: None,
         id: 1,
         fingerprint: String::new(),
         started_ms: 0,

@@ -10,6 +10,7 @@ use loupe_common::verdict::Verdict;
 use serde::{Deserialize, Serialize};
 
 use super::service::{Service, features_of};
+use crate::store::{Choosable, Standing, is_suite};
 
 /// What a need was concluded from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +50,27 @@ pub struct Need {
     /// anything about them.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub pseudo_files: BTreeSet<Feature>,
+    /// Of the analysis that it was made from.
+    #[serde(skip)]
+    pub standing: Standing,
+}
+
+impl Choosable for Need {
+    fn application(&self) -> &str {
+        &self.application
+    }
+
+    fn workload(&self) -> &str {
+        &self.workload
+    }
+
+    fn is_suite(&self) -> bool {
+        self.suite
+    }
+
+    fn standing(&self) -> Standing {
+        self.standing
+    }
 }
 
 /// How an OS answers a feature. What it does not know at all is [`Answer::Stub`].
@@ -95,7 +117,13 @@ impl Need {
                 .filter(|feature| matches!(feature, Feature::PseudoFile(_)))
                 .cloned()
                 .collect(),
+            standing: Standing::default(),
         }
+    }
+
+    /// Of this analysis of a database.
+    pub fn standing_as(self, standing: Standing) -> Need {
+        Need { standing, ..self }
     }
 
     /// Without what a kernel has processes call.
@@ -146,8 +174,7 @@ impl Need {
         let mut need = Need {
             application: analysis.application.clone(),
             workload: analysis.workload.clone(),
-            // Those of the paper's data set are told apart by their names alone.
-            suite: analysis.suite || analysis.workload.starts_with("suite"),
+            suite: is_suite(analysis.suite, &analysis.workload),
             basis: NeedBasis::Single,
             used: BTreeSet::new(),
             required: BTreeSet::new(),
@@ -156,6 +183,10 @@ impl Need {
             any: BTreeSet::new(),
             unsure: BTreeSet::new(),
             pseudo_files: BTreeSet::new(),
+            standing: Standing {
+                imported: analysis.origin.is_some(),
+                ..Standing::default()
+            },
         };
         // An OS profile speaks of whole syscalls: what is needed of one in part is needed.
         for row in &analysis.features {

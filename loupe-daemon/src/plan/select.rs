@@ -2,46 +2,12 @@
 //! among needs; makes none.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::str::FromStr;
 
 use loupe_common::feature::Feature;
+use loupe_common::text::nearest;
 
 use super::need::{Need, NeedBasis};
-
-/// What workloads measure: the applications' own test suites, or anything else, which is a
-/// benchmark.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum WorkloadKind {
-    Bench,
-    Suite,
-    /// A benchmark where there is one, else a suite.
-    #[default]
-    Any,
-}
-
-impl FromStr for WorkloadKind {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<WorkloadKind, String> {
-        match text {
-            "bench" => Ok(WorkloadKind::Bench),
-            "suite" => Ok(WorkloadKind::Suite),
-            "any" => Ok(WorkloadKind::Any),
-            _ => Err("must be bench, suite or any".to_owned()),
-        }
-    }
-}
-
-impl fmt::Display for WorkloadKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            WorkloadKind::Bench => "bench",
-            WorkloadKind::Suite => "suite",
-            WorkloadKind::Any => "any",
-        })
-    }
-}
+use crate::store::{Choosable as _, RULE, Selector, WorkloadKind, choose};
 
 /// A need under the name that it has in plans: the application's, or with the workload's where
 /// one application is there with several.
@@ -96,7 +62,7 @@ impl SelectError {
     }
 }
 
-/// Chooses. `wanted` are applications, or `application/workload`; empty: all applications.
+/// Chooses. `wanted` are names as [`Selector`] reads them; empty: all applications.
 pub fn select(
     needs: Vec<Need>,
     wanted: &[String],
@@ -114,11 +80,14 @@ pub fn select(
     }
     let mut chosen = Vec::new();
     let mut notes = Vec::new();
+    let mut left_out: Vec<String> = Vec::new();
     if wanted.is_empty() {
         for candidates in by_application.values() {
-            let Some(need) = of_kind(candidates, kind, &mut notes) else {
+            let Some(meant) = choose(candidates, &anything(), kind) else {
                 continue;
             };
+            let need = meant.item;
+            left_out.extend(rivals(need, &meant.passed_over));
             match need.used.is_empty() {
                 true => notes.push(format!("{} has no verdicts: left out", need.name())),
                 false => chosen.push(need.clone()),
@@ -134,7 +103,8 @@ pub fn select(
         if !seen.insert(name) {
             return Err(SelectError::Twice { name: name.clone() });
         }
-        let need = named(&by_application, name, kind, &mut notes)?;
+        let (need, note) = named(&by_application, name, kind)?;
+        notes.extend(note);
         if need.used.is_empty() {
             return Err(SelectError::NoVerdicts { name: need.name() });
         }
@@ -142,6 +112,12 @@ pub fn select(
             return Err(SelectError::Twice { name: need.name() });
         }
         chosen.push(need.clone());
+    }
+    if !left_out.is_empty() {
+        notes.push(format!(
+            "where there are several ({RULE}): {}",
+            left_out.join(", ")
+        ));
     }
     notes.extend(chosen.iter().filter_map(pseudo_files));
     notes.extend(of_use(&chosen));
@@ -176,79 +152,82 @@ fn of_use(chosen: &[Need]) -> Option<String> {
     })
 }
 
+fn anything() -> Selector {
+    Selector {
+        application: None,
+        workload: None,
+        which: Default::default(),
+    }
+}
+
+/// Those that somebody might have meant: a benchmark is no rival of a suite.
+fn rivals(need: &Need, passed_over: &[&Need]) -> Option<String> {
+    let rivals = passed_over.iter().filter(|other| other.suite == need.suite);
+    let names: Vec<String> = rivals.map(|other| other.workload.clone()).collect();
+    (!names.is_empty()).then(|| format!("{} and not {}", need.name(), names.join(" or ")))
+}
+
+/// What a name means, and that there was a choice.
 fn named<'a>(
     all: &'a BTreeMap<String, Vec<Need>>,
     name: &str,
     kind: WorkloadKind,
-    notes: &mut Vec<String>,
-) -> Result<&'a Need, SelectError> {
-    let unknown = || SelectError::Unknown {
-        name: name.to_owned(),
-        near: all
-            .keys()
-            .filter(|other| !name.is_empty() && (other.contains(name) || name.contains(*other)))
-            .take(3)
-            .cloned()
-            .collect(),
-    };
-    if let Some(candidates) = all.get(name) {
-        // One that was asked for by name is taken by another kind rather than not at all.
-        return of_kind(candidates, kind, notes)
-            .or_else(|| candidates.first())
-            .ok_or_else(unknown);
+) -> Result<(&'a Need, Option<String>), SelectError> {
+    // A profile's name is no other's.
+    if let Some([need]) = all.get(name).map(Vec::as_slice) {
+        return Ok((need, None));
     }
-    let (application, workload) = name.split_once('/').ok_or_else(unknown)?;
-    let candidates = all.get(application).ok_or_else(unknown)?;
-    let found = candidates.iter().find(|need| need.workload == workload);
-    found.ok_or_else(unknown)
+    let selector = Selector::parse(name, None);
+    let found = all.values().find_map(|candidates| {
+        // One that was asked for by name is taken by another kind rather than not at all.
+        let chosen = choose(candidates, &selector, kind);
+        chosen.or_else(|| choose(candidates, &selector, WorkloadKind::Any))
+    });
+    match found {
+        Some(chosen) => Ok((chosen.item, chosen.note())),
+        None => Err(SelectError::Unknown {
+            name: name.to_owned(),
+            near: near(all, name),
+        }),
+    }
 }
 
-/// One of an application's workloads; says so where there is a choice.
-fn of_kind<'a>(
-    candidates: &'a [Need],
-    kind: WorkloadKind,
-    notes: &mut Vec<String>,
-) -> Option<&'a Need> {
-    let (suites, benches): (Vec<&Need>, Vec<&Need>) =
-        candidates.iter().partition(|need| need.suite);
-    let mut fitting = match kind {
-        WorkloadKind::Bench => benches,
-        WorkloadKind::Suite => suites,
-        WorkloadKind::Any if benches.is_empty() => suites,
-        WorkloadKind::Any => benches,
-    };
-    fitting.sort_by(|a, b| a.workload.cmp(&b.workload));
-    let first = *fitting.first()?;
-    if fitting.len() > 1 {
-        let others: Vec<&str> = fitting[1..]
-            .iter()
-            .map(|need| need.workload.as_str())
-            .collect();
-        let note = format!(
-            "{} is taken, the first by name; left out: {}",
-            first.name(),
-            others.join(", ")
-        );
-        if !notes.contains(&note) {
-            notes.push(note);
-        }
+fn near(all: &BTreeMap<String, Vec<Need>>, name: &str) -> Vec<String> {
+    let mut near: Vec<String> = Vec::new();
+    if let Some((application, _)) = name.split_once('/')
+        && let Some(needs) = all.get(application)
+    {
+        near.extend(needs.iter().map(Need::name));
     }
-    Some(first)
+    let applications = all.keys().map(String::as_str);
+    near.extend(
+        nearest(name, applications.clone())
+            .into_iter()
+            .map(str::to_owned),
+    );
+    let parts = applications
+        .filter(|other| !name.is_empty() && (other.contains(name) || name.contains(*other)));
+    near.extend(parts.map(str::to_owned));
+    let mut seen = BTreeSet::new();
+    near.retain(|name| seen.insert(name.clone()));
+    near.truncate(3);
+    near
 }
 
 fn with_names(chosen: Vec<Need>) -> Vec<Named> {
-    let several = |need: &Need| {
-        let same = chosen
-            .iter()
-            .filter(|other| other.application == need.application);
-        same.count() > 1
+    let same = |of: &dyn Fn(&Need) -> String, need: &Need| {
+        let name = of(need);
+        chosen.iter().filter(|other| of(other) == name).count() > 1
     };
     let mut named: Vec<Named> = chosen
         .iter()
         .map(|need| Named {
-            name: match several(need) {
-                true => need.name(),
-                false => need.application.clone(),
+            name: if same(&Need::name, need) {
+                need.exact_name()
+            } else if same(&|need| need.application.clone(), need) {
+                need.name()
+            } else {
+                need.application.clone()
             },
             need: need.clone(),
         })

@@ -41,6 +41,7 @@ fn named(name: &str, classes: &[u8]) -> Named {
         any: class(4),
         unsure: BTreeSet::new(),
         pseudo_files: BTreeSet::new(),
+        standing: Default::default(),
     };
     Named {
         name: name.to_owned(),

@@ -117,6 +117,7 @@ fn only_implementing((index, wanted): (usize, &BTreeSet<Feature>)) -> Named {
             any: BTreeSet::new(),
             unsure: BTreeSet::new(),
             pseudo_files: BTreeSet::new(),
+            standing: Default::default(),
         },
     }
 }

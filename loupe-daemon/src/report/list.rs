@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::analysis::ORDER;
 use super::layout::{Align, Cell, Layout};
 use super::{Style, Tone};
-use crate::store::{Listed, Progressing, VerdictCounts};
+use crate::store::{Listed, Progressing, RULE, Selector, VerdictCounts, WorkloadKind, choose};
 use crate::text::{date, printable, rfc3339};
 
 /// The value of `schema` in the JSON of a list.
@@ -54,6 +54,58 @@ pub fn list_table(list: &[Listed], style: Style) -> String {
     layout.print(style)
 }
 
+/// All analyses of an application, with the numbers that name them; the one that its name means is
+/// marked.
+pub fn history_table(list: &[Listed], style: Style) -> String {
+    let meant = list.first().and_then(|first| {
+        let finished: Vec<&Listed> = list.iter().filter(|one| one.progress.is_none()).collect();
+        let wanted = Selector::parse(&first.application, None);
+        choose(&finished, &wanted, WorkloadKind::Any).map(|chosen| chosen.item.analysis)
+    });
+    let mut layout = Layout::new(&[
+        ("analysis", Align::Right),
+        ("", Align::Left),
+        ("application/workload", Align::Left),
+        ("required", Align::Right),
+        ("stub", Align::Right),
+        ("fake", Align::Right),
+        ("any", Align::Right),
+        ("other", Align::Right),
+        ("finished (UTC)", Align::Left),
+        ("from", Align::Left),
+    ]);
+    for listed in list {
+        let name = format!("{}/{}", listed.application, listed.workload);
+        layout.row([
+            listed.analysis.unsigned_abs().into(),
+            match meant == Some(listed.analysis) {
+                true => "*".to_owned().into(),
+                false => String::new().into(),
+            },
+            printable(&name).into(),
+            count(listed, &[Verdict::Required]),
+            count(listed, &[Verdict::Stub]),
+            count(listed, &[Verdict::Fake]),
+            count(listed, &[Verdict::Any]),
+            count(listed, &[Verdict::NotExercised, Verdict::Undecided]),
+            state(listed),
+            match listed.imported {
+                true => "imported",
+                false => "here",
+            }
+            .to_owned()
+            .into(),
+        ]);
+    }
+    let mut text = layout.print(style);
+    if let (Some(id), Some(first)) = (meant, list.first()) {
+        let name = printable(&first.application);
+        text +=
+            &format!("* is what {name} means ({RULE}); {name}@{id} and {id} name it exactly.\n");
+    }
+    text
+}
+
 fn count(listed: &Listed, verdicts: &[Verdict]) -> Cell {
     if listed.progress.is_some() {
         return Cell::toned("–", Tone::Faint);
@@ -91,6 +143,7 @@ pub fn list_json(list: &[Listed]) -> Value {
                 "analysis": listed.analysis,
                 "application": listed.application,
                 "workload": listed.workload,
+                "imported": listed.imported,
                 "state": listed.progress.map_or("finished", in_words),
                 "started": rfc3339(listed.started_ms),
                 "finished": listed.finished_ms.map(rfc3339),

@@ -252,6 +252,8 @@ fn listed() -> Vec<Listed> {
         application: application.to_owned(),
         workload: workload.to_owned(),
         progress: None,
+        imported: false,
+        suite: false,
         started_ms: 1_764_000_000_000,
         finished_ms: Some(1_764_000_008_217),
         replays: 141,

@@ -266,7 +266,7 @@ impl Backend for Fake {
         self.store.keep_jobs().map_err(store_failure)
     }
 
-    fn list(&self, _viewer: Viewer) -> Result<Vec<Listed>, Failure> {
+    fn list(&self, _viewer: Viewer, _name: Option<&str>) -> Result<Vec<Listed>, Failure> {
         Ok(Vec::new())
     }
 

@@ -64,10 +64,10 @@ pub(super) async fn serve<B: Backend>(
             exit::USAGE,
             "this request can only follow another one on its connection",
         )),
-        Request::List => {
+        Request::List { application } => {
             look_up(server, move |backend| {
                 Ok(Reply::Listed {
-                    entries: json(&backend.list(viewer)?)?,
+                    entries: json(&backend.list(viewer, application.as_deref())?)?,
                 })
             })
             .await

@@ -321,6 +321,7 @@ async fn a_result_longer_than_a_line_goes_through() {
     let mut big = analysis("nginx");
     big.warnings = vec![warning.clone()];
     let stored = crate::store::StoredAnalysis {
+        choice: None,
         id: 1,
         fingerprint: "f".to_owned(),
         started_ms: 1,
@@ -348,6 +349,7 @@ async fn a_result_longer_than_a_line_goes_through() {
 #[tokio::test]
 async fn results_come_all_at_once_or_one_by_its_id() {
     let stored = crate::store::StoredAnalysis {
+        choice: None,
         id: 7,
         fingerprint: "f".to_owned(),
         started_ms: 1,

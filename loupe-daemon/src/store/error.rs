@@ -71,12 +71,8 @@ pub enum StoreError {
         policy: String,
         replica: u32,
     },
-    #[error("{application} has several workloads: {}", .workloads.join(", "))]
-    SeveralWorkloads {
-        application: String,
-        /// Sorted.
-        workloads: Vec<String>,
-    },
+    #[error("analysis {analysis} is in progress: somebody works on it")]
+    InProgress { analysis: i64 },
     #[error("the database {}: {source}", path.display())]
     Sqlite {
         path: PathBuf,
@@ -167,13 +163,9 @@ impl StoreError {
                 "it was written by another version of Loupe: use that one, or analyse again"
                     .to_owned()
             }
-            StoreError::SeveralWorkloads {
-                application,
-                workloads,
-            } => format!(
-                "name one of them, as in {application}/{}",
-                workloads.first().map_or("WORKLOAD", String::as_str)
-            ),
+            StoreError::InProgress { .. } => {
+                "let it end first, or stop it (`loupe cancel JOB`, Ctrl-C)".to_owned()
+            }
             StoreError::Encode { .. }
             | StoreError::NotInProgress { .. }
             | StoreError::AlreadyRecorded { .. }
@@ -184,7 +176,7 @@ impl StoreError {
     /// The exit code of a command that ends with this error.
     pub fn exit_code(&self) -> u8 {
         match self {
-            StoreError::SeveralWorkloads { .. } => exit::USAGE,
+            StoreError::InProgress { .. } => exit::USAGE,
             _ => exit::LOUPE_FAILED,
         }
     }

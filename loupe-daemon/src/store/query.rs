@@ -10,6 +10,8 @@ use loupe_common::verdict::Verdict;
 use rusqlite::{OptionalExtension as _, Params, Row, params};
 use serde::{Deserialize, Serialize};
 
+use super::choice::{Choosable, Standing, WorkloadKind, choose, is_suite};
+use super::selector::Selector;
 use super::{FIRST_TRIAL, Store, StoreError};
 
 /// How many features got which verdict.
@@ -42,6 +44,12 @@ pub struct Listed {
     pub replays: u64,
     /// Empty while unfinished.
     pub verdicts: VerdictCounts,
+    /// It was measured elsewhere.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub imported: bool,
+    /// The workload is the application's own test suite.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suite: bool,
 }
 
 /// A finished analysis and where it came from.
@@ -52,6 +60,9 @@ pub struct StoredAnalysis {
     pub started_ms: i64,
     pub finished_ms: i64,
     pub analysis: Analysis,
+    /// Where the name that it was asked for by fits others too: that it was chosen, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choice: Option<String>,
 }
 
 /// A replay and where it is kept.
@@ -76,6 +87,46 @@ pub struct Evidence {
     pub together: Vec<StoredReplay>,
 }
 
+/// The columns of [`Store::listed`]. Only what was imported has no workload file.
+const LISTED: &str = "SELECT id, application, workload, started_ms, ended_ms, result,
+        (SELECT count(*) FROM replays WHERE replays.analysis = analyses.id),
+        definition = 'null', coalesce(json_extract(definition, '$.kind') = 'suite', 0)
+     FROM analyses AS analyses";
+
+/// Of the finished analyses of the same workload and owner (`?1`) the one that is meant: as in
+/// [`super::choice`].
+pub(super) const MEANT: &str = "SELECT id FROM analyses AS other
+     WHERE other.application = analyses.application AND other.workload = analyses.workload
+       AND other.state = 'finished' AND (?1 IS NULL OR other.owner = ?1)
+     ORDER BY other.definition = 'null', ended_ms DESC, id DESC LIMIT 1";
+
+/// What the rule needs to know of an analysis, without its result.
+pub(super) struct Candidate {
+    application: String,
+    workload: String,
+    suite: bool,
+    finished: bool,
+    standing: Standing,
+}
+
+impl Choosable for Candidate {
+    fn application(&self) -> &str {
+        &self.application
+    }
+
+    fn workload(&self) -> &str {
+        &self.workload
+    }
+
+    fn is_suite(&self) -> bool {
+        self.suite
+    }
+
+    fn standing(&self) -> Standing {
+        self.standing
+    }
+}
+
 /// The policy as it is searched for: independent of how [`Feature`] sorts in this version.
 pub(super) fn policy_key(policy: &Policy) -> String {
     let rules: BTreeMap<String, String> = policy
@@ -88,40 +139,57 @@ pub(super) fn policy_key(policy: &Policy) -> String {
 impl Store {
     /// What one user (`None`: anybody) has: by application and workload, newest last.
     pub fn list_of(&self, owner: Option<u32>) -> Result<Vec<Listed>, StoreError> {
-        type Found = (Listed, Option<String>);
-        let rows: Vec<Found> = self.rows(
-            "SELECT id, application, workload, started_ms, ended_ms, result,
-                    (SELECT count(*) FROM replays WHERE replays.analysis = analyses.id)
-             FROM analyses AS analyses
-             WHERE (?1 IS NULL OR owner = ?1) AND (
-                   (state = 'finished' AND id = (
-                        SELECT id FROM analyses AS other
-                        WHERE other.application = analyses.application
-                          AND other.workload = analyses.workload AND other.state = 'finished'
-                          AND (?1 IS NULL OR other.owner = ?1)
-                        ORDER BY ended_ms DESC, id DESC LIMIT 1))
-                OR (state = 'unfinished' AND NOT EXISTS (
+        self.listed(
+            &format!(
+                "{LISTED} WHERE (?1 IS NULL OR owner = ?1) AND (
+                    (state = 'finished' AND id = ({MEANT}))
+                 OR (state = 'unfinished' AND NOT EXISTS (
                         SELECT 1 FROM analyses AS other
                         WHERE other.application = analyses.application
                           AND other.workload = analyses.workload AND other.state = 'finished'
                           AND (?1 IS NULL OR other.owner = ?1)
                           AND other.id > analyses.id)))
-             ORDER BY application, workload, id",
-            [owner],
-            |row| {
-                let listed = Listed {
-                    analysis: row.get(0)?,
-                    application: row.get(1)?,
-                    workload: row.get(2)?,
-                    progress: None,
-                    started_ms: row.get(3)?,
-                    finished_ms: row.get(4)?,
-                    replays: row.get::<_, i64>(6)?.unsigned_abs(),
-                    verdicts: VerdictCounts::new(),
-                };
-                Ok((listed, row.get(5)?))
-            },
-        )?;
+                 ORDER BY application, workload, id"
+            ),
+            params![owner],
+        )
+    }
+
+    /// All that one user (`None`: anybody) has of an application, newest first.
+    pub fn history_of(
+        &self,
+        owner: Option<u32>,
+        application: &str,
+        workload: Option<&str>,
+    ) -> Result<Vec<Listed>, StoreError> {
+        self.listed(
+            &format!(
+                "{LISTED} WHERE (?1 IS NULL OR owner = ?1) AND application = ?2
+                    AND (?3 IS NULL OR workload = ?3) AND state IN ('finished', 'unfinished')
+                 ORDER BY coalesce(ended_ms, started_ms) DESC, id DESC"
+            ),
+            params![owner, application, workload],
+        )
+    }
+
+    fn listed(&self, sql: &str, params: impl Params) -> Result<Vec<Listed>, StoreError> {
+        type Found = (Listed, Option<String>);
+        let rows: Vec<Found> = self.rows(sql, params, |row| {
+            let workload: String = row.get(2)?;
+            let listed = Listed {
+                analysis: row.get(0)?,
+                application: row.get(1)?,
+                suite: is_suite(row.get(8)?, &workload),
+                workload,
+                progress: None,
+                started_ms: row.get(3)?,
+                finished_ms: row.get(4)?,
+                replays: row.get::<_, i64>(6)?.unsigned_abs(),
+                verdicts: VerdictCounts::new(),
+                imported: row.get(7)?,
+            };
+            Ok((listed, row.get(5)?))
+        })?;
         rows.into_iter()
             .map(|(mut listed, result)| {
                 match result {
@@ -169,60 +237,54 @@ impl Store {
         })
     }
 
-    /// A user's (`None`: anybody's) newest finished analysis of an application. Where it has
-    /// several workloads and none is named, the error lists them.
-    pub fn latest_analysis_of(
+    /// The finished analysis of a user (`None`: of anybody) that a name means.
+    pub fn meant_by(
         &self,
         owner: Option<u32>,
-        application: &str,
-        workload: Option<&str>,
+        wanted: &Selector,
     ) -> Result<Option<StoredAnalysis>, StoreError> {
-        let workload = match workload {
-            Some(workload) => workload.to_owned(),
-            None => {
-                let mut workloads: Vec<String> = self.rows(
-                    "SELECT DISTINCT workload FROM analyses
-                     WHERE application = ?1 AND (?2 IS NULL OR owner = ?2)
-                       AND state = 'finished' ORDER BY workload",
-                    params![application, owner],
-                    |row| row.get(0),
-                )?;
-                match workloads.len() {
-                    0 => return Ok(None),
-                    1 => workloads.remove(0),
-                    _ => {
-                        return Err(StoreError::SeveralWorkloads {
-                            application: application.to_owned(),
-                            workloads,
-                        });
-                    }
-                }
-            }
+        let mut all = self.candidates(owner, wanted)?;
+        all.retain(|candidate| candidate.finished);
+        let Some(chosen) = choose(&all, wanted, WorkloadKind::Any) else {
+            return Ok(None);
         };
-        let found: Option<(i64, String, i64, i64, String)> = self.read(|connection| {
-            connection
-                .query_row(
-                    "SELECT id, fingerprint, started_ms, ended_ms, result FROM analyses
-                     WHERE application = ?1 AND workload = ?2 AND (?3 IS NULL OR owner = ?3)
-                       AND state = 'finished'
-                     ORDER BY ended_ms DESC, id DESC LIMIT 1",
-                    params![application, workload, owner],
-                    |row| row.try_into(),
-                )
-                .optional()
-        })?;
-        found
-            .map(|(id, fingerprint, started_ms, finished_ms, result)| {
-                let analysis = self.decode(|| format!("the result of analysis {id}"), &result)?;
-                Ok(StoredAnalysis {
-                    id,
-                    fingerprint,
-                    started_ms,
-                    finished_ms,
-                    analysis,
+        let mut found = self.results_of(owner, Some(chosen.item.standing().id))?;
+        Ok(found.pop().map(|stored| StoredAnalysis {
+            choice: chosen.note(),
+            ..stored
+        }))
+    }
+
+    /// All analyses that have the names of what is wanted.
+    pub(super) fn candidates(
+        &self,
+        owner: Option<u32>,
+        wanted: &Selector,
+    ) -> Result<Vec<Candidate>, StoreError> {
+        self.rows(
+            "SELECT id, application, workload, coalesce(ended_ms, started_ms),
+                    definition = 'null',
+                    coalesce(json_extract(definition, '$.kind') = 'suite', 0),
+                    state = 'finished'
+             FROM analyses
+             WHERE state IN ('finished', 'unfinished') AND (?1 IS NULL OR owner = ?1)
+               AND (?2 IS NULL OR application = ?2) AND (?3 IS NULL OR workload = ?3)",
+            params![owner, wanted.application, wanted.workload],
+            |row| {
+                let workload: String = row.get(2)?;
+                Ok(Candidate {
+                    application: row.get(1)?,
+                    suite: is_suite(row.get(5)?, &workload),
+                    workload,
+                    finished: row.get(6)?,
+                    standing: Standing {
+                        id: row.get(0)?,
+                        imported: row.get(4)?,
+                        finished_ms: row.get(3)?,
+                    },
                 })
-            })
-            .transpose()
+            },
+        )
     }
 
     /// One replay, by its id.

@@ -4,6 +4,7 @@
 use loupe_common::analysis::Analysis;
 use rusqlite::{OptionalExtension as _, params};
 
+use super::query::MEANT;
 use super::{Store, StoreError, StoredAnalysis, encode, now_ms};
 
 /// A result to keep.
@@ -16,7 +17,7 @@ pub struct Import<'a> {
 
 impl Store {
     /// Keeps results, all or none of them, and says of each whether it is new: what is already
-    /// the newest of its workload, and equal, is left as it is.
+    /// the newest that was imported of its workload, and equal, is left as it is.
     pub fn import(&self, owner: u32, imports: &[Import<'_>]) -> Result<Vec<bool>, StoreError> {
         let texts: Vec<String> = imports
             .iter()
@@ -26,6 +27,7 @@ impl Store {
             let mut newest = self.sorted(transaction.prepare_cached(
                 "SELECT fingerprint, result FROM analyses
                  WHERE application = ?1 AND workload = ?2 AND owner = ?3 AND state = 'finished'
+                   AND definition = 'null'
                  ORDER BY ended_ms DESC, id DESC LIMIT 1",
             ))?;
             let mut insert = self.sorted(transaction.prepare_cached(
@@ -64,25 +66,22 @@ impl Store {
         })
     }
 
-    /// A user's (`None`: anybody's) finished analyses, by application and workload: the newest
-    /// of each, or the one of this id.
+    /// A user's (`None`: anybody's) finished analyses, by application and workload: the one
+    /// that is meant of each ([`super::choice`]), or the one of this id.
     pub fn results_of(
         &self,
         owner: Option<u32>,
         id: Option<i64>,
     ) -> Result<Vec<StoredAnalysis>, StoreError> {
         let rows: Vec<(i64, String, i64, i64, String)> = self.rows(
-            "SELECT id, fingerprint, started_ms, ended_ms, result FROM analyses AS analyses
-             WHERE state = 'finished' AND (?1 IS NULL OR owner = ?1) AND CASE
-                WHEN ?2 IS NOT NULL THEN id = ?2
-                ELSE id = (
-                    SELECT id FROM analyses AS other
-                    WHERE other.application = analyses.application
-                      AND other.workload = analyses.workload AND other.state = 'finished'
-                      AND (?1 IS NULL OR other.owner = ?1)
-                    ORDER BY ended_ms DESC, id DESC LIMIT 1)
-                END
-             ORDER BY application, workload",
+            &format!(
+                "SELECT id, fingerprint, started_ms, ended_ms, result FROM analyses AS analyses
+                 WHERE state = 'finished' AND (?1 IS NULL OR owner = ?1) AND CASE
+                    WHEN ?2 IS NOT NULL THEN id = ?2
+                    ELSE id = ({MEANT})
+                    END
+                 ORDER BY application, workload"
+            ),
             params![owner, id],
             |row| row.try_into(),
         )?;
@@ -94,6 +93,7 @@ impl Store {
                     started_ms,
                     finished_ms,
                     analysis: self.decode(|| format!("the result of analysis {id}"), &result)?,
+                    choice: None,
                 })
             })
             .collect()

@@ -66,7 +66,7 @@ impl Store {
         application: &str,
         workload: Option<&str>,
     ) -> Result<Option<StoredAnalysis>, StoreError> {
-        self.latest_analysis_of(None, application, workload)
+        self.meant_by(None, &Selector::parse(application, workload))
     }
 
     /// How many replays are recorded of an analysis.

@@ -1,7 +1,8 @@
-//! Arguments of `loupe export seccomp`, `systemd`, `c` and `rust`.
+//! Arguments of `loupe export`: what is exported.
 
 use clap::Args;
 use loupe_common::errno::Errno;
+use loupe_common::wire::Failure;
 
 /// A profile.
 #[derive(Debug, Args)]
@@ -14,19 +15,41 @@ pub struct Filter {
     #[arg(long, value_name = "ERRNO", default_value = "ENOSYS")]
     pub errno: Errno,
 
-    /// Applications, each as APP or APP/WORKLOAD: the profile is for all of them together
+    #[command(flatten)]
+    pub applications: Exported,
+}
+
+/// What is exported: it is named, because all that was ever analysed is hardly ever meant.
+#[derive(Debug, Args)]
+pub struct Exported {
+    /// Applications, each as APP, APP/WORKLOAD or exactly (APP@124, 124): all of them, with all their
+    /// workloads, put together
     #[arg(value_name = "APP")]
     pub names: Vec<String>,
 
-    /// One profile for all that was ever analysed
+    /// All that was ever analysed
     #[arg(long, conflicts_with = "names")]
     pub all: bool,
+}
+
+impl Exported {
+    /// Refuses where nothing is named.
+    pub fn check(&self) -> Result<(), Failure> {
+        match self.names.is_empty() && !self.all {
+            false => Ok(()),
+            true => Err(Failure::usage(
+                "for which applications? All that was ever analysed, put together, would let through \
+                 and ask for what any of it calls",
+            )
+            .hint("name them (`loupe list` shows which there are), or say --all")),
+        }
+    }
 }
 
 /// Which analyses.
 #[derive(Debug, Args)]
 pub struct Applications {
-    /// Applications, each as APP or APP/WORKLOAD [default: all]
+    /// Applications, each as APP, APP/WORKLOAD or exactly (APP@124, APP~1) [default: all]
     #[arg(value_name = "APP")]
     pub names: Vec<String>,
 }

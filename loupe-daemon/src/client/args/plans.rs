@@ -70,9 +70,9 @@ pub enum ExportFormat {
     /// Write a drop-in with SystemCallFilter= for a systemd service
     Systemd(super::Filter),
     /// Write a C header with one line per syscall, the start of a dispatch table
-    C(super::Applications),
+    C(super::Exported),
     /// Write a Rust module with one line per syscall, the start of a dispatch table
-    Rust(super::Applications),
+    Rust(super::Exported),
 }
 
 /// Write the newest verdicts in the layout of the paper's data set
@@ -82,15 +82,14 @@ pub enum ExportFormat {
 #[command(after_help = "\
 Examples:
   loupe export loupedb out nginx redis
-  loupe export loupedb out                 everything in the database")]
+  loupe export loupedb out --all           everything in the database")]
 pub struct ExportLoupedb {
     /// Where to
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub directory: PathBuf,
 
-    /// Applications, or APP/WORKLOAD [default: all]
-    #[arg(value_name = "APP")]
-    pub applications: Vec<String>,
+    #[command(flatten)]
+    pub applications: super::Exported,
 }
 
 /// Show, compare and keep OS profiles: what an OS implements, stubs and fakes
@@ -247,10 +246,11 @@ pub struct Stats {
 /// Exits with 1 when something is required that was not before: a gate for CI.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Each side is APP, APP/WORKLOAD, the number of an analysis (`loupe list --json` has it), or a file
-that `loupe show --json` wrote (FILE.json).
+Each side is APP, APP/WORKLOAD, the number of an analysis (`loupe list APP` has it), APP~1 (the one
+before), or a file that `loupe show --json` wrote (FILE.json).
 
 Examples:
+  loupe diff nginx~1 nginx                 what is new since the last time
   loupe diff nginx-1.22 nginx-1.24
   loupe diff before.json nginx
   loupe diff 12 17 --json

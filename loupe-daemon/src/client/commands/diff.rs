@@ -59,7 +59,7 @@ impl From<StoredAnalysis> for Side {
     }
 }
 
-/// One side: a file, the number of an analysis, or an application's newest.
+/// One side: a file, or what a name means.
 async fn side(global: &Global, word: &str) -> Result<Side, Failure> {
     if word.ends_with(".json") {
         return Ok(Side {
@@ -68,22 +68,7 @@ async fn side(global: &Global, word: &str) -> Result<Side, Failure> {
             analysis: from_file(Path::new(word))?,
         });
     }
-    if let Ok(id) = word.trim_start_matches('#').parse::<i64>() {
-        let found = measured::results(global, Some(id)).await?.pop();
-        return match found {
-            Some(stored) => Ok(stored.into()),
-            None => Err(
-                Failure::usage(format!("there is no finished analysis {id}"))
-                    .hint("`loupe list --json` has the numbers"),
-            ),
-        };
-    }
-    let (application, workload) = match word.split_once('/') {
-        Some((application, workload)) => (application, Some(workload)),
-        None => (word, None),
-    };
-    let stored = measured::stored(global, application, workload).await?;
-    Ok(stored.into())
+    Ok(measured::stored(global, word, None).await?.into())
 }
 
 fn from_file(path: &Path) -> Result<Analysis, Failure> {

@@ -5,11 +5,17 @@ use loupe_common::wire::{Failure, Reply, Request};
 use crate::backend::Viewer;
 use crate::client::args::{Explain, Global};
 use crate::client::door::{self, Door, Need};
-use crate::client::{Ending, output, talk};
+use crate::client::{Ending, measured, output, talk};
 use crate::report::{self, Explanation};
 
 pub async fn run(global: &Global, args: &Explain) -> Result<Ending, Failure> {
     let (application, workload) = args.subject.names();
+    // Which one is meant is decided, and said, in one place.
+    let meant = measured::stored(global, application, workload)
+        .await?
+        .id
+        .to_string();
+    let (application, workload) = (meant.as_str(), None);
     let told: Explanation = match door::choose(global, Need::Results).await? {
         Door::Daemon => {
             let request = Request::Explain {

@@ -10,7 +10,6 @@ use loupe_common::verdict::Verdict;
 use loupe_common::wire::Failure;
 
 use super::profiles;
-use crate::backend::not_analyzed;
 use crate::client::args::{Export, ExportFormat, ExportLoupedb, Global};
 use crate::client::measured::Sources;
 use crate::client::{Ending, output};
@@ -31,12 +30,14 @@ pub async fn run(global: &Global, args: &Export) -> Result<Ending, Failure> {
 }
 
 async fn export(global: &Global, args: &ExportLoupedb) -> Result<Ending, Failure> {
-    let sources = Sources::find(global, &args.applications).await?;
-    let (others, used) = sources.split(&args.applications);
+    let names = &args.applications;
+    names.check()?;
+    let sources = Sources::find(global, &names.names).await?;
+    let (others, used) = sources.split(&names.names);
     let used: Vec<StoredAnalysis> = used.iter().map(as_analysis).collect();
     let mut chosen = match others.is_empty() && !used.is_empty() {
         true => Vec::new(),
-        false => chosen(&sources.results, &others)?,
+        false => sources.every(&others)?,
     };
     chosen.extend(&used);
     if chosen.is_empty() {
@@ -90,6 +91,7 @@ fn as_analysis(need: &Need) -> StoredAnalysis {
     StoredAnalysis {
         id: 0,
         fingerprint: String::new(),
+        choice: None,
         started_ms: 0,
         // Its name in the data set: one that is exported again has grown.
         finished_ms: now_ms(),
@@ -106,37 +108,4 @@ fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     // A clock before 1970 is wrong anyway.
     since.map_or(0, |since| since.as_millis() as i64)
-}
-
-/// All workloads of the applications that are named; without a name, all there are.
-pub(super) fn chosen<'a>(
-    results: &'a [StoredAnalysis],
-    wanted: &[String],
-) -> Result<Vec<&'a StoredAnalysis>, Failure> {
-    if wanted.is_empty() {
-        return Ok(results.iter().collect());
-    }
-    let mut chosen: Vec<&StoredAnalysis> = Vec::new();
-    for name in wanted {
-        let (application, workload) = match name.split_once('/') {
-            Some((application, workload)) => (application, Some(workload)),
-            None => (name.as_str(), None),
-        };
-        let mut found = results
-            .iter()
-            .filter(|stored| {
-                stored.analysis.application == application
-                    && workload.is_none_or(|workload| stored.analysis.workload == workload)
-            })
-            .peekable();
-        if found.peek().is_none() {
-            return Err(not_analyzed(application, workload));
-        }
-        for stored in found {
-            if !chosen.iter().any(|other| other.id == stored.id) {
-                chosen.push(stored);
-            }
-        }
-    }
-    Ok(chosen)
 }

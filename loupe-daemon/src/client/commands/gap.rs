@@ -3,8 +3,7 @@
 use loupe_common::exit;
 use loupe_common::wire::Failure;
 
-use crate::backend::not_analyzed;
-use crate::client::args::{Gap as Args, Global, subject};
+use crate::client::args::{Gap as Args, Global};
 use crate::client::measured::Sources;
 use crate::client::{Ending, measured, output};
 use crate::plan::distance::Distances;
@@ -23,8 +22,8 @@ pub async fn run(global: &Global, args: &Args) -> Result<Ending, Failure> {
             let gap = match sources.profiles(name) {
                 Some(needs) => Gap::to_use(&profile, &only(name, needs)?),
                 None => {
-                    let (application, workload) = subject(name, args.workload.as_deref());
-                    let stored = one(&sources.results, application, workload)?;
+                    let stored = sources.one(name, args.workload.as_deref())?;
+                    has_verdicts(stored)?;
                     Gap::between(&profile, &stored.analysis)
                 }
             };
@@ -78,38 +77,13 @@ fn kind(args: &Args) -> Result<WorkloadKind, Failure> {
     })
 }
 
-fn one<'a>(
-    results: &'a [StoredAnalysis],
-    application: &str,
-    workload: Option<&str>,
-) -> Result<&'a StoredAnalysis, Failure> {
-    let found: Vec<&StoredAnalysis> = results
-        .iter()
-        .filter(|stored| {
-            stored.analysis.application == application
-                && workload.is_none_or(|workload| stored.analysis.workload == workload)
-        })
-        .collect();
-    match found.as_slice() {
-        [] => Err(not_analyzed(application, workload)),
-        [only] if only.analysis.features.is_empty() => Err(Failure::usage(format!(
-            "{application}/{} has no verdicts: its workload used nothing",
-            only.analysis.workload
+fn has_verdicts(stored: &StoredAnalysis) -> Result<(), Failure> {
+    let analysis = &stored.analysis;
+    match analysis.features.is_empty() {
+        false => Ok(()),
+        true => Err(Failure::usage(format!(
+            "{}/{} has no verdicts: its workload used nothing",
+            analysis.application, analysis.workload
         ))),
-        [only] => Ok(only),
-        several => {
-            let workloads: Vec<&str> = several
-                .iter()
-                .map(|stored| stored.analysis.workload.as_str())
-                .collect();
-            Err(Failure::usage(format!(
-                "{application} has several workloads: {}",
-                workloads.join(", ")
-            ))
-            .hint(format!(
-                "name one of them, as in {application}/{}",
-                workloads[0]
-            )))
-        }
     }
 }

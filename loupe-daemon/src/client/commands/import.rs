@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::backend::Library;
 use crate::client::args::{Global, Import, ImportFormat, ImportLoupedb};
-use crate::client::door::{self, Door, Need};
+use crate::client::door;
 use crate::client::{Ending, measured, output};
 use crate::loupedb::{self, DataSet};
 use crate::plan::os::OsError;
@@ -20,18 +20,7 @@ pub async fn run(global: &Global, args: &Import) -> Result<Ending, Failure> {
 }
 
 async fn import(global: &Global, args: &ImportLoupedb) -> Result<Ending, Failure> {
-    let root = nix::unistd::geteuid().is_root();
-    // What a user without rights imported would not be seen behind the daemon, nor what root
-    // imported behind another daemon than the system's.
-    let behind_daemon = !root || global.insists_on_daemon();
-    if behind_daemon && door::choose(global, Need::Results).await? == Door::Daemon {
-        return Err(
-            Failure::usage("importing writes a database directly, not by the daemon").hint(
-                "do it as root, without --socket and LOUPE_SOCKET, or choose another database with \
-             --db PATH (or --local)",
-            ),
-        );
-    }
+    let database = door::own_database(global, "importing").await?;
     let set = loupedb::read(&args.directory, &args.run)
         .map_err(|error| Failure::from_error(exit::USAGE, &error).explained(error.hint(), None))?;
     let fingerprints: Vec<String> = set
@@ -48,7 +37,7 @@ async fn import(global: &Global, args: &ImportLoupedb) -> Result<Ending, Failure
             analysis: &run.analysis,
         })
         .collect();
-    let new = Library::open(&door::database(global)?)?.import(&imports)?;
+    let new = Library::open(&database)?.import(&imports)?;
     let refused = keep_profiles(global, &set)?;
     measured::remark(&set.remarks);
     for damage in &set.damaged {

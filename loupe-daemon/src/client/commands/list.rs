@@ -5,31 +5,35 @@ use loupe_common::wire::{Failure, Reply, Request};
 use crate::backend::Viewer;
 use crate::client::args::{Global, List};
 use crate::client::door::{self, Door, Need};
-use crate::client::{Ending, output, talk};
+use crate::client::{Ending, measured, output, talk};
 use crate::report;
 use crate::store::Listed;
 
 pub async fn run(global: &Global, args: &List) -> Result<Ending, Failure> {
+    let request = Request::List {
+        application: args.name.clone(),
+    };
     let list: Vec<Listed> = match door::choose(global, Need::Results).await? {
-        Door::Daemon => match talk::ask(global.socket(), &Request::List).await? {
+        Door::Daemon => match talk::ask(global.socket(), &request).await? {
             Reply::Listed { entries } => talk::value(entries)?,
             other => return Err(talk::unexpected(&other)),
         },
         Door::Here => match door::library(global)? {
-            Ok(library) => library.list(Viewer::Everything)?,
+            Ok(library) => library.list(Viewer::Everything, args.name.as_deref())?,
             // One that was asked for by name should be there.
-            Err(path) if global.db.is_some() => {
-                return Err(Failure::usage(format!(
-                    "there is no database at {}",
-                    path.display()
-                )));
-            }
+            Err(path) if global.db.is_some() => return Err(door::no_database(&path)),
             Err(_) => Vec::new(),
         },
     };
-    match args.json {
-        true => output::print_json(&report::list_json(&list))?,
-        false => output::print(&report::list_table(&list, output::style()))?,
+    if let Some(name) = args.name.as_deref().filter(|_| list.is_empty()) {
+        let everything = measured::Sources::find(global, []).await?;
+        return Err(everything.not_there(name, None));
     }
+    let text = match (args.json, &args.name) {
+        (true, _) => output::json_text(&report::list_json(&list))?,
+        (false, None) => report::list_table(&list, output::style()),
+        (false, Some(_)) => report::history_table(&list, output::style()),
+    };
+    output::print(&text)?;
     Ok(Ending::OK)
 }

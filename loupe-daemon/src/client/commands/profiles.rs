@@ -5,8 +5,7 @@ use loupe_common::feature::Feature;
 use loupe_common::syscalls::Arch;
 use loupe_common::wire::Failure;
 
-use super::export::chosen;
-use crate::client::args::{Applications, Filter, Global};
+use crate::client::args::{Exported, Filter, Global};
 use crate::client::measured::Sources;
 use crate::client::{Ending, output};
 use crate::formats::{self, Class, Extent, Needs, Profile, Starter};
@@ -28,13 +27,13 @@ pub async fn systemd(global: &Global, filter: &Filter) -> Result<Ending, Failure
     Ok(Ending::OK)
 }
 
-pub async fn c(global: &Global, applications: &Applications) -> Result<Ending, Failure> {
+pub async fn c(global: &Global, applications: &Exported) -> Result<Ending, Failure> {
     let needs = of_an_os(global, applications).await?;
     output::print(&formats::c_header(&needs, Arch::NATIVE))?;
     Ok(Ending::OK)
 }
 
-pub async fn rust(global: &Global, applications: &Applications) -> Result<Ending, Failure> {
+pub async fn rust(global: &Global, applications: &Exported) -> Result<Ending, Failure> {
     let needs = of_an_os(global, applications).await?;
     output::print(&formats::rust_table(&needs, Arch::NATIVE))?;
     Ok(Ending::OK)
@@ -47,7 +46,7 @@ async fn needs(global: &Global, names: &[String]) -> Result<Needs, Failure> {
     // Without any name: all that was analysed. With profiles alone: nothing of that.
     let chosen = match others.is_empty() && !used.is_empty() {
         true => Vec::new(),
-        false => chosen(&sources.results, &others)?,
+        false => sources.every(&others)?,
     };
     if chosen.is_empty() && used.is_empty() {
         return Err(
@@ -68,7 +67,8 @@ async fn needs(global: &Global, names: &[String]) -> Result<Needs, Failure> {
 }
 
 /// For a table that somebody builds an OS by, who would wonder what else it takes.
-async fn of_an_os(global: &Global, applications: &Applications) -> Result<Needs, Failure> {
+async fn of_an_os(global: &Global, applications: &Exported) -> Result<Needs, Failure> {
+    applications.check()?;
     let needs = needs(global, &applications.names).await?;
     let paths: Vec<String> = needs.pseudo_files.iter().map(Feature::to_string).collect();
     if !paths.is_empty() {
@@ -92,14 +92,8 @@ async fn profile(
     filter: &Filter,
     starter: Starter,
 ) -> Result<(Needs, Profile), Failure> {
-    if filter.names.is_empty() && !filter.all {
-        return Err(Failure::usage(
-            "for which applications? One profile for all that was ever analysed would let through \
-             what any of it calls",
-        )
-        .hint("name them (`loupe list` shows which there are), or say --all"));
-    }
-    let needs = needs(global, &filter.names).await?;
+    filter.applications.check()?;
+    let needs = needs(global, &filter.applications.names).await?;
     let extent = match filter.reduced {
         true => Extent::Reduced,
         false => Extent::Full,

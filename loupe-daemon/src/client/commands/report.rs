@@ -9,15 +9,15 @@ use loupe_common::profile::Profile;
 use loupe_common::trace::Trace;
 use loupe_common::wire::{Failure, Reply, Request};
 
-use super::export::chosen;
 use super::plan_file;
 use crate::backend::Library;
 use crate::client::args::{Global, Report};
 use crate::client::door::{self, Door, Need as Purpose};
+use crate::client::measured::Sources;
 use crate::client::{Ending, measured, output, services, talk};
 use crate::plan::because::explain;
 use crate::plan::distance::Distances;
-use crate::plan::{OsProfile, Plan, Strategy, WorkloadKind, make};
+use crate::plan::{Named, OsProfile, Plan, Strategy, WorkloadKind, make};
 use crate::report::{self, Entry, Explanation, Figures, Page, Shown, System};
 use crate::store::{StoredAnalysis, StoredReplay};
 use crate::text::counted;
@@ -27,23 +27,19 @@ pub async fn run(global: &Global, args: &Report) -> Result<Ending, Failure> {
     let mut plans: Vec<Plan> = plans.collect::<Result<_, _>>()?;
     let systems = args.os.iter().map(|name| measured::profile(global, name));
     let mut systems: Vec<OsProfile> = systems.collect::<Result<_, _>>()?;
-    let results = measured::results(global, None).await?;
-    let (names, profiles) = profiles(global, args, &results).await?;
+    let sources = Sources::find(global, &args.applications.names).await?;
+    let (names, profiles) = profiles(global, args, &sources).await?;
     let mut stored = match names.is_empty() && !profiles.is_empty() {
         true => Vec::new(),
-        false => chosen(&results, &names)?,
+        false => sources.every(&names)?,
     };
     if let Some(kind) = args.workload
         && !stored.is_empty()
     {
-        let all: Vec<StoredAnalysis> = stored.iter().copied().cloned().collect();
-        let selection = measured::choose(&all, &[], kind)?;
+        let chosen = sources.choose_among(&stored, kind)?.needs;
         stored.retain(|stored| {
-            let analysis = &stored.analysis;
-            selection.needs.iter().any(|named| {
-                let need = &named.need;
-                (&need.application, &need.workload) == (&analysis.application, &analysis.workload)
-            })
+            let mut ids = chosen.iter().map(|named| named.need.standing.id);
+            ids.any(|id| id == stored.id)
         });
     }
     if stored.is_empty() && profiles.is_empty() {
@@ -54,9 +50,12 @@ pub async fn run(global: &Global, args: &Report) -> Result<Ending, Failure> {
     }
     let analyses: Vec<&Analysis> = stored.iter().map(|stored| &stored.analysis).collect();
     let figures = Figures::of(analyses.iter().copied());
-    let everything: Vec<StoredAnalysis> = stored.iter().copied().cloned().collect();
+    let needs = match stored.is_empty() {
+        true => Vec::new(),
+        false => sources.choose_among(&stored, WorkloadKind::Any)?.needs,
+    };
     if !systems.is_empty() {
-        plans.extend(planned(&systems, &everything)?);
+        plans.extend(planned(&systems, &needs));
     }
     // A plan that was made elsewhere brings what it starts from.
     for profile in plans.iter().filter_map(|plan| plan.profile.as_ref()) {
@@ -69,7 +68,7 @@ pub async fn run(global: &Global, args: &Report) -> Result<Ending, Failure> {
     }
     if let Some(path) = &args.html {
         let source = Source::find(global).await?;
-        let systems = distances(systems, &everything)?;
+        let systems = distances(systems, &needs);
         let mut entries = Vec::new();
         for stored in stored {
             entries.push(Entry {
@@ -115,15 +114,11 @@ pub async fn run(global: &Global, args: &Report) -> Result<Ending, Failure> {
 async fn profiles(
     global: &Global,
     args: &Report,
-    results: &[StoredAnalysis],
+    sources: &Sources,
 ) -> Result<(Vec<String>, Vec<Profile>), Failure> {
-    let analysed = |name: &str| {
-        let mut results = results.iter();
-        results.any(|stored| stored.analysis.application == name)
-    };
     let all = args.applications.names.iter().cloned();
     let (named, others): (Vec<String>, Vec<String>) =
-        all.partition(|name| services::is_profile(name, analysed));
+        all.partition(|name| sources.profiles(name).is_some());
     if !named.is_empty() && (args.html.is_none() || args.json || args.csv || args.svg.is_some()) {
         return Err(Failure::usage("a report shows profiles on its page only")
             .hint("--html FILE alone writes it; `loupe profile show` prints them"));
@@ -155,32 +150,30 @@ impl Source<'_> {
 }
 
 /// The best plan for each OS, and the published one.
-fn planned(systems: &[OsProfile], results: &[StoredAnalysis]) -> Result<Vec<Plan>, Failure> {
-    let selection = measured::choose(results, &[], WorkloadKind::Any)?;
+fn planned(systems: &[OsProfile], needs: &[Named]) -> Vec<Plan> {
     let weights = Default::default();
     let strategies = [Strategy::Area, Strategy::Paper];
     let plans = systems
         .iter()
         .flat_map(|os| strategies.map(|strategy| (os, strategy)))
         .map(|(os, strategy)| {
-            let mut plan = make(os, &selection.needs, strategy, &weights);
-            explain(&mut plan, os, &selection.needs);
+            let mut plan = make(os, needs, strategy, &weights);
+            explain(&mut plan, os, needs);
             plan
         });
-    Ok(plans.collect())
+    plans.collect()
 }
 
 /// How far each of them is from each application; nothing without analyses.
-fn distances(systems: Vec<OsProfile>, results: &[StoredAnalysis]) -> Result<Vec<System>, Failure> {
-    if systems.is_empty() || results.is_empty() {
-        return Ok(Vec::new());
+fn distances(systems: Vec<OsProfile>, needs: &[Named]) -> Vec<System> {
+    if needs.is_empty() {
+        return Vec::new();
     }
-    let needs = measured::choose(results, &[], WorkloadKind::Any)?.needs;
     let with_distances = systems.into_iter().map(|profile| System {
-        distances: Distances::of(&profile, &needs, false),
+        distances: Distances::of(&profile, needs, false),
         profile,
     });
-    Ok(with_distances.collect())
+    with_distances.collect()
 }
 
 pub(super) fn now_ms() -> i64 {
@@ -258,10 +251,9 @@ async fn told(
     if row.trials().all(|(_, trial)| trial.replays.is_empty()) {
         return Ok(Vec::new());
     }
-    let analysis = &stored.analysis;
     let request = Request::Explain {
-        application: analysis.application.clone(),
-        workload: Some(analysis.workload.clone()),
+        application: stored.id.to_string(),
+        workload: None,
         feature: row.feature.clone(),
     };
     let story: Explanation = match talk::ask(global.socket(), &request).await? {

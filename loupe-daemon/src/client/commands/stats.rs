@@ -3,22 +3,22 @@
 use loupe_common::wire::Failure;
 
 use crate::client::args::{Global, Stats};
-use crate::client::{Ending, measured, output};
+use crate::client::measured::Sources;
+use crate::client::{Ending, output};
 use crate::plan::statistics::statistics;
 use crate::plan::{Named, Need};
 use crate::report;
 
 pub async fn run(global: &Global, args: &Stats) -> Result<Ending, Failure> {
-    let results = measured::results(global, None).await?;
-    let mut selection = measured::choose(&results, &args.applications, args.which.workload)?;
+    let sources = Sources::find(global, &args.applications).await?;
+    let mut selection = sources.choose(&args.applications, args.which.workload)?;
+    let results = &sources.results;
     let analyses: Vec<_> = results.iter().map(|stored| &stored.analysis).collect();
     // What was measured of each feature alone: joint policies would mix two kinds of figures.
     for Named { need, .. } in &mut selection.needs {
-        let analysis = analyses.iter().find(|analysis| {
-            analysis.application == need.application && analysis.workload == need.workload
-        });
-        if let Some(analysis) = analysis {
-            *need = Need::single(analysis);
+        let mut stored = results.iter();
+        if let Some(stored) = stored.find(|stored| stored.id == need.standing.id) {
+            *need = Need::single(&stored.analysis).standing_as(need.standing);
         }
     }
     let figures = statistics(&selection.needs, &analyses);

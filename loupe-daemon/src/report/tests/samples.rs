@@ -297,6 +297,7 @@ pub fn analysis() -> Analysis {
 
 pub fn stored_analysis() -> StoredAnalysis {
     StoredAnalysis {
+        choice: None,
         id: 3,
         fingerprint: "f".to_owned(),
         started_ms: 1_764_000_000_000,

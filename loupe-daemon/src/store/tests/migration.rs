@@ -66,7 +66,7 @@ fn a_database_of_version_4_keeps_results_progress_and_jobs_and_takes_profiles() 
     let store = Store::open(&database_of(&scratch, VERSION_4)).expect("migrated");
     assert_eq!(version_of(&store), MIGRATIONS.len() as i64);
     let latest = store
-        .latest_analysis_of(Some(1000), "nginx", None)
+        .meant_by(Some(1000), &Selector::parse("nginx", None))
         .expect("readable")
         .expect("the fixture has one");
     assert_eq!(latest.fingerprint, "n4");

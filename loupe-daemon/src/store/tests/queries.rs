@@ -96,18 +96,112 @@ fn the_latest_analysis_is_the_newest_finished_one() {
 }
 
 #[test]
-fn several_workloads_must_be_told_apart_by_name() {
+fn of_several_workloads_one_is_meant_and_that_is_told() {
     let scratch = Scratch::new();
     let store = scratch.open();
-    finish(&store, "nginx", "wrk", &[]);
+    let wrk = finish(&store, "nginx", "wrk", &[]);
     let suite = finish(&store, "nginx", "suite", &[]);
-    let error = store.latest_analysis("nginx", None).expect_err("ambiguous");
-    assert_eq!(error.to_string(), "nginx has several workloads: suite, wrk");
-    assert_eq!(error.exit_code(), 2);
-    let named = store
-        .latest_analysis("nginx", Some("suite"))
-        .expect("readable");
-    assert_eq!(named.map(|latest| latest.id), Some(suite));
+    let meant = |name: &str| {
+        let found = store.meant_by(None, &Selector::parse(name, None));
+        let found = found.expect("readable").expect("one is meant");
+        (found.id, found.choice)
+    };
+    let (id, choice) = meant("nginx");
+    assert_eq!(id, wrk, "the benchmark");
+    let choice = choice.expect("there was a choice");
+    assert!(choice.contains("nginx/suite@2"), "{choice}");
+    assert_eq!(meant("nginx/suite"), (suite, None));
+    assert_eq!(meant(&format!("nginx@{suite}")), (suite, None));
+    assert_eq!(meant(&suite.to_string()), (suite, None));
+}
+
+#[test]
+fn what_was_measured_here_is_meant_before_what_was_imported_later() {
+    let scratch = Scratch::new();
+    let store = scratch.open();
+    let older = finish(&store, "redis", "get", &[]);
+    let own = finish(&store, "redis", "get", &[("read", Verdict::Required)]);
+    let owner = nix::unistd::geteuid().as_raw();
+    let result = result_of("redis", "get", &[("brk", Verdict::Any)]);
+    let imports = [Import {
+        fingerprint: "loupedb:a",
+        analysis: &result,
+    }];
+    assert_eq!(store.import(owner, &imports).expect("imported"), [true]);
+    assert_eq!(store.import(owner, &imports).expect("imported"), [false]);
+    let meant = |name| {
+        let found = store.meant_by(None, &Selector::parse(name, None));
+        found.expect("readable").map(|stored| stored.id)
+    };
+    assert_eq!(meant("redis"), Some(own));
+    assert_eq!(meant("redis~1"), Some(older));
+    assert_eq!(store.list().expect("readable")[0].analysis, own);
+    assert_eq!(store.results_of(None, None).expect("readable")[0].id, own);
+    let history = store.history_of(None, "redis", None).expect("readable");
+    let told: Vec<(i64, bool)> = history
+        .iter()
+        .map(|listed| (listed.analysis, listed.imported))
+        .collect();
+    assert_eq!(told, [(own + 1, true), (own, false), (older, false)]);
+    let cleared = store.remove(None, Removal::Imported).expect("removed");
+    assert_eq!(cleared.analyses, 1);
+    assert_eq!(meant("redis"), Some(own));
+}
+
+#[test]
+fn what_is_removed_is_gone_with_its_replays_and_what_is_worked_on_stays() {
+    let scratch = Scratch::new();
+    let store = scratch.open();
+    let old = finish(&store, "nginx", "wrk", &[]);
+    let new = finish(&store, "nginx", "wrk", &[]);
+    let other = finish(&store, "nginx", "suite", &[]);
+    let running = store
+        .begin_analysis(&workload("nginx", "wrk"), "f", false)
+        .expect("begun");
+    let remove = |name: &str| {
+        let selector = Selector::parse(name, None);
+        store.remove(None, Removal::Named(&selector))
+    };
+    assert!(
+        remove("nginx/wrk").is_err(),
+        "somebody works on one of them"
+    );
+    let gone = remove(&old.to_string()).expect("removed");
+    assert_eq!((gone.analyses, gone.replays), (1, 1));
+    assert_eq!(remove("99").expect("nothing").analyses, 0);
+    drop(running);
+    let ids = || -> Vec<i64> {
+        let list = store.history_of(None, "nginx", None).expect("readable");
+        list.iter().map(|listed| listed.analysis).collect()
+    };
+    assert_eq!(ids(), [other + 1, other, new]);
+    assert_eq!(remove("nginx/wrk").expect("removed").analyses, 2);
+    assert_eq!(ids(), [other]);
+}
+
+#[test]
+fn cleaning_up_removes_what_nobody_can_go_on_with_and_older_results_only_on_request() {
+    let scratch = Scratch::new();
+    let store = scratch.open();
+    let begin = |fresh| store.begin_analysis(&workload("nginx", "wrk"), "f", fresh);
+    drop(begin(false).expect("begun"));
+    let given_up = begin(true).expect("begun").id;
+    let first = finish(&store, "nginx", "wrk", &[]);
+    let second = finish(&store, "nginx", "wrk", &[]);
+    let current = begin(true).expect("begun").id;
+    let unused = |keep| {
+        let cleared = store.remove(None, Removal::Unused { keep });
+        cleared.expect("cleaned up").analyses
+    };
+    // One was begun anew twice; none is newer than `current`.
+    assert_eq!(unused(None), 2, "{given_up}");
+    let ids = || -> Vec<i64> {
+        let list = store.history_of(None, "nginx", None).expect("readable");
+        list.iter().map(|listed| listed.analysis).collect()
+    };
+    assert_eq!(ids(), [current, second, first]);
+    assert_eq!(unused(Some(1)), 1);
+    assert_eq!(ids(), [current, second]);
 }
 
 #[test]

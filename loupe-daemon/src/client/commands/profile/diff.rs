@@ -5,7 +5,7 @@ use std::path::Path;
 use loupe_common::exit;
 use loupe_common::wire::{Failure, code};
 
-use crate::client::args::{Global, Moment, ProfileDiff, subject};
+use crate::client::args::{Global, Moment, ProfileDiff};
 use crate::client::{Ending, measured, output, services};
 use crate::plan::Service;
 use crate::plan::coverage::Coverage;
@@ -61,8 +61,7 @@ fn workload(word: &str) -> Result<(String, Option<String>), Failure> {
         })?;
         return Ok((workload.application, Some(workload.workload)));
     }
-    let (application, workload) = subject(word, None);
-    Ok((application.to_owned(), workload.map(str::to_owned)))
+    Ok((word.to_owned(), None))
 }
 
 fn several_fit(name: &str, services: &[Service<'_>]) -> Failure {
