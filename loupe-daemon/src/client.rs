@@ -104,6 +104,7 @@ async fn dispatch(cli: Cli) -> Result<Ending, Failure> {
         Command::Jobs(args) => commands::jobs::run(&global, &args).await,
         Command::Cancel(args) => commands::cancel::run(&global, &args).await,
         Command::Watch(args) => commands::watch::run(&global, &args).await,
+        Command::Fleet(args) => commands::fleet::run(&global, &args),
         Command::Profile(args) => commands::profile::run(&global, &args.command).await,
     }
 }

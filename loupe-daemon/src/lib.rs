@@ -19,6 +19,7 @@ mod completeness;
 mod doctor;
 mod engine;
 mod explore;
+mod fleet;
 mod formats;
 mod inject;
 mod launcher;

@@ -51,12 +51,20 @@ pub use error::StoreError;
 pub use jobs::{JobBook, JobEnding, NewJob, StoredJob, StoredState};
 #[allow(unused_imports)]
 pub use profiles::{
-    Kept, ProfileBatch, ProfileQuery, ProfileSummary, SubjectDelta, fits, matches_name,
+    Kept, ObservedDays, ProfileBatch, ProfileQuery, ProfileSummary, SubjectDelta, fits,
+    matches_name,
 };
 pub use query::{Evidence, Listed, Progressing, StoredAnalysis, StoredReplay, VerdictCounts};
 pub use removal::{Cleared, Removal};
 pub use results::Import;
+pub use schema::Shape;
 pub use selector::{Selector, Which};
+
+/// Opens a database of another kind by the same rules: made where it is not there, refused where it
+/// is another's or newer, brought to the present shape.
+pub fn open_as(path: &Path, shape: Shape<'_>) -> Result<Connection, StoreError> {
+    open::connection(path, &Claims::beside(path), shape)
+}
 
 /// The number of the first replay that is no replica of its policy, no look and no control, but a
 /// trial of how replays get on with each other: far beyond the numbers that `explore` deals out.
@@ -88,7 +96,7 @@ impl Store {
 
     fn open_with(path: &Path, migrations: &[&str]) -> Result<Store, StoreError> {
         let claims = Claims::beside(path);
-        let connection = open::connection(path, &claims, migrations)?;
+        let connection = open::connection(path, &claims, Shape::loupe(migrations))?;
         Ok(Store {
             path: path.to_owned(),
             claims,

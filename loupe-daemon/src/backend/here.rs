@@ -25,8 +25,8 @@ use crate::profile::{Pinning, Readings, Settings};
 use crate::replay::Workload;
 use crate::report::Explanation;
 use crate::store::{
-    Cleared, Import, JobBook, Listed, ProfileQuery, Removal, Selector, Store, StoreError,
-    StoredAnalysis, StoredReplay,
+    Cleared, Import, JobBook, Listed, ObservedDays, ProfileQuery, Removal, Selector, Store,
+    StoreError, StoredAnalysis, StoredReplay,
 };
 use crate::tracer;
 
@@ -141,6 +141,13 @@ impl Library {
             since_ms,
         };
         self.store.profiles(&query).map_err(store_failure)
+    }
+
+    /// Everybody's profiles, with how long each subject was observed by the day.
+    pub fn profiles_with_days(&self) -> Result<(Vec<Profile>, ObservedDays), Failure> {
+        let profiles = self.profiles(Viewer::Everything, None, None)?;
+        let days = self.store.observed_days().map_err(store_failure)?;
+        Ok((profiles, days))
     }
 
     /// A replay that an analysis names.

@@ -2,6 +2,7 @@
 
 mod emulate;
 mod export;
+mod fleet;
 mod list;
 mod moment;
 mod plan;
@@ -24,6 +25,10 @@ use loupe_common::wire::{DEFAULT_SOCKET, JobId};
 
 pub use emulate::Emulate;
 pub use export::{Applications, Exported, Filter};
+pub use fleet::{
+    Fleet, FleetCommand, FleetDrift, FleetGap, FleetHosts, FleetImport, FleetPlan, FleetShow,
+    FleetShowPayload, FleetWho, HostIdentity, ProfileExport,
+};
 pub use list::{Gc, List, Rm};
 pub use moment::Moment;
 pub use plan::Plan;
@@ -134,6 +139,7 @@ pub enum Command {
     Cancel(Cancel),
     Watch(Watch),
     Profile(Profile),
+    Fleet(Fleet),
 }
 
 /// Check what this host can do, and tell the cure for what it cannot

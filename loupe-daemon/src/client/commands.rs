@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod emulate;
 pub mod explain;
 pub mod export;
+pub mod fleet;
 pub mod gap;
 pub mod import;
 pub mod jobs;

@@ -95,14 +95,19 @@ const PROFILE_WORKLOAD: &str = "profile";
 impl Need {
     /// By what a service was seen to use: all of it counts as required.
     pub fn of_use(service: &Service<'_>) -> Need {
-        let own = features_of(&service.own());
+        let own = features_of(&service.own()).into_iter().cloned().collect();
+        Need::of_features(service.name, &own)
+    }
+
+    /// By what is known to be used under this name, wherever that was seen.
+    pub fn of_features(name: &str, own: &BTreeSet<Feature>) -> Need {
         let used: BTreeSet<Feature> = own
             .iter()
             .filter(|feature| feature.is_syscall())
-            .map(|feature| (*feature).clone())
+            .cloned()
             .collect();
         Need {
-            application: format!("{PROFILE_PREFIX}{}", service.name),
+            application: format!("{PROFILE_PREFIX}{name}"),
             workload: PROFILE_WORKLOAD.to_owned(),
             suite: false,
             basis: NeedBasis::Used,
@@ -113,7 +118,7 @@ impl Need {
             any: BTreeSet::new(),
             unsure: BTreeSet::new(),
             pseudo_files: own
-                .into_iter()
+                .iter()
                 .filter(|feature| matches!(feature, Feature::PseudoFile(_)))
                 .cloned()
                 .collect(),

@@ -64,7 +64,7 @@ impl<'a> Service<'a> {
     pub fn own(&self) -> Vec<&'a Profile> {
         let is_managers = |profile: &Profile| {
             let path = &profile.subject.executable.path;
-            self.kind == SubjectKind::Unit && MANAGERS.iter().any(|end| path.ends_with(end))
+            self.kind == SubjectKind::Unit && is_managers(path)
         };
         let all = self.profiles.iter().copied();
         let own: Vec<&Profile> = all.filter(|profile| !is_managers(profile)).collect();
@@ -112,6 +112,11 @@ impl<'a> Service<'a> {
         }
         sum
     }
+}
+
+/// Whether an executable of a unit is the service manager's, before it becomes the service.
+pub fn is_managers(path: &str) -> bool {
+    MANAGERS.iter().any(|end| path.ends_with(end))
 }
 
 /// Every feature of these profiles.

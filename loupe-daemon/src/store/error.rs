@@ -86,7 +86,7 @@ fn by(writer: Option<&str>) -> String {
 
 impl StoreError {
     /// Sorts an error of SQLite by what its reader can do about it.
-    pub(super) fn from_sqlite(path: &Path, error: rusqlite::Error) -> StoreError {
+    pub fn from_sqlite(path: &Path, error: rusqlite::Error) -> StoreError {
         let path = path.to_owned();
         let rusqlite::Error::SqliteFailure(failure, message) = &error else {
             return StoreError::Sqlite {

@@ -10,12 +10,12 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::claim::Claims;
 use super::error::{BUSY_TIMEOUT, StoreError};
-use super::schema::{self, Found};
+use super::schema::{self, Found, Shape};
 
 pub(super) fn connection(
     path: &Path,
     claims: &Claims,
-    migrations: &[&str],
+    shape: Shape<'_>,
 ) -> Result<Connection, StoreError> {
     let failed = |source| StoreError::Open {
         path: path.to_owned(),
@@ -44,7 +44,7 @@ pub(super) fn connection(
         std::fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(failed)?;
     }
     connection.busy_timeout(BUSY_TIMEOUT).map_err(sorted)?;
-    match schema::identify(&connection, migrations).map_err(sorted)? {
+    match schema::identify(&connection, shape).map_err(sorted)? {
         Found::Version(_) => {}
         Found::Foreign => {
             return Err(StoreError::Foreign {
@@ -55,7 +55,7 @@ pub(super) fn connection(
             return Err(StoreError::Newer {
                 path: path.to_owned(),
                 found: version,
-                known: migrations.len() as i64,
+                known: shape.migrations.len() as i64,
                 writer,
             });
         }
@@ -66,7 +66,7 @@ pub(super) fn connection(
             path: path.to_owned(),
         });
     }
-    set_up(&mut connection, migrations).map_err(sorted)?;
+    set_up(&mut connection, shape).map_err(sorted)?;
     Ok(connection)
 }
 
@@ -90,11 +90,11 @@ fn is_empty(path: &Path) -> io::Result<bool> {
     }
 }
 
-fn set_up(connection: &mut Connection, migrations: &[&str]) -> Result<(), rusqlite::Error> {
+fn set_up(connection: &mut Connection, shape: Shape<'_>) -> Result<(), rusqlite::Error> {
     // Where a file system cannot do it (shared memory is needed) SQLite stays with its old
     // journal, which is slower and keeps the same promises.
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
-    schema::migrate(connection, migrations)
+    schema::migrate(connection, shape)
 }

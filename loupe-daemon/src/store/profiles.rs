@@ -6,6 +6,7 @@
 mod batch;
 mod compact;
 mod counts;
+mod days;
 mod events;
 mod gaps;
 mod kept;
@@ -23,6 +24,7 @@ use rusqlite::Transaction;
 use super::{Store, StoreError};
 
 pub use batch::{ProfileBatch, SubjectDelta};
+pub use days::ObservedDays;
 pub use kept::Kept;
 pub use pattern::{fits, matches_name};
 pub use query::{ProfileQuery, ProfileSummary};

@@ -9,6 +9,23 @@ use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 /// Marks a database as Loupe's (`PRAGMA application_id`): the letters "Loup".
 pub(super) const APPLICATION_ID: i64 = 0x4c6f_7570;
 
+/// What kind of database a file is to be.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape<'a> {
+    pub application_id: i64,
+    pub migrations: &'a [&'a str],
+}
+
+impl<'a> Shape<'a> {
+    /// The database of analyses and profiles.
+    pub(super) fn loupe(migrations: &'a [&'a str]) -> Shape<'a> {
+        Shape {
+            application_id: APPLICATION_ID,
+            migrations,
+        }
+    }
+}
+
 pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
@@ -37,7 +54,7 @@ pub(super) enum Found {
 /// Looks, and changes nothing.
 pub(super) fn identify(
     connection: &Connection,
-    migrations: &[&str],
+    shape: Shape<'_>,
 ) -> Result<Found, rusqlite::Error> {
     let (application, version, objects): (i64, i64, i64) = connection.query_row(
         "SELECT (SELECT application_id FROM pragma_application_id),
@@ -47,10 +64,10 @@ pub(super) fn identify(
         |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
     )?;
     let empty = (application, version, objects) == (0, 0, 0);
-    if application != APPLICATION_ID && !empty {
+    if application != shape.application_id && !empty {
         return Ok(Found::Foreign);
     }
-    if version > migrations.len() as i64 {
+    if version > shape.migrations.len() as i64 {
         let writer = connection
             .query_row("SELECT value FROM meta WHERE key = 'writer'", [], |row| {
                 row.get(0)
@@ -66,13 +83,17 @@ pub(super) fn identify(
 /// Runs the migrations that the database lacks.
 pub(super) fn migrate(
     connection: &mut Connection,
-    migrations: &[&str],
+    shape: Shape<'_>,
 ) -> Result<(), rusqlite::Error> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Read again under the lock: another process may have come first.
     let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let seen = usize::try_from(version).unwrap_or(0);
-    let Some(missing) = migrations.get(seen..).filter(|missing| !missing.is_empty()) else {
+    let Some(missing) = shape
+        .migrations
+        .get(seen..)
+        .filter(|missing| !missing.is_empty())
+    else {
         return Ok(());
     };
     for migration in missing {
@@ -83,7 +104,7 @@ pub(super) fn migrate(
          ON CONFLICT (key) DO UPDATE SET value = excluded.value",
         [WRITER],
     )?;
-    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-    transaction.pragma_update(None, "user_version", migrations.len() as i64)?;
+    transaction.pragma_update(None, "application_id", shape.application_id)?;
+    transaction.pragma_update(None, "user_version", shape.migrations.len() as i64)?;
     transaction.commit()
 }

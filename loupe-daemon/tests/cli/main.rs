@@ -3,6 +3,7 @@
 
 mod answers;
 mod daemon;
+mod fleet;
 mod names;
 mod plans;
 mod profile;

@@ -33,6 +33,7 @@ pub enum ProfileCommand {
     Watch(ProfileWatch),
     Diff(ProfileDiff),
     Top(ProfileTop),
+    Export(super::ProfileExport),
 }
 
 /// Watch services from now on, also after restarts

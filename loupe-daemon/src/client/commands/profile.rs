@@ -19,6 +19,7 @@ pub async fn run(global: &Global, command: &ProfileCommand) -> Result<Ending, Fa
         ProfileCommand::Show(args) => show::run(global, args).await,
         ProfileCommand::Watch(args) => watch::run(global, args).await,
         ProfileCommand::Diff(args) => diff::run(global, args).await,
+        ProfileCommand::Export(args) => super::fleet::export(global, args),
         ProfileCommand::Top(args) => status::top(global, args).await,
     }
 }

@@ -1,0 +1,194 @@
+//! Arguments of `loupe fleet`, and of `loupe profile export`, which is a fleet's beginning.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueHint};
+use loupe_common::feature::Feature;
+
+use super::moment::{Moment, moment};
+
+/// Ask many hosts at once what their services use
+///
+/// Hosts tell what they know in files (`loupe profile export --bundle FILE`), which are imported here,
+/// in any order and as often as one likes. docs/fleet.md is the manual, with what leaves a host.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  loupe profile export --bundle host7.loupe --salt fleet.salt    on each host
+  loupe fleet import *.loupe                                     where they are put together
+  loupe fleet show-payload --salt fleet.salt                     what would leave this host
+  loupe fleet who io_uring_setup
+  loupe fleet drift --since 7d
+  loupe fleet gap --os ./myos.toml                               exits with 1 if anything is missing")]
+pub struct Fleet {
+    /// The fleet's database [default: fleet.db beside the ordinary database]
+    #[arg(long, value_name = "PATH", global = true, env = "LOUPE_FLEET_DB",
+          value_hint = ValueHint::FilePath)]
+    pub fleet_db: Option<PathBuf>,
+
+    #[command(subcommand)]
+    pub command: FleetCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum FleetCommand {
+    Import(FleetImport),
+    Hosts(FleetHosts),
+    Who(FleetWho),
+    Show(FleetShow),
+    Drift(FleetDrift),
+    Gap(FleetGap),
+    Plan(FleetPlan),
+    ShowPayload(FleetShowPayload),
+}
+
+/// List the hosts: when they were heard of last, kernel, version of Loupe, losses
+#[derive(Debug, Args)]
+pub struct FleetHosts {
+    /// Print JSON (schema loupe.fleet-hosts/1)
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Tell which hosts, units, executables and versions use a feature, and since when
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  loupe fleet who io_uring_setup
+  loupe fleet who /proc/self/maps --json")]
+pub struct FleetWho {
+    /// A syscall, a pseudo-file, or an operation of io_uring (io_uring:IORING_OP_READV)
+    #[arg(value_name = "FEATURE", value_parser = super::feature)]
+    pub feature: Feature,
+
+    /// Print JSON (schema loupe.fleet-who/1)
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Show what all hosts together saw a unit use, on how many each feature, and the outliers
+///
+/// An outlier is on at most 5 % of the unit's hosts, or on one of three or more.
+#[derive(Debug, Args)]
+pub struct FleetShow {
+    /// The unit, container or executable, or a pattern
+    #[arg(value_name = "NAME")]
+    pub name: String,
+
+    /// Print JSON (schema loupe.fleet-show/1)
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Tell what units do since a moment that they did nowhere before, by version
+#[derive(Debug, Args)]
+pub struct FleetDrift {
+    /// A time ago (7d, 12h) or a date (2026-11-01; UTC), by the hour
+    #[arg(long, value_name = "AGO|DATE", value_parser = moment)]
+    pub since: Moment,
+
+    /// Print JSON (schema loupe.fleet-drift/1)
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Tell which units would not run on an OS, on how many hosts, and what is missing most
+///
+/// All that a unit was seen to use counts as needed. Exits with 1 when anything is missing.
+#[derive(Debug, Args)]
+pub struct FleetGap {
+    /// The OS profile: a file, or a name from `loupe os list`
+    #[arg(long, value_name = "OS")]
+    pub os: String,
+
+    /// Print JSON (schema loupe.fleet-gap/1)
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Plan what an OS is to implement next for the units of the fleet
+///
+/// Each unit is one application, with all that it was seen to use anywhere.
+#[derive(Debug, Args)]
+pub struct FleetPlan {
+    /// The OS profile: a file, or a name from `loupe os list`
+    #[arg(long, value_name = "OS")]
+    pub os: String,
+
+    /// How much each unit counts: as many times as hosts run it [default: all alike]
+    #[arg(long, value_name = "hosts")]
+    pub weights: Option<FleetWeights>,
+
+    /// Print JSON (schema loupe.plan/1)
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum FleetWeights {
+    Hosts,
+}
+
+/// Merge bundles of hosts into the fleet's database
+///
+/// Order does not matter, nor does it if one is imported again. Exits with 1 when a file could not
+/// be imported; the others are.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  loupe fleet import *.loupe
+  loupe fleet import host7.loupe --fleet-db /srv/fleet.db --json")]
+pub struct FleetImport {
+    /// Bundles, as `loupe profile export --bundle` writes them
+    #[arg(value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
+    pub files: Vec<PathBuf>,
+
+    /// Print JSON (schema loupe.fleet-import/1)
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Print as JSON exactly what a bundle of this host holds (schema loupe.bundle/1)
+#[derive(Debug, Args)]
+pub struct FleetShowPayload {
+    #[command(flatten)]
+    pub host: HostIdentity,
+}
+
+/// Write everything that a fleet is told of this host into one file
+///
+/// The database is read directly, not by the daemon: as root that is louped's own. What louped has
+/// observed in the last minute may not be in it yet.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  loupe profile export --bundle host7.loupe
+  loupe profile export --bundle host7.loupe --salt fleet.salt --name host7")]
+pub struct ProfileExport {
+    /// The file to write, whole or not at all; one that is there is replaced
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub bundle: PathBuf,
+
+    #[command(flatten)]
+    pub host: HostIdentity,
+}
+
+/// Who the host is to the fleet.
+#[derive(Debug, Args)]
+pub struct HostIdentity {
+    /// The fleet's salt, at least 16 random bytes, the same on all of its hosts: hosts are known by
+    /// a hash of their machine id with it [default: fleet.salt beside the database, made if need be]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub salt: Option<PathBuf>,
+
+    /// A name for this host, for people [default: none leaves]
+    #[arg(long, value_name = "NAME", value_parser = host_name)]
+    pub name: Option<String>,
+}
+
+fn host_name(text: &str) -> Result<String, String> {
+    match loupe_common::text::fault_of_name(text) {
+        Some(fault) => Err(fault),
+        None => Ok(text.to_owned()),
+    }
+}

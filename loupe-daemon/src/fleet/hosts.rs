@@ -1,0 +1,47 @@
+//! `loupe fleet hosts`: who has told anything, and when.
+
+use serde::Serialize;
+
+use super::bundle::Host;
+use super::database::Fleet;
+use super::merge::decode;
+use crate::store::StoreError;
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct HostRow {
+    #[serde(flatten)]
+    pub host: Host,
+    pub subjects: u64,
+    /// Of all of its subjects.
+    pub lost: u64,
+}
+
+impl Fleet {
+    /// The one that was heard of last comes first.
+    pub fn hosts(&self) -> Result<Vec<HostRow>, StoreError> {
+        let mut rows: Vec<HostRow> = self.read(|connection| {
+            connection
+                .prepare_cached(
+                    "SELECT state, count(subject), coalesce(sum(lost), 0)
+                     FROM hosts LEFT JOIN members ON host = id GROUP BY id",
+                )?
+                .query_map([], |row| {
+                    let state: String = row.get(0)?;
+                    Ok(HostRow {
+                        host: decode(&state)?,
+                        subjects: row.get::<_, i64>(1)?.unsigned_abs(),
+                        lost: row.get::<_, i64>(2)?.unsigned_abs(),
+                    })
+                })?
+                .collect()
+        })?;
+        rows.sort_by(|a, b| b.host.cmp(&a.host));
+        Ok(rows)
+    }
+}
+
+/// What people call a host: its name, or the beginning of its id.
+pub fn called(host: &Host) -> String {
+    let id = host.id.get(..12).unwrap_or(&host.id);
+    host.name.clone().unwrap_or_else(|| id.to_owned())
+}

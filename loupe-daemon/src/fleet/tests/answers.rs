@@ -1,0 +1,179 @@
+//! Questions about all hosts, of histories that are small enough to be answered by hand.
+
+use crate::plan::os::OsProfile;
+
+use super::*;
+
+const HOUR: u32 = 490_000;
+
+fn nginx(version: &str) -> FleetSubject {
+    subject("nginx.service", "nginx", version)
+}
+
+fn start() -> FleetSubject {
+    subject("nginx.service", "systemd-executor", "252")
+}
+
+/// Five hosts with nginx, of which one has a newer one that uses io_uring since hour 50; one of them has
+/// redis, which began at hour 60.
+fn fleet(directory: &Path) -> Fleet {
+    let mut fleet = open(directory, "fleet");
+    let old = || member(HOUR, HOUR + 90, &[("read", HOUR), ("write", HOUR + 3)]);
+    let before = || member(HOUR, HOUR + 90, &[("prctl", HOUR), ("read", HOUR)]);
+    for host in 0..4 {
+        let mut all = vec![(nginx("1.22"), old()), (start(), before())];
+        if host == 0 {
+            let redis = member(HOUR + 60, HOUR + 90, &[("futex", HOUR + 60)]);
+            all.push((subject("redis.service", "redis-server", "7"), redis));
+        }
+        fleet.merge(&bundle(host, 5, all)).expect("merged");
+    }
+    let new = member(
+        HOUR + 50,
+        HOUR + 90,
+        &[("read", HOUR + 50), ("io_uring_setup", HOUR + 52)],
+    );
+    let all = vec![
+        (nginx("1.22"), old()),
+        (nginx("1.26"), new),
+        (start(), before()),
+    ];
+    fleet.merge(&bundle(4, 9, all)).expect("merged");
+    fleet
+}
+
+#[test]
+fn a_host_is_told_with_its_newest_state() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut fleet = fleet(directory.path());
+    let mut late = bundle(4, 3, Vec::new());
+    late.host.kernel = "5.10".to_owned();
+    fleet.merge(&late).expect("merged");
+    let hosts = fleet.hosts().expect("readable");
+    assert_eq!(hosts.len(), 5);
+    assert_eq!(hosts[0].host.name.as_deref(), Some("host4"));
+    assert_eq!(hosts[0].host.kernel, "6.12.1");
+    assert_eq!(hosts[0].subjects, 3);
+}
+
+#[test]
+fn who_uses_a_feature_is_told_by_version_with_its_hosts_and_since_when() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let fleet = fleet(directory.path());
+    let who = fleet.who("io_uring_setup").expect("readable");
+    assert_eq!(who.hosts, ["host4".to_owned()].into());
+    let [user] = &who.users[..] else {
+        panic!("one version: {who:?}");
+    };
+    assert_eq!(user.version.version.as_deref(), Some("1.26"));
+    assert_eq!((user.hosts, user.first_hour), (1, HOUR + 52));
+    let read = fleet.who("read").expect("readable");
+    assert_eq!((read.hosts.len(), read.users.len()), (5, 3));
+    assert_eq!(read.users[0].first_hour, HOUR);
+    assert!(fleet.who("ptrace").expect("readable").users.is_empty());
+}
+
+#[test]
+fn a_unit_is_the_union_over_hosts_and_counts_each_host_once() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let fleet = fleet(directory.path());
+    let shown = fleet.show("nginx").expect("readable");
+    let [nginx] = &shown[..] else {
+        panic!("one unit: {shown:?}");
+    };
+    assert_eq!(nginx.hosts, 5);
+    let old = &nginx.versions[0];
+    assert_eq!(
+        (old.hosts, old.observed_ms),
+        (5, 5 * u64::from(HOUR + 90) * 60_000)
+    );
+    let rows: Vec<(&str, u64, u32, bool)> = nginx
+        .features
+        .iter()
+        .map(|row| (&*row.feature, row.hosts, row.first_hour - HOUR, row.outlier))
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            ("prctl", 5, 0, false),
+            ("read", 5, 0, false),
+            ("write", 5, 3, false),
+            ("io_uring_setup", 1, 52, true),
+        ]
+    );
+    assert_eq!(fleet.show("*").expect("readable").len(), 2);
+    assert!(fleet.show("postgres").expect("readable").is_empty());
+}
+
+#[test]
+fn drift_is_what_no_host_had_before_in_any_version() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let fleet = fleet(directory.path());
+    let drift = fleet.drift(HOUR + 10).expect("readable");
+    let new: Vec<(&str, &str, u32)> = drift
+        .new
+        .iter()
+        .map(|row| (&*row.name, &*row.feature, row.first_hour - HOUR))
+        .collect();
+    // The newer nginx reads as the older one did: that is nothing new.
+    assert_eq!(new, [("nginx.service", "io_uring_setup", 52)]);
+    assert_eq!(drift.new_units.len(), 1);
+    assert_eq!(drift.new_units[0].name, "redis.service");
+    // What came late to each of the hosts is new, too, from the other side of that hour.
+    let early = fleet.drift(HOUR + 2).expect("readable");
+    assert!(
+        early
+            .new
+            .iter()
+            .any(|row| row.feature == "write" && row.hosts == 5)
+    );
+    let nothing = fleet.drift(HOUR + 100).expect("readable");
+    assert!(nothing.new.is_empty() && nothing.new_units.is_empty());
+}
+
+fn os(implement: &[&str]) -> OsProfile {
+    OsProfile {
+        name: "myos".to_owned(),
+        implement: implement
+            .iter()
+            .map(|name| name.parse().expect("a feature"))
+            .collect(),
+        ..OsProfile::default()
+    }
+}
+
+#[test]
+fn a_gap_names_units_by_hosts_and_leaves_out_what_the_manager_does() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let fleet = fleet(directory.path());
+    let gap = fleet
+        .gap(&os(&["read", "write", "futex"]))
+        .expect("readable");
+    let rows: Vec<(&str, u64, u64)> = gap
+        .lacking
+        .iter()
+        .map(|row| (&*row.name, row.would_not_run, row.hosts))
+        .collect();
+    assert_eq!(rows, [("nginx.service", 1, 5)]);
+    assert_eq!(gap.missing.len(), 1);
+    let gap = fleet.gap(&os(&["write"])).expect("readable");
+    assert_eq!(gap.missing[0].feature.to_string(), "read");
+    assert_eq!((gap.missing[0].units, gap.missing[0].places), (1, 5));
+}
+
+#[test]
+fn a_plan_has_each_unit_once_and_counts_its_hosts() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let needs = fleet(directory.path()).needs().expect("readable");
+    let rows: Vec<(&str, usize, u64)> = needs
+        .iter()
+        .map(|(named, hosts)| (&*named.name, named.need.required.len(), *hosts))
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            ("profile:nginx.service", 3, 5),
+            ("profile:redis.service", 1, 1)
+        ]
+    );
+}

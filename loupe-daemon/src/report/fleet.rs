@@ -1,0 +1,254 @@
+//! `loupe fleet`: many hosts, as tables.
+
+use super::analysis::push_paragraph;
+use super::layout::{Align, Cell, Layout};
+use super::{Style, Tone};
+use crate::fleet::{FleetDrift, FleetGap, HostRow, Shown, Version, Who, called};
+use crate::text::{counted, date, printable, signed, span};
+
+/// Hosts that a list names before it only counts.
+const NAMED_HOSTS: usize = 20;
+const HOUR_MS: u64 = 3_600_000;
+
+pub fn fleet_hosts(hosts: &[HostRow], style: Style) -> String {
+    if hosts.is_empty() {
+        return "No host has told anything yet: `loupe profile export --bundle FILE` on each, then \
+                `loupe fleet import FILE…` here.\n"
+            .to_owned();
+    }
+    let mut layout = Layout::new(&[
+        ("host", Align::Left),
+        ("last heard (UTC)", Align::Left),
+        ("subjects", Align::Right),
+        ("lost", Align::Right),
+        ("loupe", Align::Left),
+        ("arch", Align::Left),
+        ("kernel", Align::Left),
+    ]);
+    for row in hosts {
+        let lost = match row.lost {
+            0 => Cell::from(""),
+            lost => Cell::toned(lost, Tone::Bad),
+        };
+        layout.row([
+            printable(&called(&row.host)).into(),
+            date(signed(row.host.made_ms)).into(),
+            row.subjects.into(),
+            lost,
+            printable(&row.host.loupe).into(),
+            printable(&row.host.arch).into(),
+            printable(&row.host.kernel).into(),
+        ]);
+    }
+    layout.print(style)
+}
+
+pub fn fleet_who(who: &Who, style: Style) -> String {
+    let mut text = String::new();
+    let feature = printable(&who.feature);
+    let headline = match who.hosts.len() {
+        0 => format!(
+            "Nobody was seen to use {feature}, on {}.",
+            counted(who.fleet, "host")
+        ),
+        hosts => format!(
+            "{feature} is used on {hosts} of {}.",
+            counted(who.fleet, "host")
+        ),
+    };
+    push_paragraph(&mut text, &headline, 0, Tone::Title, style);
+    if who.users.is_empty() {
+        return text;
+    }
+    let names: Vec<String> = who.hosts.iter().map(|name| printable(name)).collect();
+    let more = match names.len().saturating_sub(NAMED_HOSTS) {
+        0 => String::new(),
+        more => format!(", … and {more} more (--json has all)"),
+    };
+    let shown = names.get(..NAMED_HOSTS).unwrap_or(&names).join(", ");
+    push_paragraph(
+        &mut text,
+        &format!("  {shown}{more}"),
+        2,
+        Tone::Plain,
+        style,
+    );
+    text.push('\n');
+    let mut layout = Layout::new(&[
+        ("unit", Align::Left),
+        ("executable", Align::Left),
+        ("hosts", Align::Right),
+        ("since (UTC)", Align::Left),
+        ("package", Align::Left),
+    ]);
+    for user in &who.users {
+        layout.row([
+            printable(&user.name).into(),
+            printable(&user.version.executable).into(),
+            user.hosts.into(),
+            hour(user.first_hour).into(),
+            package(&user.version).into(),
+        ]);
+    }
+    text + &layout.print(style)
+}
+
+pub fn fleet_shown(units: &[Shown], style: Style) -> String {
+    let tables: Vec<String> = units.iter().map(|unit| shown(unit, style)).collect();
+    tables.join("\n")
+}
+
+fn shown(unit: &Shown, style: Style) -> String {
+    let mut text = String::new();
+    let outliers = unit.features.iter().filter(|row| row.outlier).count();
+    let headline = format!(
+        "{}: {} on {}; {} on few of them only.",
+        printable(&unit.name),
+        counted(unit.features.len() as u64, "feature"),
+        counted(unit.hosts, "host"),
+        outliers,
+    );
+    push_paragraph(&mut text, &headline, 0, Tone::Title, style);
+    for row in &unit.versions {
+        let line = format!(
+            "  {} {}: {}, observed for {} in all",
+            printable(&row.version.executable),
+            package(&row.version),
+            counted(row.hosts, "host"),
+            span(row.observed_ms)
+        );
+        push_paragraph(&mut text, &line, 4, Tone::Plain, style);
+    }
+    text.push('\n');
+    let mut layout = Layout::new(&[
+        ("feature", Align::Left),
+        ("hosts", Align::Right),
+        ("first seen (UTC)", Align::Left),
+        ("", Align::Left),
+    ]);
+    for row in &unit.features {
+        let remark = match row.outlier {
+            true => Cell::toned("outlier", Tone::Middling),
+            false => Cell::from(""),
+        };
+        layout.row([
+            printable(&row.feature).into(),
+            row.hosts.into(),
+            hour(row.first_hour).into(),
+            remark,
+        ]);
+    }
+    text + &layout.print(style)
+}
+
+pub fn fleet_drift(drift: &FleetDrift, style: Style) -> String {
+    let mut text = String::new();
+    let headline = format!(
+        "Since {} (UTC): {} that no host had before, and {}.",
+        hour(drift.since_hour),
+        counted(drift.new.len() as u64, "use"),
+        counted(drift.new_units.len() as u64, "new unit"),
+    );
+    push_paragraph(&mut text, &headline, 0, Tone::Title, style);
+    if !drift.new.is_empty() {
+        let mut layout = Layout::new(&[
+            ("unit", Align::Left),
+            ("feature", Align::Left),
+            ("hosts", Align::Right),
+            ("since (UTC)", Align::Left),
+            ("package", Align::Left),
+        ]);
+        for row in &drift.new {
+            layout.row([
+                printable(&row.name).into(),
+                Cell::toned(printable(&row.feature), Tone::Bad),
+                row.hosts.into(),
+                hour(row.first_hour).into(),
+                package(&row.version).into(),
+            ]);
+        }
+        text.push('\n');
+        text.push_str(&layout.print(style));
+    }
+    for row in &drift.new_units {
+        let line = format!(
+            "new: {} on {}, {}",
+            printable(&row.name),
+            counted(row.hosts, "host"),
+            counted(row.features, "feature")
+        );
+        push_paragraph(&mut text, &line, 2, Tone::Middling, style);
+    }
+    text
+}
+
+pub fn fleet_gap(gap: &FleetGap, style: Style) -> String {
+    let mut text = String::new();
+    let headline = format!(
+        "{} of {} would not run everywhere on {}; all that was seen in use counts.",
+        gap.lacking.len(),
+        counted(gap.units, "unit"),
+        printable(&gap.os),
+    );
+    push_paragraph(&mut text, &headline, 0, Tone::Title, style);
+    if !gap.lacking.is_empty() {
+        let mut layout = Layout::new(&[
+            ("unit", Align::Left),
+            ("not on", Align::Right),
+            ("hosts", Align::Right),
+            ("missing", Align::Left),
+        ]);
+        for row in &gap.lacking {
+            let missing: Vec<String> = row.missing.iter().map(ToString::to_string).collect();
+            layout.row([
+                printable(&row.name).into(),
+                Cell::toned(row.would_not_run, Tone::Bad),
+                row.hosts.into(),
+                missing.join(", ").into(),
+            ]);
+        }
+        text.push('\n');
+        text.push_str(&layout.print(style));
+        let mut layout = Layout::new(&[
+            ("missing most", Align::Left),
+            ("units", Align::Right),
+            ("units on hosts", Align::Right),
+        ]);
+        for row in &gap.missing {
+            layout.row([
+                row.feature.to_string().into(),
+                row.units.into(),
+                row.places.into(),
+            ]);
+        }
+        text.push('\n');
+        text.push_str(&layout.print(style));
+    }
+    if !gap.unknown.is_empty() {
+        let names: Vec<String> = gap.unknown.iter().map(|name| printable(name)).collect();
+        let line = format!(
+            "not judged, for want of a meaning here: {}",
+            names.join(", ")
+        );
+        push_paragraph(&mut text, &line, 2, Tone::Middling, style);
+    }
+    text
+}
+
+fn hour(hour: u32) -> String {
+    date(signed(u64::from(hour) * HOUR_MS))
+}
+
+/// `nginx 1.22.1-9`, or the beginning of the build-id.
+fn package(version: &Version) -> String {
+    let known = [&version.package, &version.version];
+    let words: Vec<String> = known
+        .into_iter()
+        .flatten()
+        .map(|word| printable(word))
+        .collect();
+    match (words.is_empty(), &version.build_id) {
+        (true, Some(id)) => format!("build {}", printable(id.get(..12).unwrap_or(id))),
+        _ => words.join(" "),
+    }
+}
