@@ -316,6 +316,9 @@ pub struct Analysis {
     /// Absent: it was made by replays, here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
+    /// On what it was measured. Absent of what was imported, and of an older Loupe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<crate::provenance::Provenance>,
     /// What a static analysis of the binary finds. Absent if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub static_binary: Option<Vec<Feature>>,

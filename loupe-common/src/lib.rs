@@ -38,6 +38,8 @@ pub mod profile;
 #[cfg(feature = "user")]
 pub mod progress;
 #[cfg(feature = "user")]
+pub mod provenance;
+#[cfg(feature = "user")]
 pub mod pseudo_file;
 #[cfg(feature = "user")]
 pub mod replay;

@@ -9,6 +9,7 @@ mod error;
 mod fingerprint;
 mod parallel;
 mod phases;
+mod provenance;
 mod recording;
 mod slots;
 mod test_check;

@@ -18,6 +18,7 @@ mod client;
 mod completeness;
 mod doctor;
 mod engine;
+mod executable;
 mod explore;
 mod fleet;
 mod formats;

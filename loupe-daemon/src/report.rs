@@ -33,6 +33,7 @@ mod plan;
 mod plan_next;
 mod plot;
 mod profile;
+mod provenance;
 mod remarks;
 mod statistics;
 mod summary;
@@ -67,6 +68,7 @@ pub use profile::{
     profile_sentence, profile_status, profile_status_json, profile_top, profiles, unwatched,
     watched,
 };
+pub use provenance::provenance_json;
 pub use statistics::{statistics_csv, statistics_table};
 pub use summary::{summary_json, summary_table, verdicts_csv};
 pub use trace::{trace_json, trace_table};

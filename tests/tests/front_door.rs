@@ -55,6 +55,45 @@ fn what_was_analysed_can_be_listed_shown_and_explained() {
     assert_eq!(list["schema"], "loupe.list/1", "{list:#}");
     assert!(list.to_string().contains(truth.name), "{list:#}");
 
+    let provenance = &shown.0["provenance"];
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("readable");
+    assert_eq!(provenance["kernel"], kernel.trim(), "{provenance:#}");
+    let target = provenance["target"]["path"].as_str().expect("a target");
+    assert_eq!(
+        target,
+        scene.victim().to_str().expect("plain"),
+        "{provenance:#}"
+    );
+    for key in ["loupe", "host", "libc", "cpu", "clocksource", "date"] {
+        let value = provenance[key].as_str().unwrap_or_default();
+        assert!(!value.is_empty(), "{key}: {provenance:#}");
+    }
+    for key in ["workload_digest", "command_digest", "test_digest"] {
+        let digest = provenance[key].as_str().unwrap_or_default();
+        assert!(digest.starts_with("sha256:"), "{key}: {provenance:#}");
+    }
+    assert_eq!(&list["analyses"][0]["provenance"], provenance);
+    let full = scene
+        .run(&["show", "--full", truth.name])
+        .expect_code(0)
+        .stdout;
+    assert!(full.contains("- clocksource: "), "{full}");
+    let output = scene.path("filter.json");
+    let output = output.to_str().expect("plain");
+    let export = ["export", "seccomp", truth.name, "--output", output];
+    scene.run(&export).expect_code(0);
+    let beside = std::fs::read_to_string(format!("{output}.provenance.json")).expect("written");
+    let beside: serde_json::Value = serde_json::from_str(&beside).expect("JSON");
+    assert_eq!(&beside["analyses"][0]["provenance"], provenance);
+    for file in [output.to_owned(), format!("{output}.provenance.json")] {
+        std::fs::remove_file(file).expect("it was asked for, and is there");
+    }
+    let history = scene.run(&["list", truth.name]).expect_code(0).stdout;
+    assert!(
+        history.contains("measured here before imported"),
+        "{history}"
+    );
+
     let told = scene
         .run(&["explain", truth.name, "getpriority"])
         .expect_code(0)

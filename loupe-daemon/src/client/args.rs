@@ -24,7 +24,7 @@ use loupe_common::policy::Action;
 use loupe_common::wire::{DEFAULT_SOCKET, JobId};
 
 pub use emulate::Emulate;
-pub use export::{Applications, Exported, Filter};
+pub use export::{Applications, Filter, Written};
 pub use fleet::{
     Fleet, FleetCommand, FleetDrift, FleetGap, FleetHosts, FleetImport, FleetPlan, FleetShow,
     FleetShowPayload, FleetWho, HostIdentity, ProfileExport,

@@ -1,7 +1,7 @@
 //! One analysis from its beginning to its result in the store.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use loupe_common::analysis::Analysis;
 use loupe_common::feature::Depth;
@@ -16,7 +16,7 @@ use super::recording::{How, Recording, Shared};
 use super::slots::Slots;
 use super::{
     AnalyzeError, AnalyzeOptions, Engine, EngineError, Finished, Identity, MOST_MEASURED, Natives,
-    ProgressSink, fingerprint, parallel, test_check,
+    ProgressSink, fingerprint, parallel, provenance, test_check,
 };
 use crate::explore::{self, Effort, ExploreError, ExploreOptions, ImpactOptions, Shape, Subject};
 use crate::replay::{Heartbeat, Kind, Mode, Pace, PrepareError, Prepared, Workload};
@@ -91,6 +91,9 @@ impl Engine {
         };
         let session = self.open(&order, fingerprint)?;
         let recording = &session.recording;
+        let prepared = &recording.0.prepared;
+        let provenance =
+            tokio::task::block_in_place(|| provenance::of(prepared, identity, now_ms()))?;
         let measured = measure(
             recording,
             workload,
@@ -100,7 +103,10 @@ impl Engine {
             &session.stop.0,
         );
         let analysis = match session.until(cancel, measured).await {
-            Ok(analysis) => analysis,
+            Ok(analysis) => Analysis {
+                provenance: Some(provenance),
+                ..analysis
+            },
             Err(error) => {
                 if error.is_final() {
                     store.abandon_analysis(recording.0.run.id)?;
@@ -148,6 +154,12 @@ impl Engine {
             _attached: attached,
         })
     }
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    // A clock before 1970 is wrong anyway.
+    since.map_or(0, |since| since.as_millis() as i64)
 }
 
 /// What is to be replayed.

@@ -59,6 +59,8 @@ pub struct Needs {
     pub vdso: bool,
     /// Applications whose needs were never seen to hold all at once.
     pub not_joint: Vec<String>,
+    /// What each of them was measured on, a line each.
+    pub measured_on: Vec<String>,
 }
 
 impl Needs {
@@ -104,12 +106,25 @@ impl Needs {
                 .map(Need::name)
                 .collect(),
             applications: each.iter().map(Need::name).collect(),
+            measured_on: analyses
+                .iter()
+                .map(|analysis| measured_on(analysis))
+                .collect(),
         }
     }
 
     pub fn of_class(&self, class: Class) -> impl Iterator<Item = &Row> {
         self.rows.iter().filter(move |row| row.class == class)
     }
+}
+
+fn measured_on(analysis: &Analysis) -> String {
+    let on = match (&analysis.provenance, &analysis.origin) {
+        (Some(provenance), _) => format!("{}, {}", provenance.summary(), provenance.date),
+        (None, Some(origin)) => format!("imported from {}", origin.format),
+        (None, None) => "not recorded".to_owned(),
+    };
+    format!("{}/{}: {on}", analysis.application, analysis.workload)
 }
 
 /// Whether calls of an application may have been answered by a vDSO: by its own, by that of what it

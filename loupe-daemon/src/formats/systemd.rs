@@ -14,14 +14,19 @@ pub use read::read_drop_in;
 /// Characters of a line of names in a drop-in, at most.
 const LINE_CHARACTERS: usize = 90;
 
-/// The profile as a drop-in (`/etc/systemd/system/SERVICE.d/syscalls.conf`).
-pub fn write_drop_in(profile: &Profile, applications: &[String]) -> String {
+/// The profile as a drop-in (`/etc/systemd/system/SERVICE.d/syscalls.conf`), with what the
+/// applications were measured on.
+pub fn write_drop_in(profile: &Profile, applications: &[String], measured_on: &[String]) -> String {
     let mut text = String::from("# Written by `loupe export systemd`");
     if !applications.is_empty() {
         let names = applications.iter().map(|name| crate::text::printable(name));
         text.push_str(&format!(" for {}", names.collect::<Vec<_>>().join(", ")));
     }
-    text.push_str(".\n[Service]\nSystemCallArchitectures=native\n");
+    text.push_str(".\n");
+    for line in measured_on {
+        text.push_str(&format!("# {}\n", crate::text::printable(line)));
+    }
+    text.push_str("[Service]\nSystemCallArchitectures=native\n");
     if let Some(action) = profile.default {
         text.push_str(&format!("SystemCallErrorNumber={}\n", number(action)));
     }

@@ -50,7 +50,11 @@ fn heading(needs: &Needs, arch: Arch) -> String {
 
 /// A header with an X-macro: `#define X(number, name, what)`, then `LOUPE_SYSCALLS(X)`.
 pub fn c_header(needs: &Needs, arch: Arch) -> String {
-    let mut text = format!("/* {}\n", comment(&heading(needs, arch)));
+    let mut text = format!("/* {}\n *\n", comment(&heading(needs, arch)));
+    for line in &needs.measured_on {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, " * {}", comment(line));
+    }
     text.push_str(
         " *\n\
          \x20* Written by `loupe export c`. For each syscall, LOUPE_SYSCALLS calls its argument with\n\
@@ -85,7 +89,10 @@ fn who(need: &Row) -> String {
 
 /// A module with a table to look numbers up in.
 pub fn rust_table(needs: &Needs, arch: Arch) -> String {
-    let mut text = format!("//! {}\n", printable(&heading(needs, arch)));
+    let mut text = format!("//! {}\n//!\n", printable(&heading(needs, arch)));
+    for line in &needs.measured_on {
+        let _ = writeln!(text, "//! - {}", printable(line));
+    }
     text.push_str(
         "//!\n\
          //! Written by `loupe export rust`. What is not listed was never called: it fails with ENOSYS.\n\n\

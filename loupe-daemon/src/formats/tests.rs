@@ -203,7 +203,11 @@ fn what_is_written_means_the_same_when_it_is_read() {
             );
             let json = write_oci(&profile).expect("serializable");
             assert_eq!(read_profile(&json).expect("readable"), profile);
-            let drop_in = write_drop_in(&profile, &["a\nSystemCallFilter=mount".to_owned()]);
+            let drop_in = write_drop_in(
+                &profile,
+                &["a\nSystemCallFilter=mount".to_owned()],
+                &["b\nSystemCallFilter=mount".to_owned()],
+            );
             let read = read_profile(&drop_in).expect("readable");
             let mut expected = profile.clone();
             // systemd allows these whatever is listed.
@@ -293,5 +297,8 @@ fn the_forms_are_as_they_were() {
     insta::assert_snapshot!("c", c_header(&needs, Arch::X86_64));
     insta::assert_snapshot!("rust", rust_table(&needs, Arch::X86_64));
     let profile = Profile::of(&needs, Extent::Reduced, Errno::ENOSYS, Starter::Service);
-    insta::assert_snapshot!("systemd", write_drop_in(&profile, &needs.applications));
+    insta::assert_snapshot!(
+        "systemd",
+        write_drop_in(&profile, &needs.applications, &needs.measured_on)
+    );
 }

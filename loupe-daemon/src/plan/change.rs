@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use loupe_common::analysis::Analysis;
 use loupe_common::feature::{Depth, Feature};
+use loupe_common::provenance::Changed;
 use loupe_common::verdict::Verdict;
 use serde::Serialize;
 
@@ -32,6 +33,9 @@ pub struct Difference {
     pub schema: &'static str,
     pub from: Side,
     pub to: Side,
+    /// What they were measured on, where that is another one; absent where one of them does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Vec<Changed>>,
     /// Used now, and not before.
     pub gained: Vec<VerdictChange>,
     /// Used before, and not now.
@@ -51,6 +55,10 @@ impl Difference {
             schema: "loupe.diff/1",
             from: side(from, ids[0]),
             to: side(to, ids[1]),
+            provenance: match (&from.provenance, &to.provenance) {
+                (Some(from), Some(to)) => Some(from.changes(to)),
+                _ => None,
+            },
             gained: Vec::new(),
             lost: Vec::new(),
             changed: Vec::new(),

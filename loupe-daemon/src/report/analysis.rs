@@ -65,6 +65,14 @@ pub fn analysis_table(analysis: &Analysis, telling: Telling, style: Style) -> St
     for line in legend(analysis) {
         push_paragraph(&mut text, line, 0, Tone::Faint, style);
     }
+    let provenance = analysis.provenance.as_ref().filter(|_| telling.full);
+    if let Some(provenance) = provenance {
+        text.push('\n');
+        push_paragraph(&mut text, "measured on", 0, Tone::Title, style);
+        for line in answer::measured_on(provenance) {
+            push_paragraph(&mut text, &format!("- {line}"), 2, Tone::Plain, style);
+        }
+    }
     let next = answer::next(analysis, telling);
     if !next.is_empty() {
         text.push('\n');

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use loupe_common::analysis::{Analysis, Joint};
 use loupe_common::feature::Feature;
+use loupe_common::provenance::Provenance;
 use loupe_common::verdict::Verdict;
 
 use super::joint::counted_features;
@@ -97,10 +98,27 @@ pub(super) fn versions(analysis: &Analysis, telling: Telling) -> Option<String> 
     if !when.is_empty() {
         parts.push(when.join(" of "));
     }
+    match &analysis.provenance {
+        Some(provenance) => parts.push(provenance.summary()),
+        None if analysis.origin.is_none() && telling.id.is_some() => {
+            parts.push("measured on: not recorded".to_owned());
+        }
+        None => {}
+    }
     if let Some(origin) = &analysis.origin {
         parts.push(format!("imported from {}", origin.format));
     }
     (!parts.is_empty()).then(|| printable(&parts.join("; ")))
+}
+
+/// On what it was measured, a line each.
+pub(super) fn measured_on(provenance: &Provenance) -> Vec<String> {
+    let rows = provenance.rows().into_iter();
+    rows.map(|(what, value)| {
+        let value = value.unwrap_or_else(|| "not recorded".to_owned());
+        format!("{what}: {}", printable(&value))
+    })
+    .collect()
 }
 
 /// What to implement, to fake, to leave out; what is not known.

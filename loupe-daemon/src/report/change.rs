@@ -17,6 +17,15 @@ pub fn difference_table(difference: &Difference, style: Style) -> String {
         side(&difference.to)
     );
     push_paragraph(&mut text, &headline, 0, Tone::Title, style);
+    let measured_on = match &difference.provenance {
+        None => "Not recorded of both: what they were measured on.".to_owned(),
+        Some(changes) if changes.is_empty() => "Measured on the same.".to_owned(),
+        Some(changes) => {
+            let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
+            format!("Measured on: {}", printable(&changes.join("; ")))
+        }
+    };
+    push_paragraph(&mut text, &measured_on, 2, Tone::Plain, style);
     text.push('\n');
     if difference.is_empty() {
         push_paragraph(&mut text, "Nothing changed.", 0, Tone::Good, style);

@@ -144,6 +144,7 @@ pub fn list_json(list: &[Listed]) -> Value {
                 "application": listed.application,
                 "workload": listed.workload,
                 "imported": listed.imported,
+                "provenance": listed.provenance,
                 "state": listed.progress.map_or("finished", in_words),
                 "started": rfc3339(listed.started_ms),
                 "finished": listed.finished_ms.map(rfc3339),

@@ -254,6 +254,7 @@ fn listed() -> Vec<Listed> {
         progress: None,
         imported: false,
         suite: false,
+        provenance: None,
         started_ms: 1_764_000_000_000,
         finished_ms: Some(1_764_000_008_217),
         replays: 141,

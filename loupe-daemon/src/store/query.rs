@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use loupe_common::analysis::Analysis;
 use loupe_common::feature::Feature;
 use loupe_common::policy::Policy;
+use loupe_common::provenance::Provenance;
 use loupe_common::replay::Replay;
 use loupe_common::verdict::Verdict;
 use rusqlite::{OptionalExtension as _, Params, Row, params};
@@ -50,6 +51,9 @@ pub struct Listed {
     /// The workload is the application's own test suite.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub suite: bool,
+    /// On what it was measured, where that was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Provenance>,
 }
 
 /// A finished analysis and where it came from.
@@ -187,13 +191,17 @@ impl Store {
                 replays: row.get::<_, i64>(6)?.unsigned_abs(),
                 verdicts: VerdictCounts::new(),
                 imported: row.get(7)?,
+                provenance: None,
             };
             Ok((listed, row.get(5)?))
         })?;
         rows.into_iter()
             .map(|(mut listed, result)| {
                 match result {
-                    Some(result) => listed.verdicts = self.count_verdicts(&listed, &result)?,
+                    Some(result) => {
+                        (listed.verdicts, listed.provenance) =
+                            self.count_verdicts(&listed, &result)?;
+                    }
                     None => listed.progress = Some(self.progress_of(listed.analysis)?),
                 }
                 Ok(listed)
@@ -201,11 +209,17 @@ impl Store {
             .collect()
     }
 
-    fn count_verdicts(&self, listed: &Listed, result: &str) -> Result<VerdictCounts, StoreError> {
+    fn count_verdicts(
+        &self,
+        listed: &Listed,
+        result: &str,
+    ) -> Result<(VerdictCounts, Option<Provenance>), StoreError> {
         /// Only what is counted, so that listing stays quick.
         #[derive(Deserialize)]
         struct Verdicts {
             features: Vec<OneVerdict>,
+            #[serde(default)]
+            provenance: Option<Provenance>,
         }
         #[derive(Deserialize)]
         struct OneVerdict {
@@ -222,7 +236,7 @@ impl Store {
         for row in verdicts.features.into_iter().filter(whole) {
             *counts.entry(row.verdict).or_default() += 1;
         }
-        Ok(counts)
+        Ok((counts, verdicts.provenance))
     }
 
     fn progress_of(&self, analysis: i64) -> Result<Progressing, StoreError> {

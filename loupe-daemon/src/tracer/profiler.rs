@@ -36,7 +36,7 @@ use serde::{Deserialize, Serialize};
 use super::TracerError;
 use crate::lock;
 use crate::sys::bpf;
-pub use executable::{ExecutableId, mount_of};
+pub use executable::ExecutableId;
 pub use pins::Pins;
 use programs::{Group, Programs};
 

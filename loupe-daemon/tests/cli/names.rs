@@ -1,7 +1,9 @@
 //! What a name means, in every command that takes one; what is removed is gone.
 
+use serde_json::json;
+
 use super::plans::World;
-use super::{assert_fails, stderr, stdout};
+use super::{analysis, assert_fails, home, loupe, run, stderr, stdout};
 
 /// As [`World`], with two runs of `a`'s workload, one after the other, and a suite of `a`.
 fn world() -> World {
@@ -79,4 +81,34 @@ fn what_is_removed_is_gone_and_a_name_alone_removes_nothing() {
     world.works("rm --imported");
     let list = stdout(&world.works("list"));
     assert!(list.starts_with("No analysis"), "{list}");
+}
+
+#[test]
+fn what_was_measured_on_another_library_is_told_and_an_old_analysis_says_that_it_is_not_recorded() {
+    let home = home();
+    let file = |name: &str, libc: Option<&str>| {
+        let mut json = analysis("required");
+        if let Some(libc) = libc {
+            json["provenance"] = json!({
+                "date": "2026-11-29T09:00:00Z", "loupe": "0.1.0", "libc": libc,
+                "target": {"path": "/usr/bin/cat"},
+            });
+        }
+        std::fs::write(home.path().join(name), json.to_string()).expect("written");
+    };
+    file("a.json", Some("glibc 2.36"));
+    file("b.json", Some("glibc 2.41"));
+    file("c.json", None);
+    let diff = |from: &str, to: &str| {
+        let mut command = loupe(home.path());
+        stdout(&run(command
+            .current_dir(home.path())
+            .args(["diff", from, to])))
+    };
+    let told = diff("a.json", "b.json");
+    assert!(told.contains("Measured on: glibc 2.36 -> 2.41"), "{told}");
+    let told = diff("a.json", "a.json");
+    assert!(told.contains("Measured on the same."), "{told}");
+    let told = diff("a.json", "c.json");
+    assert!(told.contains("Not recorded of both"), "{told}");
 }

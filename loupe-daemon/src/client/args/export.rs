@@ -1,6 +1,8 @@
 //! Arguments of `loupe export`: what is exported.
 
-use clap::Args;
+use std::path::PathBuf;
+
+use clap::{Args, ValueHint};
 use loupe_common::errno::Errno;
 use loupe_common::wire::Failure;
 
@@ -16,7 +18,19 @@ pub struct Filter {
     pub errno: Errno,
 
     #[command(flatten)]
+    pub written: Written,
+}
+
+/// What is written, and where.
+#[derive(Debug, Args)]
+pub struct Written {
+    #[command(flatten)]
     pub applications: Exported,
+
+    /// Write to this file, not to standard output; what it was measured on is in
+    /// FILE.provenance.json then
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
 }
 
 /// What is exported: it is named, because all that was ever analysed is hardly ever meant.

@@ -70,9 +70,9 @@ pub enum ExportFormat {
     /// Write a drop-in with SystemCallFilter= for a systemd service
     Systemd(super::Filter),
     /// Write a C header with one line per syscall, the start of a dispatch table
-    C(super::Exported),
+    C(super::Written),
     /// Write a Rust module with one line per syscall, the start of a dispatch table
-    Rust(super::Exported),
+    Rust(super::Written),
 }
 
 /// Write the newest verdicts in the layout of the paper's data set
@@ -89,7 +89,7 @@ pub struct ExportLoupedb {
     pub directory: PathBuf,
 
     #[command(flatten)]
-    pub applications: super::Exported,
+    pub applications: super::export::Exported,
 }
 
 /// Show, compare and keep OS profiles: what an OS implements, stubs and fakes

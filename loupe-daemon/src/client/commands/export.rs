@@ -16,6 +16,7 @@ use crate::client::{Ending, output};
 use crate::loupedb::{self, LoupedbError};
 use crate::plan::Need;
 use crate::plan::need::PROFILE_PREFIX;
+use crate::report;
 use crate::store::StoredAnalysis;
 use crate::text::printable;
 
@@ -52,6 +53,11 @@ async fn export(global: &Global, args: &ExportLoupedb) -> Result<Ending, Failure
                 _ => exit::USAGE,
             };
             Failure::from_error(code, &error).explained(error.hint(), None)
+        })?;
+        let about = output::json_text(&report::provenance_json(&[stored]))?;
+        let path = written.directory.join("provenance.json");
+        std::fs::write(&path, about).map_err(|error| {
+            Failure::internal(format!("cannot write {}", path.display())).because(Some(&error))
         })?;
         for remark in &written.remarks {
             let place = written.directory.display();

@@ -1,46 +1,73 @@
 //! `loupe export seccomp|systemd|c|rust APP…`.
 
+use std::path::PathBuf;
+
 use loupe_common::analysis::Analysis;
 use loupe_common::feature::Feature;
 use loupe_common::syscalls::Arch;
 use loupe_common::wire::Failure;
+use serde_json::Value;
 
-use crate::client::args::{Exported, Filter, Global};
+use crate::client::args::{Filter, Global, Written};
 use crate::client::measured::Sources;
 use crate::client::{Ending, output};
 use crate::formats::{self, Class, Extent, Needs, Profile, Starter};
 use crate::plan::Need;
+use crate::report;
 use crate::text::printable;
 
 pub async fn seccomp(global: &Global, filter: &Filter) -> Result<Ending, Failure> {
-    let (_, profile) = profile(global, filter, Starter::Container).await?;
+    let (needs, profile) = profile(global, filter, Starter::Container).await?;
     let text = formats::write_oci(&profile).map_err(|error| {
         Failure::internal("the profile cannot be written").because(Some(&error))
     })?;
-    output::print(&text)?;
-    Ok(Ending::OK)
+    write(&filter.written, &text, &needs)
 }
 
 pub async fn systemd(global: &Global, filter: &Filter) -> Result<Ending, Failure> {
     let (needs, profile) = profile(global, filter, Starter::Service).await?;
-    output::print(&formats::write_drop_in(&profile, &needs.applications))?;
-    Ok(Ending::OK)
+    let of = &needs.needs;
+    let text = formats::write_drop_in(&profile, &of.applications, &of.measured_on);
+    write(&filter.written, &text, &needs)
 }
 
-pub async fn c(global: &Global, applications: &Exported) -> Result<Ending, Failure> {
-    let needs = of_an_os(global, applications).await?;
-    output::print(&formats::c_header(&needs, Arch::NATIVE))?;
-    Ok(Ending::OK)
+pub async fn c(global: &Global, written: &Written) -> Result<Ending, Failure> {
+    let needs = of_an_os(global, written).await?;
+    let text = formats::c_header(&needs.needs, Arch::NATIVE);
+    write(written, &text, &needs)
 }
 
-pub async fn rust(global: &Global, applications: &Exported) -> Result<Ending, Failure> {
-    let needs = of_an_os(global, applications).await?;
-    output::print(&formats::rust_table(&needs, Arch::NATIVE))?;
+pub async fn rust(global: &Global, written: &Written) -> Result<Ending, Failure> {
+    let needs = of_an_os(global, written).await?;
+    let text = formats::rust_table(&needs.needs, Arch::NATIVE);
+    write(written, &text, &needs)
+}
+
+/// What is needed, and what that was measured on.
+struct Collected {
+    needs: Needs,
+    provenance: Value,
+}
+
+/// Prints it, or writes it to a file, beside which is what it was measured on.
+fn write(written: &Written, text: &str, needs: &Collected) -> Result<Ending, Failure> {
+    let Some(path) = &written.output else {
+        output::print(text)?;
+        return Ok(Ending::OK);
+    };
+    let mut beside = path.clone().into_os_string();
+    beside.push(".provenance.json");
+    let about = output::json_text(&needs.provenance)?;
+    for (path, text) in [(path, text), (&PathBuf::from(beside), &about)] {
+        std::fs::write(path, text).map_err(|error| {
+            Failure::usage(format!("cannot write {}", path.display())).because(Some(&error))
+        })?;
+    }
     Ok(Ending::OK)
 }
 
 /// Collects the needs of the named applications; without a name, of all.
-async fn needs(global: &Global, names: &[String]) -> Result<Needs, Failure> {
+async fn needs(global: &Global, names: &[String]) -> Result<Collected, Failure> {
     let sources = Sources::find(global, names).await?;
     let (others, used) = sources.split(names);
     // Without any name: all that was analysed. With profiles alone: nothing of that.
@@ -63,13 +90,15 @@ async fn needs(global: &Global, names: &[String]) -> Result<Needs, Failure> {
             names.join(", ")
         )));
     }
-    Ok(needs)
+    let provenance = report::provenance_json(&chosen);
+    Ok(Collected { needs, provenance })
 }
 
 /// For a table that somebody builds an OS by, who would wonder what else it takes.
-async fn of_an_os(global: &Global, applications: &Exported) -> Result<Needs, Failure> {
-    applications.check()?;
-    let needs = needs(global, &applications.names).await?;
+async fn of_an_os(global: &Global, written: &Written) -> Result<Collected, Failure> {
+    written.applications.check()?;
+    let collected = needs(global, &written.applications.names).await?;
+    let needs = &collected.needs;
     let paths: Vec<String> = needs.pseudo_files.iter().map(Feature::to_string).collect();
     if !paths.is_empty() {
         output::note(&format!(
@@ -84,16 +113,17 @@ async fn of_an_os(global: &Global, applications: &Exported) -> Result<Needs, Fai
             formats::VDSO.join(", ")
         ));
     }
-    Ok(needs)
+    Ok(collected)
 }
 
 async fn profile(
     global: &Global,
     filter: &Filter,
     starter: Starter,
-) -> Result<(Needs, Profile), Failure> {
-    filter.applications.check()?;
-    let needs = needs(global, &filter.applications.names).await?;
+) -> Result<(Collected, Profile), Failure> {
+    filter.written.applications.check()?;
+    let collected = needs(global, &filter.written.applications.names).await?;
+    let needs = &collected.needs;
     let extent = match filter.reduced {
         true => Extent::Reduced,
         false => Extent::Full,
@@ -122,6 +152,6 @@ async fn profile(
             formats::VDSO.join(", ")
         ));
     }
-    let profile = Profile::of(&needs, extent, filter.errno, starter);
-    Ok((needs, profile))
+    let profile = Profile::of(needs, extent, filter.errno, starter);
+    Ok((collected, profile))
 }

@@ -24,6 +24,10 @@ pub fn of(entry: &Entry<'_>) -> Vec<(String, String)> {
         let median = seconds(analysis.baseline_ms / 1000.0);
         facts.push(("baseline", format!("{baseline}, median {median}")));
     }
+    if let Some(provenance) = &analysis.provenance {
+        let rows = provenance.rows().into_iter();
+        facts.extend(rows.filter_map(|(name, value)| Some((name, value?))));
+    }
     facts
         .into_iter()
         .map(|(name, value)| (name.to_owned(), printable(&value)))

@@ -2,12 +2,13 @@
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader};
-use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use loupe_common::profile_abi::ExecutableKey;
 use serde::{Deserialize, Serialize};
+
+use crate::executable::mount_of;
 
 /// Bits of the minor number in the kernel's own device numbers (`include/linux/kdev_t.h`).
 const MINOR_BITS: u32 = 20;
@@ -69,14 +70,6 @@ impl ExecutableId {
             inode: key.inode,
         }
     }
-}
-
-/// The number of the mount that a file was opened in.
-pub fn mount_of(file: &File) -> io::Result<String> {
-    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd()))?;
-    let mount = text.lines().find_map(|line| line.strip_prefix("mnt_id:"));
-    let mount = mount.ok_or(io::ErrorKind::Unsupported)?;
-    Ok(mount.trim().to_owned())
 }
 
 /// The device in a line of `mountinfo`, if it is that of this mount.
