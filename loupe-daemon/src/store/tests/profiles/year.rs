@@ -99,7 +99,7 @@ fn a_year_of_300_subjects_with_100_features_takes_less_than_200_mb() {
 }
 
 #[test]
-#[ignore = "the same with all 300 subjects: ten minutes"]
+#[ignore = "the same with all 300 subjects: three minutes"]
 fn a_year_of_all_300_subjects() {
     let (_scratch, store) = year_of(SUBJECTS_OF_LIMIT);
     let bytes = store.bytes().expect("known");
