@@ -257,7 +257,6 @@ impl Observer {
             return;
         }
         self.set_window(false);
-        self.read();
         self.record();
         if let Some(loaded) = self.loaded.take()
             && loaded.is_pinned()
@@ -309,12 +308,11 @@ impl Observer {
         let step = self.duty.step(now);
         self.set_window(step.attached);
         self.measure(now);
-        if now >= self.next_read {
+        if now >= self.next_read && now < self.next_record {
             self.read();
-            self.next_read = now + READ_EVERY;
-        }
-        if self.loaded.as_ref().is_some_and(Loaded::is_short) {
-            self.next_record = now;
+            if self.loaded.as_ref().is_some_and(Loaded::is_short) {
+                self.next_record = now;
+            }
         }
         if now >= self.next_record {
             self.record();

@@ -311,18 +311,16 @@ impl Shared {
         !is_loaded || hearing.as_ref().is_some_and(|it| !it.is_finished())
     }
 
-    /// Reads what was counted until now, once all is heard that tells whose it is.
+    /// Waits until all is heard that tells whose the counts until now are.
     fn settle(&self) {
         let all_heard = self.hear_all();
-        let mut observer = lock(&self.observer);
-        observer.trouble(
+        lock(&self.observer).trouble(
             "the newest counts",
             (!all_heard).then(|| {
                 let seconds = SETTLING.as_secs();
                 format!("what the kernel tells is heard more than {seconds} s late: answers lack the newest counts")
             }),
         );
-        observer.read();
     }
 
     /// Waits until everything is heard that was told before; `false`: it takes too long.

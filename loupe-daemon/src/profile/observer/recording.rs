@@ -2,7 +2,7 @@
 
 use loupe_common::profile::{Happening, ProfileEvent};
 
-use super::{Observer, now_ms};
+use super::{Observer, READ_EVERY, now_ms};
 use crate::profile::loaded::Loaded;
 use crate::profile::outbox;
 
@@ -15,18 +15,17 @@ impl Observer {
             return;
         };
         let read = loaded.read(attached, now);
+        self.next_read = now + READ_EVERY;
         let trouble = read
             .err()
             .map(|error| format!("the counts cannot be read: {error}"));
         self.trouble("reading", trouble);
     }
 
-    /// Hands what was read to the store; what it refuses stays here.
+    /// Takes what was counted until now, and hands it to the store; what that refuses stays here.
     pub fn record(&mut self) {
-        if self.loaded.as_ref().is_some_and(Loaded::is_pinned) {
-            // What is kept for the next process is of one moment.
-            self.read();
-        }
+        // A batch, and what is kept for the next process, is of one moment.
+        self.read();
         let kept = self.loaded.as_mut().map_or(Ok(None), Loaded::kept);
         // What is counted, and up to where, is recorded together or not at all.
         if let Some(kept) = self.if_well("what is pinned", kept) {
