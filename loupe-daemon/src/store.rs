@@ -46,7 +46,7 @@ use crate::replay::Workload;
 use claim::{Claim, Claims};
 use schema::MIGRATIONS;
 
-pub use choice::{Choosable, RULE, Standing, WorkloadKind, choose, every_workload, is_suite};
+pub use choice::{Choosable, Key, RULE, Standing, WorkloadKind, choose, every_workload, is_suite};
 pub use error::StoreError;
 pub use jobs::{JobBook, JobEnding, NewJob, StoredJob, StoredState};
 #[allow(unused_imports)]

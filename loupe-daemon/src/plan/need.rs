@@ -10,7 +10,7 @@ use loupe_common::verdict::Verdict;
 use serde::{Deserialize, Serialize};
 
 use super::service::{Service, features_of};
-use crate::store::{Choosable, Standing, is_suite};
+use crate::store::{Choosable, Key, Standing, is_suite};
 
 /// What a need was concluded from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,20 +56,13 @@ pub struct Need {
 }
 
 impl Choosable for Need {
-    fn application(&self) -> &str {
-        &self.application
-    }
-
-    fn workload(&self) -> &str {
-        &self.workload
-    }
-
-    fn is_suite(&self) -> bool {
-        self.suite
-    }
-
-    fn standing(&self) -> Standing {
-        self.standing
+    fn key(&self) -> Key<'_> {
+        Key {
+            application: &self.application,
+            workload: &self.workload,
+            suite: self.suite,
+            standing: self.standing,
+        }
     }
 }
 

@@ -217,7 +217,8 @@ fn plan_curve(os: &str, plans: &[&Plan], alone: bool) -> Drawing {
     })
 }
 
-fn drawing(
+/// A figure whose caption is also what it says to those who do not see it.
+pub(super) fn drawing(
     name: &str,
     title: &str,
     caption: String,

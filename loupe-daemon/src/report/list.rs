@@ -28,25 +28,14 @@ pub fn list_table(list: &[Listed], style: Style) -> String {
         ("finished (UTC)", Align::Left),
     ]);
     for listed in list {
-        let [required, stub, fake, any] = [
-            Verdict::Required,
-            Verdict::Stub,
-            Verdict::Fake,
-            Verdict::Any,
-        ]
-        .map(|verdict| count(listed, &[verdict]));
+        let [required, stub, fake, any, other] = verdicts(listed);
         layout.row([
-            format!(
-                "{}/{}",
-                printable(&listed.application),
-                printable(&listed.workload)
-            )
-            .into(),
+            name(listed).into(),
             required,
             stub,
             fake,
             any,
-            count(listed, &[Verdict::NotExercised, Verdict::Undecided]),
+            other,
             listed.replays.into(),
             state(listed),
         ]);
@@ -75,19 +64,19 @@ pub fn history_table(list: &[Listed], style: Style) -> String {
         ("from", Align::Left),
     ]);
     for listed in list {
-        let name = format!("{}/{}", listed.application, listed.workload);
+        let [required, stub, fake, any, other] = verdicts(listed);
         layout.row([
             listed.analysis.unsigned_abs().into(),
             match meant == Some(listed.analysis) {
                 true => "*".to_owned().into(),
                 false => String::new().into(),
             },
-            printable(&name).into(),
-            count(listed, &[Verdict::Required]),
-            count(listed, &[Verdict::Stub]),
-            count(listed, &[Verdict::Fake]),
-            count(listed, &[Verdict::Any]),
-            count(listed, &[Verdict::NotExercised, Verdict::Undecided]),
+            name(listed).into(),
+            required,
+            stub,
+            fake,
+            any,
+            other,
             state(listed),
             match listed.imported {
                 true => "imported",
@@ -104,6 +93,22 @@ pub fn history_table(list: &[Listed], style: Style) -> String {
             &format!("* is what {name} means ({RULE}); {name}@{id} and {id} name it exactly.\n");
     }
     text
+}
+
+fn name(listed: &Listed) -> String {
+    printable(&format!("{}/{}", listed.application, listed.workload))
+}
+
+/// How many features there are of each verdict; of both that decide nothing together.
+fn verdicts(listed: &Listed) -> [Cell; 5] {
+    [
+        &[Verdict::Required][..],
+        &[Verdict::Stub],
+        &[Verdict::Fake],
+        &[Verdict::Any],
+        &[Verdict::NotExercised, Verdict::Undecided],
+    ]
+    .map(|of| count(listed, of))
 }
 
 fn count(listed: &Listed, verdicts: &[Verdict]) -> Cell {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::AtomicU64;
 
-use loupe_common::profile::{ProfileLost, ProfileStatus, SubjectKind};
+use loupe_common::profile::{ProfileStatus, SubjectKind};
 use prometheus_client::encoding::{EncodeLabelSet, prometheus_text, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -125,7 +125,7 @@ fn of_profile(registry: &mut Registry, status: &ProfileStatus, left_out: u64) {
     size.set(number(status.store_bytes));
     registry.register_with_unit("store", "Size of the database", Unit::Bytes, size);
     let lost = Family::<Lost, Counter>::default();
-    for (what, number) in kinds(&status.lost) {
+    for (what, number) in status.lost.kinds() {
         lost.get_or_create(&Lost { what }).inc_by(number);
     }
     let help = "What happened while it was observed and could not be kept";
@@ -164,7 +164,7 @@ fn of_units(registry: &mut Registry, units: &Units<'_>) {
         );
         set_seconds(&observed, observation.observed_ms);
         calls.get_or_create(label).inc_by(unit.calls());
-        for (what, number) in kinds(&unit.lost()) {
+        for (what, number) in unit.lost().kinds() {
             let row = LostOf {
                 kind: label.kind,
                 unit: label.unit.clone(),
@@ -231,29 +231,6 @@ fn ratio(registry: &mut Registry, name: &str, help: &str, value: f64) {
 /// Gauges are signed.
 fn number(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// Everything that has a bound.
-fn kinds(lost: &ProfileLost) -> [(&'static str, u64); 7] {
-    // A new kind of loss does not compile without a row.
-    let ProfileLost {
-        events,
-        calls,
-        errors,
-        operations,
-        foreign,
-        pseudo_files,
-        executables,
-    } = *lost;
-    [
-        ("events", events),
-        ("calls", calls),
-        ("errors", errors),
-        ("operations", operations),
-        ("foreign", foreign),
-        ("pseudo_files", pseudo_files),
-        ("executables", executables),
-    ]
 }
 
 #[cfg(test)]

@@ -65,79 +65,76 @@ pub struct Standing {
     pub finished_ms: i64,
 }
 
+/// All that the rule looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct Key<'a> {
+    pub application: &'a str,
+    pub workload: &'a str,
+    pub suite: bool,
+    pub standing: Standing,
+}
+
 /// Something that stands for a finished analysis.
 pub trait Choosable {
-    fn application(&self) -> &str;
-    fn workload(&self) -> &str;
-    fn is_suite(&self) -> bool;
-    fn standing(&self) -> Standing;
+    fn key(&self) -> Key<'_>;
+
+    fn application(&self) -> &str {
+        self.key().application
+    }
+
+    fn workload(&self) -> &str {
+        self.key().workload
+    }
+
+    fn is_suite(&self) -> bool {
+        self.key().suite
+    }
+
+    fn standing(&self) -> Standing {
+        self.key().standing
+    }
 
     /// `nginx/wrk@12`
     fn exact_name(&self) -> String {
-        let id = self.standing().id;
-        format!("{}/{}@{id}", self.application(), self.workload())
+        let key = self.key();
+        format!("{}/{}@{}", key.application, key.workload, key.standing.id)
     }
 }
 
 impl Choosable for StoredAnalysis {
-    fn application(&self) -> &str {
-        &self.analysis.application
-    }
-
-    fn workload(&self) -> &str {
-        &self.analysis.workload
-    }
-
-    fn is_suite(&self) -> bool {
-        is_suite(self.analysis.suite, &self.analysis.workload)
-    }
-
-    fn standing(&self) -> Standing {
-        Standing {
-            id: self.id,
-            imported: is_imported(&self.analysis),
-            finished_ms: self.finished_ms,
+    fn key(&self) -> Key<'_> {
+        let analysis = &self.analysis;
+        Key {
+            application: &analysis.application,
+            workload: &analysis.workload,
+            suite: is_suite(analysis.suite, &analysis.workload),
+            standing: Standing {
+                id: self.id,
+                imported: is_imported(analysis),
+                finished_ms: self.finished_ms,
+            },
         }
     }
 }
 
 impl Choosable for Listed {
-    fn application(&self) -> &str {
-        &self.application
-    }
-
-    fn workload(&self) -> &str {
-        &self.workload
-    }
-
-    fn is_suite(&self) -> bool {
-        self.suite
-    }
-
-    fn standing(&self) -> Standing {
-        Standing {
-            id: self.analysis,
-            imported: self.imported,
-            finished_ms: self.finished_ms.unwrap_or(0),
+    fn key(&self) -> Key<'_> {
+        Key {
+            application: &self.application,
+            workload: &self.workload,
+            suite: self.suite,
+            standing: Standing {
+                id: self.analysis,
+                imported: self.imported,
+                finished_ms: self.finished_ms.unwrap_or(0),
+            },
         }
     }
 }
 
 impl<T: Choosable> Choosable for &T {
-    fn application(&self) -> &str {
-        (*self).application()
-    }
-
-    fn workload(&self) -> &str {
-        (*self).workload()
-    }
-
-    fn is_suite(&self) -> bool {
-        (*self).is_suite()
-    }
-
-    fn standing(&self) -> Standing {
-        (*self).standing()
+    fn key(&self) -> Key<'_> {
+        (*self).key()
     }
 }
 
@@ -302,20 +299,13 @@ mod tests {
     struct One(&'static str, &'static str, Standing);
 
     impl Choosable for One {
-        fn application(&self) -> &str {
-            self.0
-        }
-
-        fn workload(&self) -> &str {
-            self.1
-        }
-
-        fn is_suite(&self) -> bool {
-            is_suite(false, self.1)
-        }
-
-        fn standing(&self) -> Standing {
-            self.2
+        fn key(&self) -> Key<'_> {
+            Key {
+                application: self.0,
+                workload: self.1,
+                suite: is_suite(false, self.1),
+                standing: self.2,
+            }
         }
     }
 

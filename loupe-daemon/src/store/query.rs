@@ -11,7 +11,7 @@ use loupe_common::verdict::Verdict;
 use rusqlite::{OptionalExtension as _, Params, Row, params};
 use serde::{Deserialize, Serialize};
 
-use super::choice::{Choosable, Standing, WorkloadKind, choose, is_suite};
+use super::choice::{Choosable, Key, Standing, WorkloadKind, choose, is_suite};
 use super::selector::Selector;
 use super::{FIRST_TRIAL, Store, StoreError};
 
@@ -114,20 +114,13 @@ pub(super) struct Candidate {
 }
 
 impl Choosable for Candidate {
-    fn application(&self) -> &str {
-        &self.application
-    }
-
-    fn workload(&self) -> &str {
-        &self.workload
-    }
-
-    fn is_suite(&self) -> bool {
-        self.suite
-    }
-
-    fn standing(&self) -> Standing {
-        self.standing
+    fn key(&self) -> Key<'_> {
+        Key {
+            application: &self.application,
+            workload: &self.workload,
+            suite: self.suite,
+            standing: self.standing,
+        }
     }
 }
 

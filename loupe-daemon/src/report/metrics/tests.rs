@@ -1,4 +1,6 @@
-use loupe_common::profile::{Executable, Interval, Maturity, Observation, Subject, SubjectStatus};
+use loupe_common::profile::{
+    Executable, Interval, Maturity, Observation, ProfileLost, Subject, SubjectStatus,
+};
 
 use super::units::MOST_UNITS;
 use super::*;

@@ -9,7 +9,8 @@ use loupe_common::profile::Profile;
 use super::{Drawing, figure};
 use crate::plan::Service;
 use crate::plan::drift::Drift;
-use crate::report::plot::{self, Caption, Line, escape};
+use crate::report::drawings::drawing;
+use crate::report::plot::{self, Line, escape};
 use crate::report::profile::{executable_words, limit_lines};
 use crate::report::{profile_sentence, trace};
 use crate::text::{counted, date, printable, signed};
@@ -130,26 +131,6 @@ fn shortened(name: &str) -> String {
     match length.checked_sub(NAME_CHARACTERS) {
         None | Some(0) => name.to_owned(),
         Some(more) => format!("…{}", name.chars().skip(more + 1).collect::<String>()),
-    }
-}
-
-fn drawing(
-    name: &str,
-    title: &str,
-    caption: String,
-    fits: bool,
-    draw: impl FnOnce(&Caption) -> String,
-) -> Drawing {
-    let svg = draw(&Caption {
-        title: title.to_owned(),
-        description: caption.clone(),
-    });
-    Drawing {
-        name: name.to_owned(),
-        title: title.to_owned(),
-        caption,
-        svg,
-        fits,
     }
 }
 

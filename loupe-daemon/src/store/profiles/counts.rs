@@ -86,7 +86,7 @@ impl Counts {
     pub fn pack(&self) -> Vec<u8> {
         let mut packed = Vec::with_capacity(16 + self.uses.len() * 6);
         let mut put = |number| put(&mut packed, number);
-        let lost = lost_numbers(&self.lost);
+        let lost = self.lost.kinds().map(|(_, count)| count);
         let flags = u64::from(self.starts > 0) | u64::from(self.lost.total() > 0) << 1;
         put(FORMAT << 2 | flags);
         put(self.until_ms);
@@ -179,18 +179,6 @@ impl Counts {
         }
         Ok(counts)
     }
-}
-
-fn lost_numbers(lost: &ProfileLost) -> [u64; 7] {
-    [
-        lost.events,
-        lost.calls,
-        lost.errors,
-        lost.operations,
-        lost.foreign,
-        lost.pseudo_files,
-        lost.executables,
-    ]
 }
 
 fn put(packed: &mut Vec<u8>, mut number: u64) {
