@@ -23,6 +23,7 @@ mod service;
 mod tally;
 mod targets;
 mod tree;
+mod unrecorded;
 mod watchers;
 
 use std::io;
@@ -37,7 +38,7 @@ use crate::tracer::profiler::ProfilerBounds;
 
 pub use duty::Choice;
 pub use once::{ObserveError, observe};
-pub use pinning::{Keeper, Pinning};
+pub use pinning::{Keeper, Left, Pinning};
 pub use service::{AskError, Readings, Service};
 pub use tally::SyscallCalls;
 pub use targets::TargetError;
@@ -98,6 +99,8 @@ pub enum ProfileError {
     Taken,
     #[error("what was recorded of in-kernel counts cannot be used: {0}")]
     Record(#[source] serde_json::Error),
+    #[error("the file in memory cannot be read: {0}")]
+    Unrecorded(#[source] std::io::Error),
     #[error("the database does not know what of its counts is recorded")]
     Unknown,
     #[error("cannot start a thread that observes: {0}")]

@@ -69,6 +69,12 @@ fn the_same_sources_make_the_same_package_and_lintian_finds_no_error() {
     let words = ["lintian", "--allow-root", "--fail-on=error,warning"];
     let name = package.to_str().expect("a plain path");
     run_here(&[&words[..], &[name]].concat(), &output).expect_code(0);
+    let terms = "dpkg-deb --fsys-tarfile \"$0\" | \
+                 tar -xO ./usr/share/doc/loupe/licenses-of-crates.gz | zcat";
+    let terms = run_here(&["sh", "-c", terms, name], &output).expect_code(0);
+    for part in ["\naya 0.", "\nserde 1.", "Permission is hereby granted"] {
+        assert!(terms.stdout.contains(part), "{part:?} is missing");
+    }
     std::fs::remove_dir_all(output).expect("removed");
     scene.assert_nothing_left();
 }
@@ -89,7 +95,9 @@ fn installed_upgraded_removed_and_purged_it_keeps_what_should_stay_and_nothing_e
     assert_eq!(traces(&host), before);
 
     is_installed_and_serves(&host);
+    watches(&host);
     goes_on_with_a_job_over_an_upgrade(&host);
+    has_counted_every_call(&host);
     is_removed_and_keeps_its_state(&host);
     host.shell("dpkg --purge loupe");
     assert_eq!(traces(&host), before);
@@ -195,6 +203,41 @@ fn goes_on_with_a_job_over_an_upgrade(host: &Host) {
         .flatten()
         .count();
     assert_eq!(left, 0);
+}
+
+/// Watches a service from before the upgrade on.
+fn watches(host: &Host) {
+    host.copy(&binaries::victim(), "/usr/bin/victim");
+    host.write(
+        "/etc/systemd/system/ceaseless.service",
+        "[Service]\nExecStart=/usr/bin/victim ceaseless /srv/calls /srv/stop\n",
+    );
+    host.shell(
+        "sed -i 's/^#pin/pin/; s/^#duty.*/duty = \"100%\"/' /etc/loupe/louped.toml
+         systemctl daemon-reload; systemctl restart louped.service
+         loupe profile add ceaseless.service; systemctl start ceaseless.service",
+    );
+}
+
+fn has_counted_every_call(host: &Host) {
+    host.write("/srv/stop", "");
+    wait_until("the service has ended", || {
+        host.property("ceaseless.service", "ActiveState") == "inactive"
+    });
+    let said = std::fs::read_to_string(host.path("/srv/calls")).expect("it says so");
+    let shown = host.run(&["loupe", "profile", "show", "ceaseless.service", "--json"]);
+    let shown = shown.expect_code(0).json();
+    let profiles = shown["profiles"].as_array().expect("a list");
+    let victim = profiles
+        .iter()
+        .find(|profile| profile["subject"]["executable"]["path"] == "/usr/bin/victim");
+    let victim = victim.unwrap_or_else(|| panic!("{shown:#}"));
+    let features = victim["features"].as_array().expect("a list");
+    let row = features.iter().find(|row| row["feature"] == "getpriority");
+    let counted = row.unwrap_or_else(|| panic!("{victim:#}"))["counts"]["calls"].to_string();
+    assert_eq!(counted, said.trim());
+    assert_eq!(victim["observation"].get("gaps"), None, "{victim:#}");
+    host.shell("loupe profile remove ceaseless.service; rm /usr/bin/victim");
 }
 
 fn is_removed_and_keeps_its_state(host: &Host) {

@@ -15,13 +15,17 @@ use serde_json::Value;
 
 const VICTIM: &str = "/usr/bin/victim";
 
-/// A host on which louped, at full duty, watches services and pins; and the in-kernel objects that
+/// A host on which louped watches services and pins; and the in-kernel objects that
 /// were there before.
-fn pinning(scene: &Scene) -> (Host, Vec<String>) {
+fn pinning(scene: &Scene, duty: &str) -> (Host, Vec<String>) {
     let host = Host::boot(scene);
     host.install_loupe();
     host.copy(&scene.victim(), VICTIM);
-    configure(&host, "");
+    let text = "[profile]\nunits = [\"ceaseless\", \"once@*\"]\npin = true\n";
+    host.write(
+        "/etc/loupe/louped.toml",
+        &format!("{text}duty = \"{duty}\"\n"),
+    );
     for (name, words) in [
         ("ceaseless.service", "ceaseless /tmp/calls /tmp/stop"),
         ("once@.service", "counts /tmp/once 100 1 1"),
@@ -41,11 +45,6 @@ fn pinning(scene: &Scene) -> (Host, Vec<String>) {
     let before = leftovers::bpf_objects();
     host.systemctl(&["start", "louped.service"]);
     (host, before)
-}
-
-fn configure(host: &Host, more: &str) {
-    let text = "[profile]\nunits = [\"ceaseless\", \"once@*\"]\nduty = \"100%\"\npin = true\n";
-    host.write("/etc/loupe/louped.toml", &format!("{text}{more}"));
 }
 
 fn kill(host: &Host) {
@@ -114,7 +113,7 @@ fn kept(host: &Host) -> PathBuf {
 fn pinned_counts_go_on_over_restarts_and_kills_and_none_is_taken_twice() {
     require!(Replays, Systemd);
     let scene = Scene::new();
-    let (host, before) = pinning(&scene);
+    let (host, before) = pinning(&scene, "100%");
     host.systemctl(&["start", "ceaseless.service"]);
     let mut onces = 0;
     let mut once = |host: &Host| {
@@ -161,10 +160,101 @@ fn pinned_counts_go_on_over_restarts_and_kills_and_none_is_taken_twice() {
 }
 
 #[test]
+fn windows_of_a_partial_duty_are_taken_over_as_they_are() {
+    require!(Replays, Systemd);
+    let scene = Scene::new();
+    let (host, before) = pinning(&scene, "50%");
+    host.systemctl(&["start", "ceaseless.service"]);
+    let is_attached = || {
+        let status = host.run(&["loupe", "profile", "status", "--json"]);
+        status.expect_code(0).json()["attached"] == true
+    };
+    wait_until("it is seen", || {
+        calls(&profile(&host, "ceaseless.service")) > 0
+    });
+    // Windows stay open for half a minute after what is new.
+    wait_until("a window is closed", || !is_attached());
+    for round in 0..6 {
+        match round {
+            1 | 4 => kill(&host),
+            _ => drop(host.systemctl(&["restart", "louped.service"])),
+        }
+        wait_until("a window is open", is_attached);
+    }
+    wait_until("it is closed by the one that has taken it over", || {
+        !is_attached()
+    });
+    let said = said(&host);
+    let ceaseless = profile(&host, "ceaseless.service");
+    let counted = calls(&ceaseless);
+    assert!(0 < counted && counted < said, "{counted} of {said}");
+    let observation = &ceaseless["observation"];
+    assert_eq!(observation.get("gaps"), None, "{observation:#}");
+    assert_no_troubles(&host);
+    host.systemctl(&["stop", "louped.service", "louped.socket"]);
+    wait_until("nothing is left", || leftovers::bpf_objects() == before);
+    host.down();
+    scene.assert_nothing_left();
+}
+
+#[test]
+fn what_a_full_disk_cannot_take_is_left_to_the_next_and_recorded_when_there_is_room() {
+    require!(Replays, Systemd);
+    let scene = Scene::new();
+    let (host, before) = pinning(&scene, "100%");
+    host.systemctl(&["stop", "louped.service"]);
+    host.shell("mount -t tmpfs -o size=4m small /var/lib/loupe");
+    host.systemctl(&["start", "louped.service"]);
+    host.systemctl(&["start", "ceaseless.service"]);
+    wait_until("something is recorded", || {
+        calls(&profile(&host, "ceaseless.service")) > 0
+    });
+    // Ends when no byte more goes in.
+    host.shell("! dd if=/dev/zero of=/var/lib/loupe/filler bs=4k status=none");
+    let once = |number: u32| {
+        let unit = format!("once@{number}.service");
+        host.systemctl(&["start", &unit]);
+        wait_until("it has ended", || {
+            host.property(&unit, "ActiveState") == "inactive"
+        });
+    };
+    once(1);
+    let troubles = || {
+        let status = host.run(&["loupe", "profile", "status", "--json"]);
+        status.expect_code(0).json()["troubles"].to_string()
+    };
+    wait_until("it is told", || troubles().contains("disk is full"));
+    for number in 2..4 {
+        host.systemctl(&["restart", "louped.service"]);
+        once(number);
+    }
+    host.shell("rm /var/lib/loupe/filler");
+    let said = said(&host);
+    let ceaseless = profile(&host, "ceaseless.service");
+    assert_eq!(
+        calls(&ceaseless),
+        said,
+        "{}",
+        host.journal("louped.service")
+    );
+    let once = profile(&host, "once@.service");
+    assert_eq!(calls(&once), 3 * 3 * 110);
+    assert_eq!(once["starts"], 3);
+    assert_no_troubles(&host);
+    // Nothing is kept twice.
+    host.systemctl(&["restart", "louped.service"]);
+    assert_eq!(calls(&profile(&host, "ceaseless.service")), said);
+    host.systemctl(&["stop", "louped.service", "louped.socket"]);
+    wait_until("nothing is left", || leftovers::bpf_objects() == before);
+    host.down();
+    scene.assert_nothing_left();
+}
+
+#[test]
 fn what_another_louped_has_pinned_is_refused_and_goes() {
     require!(Replays, Systemd);
     let scene = Scene::new();
-    let (host, before) = pinning(&scene);
+    let (host, before) = pinning(&scene, "100%");
     let rename = |from: &Path, to: &str| {
         fs::rename(from, from.with_file_name(to)).expect("a pin can be renamed");
     };

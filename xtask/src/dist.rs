@@ -6,6 +6,7 @@
 mod archive;
 mod changelog;
 mod control;
+mod licenses;
 mod stage;
 
 use std::env;

@@ -19,6 +19,7 @@ use super::outbox::Outbox;
 use super::owners::Owners;
 use super::pinning::{Begun, Pinning, Taken};
 use super::tally::Tally;
+use super::unrecorded;
 use super::watchers::Watchers;
 use super::{ProfileError, Settings};
 use crate::store::Store;
@@ -67,13 +68,22 @@ impl Observer {
     pub fn new(
         store: Arc<Store>,
         settings: Settings,
-        pinning: Pinning,
+        mut pinning: Pinning,
     ) -> Result<Observer, ProfileError> {
         let added = store.profile_targets()?;
         let since_ms = now_ms();
         let duty = Duty::new(settings.duty, since_ms);
+        let mut outbox = Outbox::new(since_ms);
+        if let Some(left) = pinning.take_unrecorded() {
+            match unrecorded::take(left) {
+                Ok(batches) => outbox.inherit(batches),
+                Err(error) => {
+                    tracing::error!("what the louped before could not record is lost: {error}");
+                }
+            }
+        }
         Ok(Observer {
-            outbox: Outbox::new(since_ms),
+            outbox,
             store,
             settings,
             added,
@@ -228,7 +238,9 @@ impl Observer {
             events,
             taken,
             troubles: [unkept, gap],
-        } = self.pinning.begin(bounds, pin, &self.store)?;
+        } = self
+            .pinning
+            .begin(bounds, pin, &self.store, &self.outbox.unsent())?;
         if let Some(Taken {
             whole,
             away,
@@ -272,16 +284,37 @@ impl Observer {
         loaded.is_pinned().then(|| loaded.profiler.clone())
     }
 
-    /// The daemon ends. What is pinned stays for the next one; all else goes.
+    /// The daemon ends. What is pinned, and what the store has refused, stays for the next one; all
+    /// else goes.
     pub fn end(&mut self) {
-        let Some(loaded) = self.loaded.as_ref().filter(|loaded| loaded.is_pinned()) else {
-            return self.unload();
+        match self.loaded.as_ref().filter(|loaded| loaded.is_pinned()) {
+            Some(loaded) => {
+                loaded.profiler.leave();
+                loaded.profiler.stop_waiting();
+                self.hear_pinned();
+                self.record();
+                self.loaded = None;
+            }
+            None => self.unload(),
+        }
+        self.leave_unrecorded();
+    }
+
+    fn leave_unrecorded(&self) {
+        let unsent = self.outbox.unsent();
+        let Some(first) = unsent.first() else {
+            return;
         };
-        loaded.profiler.leave();
-        loaded.profiler.stop_waiting();
-        self.hear_pinned();
-        self.record();
-        self.loaded = None;
+        let seconds = now_ms().saturating_sub(first.from_ms) / 1000;
+        match unrecorded::leave(self.pinning.keeper.as_deref(), &unsent) {
+            Ok(()) => tracing::warn!(
+                "systemd keeps what was observed in the last {seconds} s and not recorded for the \
+                 next louped, unless the unit is stopped"
+            ),
+            Err(error) => {
+                tracing::error!("what was observed in the last {seconds} s is lost: {error}");
+            }
+        }
     }
 
     /// Since the daemon's start.

@@ -1,7 +1,8 @@
 //! Batches on their way to the store: one that was handed over is handed over again until it is
-//! kept, and what comes meanwhile waits behind it.
+//! kept, and what comes meanwhile waits behind it. What the store still refuses when this process ends
+//! is there for the next one ([`Outbox::unsent`]); how it gets there is not known here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use loupe_common::profile::{ProfileEvent, Subject};
@@ -14,6 +15,8 @@ pub struct Outbox {
     /// Of this process, which no other has.
     run: String,
     sequence: u64,
+    /// Of the process before, in their order.
+    inherited: VecDeque<ProfileBatch>,
     /// Handed over; whether the store has it is not known.
     sent: Option<ProfileBatch>,
     waiting: Option<ProfileBatch>,
@@ -32,6 +35,7 @@ impl Outbox {
         Outbox {
             run: format!("{}/{}/{now_ms}", boot.trim(), std::process::id()),
             sequence: 0,
+            inherited: VecDeque::new(),
             sent: None,
             waiting: None,
             from_ms: now_ms,
@@ -45,9 +49,25 @@ impl Outbox {
         self.from = Instant::now().checked_sub(ago).unwrap_or(self.from);
     }
 
+    /// Takes what another process could not hand over. It goes first.
+    pub fn inherit(&mut self, batches: Vec<ProfileBatch>) {
+        self.inherited.extend(batches);
+    }
+
     /// Whether the store has all.
     pub fn is_empty(&self) -> bool {
-        self.sent.is_none() && self.waiting.is_none()
+        self.inherited.is_empty() && self.sent.is_none() && self.waiting.is_none()
+    }
+
+    /// What the store does not have, to be handed over by another process. It may have the first of
+    /// these already, which then counts once.
+    pub fn unsent(&self) -> Vec<ProfileBatch> {
+        let waiting = self.waiting.iter().map(|batch| ProfileBatch {
+            sequence: self.sequence + 1,
+            ..batch.clone()
+        });
+        let inherited = self.inherited.iter().cloned();
+        inherited.chain(self.sent.clone()).chain(waiting).collect()
     }
 
     /// Takes what was counted until now, and up to where that is.
@@ -76,6 +96,13 @@ impl Outbox {
     /// Hands over what there is. What happened because of that, and why it ended early.
     pub fn send(&mut self, store: &Store) -> (Vec<ProfileEvent>, Option<StoreError>) {
         let mut events = Vec::new();
+        while let Some(batch) = self.inherited.front() {
+            match store.record_profiles(batch) {
+                Ok(new) => events.extend(new),
+                Err(error) => return (events, Some(error)),
+            }
+            self.inherited.pop_front();
+        }
         loop {
             if self.sent.is_none() {
                 self.sent = self.waiting.take().map(|batch| {

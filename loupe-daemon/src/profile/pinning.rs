@@ -13,16 +13,25 @@ use tokio::sync::mpsc;
 use super::ProfileError;
 use super::loaded::Loaded;
 use super::owners::Told;
-use crate::store::{Kept, Store};
+use crate::store::{Kept, ProfileBatch, Store};
 use crate::tracer::profiler::{
     Pins, Profiler, ProfilerBounds, ProfilerEvent, SlotCounts, SlotOwner, TakenWindow,
 };
 
+/// What a process leaves for the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// The directory with the pinned in-kernel objects.
+    Pins,
+    /// What the store has refused; see [`super::unrecorded`].
+    Unrecorded,
+}
+
 /// Keeps a descriptor for the process that comes after this one, and closes it when none comes.
 pub trait Keeper: Send {
-    fn keep(&self, descriptor: BorrowedFd<'_>) -> io::Result<()>;
-    /// Gives up what it keeps.
-    fn release(&self) -> io::Result<()>;
+    fn keep(&self, what: Left, descriptor: BorrowedFd<'_>) -> io::Result<()>;
+    /// Gives up what it keeps of this.
+    fn release(&self, what: Left) -> io::Result<()>;
 }
 
 /// See the module.
@@ -30,8 +39,12 @@ pub trait Keeper: Send {
 pub struct Pinning {
     /// `None`: nobody would keep anything.
     pub keeper: Option<Box<dyn Keeper>>,
-    /// What the process before this one had kept.
+    /// The pins of the process before this one.
     pub found: Option<OwnedFd>,
+    /// What that one could not record.
+    unrecorded: Option<OwnedFd>,
+    /// The keeper has it until it is recorded.
+    inherits: bool,
 }
 
 /// What is known of a whole set of objects.
@@ -73,12 +86,26 @@ pub struct Taken {
 }
 
 impl Pinning {
+    pub fn new(
+        keeper: Option<Box<dyn Keeper>>,
+        found: Option<OwnedFd>,
+        unrecorded: Option<OwnedFd>,
+    ) -> Pinning {
+        Pinning {
+            keeper,
+            found,
+            unrecorded,
+            inherits: false,
+        }
+    }
+
     /// Loads what is needed, or takes it over.
     pub fn begin(
         &mut self,
         bounds: &ProfilerBounds,
         pin: bool,
         store: &Store,
+        unsent: &[ProfileBatch],
     ) -> Result<Begun, ProfileError> {
         let found = self.found.take();
         if !pin {
@@ -90,7 +117,7 @@ impl Pinning {
         }
         let mut refused = None;
         if let Some(found) = found {
-            match take_over(found, bounds, store) {
+            match take_over(found, bounds, store, unsent) {
                 Ok(begun) => return Ok(begun),
                 Err(error) => {
                     refused = Some(format!(
@@ -124,18 +151,36 @@ impl Pinning {
             ..Kept::default()
         })?;
         let kept = match profiler.pinned()? {
-            Some((top, _)) => keeper.keep(top.as_fd()).err(),
+            Some((top, _)) => keeper.keep(Left::Pins, top.as_fd()).err(),
             None => None,
         };
         let kept = kept.map(|error| format!("systemd does not keep what is pinned: {error}"));
         begin_anew(profiler, bounds, [kept, refused])
     }
 
+    /// What the process before could not record, if anything, is in the store now.
+    pub fn has_recorded(&mut self) {
+        if std::mem::take(&mut self.inherits)
+            && let Some(keeper) = &self.keeper
+            && let Err(error) = keeper.release(Left::Unrecorded)
+        {
+            // Whoever finds it again hands it over in vain.
+            tracing::warn!("what was left unrecorded is not given up: {error}");
+        }
+    }
+
+    /// Takes what the process before has left unrecorded.
+    pub fn take_unrecorded(&mut self) -> Option<OwnedFd> {
+        let left = self.unrecorded.take();
+        self.inherits = left.is_some();
+        left
+    }
+
     /// Nothing is to be kept for anybody.
     pub fn release(&mut self) {
         self.found = None;
         if let Some(keeper) = &self.keeper
-            && let Err(error) = keeper.release()
+            && let Err(error) = keeper.release(Left::Pins)
         {
             tracing::warn!("what is pinned is not given up: {error}");
         }
@@ -160,10 +205,16 @@ fn take_over(
     found: OwnedFd,
     bounds: &ProfilerBounds,
     store: &Store,
+    unsent: &[ProfileBatch],
 ) -> Result<Begun, ProfileError> {
     let (profiler, window) = Profiler::take_over(bounds, Pins::found(found)?)?;
     let (_, set) = profiler.pinned()?.ok_or(ProfileError::Unknown)?;
-    let kept = store.profile_kept(&set)?;
+    let mut kept = store.profile_kept(&set)?;
+    // The store is behind where it was full.
+    let later = unsent.iter().filter_map(|batch| batch.kept.clone());
+    for later in later.filter(|later| later.set == set) {
+        kept.merge(later);
+    }
     // Another database: what of it was counted where, nobody knows.
     let whole: Whole = decode(&kept.whole.ok_or(ProfileError::Unknown)?)?;
     let owners = kept

@@ -11,13 +11,28 @@ use nix::sys::socket::{
     AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, sendmsg, socket,
 };
 
-use crate::profile::{Keeper, Pinning};
+use crate::profile::{Keeper, Left, Pinning};
 use crate::sys::descriptors;
 
-/// The name of what is kept; sockets have the name of their unit.
-pub const NAME: &str = "loupe-profile";
+/// Under which name each is kept; sockets have the name of their unit.
+const NAMES: [(Left, &str); 2] = [
+    (Left::Pins, "loupe-profile"),
+    (Left::Unrecorded, "loupe-unrecorded"),
+];
 
-/// Keeps what a profile has pinned.
+/// Whether a descriptor of this name is one that an earlier louped has left.
+pub fn is_left(name: &str) -> bool {
+    NAMES.iter().any(|(_, known)| *known == name)
+}
+
+fn name_of(what: Left) -> &'static str {
+    match what {
+        Left::Pins => NAMES[0].1,
+        Left::Unrecorded => NAMES[1].1,
+    }
+}
+
+/// Keeps what a profile leaves for the next louped.
 struct Systemd {
     /// Where it is told.
     address: OsString,
@@ -26,17 +41,22 @@ struct Systemd {
 /// Who keeps descriptors for this process, and what it has kept. To be called once, before anything
 /// else opens files.
 pub fn pinning() -> io::Result<Pinning> {
-    let mut found = None;
+    let (mut pins, mut unrecorded) = (None, None);
     for (number, name) in sd_notify::listen_fds_with_names()? {
-        if name == NAME {
-            // By the protocol of sd_listen_fds it was opened for this process to own. There is one;
-            // of several the last was kept last.
-            found = Some(descriptors::inherited(number)?);
+        if !is_left(&name) {
+            continue;
+        }
+        // By the protocol of sd_listen_fds it was opened for this process to own. There is one of
+        // each; of several the last was kept last.
+        let descriptor = Some(descriptors::inherited(number)?);
+        match name == name_of(Left::Pins) {
+            true => pins = descriptor,
+            false => unrecorded = descriptor,
         }
     }
     let address = env::var_os("NOTIFY_SOCKET");
     let keeper = address.map(|address| Box::new(Systemd { address }) as Box<dyn Keeper>);
-    Ok(Pinning { keeper, found })
+    Ok(Pinning::new(keeper, pins, unrecorded))
 }
 
 impl Systemd {
@@ -64,14 +84,14 @@ impl Systemd {
 }
 
 impl Keeper for Systemd {
-    fn keep(&self, descriptor: BorrowedFd<'_>) -> io::Result<()> {
+    fn keep(&self, what: Left, descriptor: BorrowedFd<'_>) -> io::Result<()> {
         // Without a look at whether it is readable: that would be an end to it.
-        let message = format!("FDSTORE=1\nFDNAME={NAME}\nFDPOLL=0\n");
+        let message = format!("FDSTORE=1\nFDNAME={}\nFDPOLL=0\n", name_of(what));
         self.tell(&message, &[descriptor])
     }
 
-    fn release(&self) -> io::Result<()> {
-        self.tell(&format!("FDSTOREREMOVE=1\nFDNAME={NAME}\n"), &[])
+    fn release(&self, what: Left) -> io::Result<()> {
+        self.tell(&format!("FDSTOREREMOVE=1\nFDNAME={}\n", name_of(what)), &[])
     }
 }
 
@@ -93,16 +113,16 @@ mod tests {
             address: path.into(),
         };
         let file = File::open(directory.path()).expect("it is there");
-        systemd.keep(file.as_fd()).expect("told");
+        systemd.keep(Left::Pins, file.as_fd()).expect("told");
         let mut buffer = [0; 256];
         let received = scm::receive(manager.as_fd(), &mut buffer).expect("a message");
         let text = String::from_utf8_lossy(&buffer[..received.bytes]);
         assert_eq!(text, "FDSTORE=1\nFDNAME=loupe-profile\nFDPOLL=0\n");
         assert_eq!(received.descriptors.len(), 1);
-        systemd.release().expect("told");
+        systemd.release(Left::Unrecorded).expect("told");
         let received = scm::receive(manager.as_fd(), &mut buffer).expect("a message");
         let text = String::from_utf8_lossy(&buffer[..received.bytes]);
-        assert_eq!(text, "FDSTOREREMOVE=1\nFDNAME=loupe-profile\n");
+        assert_eq!(text, "FDSTOREREMOVE=1\nFDNAME=loupe-unrecorded\n");
         assert!(received.descriptors.is_empty());
     }
 }

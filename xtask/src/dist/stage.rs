@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{Release, changelog};
+use super::{Release, changelog, licenses};
 use crate::workspace;
 
 /// Where the binaries are installed; the units say so too.
@@ -114,7 +114,10 @@ fn documents(stage: &Path, release: &Release) -> Result<()> {
     let changes = directory.join("changelog");
     let text = changelog::debian(root, release)?;
     write(&changes, &text)?;
-    compress(&changes)
+    compress(&changes)?;
+    let terms = directory.join("licenses-of-crates");
+    write(&terms, &licenses::document()?)?;
+    compress(&terms)
 }
 
 /// Compresses a file in its place, without a time in it.

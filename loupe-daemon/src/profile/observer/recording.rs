@@ -36,10 +36,9 @@ impl Observer {
             self.outbox.put(deltas, kept, now_ms());
         }
         let (events, refused) = self.outbox.send(&self.store);
-        if self.outbox.is_empty()
-            && let Some(loaded) = &mut self.loaded
-        {
-            let freed = loaded.recorded();
+        if self.outbox.is_empty() {
+            self.pinning.has_recorded();
+            let freed = self.loaded.as_mut().map_or(Ok(()), Loaded::recorded);
             self.if_well("slots", freed);
         }
         let refused = refused.map(|error| {

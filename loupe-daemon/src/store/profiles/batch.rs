@@ -7,6 +7,7 @@ use std::collections::btree_map::Entry;
 use loupe_common::feature::Feature;
 use loupe_common::profile::{ProfileLost, Subject};
 use loupe_common::trace::{CallCounts, ForeignCall};
+use serde::{Deserialize, Serialize};
 
 use super::kept::Kept;
 
@@ -16,7 +17,7 @@ use super::kept::Kept;
 /// with the same run and sequence: then it counts once, whatever became of the attempts before.
 /// What is counted meanwhile is the next batch, which can be merged with later ones
 /// ([`ProfileBatch::merge`]) as long as it was not handed over itself.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ProfileBatch {
     /// Names the process that counted: another one, or one of another boot, has another name.
     pub run: String,
@@ -37,7 +38,7 @@ pub struct ProfileBatch {
 
 /// What was counted of one subject. An idle subject that was observed is handed over as well:
 /// its observation counts.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SubjectDelta {
     pub subject: Subject,
     /// Milliseconds in which programs were attached and counted, by a clock that nobody sets.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{Transaction, params};
+use serde::{Deserialize, Serialize};
 
 use super::super::{Store, StoreError};
 
@@ -13,7 +14,7 @@ const OWNERS: i64 = -2;
 const HEARD: i64 = -3;
 
 /// What changes of a set of in-kernel counts.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Kept {
     pub set: String,
     /// Of the whole set; `None`: as before.
