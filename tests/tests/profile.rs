@@ -418,6 +418,33 @@ fn cgroups_processes_and_executables_are_watched_without_any_unit() {
     scene.assert_nothing_left();
 }
 
+#[test]
+fn units_below_a_watched_cgroup_are_its_own_where_nobody_asks_for_them() {
+    require!(Replays, Systemd);
+    let scene = Scene::new();
+    let host = observed(&scene, &["--cgroup", "/system.slice"]);
+    unit(&host, "mine.service", "oneshot", "counts /tmp/mine 20 0 0");
+    host.run(&["loupe", "profile", "add", "mine.service"])
+        .expect_code(0);
+    const UNITS: u64 = 10;
+    let words = "counts /tmp/other 10 0 0";
+    unit(&host, "other@.service", "oneshot", words);
+    for number in 0..UNITS {
+        // It has ended before user space could have said whose it is.
+        host.systemctl(&["start", &format!("other@{number}.service")]);
+    }
+    host.systemctl(&["start", "mine.service"]);
+    let slice = profiles(&host, "/system.slice");
+    assert_eq!(
+        calls(of_executable(&slice, VICTIM), "getpriority"),
+        UNITS * 11
+    );
+    let mine = profiles(&host, "mine.service");
+    assert_eq!(calls(of_executable(&mine, VICTIM), "getpriority"), 22);
+    host.down();
+    scene.assert_nothing_left();
+}
+
 /// A root for containers that has the host's programs and files of its own.
 fn container_root(host: &Host, path: &str) {
     host.shell(&format!(

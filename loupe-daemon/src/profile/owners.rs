@@ -92,6 +92,14 @@ impl Owners {
         self.by_id.get(&id)
     }
 
+    /// Whose the counts of an owner in the kernel are. A new cgroup in which nobody is interested for
+    /// itself counts for itself until user space has told that it is part of another owner.
+    pub fn whose(&self, id: u64) -> Option<(u64, &Owner)> {
+        let part_of = || self.watched.get(&id).map(|(owner, _)| *owner);
+        let known = |id: u64| Some((id, self.by_id.get(&id)?));
+        known(id).or_else(|| known(part_of()?))
+    }
+
     /// Those that are there.
     pub fn living(&self) -> impl Iterator<Item = (u64, &Owner)> {
         self.by_id

@@ -7,11 +7,9 @@ use loupe_common::profile::Subject;
 
 use super::{EVENTS_AT_ONCE, Observer, RECORD_NEWS_AFTER, now_ms};
 use crate::profile::ProfileError;
-use crate::profile::executables::Executables;
-use crate::profile::owners::Owners;
 use crate::profile::pinning;
 use crate::store::Kept;
-use crate::tracer::profiler::{ProfilerEvent, SlotOpened};
+use crate::tracer::profiler::ProfilerEvent;
 
 impl Observer {
     /// Takes in what pinned programs have told. Nothing is taken out of the kernel before this is
@@ -88,13 +86,19 @@ impl Observer {
             ProfilerEvent::Mark(_) => {}
             ProfilerEvent::CgroupGone { id } => loaded.owners.gone(id),
             ProfilerEvent::SlotOpened(opened) => {
-                let Some(subject) = subject_of(&loaded.owners, &mut self.executables, &opened)
-                else {
+                let whose = loaded.owners.whose(opened.owner);
+                let Some((owner, whose)) = whose else {
                     // Nobody asked for its owner: it was counted before that was clear.
                     if let Err(error) = loaded.profiler.close_slots(&[opened.slot]) {
                         tracing::warn!("cannot close a slot: {error}");
                     }
                     return;
+                };
+                let subject = Subject {
+                    kind: whose.kind,
+                    name: whose.name.clone(),
+                    executable: self.executables.of(&opened),
+                    uid: whose.uid,
                 };
                 // It may have been told to nobody for a while.
                 let late =
@@ -102,9 +106,7 @@ impl Observer {
                 let window = loaded.window.as_ref();
                 let late = late.min(window.map_or(Duration::ZERO, |(_, since)| since.elapsed()));
                 let attached = attached.saturating_sub(late);
-                loaded
-                    .ledger
-                    .open(opened.slot, opened.owner, subject, attached);
+                loaded.ledger.open(opened.slot, owner, subject, attached);
                 loaded.opened(opened.slot);
                 // Room for those that come and go quickly.
                 if loaded.ledger.len() as u32 > loaded.slots / 2 {
@@ -123,21 +125,6 @@ impl Observer {
             }
         }
     }
-}
-
-/// Whose the counts of a new slot are; `None`: nobody's who was asked for.
-fn subject_of(
-    owners: &Owners,
-    executables: &mut Executables,
-    opened: &SlotOpened,
-) -> Option<Subject> {
-    let owner = owners.get(opened.owner)?;
-    Some(Subject {
-        kind: owner.kind,
-        name: owner.name.clone(),
-        executable: executables.of(opened),
-        uid: owner.uid,
-    })
 }
 
 /// A moment of the kernel's clock that nobody sets, by the clock of the host.
