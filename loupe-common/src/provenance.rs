@@ -43,6 +43,9 @@ pub struct Provenance {
     /// The same of the test.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_digest: Option<String>,
+    /// The options that decide what is measured and how.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options_digest: Option<String>,
 }
 
 /// Something that is another one on the other side.

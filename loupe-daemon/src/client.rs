@@ -87,6 +87,7 @@ async fn dispatch(cli: Cli) -> Result<Ending, Failure> {
         Command::Run(args) => commands::run::run(&global, args).await,
         Command::Try(args) => commands::trial::run(&global, &args).await,
         Command::Analyze(args) => commands::analyze::run(&global, &args).await,
+        Command::Study(args) => commands::study::run(&global, &args).await,
         Command::List(args) => commands::list::run(&global, &args).await,
         Command::Rm(args) => commands::remove::rm(&global, &args).await,
         Command::Gc(args) => commands::remove::gc(&global, &args).await,

@@ -25,9 +25,12 @@ use loupe_common::progress::Progress;
 use loupe_common::replay::ExitStatus;
 use loupe_common::trace::Trace;
 use loupe_common::word::Word;
+use nix::sched::{CpuSet, sched_getaffinity};
+use nix::unistd::Pid;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::executable::Digest;
 use crate::launcher::Launcher;
 pub use crate::launcher::protocol::Identity;
 use crate::replay::MOST_REPLICAS;
@@ -35,6 +38,7 @@ use crate::tracer::{Tracer, TracerError};
 use crate::{cgroup, lock};
 pub use emulate::EmulateOptions;
 pub use error::{AnalyzeError, EngineError};
+use slots::Cpus;
 pub use trial::Trial;
 
 /// More replays at a time than any host can run.
@@ -57,6 +61,8 @@ pub struct AnalyzeOptions {
     pub replicas: Option<u32>,
     /// Forget the finished replays of this workload and start anew.
     pub fresh: bool,
+    /// If the database has the same analysis already, that is the result.
+    pub unless_done: bool,
     /// Let every replica be of one feature alone.
     pub exhaustive: bool,
     /// Instead of a number of replicas: go on until a decision is right with this chance.
@@ -110,6 +116,22 @@ impl std::str::FromStr for Natives {
 }
 
 impl AnalyzeOptions {
+    /// The same for options that bring the same verdicts: how many replays run at a time and what
+    /// is known already does not matter.
+    pub fn digest(&self) -> String {
+        let decisive = AnalyzeOptions {
+            jobs: None,
+            fresh: false,
+            unless_done: false,
+            ..self.clone()
+        };
+        let mut digest = Digest::default();
+        // Serializing plain strings and numbers to a string cannot fail.
+        let text = serde_json::to_string(&decisive).unwrap_or_default();
+        digest.text(text.as_bytes());
+        digest.finish()
+    }
+
     /// What the types cannot say; for options that did not come from the command line.
     pub fn check(&self) -> Result<(), String> {
         let within = |name: &str, value: Option<u64>, least: u64, most: u64| match value {
@@ -138,6 +160,15 @@ impl AnalyzeOptions {
 pub struct Finished {
     pub id: i64,
     pub analysis: Analysis,
+    /// The database had it already.
+    pub kept: bool,
+}
+
+/// Analyses at a time of somebody who wants several: while one of them has only a few replays to run,
+/// the CPUs are not idle. More than a few only need memory.
+pub fn usual_at_once() -> usize {
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    cpus.clamp(2, 4)
 }
 
 /// Called with every step of a running analysis; must not block.
@@ -208,6 +239,8 @@ pub struct RunReport {
 pub struct Engine {
     launcher: Arc<Launcher>,
     tracer: Mutex<Option<Tracer>>,
+    /// Shared by all that replays at a time.
+    cpus: Mutex<Arc<Cpus>>,
 }
 
 impl Engine {
@@ -216,7 +249,19 @@ impl Engine {
         Ok(Engine {
             launcher: Arc::new(Launcher::start()?),
             tracer: Mutex::default(),
+            cpus: Mutex::new(Cpus::new(&allowed_cpus())),
         })
+    }
+
+    /// The CPUs that replays share. Where nobody uses them, they are looked up anew: who runs this
+    /// process may have given it others.
+    fn cpus(&self) -> Arc<Cpus> {
+        let mut cpus = lock(&self.cpus);
+        let allowed = allowed_cpus();
+        if Arc::strong_count(&cpus) == 1 && cpus.numbers() != allowed {
+            *cpus = Cpus::new(&allowed);
+        }
+        Arc::clone(&cpus)
     }
 
     /// Loads the in-kernel programs now. Blocks.
@@ -233,6 +278,15 @@ impl Engine {
         let loaded = Tracer::load()?;
         Ok(tracer.insert(loaded).clone())
     }
+}
+
+/// The CPUs that this process may use.
+fn allowed_cpus() -> Vec<usize> {
+    let allowed = sched_getaffinity(Pid::from_raw(0)).unwrap_or_else(|_| CpuSet::new());
+    let cpus: Vec<usize> = (0..CpuSet::count())
+        .filter(|cpu| allowed.is_set(*cpu).unwrap_or(false))
+        .collect();
+    if cpus.is_empty() { vec![0] } else { cpus }
 }
 
 impl Drop for Engine {

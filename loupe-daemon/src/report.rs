@@ -36,6 +36,7 @@ mod profile;
 mod provenance;
 mod remarks;
 mod statistics;
+mod study;
 mod summary;
 mod trace;
 mod trial;
@@ -70,6 +71,9 @@ pub use profile::{
 };
 pub use provenance::provenance_json;
 pub use statistics::{statistics_csv, statistics_table};
+pub use study::{
+    Found, Outcome as StudyOutcome, Studied, Study, ended as study_ended, study_table,
+};
 pub use summary::{summary_json, summary_table, verdicts_csv};
 pub use trace::{trace_json, trace_table};
 pub use trial::{trial, trial_is_good, trial_json};

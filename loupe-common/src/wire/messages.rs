@@ -229,6 +229,12 @@ pub enum Reply {
     /// A finished job's result.
     Analysis {
         job: JobId,
+        /// Its number in the database.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<i64>,
+        /// It was there already, and was not measured now.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        kept: bool,
         analysis: Box<Analysis>,
     },
     /// Calls of a streamed run.

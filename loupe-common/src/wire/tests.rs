@@ -15,6 +15,8 @@ fn analysis_with_warning(warning: String) -> Reply {
     });
     Reply::Analysis {
         job: JobId(3),
+        id: Some(7),
+        kept: false,
         analysis: Box::new(serde_json::from_value(json).expect("an analysis")),
     }
 }

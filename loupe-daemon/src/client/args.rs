@@ -1,5 +1,6 @@
 //! The command line's definition: the one source of arguments, help, manual and completions.
 
+mod analyze;
 mod emulate;
 mod export;
 mod fleet;
@@ -10,19 +11,20 @@ mod plans;
 mod profile;
 mod report;
 mod source;
+mod study;
 mod trace;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::engine::Natives;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueHint};
 use loupe_common::feature::{Depth, Feature, UnknownFeature};
 use loupe_common::policy::Action;
 use loupe_common::wire::{DEFAULT_SOCKET, JobId};
 
+pub use analyze::{Analyze, Measuring};
 pub use emulate::Emulate;
 pub use export::{Applications, Filter, Written};
 pub use fleet::{
@@ -42,6 +44,7 @@ pub use profile::{
 };
 pub use report::Report;
 pub use source::{Source, Try};
+pub use study::Study;
 pub use trace::Trace;
 
 /// Measures which Linux features an application needs.
@@ -60,6 +63,7 @@ Examples:
   loupe trace ls -l                         the syscalls of a command
   loupe run --stub futex --fake brk ls      a command without futex and brk
   loupe analyze nginx.toml                  which syscalls nginx needs, and why
+  loupe study workloads/                    the same of all workload files there
   loupe explain nginx futex                 the evidence for one verdict
   loupe plan --os myos.toml                 what an OS is to implement next
   loupe profile add nginx.service           what a service really uses, from now on
@@ -121,6 +125,7 @@ pub enum Command {
     Run(Run),
     Try(Try),
     Analyze(Analyze),
+    Study(Study),
     List(List),
     Rm(Rm),
     Gc(Gc),
@@ -201,113 +206,6 @@ pub struct What {
     #[arg(trailing_var_arg = true, required = true, value_name = "COMMAND",
           value_hint = ValueHint::CommandWithArguments)]
     pub command: Vec<OsString>,
-}
-
-/// Analyse a workload: which syscalls can be stubbed, which faked, which are required
-///
-/// Finished replays are kept: an analysis that was interrupted goes on where it stopped when it
-/// is started again. Ctrl-C waits until nothing of the running replays is left.
-///
-/// Exits with 1 when a verdict could not be reached or the test does not notice a sabotage, with 3 when the workload cannot be
-/// measured (its test fails or flaps without any injection, or events were lost).
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  loupe analyze nginx.toml
-  loupe analyze --name redis --test 'redis-cli ping | grep -q PONG' -- redis-server --port 6379
-  loupe analyze nginx.toml --jobs 4 --json > nginx.json
-  loupe analyze redis.toml --detach        then: loupe jobs, loupe watch JOB")]
-pub struct Analyze {
-    #[command(flatten)]
-    pub source: Source,
-
-    /// Replays at a time; auto: as many as do not make the workload itself take longer, at
-    /// least one per core
-    #[arg(short, long, value_name = "N|auto", default_value = "auto", value_parser = parallel)]
-    pub jobs: Parallel,
-
-    /// Replays of each policy [default: what the workload file says, else 3]
-    #[arg(long, value_name = "N", value_parser = at_least_one::<u32>)]
-    pub replicas: Option<u32>,
-
-    /// Let every replica be of one syscall alone, instead of confirming together what passed
-    /// alone
-    #[arg(long)]
-    pub exhaustive: bool,
-
-    /// Repeat each replay until its verdict is right with this chance, such as 0.99; measures a
-    /// workload that fails now and then, too
-    #[arg(long, value_name = "P", value_parser = chance, conflicts_with = "replicas")]
-    pub confidence: Option<f64>,
-
-    /// Where a syscall or operation cannot fail with ENOSYS, try EPERM, EINVAL, EOPNOTSUPP (ioctl:
-    /// ENOTTY, socket options: ENOPROTOOPT) too; where a pseudo-file must be there, EACCES, EPERM
-    #[arg(long)]
-    pub errnos: bool,
-
-    /// Count a pass that looks wrong (nothing sent, a tenth of the calls) as a failure
-    #[arg(long)]
-    pub strict: bool,
-
-    /// How far to open required syscalls: not at all; each operation of a vectored one (fcntl:
-    /// F_SETFD); and each flag (mmap: MAP_POPULATE)
-    #[arg(long, value_name = "LEVEL", default_value = "operation", value_parser = depth())]
-    pub depth: Depth,
-
-    /// Do not look for what can be left out all at once
-    #[arg(long)]
-    pub no_joint: bool,
-
-    /// Look no longer for what can be left out all at once than N runs of the workload itself take, or
-    /// until there is nothing better [default: as long as the single verdicts took]
-    #[arg(long, value_name = "N|all", conflicts_with = "no_joint")]
-    pub effort: Option<Natives>,
-
-    /// Leave pseudo-files (in /proc, /sys and /dev) out of the analysis
-    #[arg(long)]
-    pub no_pseudo_files: bool,
-
-    /// Fake each syscall plausibly, too: it does nothing and returns what a success would (a
-    /// count, an id, a descriptor)
-    #[arg(long)]
-    pub plausible: bool,
-
-    /// Hide the vDSO from the application, so that the calls that it answers (clock_gettime,
-    /// gettimeofday, time, getcpu) are measured
-    #[arg(long)]
-    pub no_vdso: bool,
-
-    /// Try the test against sabotage first (application absent, killed half-way, its reads
-    /// fail), and tell what it does not notice
-    #[arg(long)]
-    pub check_test: bool,
-
-    /// Work as the paper's prototype did, to compare with it: one replay after the other, each
-    /// syscall once each way, a sleep of 0.4 s before each test, limits of 4 s
-    #[arg(long, conflicts_with_all = ["jobs", "replicas", "confidence", "exhaustive"])]
-    pub paper_mode: bool,
-
-    /// Measure what each syscall costs to do without: speed (the workload file's `metric`), CPU
-    /// time, memory, descriptors; by 10 replays of each way that works, or as many as given
-    #[arg(long, value_name = "REPLAYS", num_args = 0..=1, require_equals = true,
-          default_missing_value = "10", value_parser = clap::value_parser!(u32).range(2..=1000))]
-    pub impact: Option<u32>,
-
-    /// Forget the replays of an interrupted analysis and begin anew
-    #[arg(long)]
-    pub fresh: bool,
-
-    /// Print every row and remark, not only what decides
-    #[arg(long, conflicts_with = "json")]
-    pub full: bool,
-
-    /// Print the result as JSON (schema loupe.analysis/1)
-    #[arg(long)]
-    pub json: bool,
-
-    /// Leave it to the daemon and print the job's number
-    #[arg(long, conflicts_with_all = ["local", "db"])]
-    pub detach: bool,
 }
 
 /// Print the verdicts on an application

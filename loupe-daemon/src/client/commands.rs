@@ -20,6 +20,7 @@ pub mod report;
 pub mod run;
 pub mod show;
 pub mod stats;
+pub mod study;
 pub mod trace;
 pub mod trial;
 pub mod watch;

@@ -1,5 +1,7 @@
 //! The progress of an analysis on standard error: a bar where that is a terminal, else a plain
-//! line for each phase and now and then.
+//! line for each phase and now and then. That of several at once is [`board`]'s.
+
+mod board;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::Mutex;
@@ -12,6 +14,8 @@ use loupe_common::progress::Progress;
 use crate::lock;
 use crate::report::phase_lines;
 use crate::text::printable;
+
+pub use board::{Board, Watched};
 
 /// Between two plain lines of the same phase.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
@@ -61,32 +65,11 @@ impl Display {
                 running,
                 left,
             } => self.counts(*done, *running, *left),
-            Progress::Replayed {
-                id,
-                purpose,
-                policy,
-                outcome,
-                wall_us,
-                reused,
-                ..
-            } => {
-                if self.verbose {
-                    let ms = wall_us / 1000;
-                    let again = if *reused { ", kept from before" } else { "" };
-                    self.line(&format!(
-                        "replay {id}, {purpose}: {policy}: {outcome} ({ms} ms{again})"
-                    ));
-                }
-            }
-            Progress::Begun {
-                purpose,
-                policy,
-                wall_us,
-                ..
-            } => {
-                if self.verbose {
-                    let ms = wall_us / 1000;
-                    self.line(&format!("beginning, {purpose}: {policy} ({ms} ms)"));
+            Progress::Replayed { .. } | Progress::Begun { .. } => {
+                if self.verbose
+                    && let Some(text) = of_a_replay(event)
+                {
+                    self.line(&text);
                 }
             }
             Progress::Notice { text } => self.line(text),
@@ -149,6 +132,37 @@ impl Display {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+/// What a step says of one replay, if it is about one.
+pub fn of_a_replay(event: &Progress) -> Option<String> {
+    match event {
+        Progress::Replayed {
+            id,
+            purpose,
+            policy,
+            outcome,
+            wall_us,
+            reused,
+            ..
+        } => {
+            let ms = wall_us / 1000;
+            let again = if *reused { ", kept from before" } else { "" };
+            Some(format!(
+                "replay {id}, {purpose}: {policy}: {outcome} ({ms} ms{again})"
+            ))
+        }
+        Progress::Begun {
+            purpose,
+            policy,
+            wall_us,
+            ..
+        } => Some(format!(
+            "beginning, {purpose}: {policy} ({} ms)",
+            wall_us / 1000
+        )),
+        Progress::Phase { .. } | Progress::Counts { .. } | Progress::Notice { .. } => None,
     }
 }
 

@@ -44,9 +44,14 @@ pub fn workload(source: &Source) -> Result<Workload, Failure> {
             let name = Path::new("standard input");
             Workload::parse(&text, name, working_directory()?).map_err(|error| no_good(&error))
         }
-        Some(path) => Workload::load(path).map_err(|error| no_good(&error)),
+        Some(path) => of_file(path),
         None => of_the_command_line(source),
     }
+}
+
+/// A workload file.
+pub fn of_file(path: &Path) -> Result<Workload, Failure> {
+    Workload::load(path).map_err(|error| no_good(&error))
 }
 
 fn no_good(error: &WorkloadError) -> Failure {

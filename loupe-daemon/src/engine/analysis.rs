@@ -6,14 +6,13 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use loupe_common::analysis::Analysis;
 use loupe_common::feature::Depth;
 use loupe_common::progress::Progress;
-use nix::sched::{CpuSet, sched_getaffinity};
-use nix::unistd::Pid;
+use loupe_common::provenance::Provenance;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::phases::Phases;
 use super::recording::{How, Recording, Shared};
-use super::slots::Slots;
+use super::slots::Cpus;
 use super::{
     AnalyzeError, AnalyzeOptions, Engine, EngineError, Finished, Identity, MOST_MEASURED, Natives,
     ProgressSink, fingerprint, parallel, provenance, test_check,
@@ -40,6 +39,11 @@ impl Engine {
         progress: ProgressSink,
         cancel: CancellationToken,
     ) -> Result<Finished, AnalyzeError> {
+        if options.unless_done
+            && let Some(finished) = self.done(store, workload, identity, options)?
+        {
+            return Ok(finished);
+        }
         let order = (store, workload, identity);
         let attempted = match self.attempt(order, options, &progress, &cancel).await {
             Err(error @ AnalyzeError::Explore(ExploreError::Crowded { .. }))
@@ -48,7 +52,7 @@ impl Engine {
                 let text = format!("{error}: beginning anew with one for each CPU");
                 progress(Progress::Notice { text });
                 let options = AnalyzeOptions {
-                    jobs: Some(allowed_cpus().len()),
+                    jobs: Some(self.cpus().numbers().len()),
                     ..options.clone()
                 };
                 self.attempt(order, &options, &progress, &cancel).await
@@ -60,6 +64,25 @@ impl Engine {
             cancelled if cancelled.is_cancelled() => AnalyzeError::Cancelled,
             other => other,
         })
+    }
+
+    /// The same analysis, if the database has it already.
+    fn done(
+        &self,
+        store: &Arc<Store>,
+        workload: &Workload,
+        identity: &Identity,
+        options: &AnalyzeOptions,
+    ) -> Result<Option<Finished>, AnalyzeError> {
+        let prepared = Prepared::new(workload, identity)?;
+        let fingerprint = fingerprint::of(&prepared, identity, options)?;
+        let digest = options.digest();
+        let found = store.finished_like(identity.uid, workload, &fingerprint, &digest)?;
+        Ok(found.map(|found| Finished {
+            id: found.id,
+            analysis: found.analysis,
+            kept: true,
+        }))
     }
 
     async fn attempt(
@@ -104,7 +127,10 @@ impl Engine {
         );
         let analysis = match session.until(cancel, measured).await {
             Ok(analysis) => Analysis {
-                provenance: Some(provenance),
+                provenance: Some(Provenance {
+                    options_digest: Some(options.digest()),
+                    ..provenance
+                }),
                 ..analysis
             },
             Err(error) => {
@@ -116,7 +142,11 @@ impl Engine {
         };
         let id = recording.0.run.id;
         store.finish_analysis(id, &analysis)?;
-        Ok(Finished { id, analysis })
+        Ok(Finished {
+            id,
+            analysis,
+            kept: false,
+        })
     }
 
     /// Everything that replays of a workload take.
@@ -136,8 +166,8 @@ impl Engine {
                 .begin_analysis_of(owner, order.workload, &fingerprint, order.fresh)?;
         let stop = Cancel::new().map_err(EngineError::from)?;
         let launcher = Arc::clone(&self.launcher);
-        let cpus = allowed_cpus();
-        let heartbeat = Heartbeat::start(&cpus);
+        let cpus = self.cpus();
+        let heartbeat = Heartbeat::start(&cpus.numbers());
         let shared = Shared::new(
             order.store,
             run,
@@ -175,7 +205,7 @@ pub(super) struct Order<'a> {
 /// A workload whose replays can be run.
 pub(super) struct Opened {
     pub recording: Recording,
-    pub cpus: Vec<usize>,
+    pub cpus: Arc<Cpus>,
     /// Also when the caller drops this: the replays' threads must not go on.
     stop: StopOnDrop,
     _attached: Attachment,
@@ -204,7 +234,7 @@ async fn measure(
     recording: &Recording,
     workload: &Workload,
     options: &AnalyzeOptions,
-    cpus: &[usize],
+    cpus: &Arc<Cpus>,
     progress: &ProgressSink,
     stop: &Cancel,
 ) -> Result<Analysis, AnalyzeError> {
@@ -223,8 +253,9 @@ async fn measure(
         (false, None) => parallel::find(recording, cpus, options.most_jobs, progress).await?,
     };
     let jobs = jobs.min(options.most_jobs.unwrap_or(jobs)).max(1);
-    recording.0.set_slots(Slots::new(jobs, cpus));
-    let first = parallel::first(recording, cpus).await?;
+    recording.0.set_slots(cpus.slots(jobs));
+    let first = parallel::first(recording, &cpus.slots(1)).await?;
+    let cpu_count = cpus.numbers().len();
     let test_check = match options.check_test {
         true => test_check::run(recording, &first, progress).await?,
         false => Vec::new(),
@@ -236,7 +267,7 @@ async fn measure(
     let shape = Shape {
         baseline: &first,
         jobs,
-        cpus: cpus.len(),
+        cpus: cpu_count,
         is_server: workload.mode == Mode::Server,
         begins_tests: recording.0.begins_tests(),
     };
@@ -265,7 +296,7 @@ async fn measure(
     };
     analysis.wall_seconds = begin.elapsed().as_secs_f64();
     analysis.jobs = jobs as u64;
-    analysis.cpus = cpus.len() as u64;
+    analysis.cpus = cpu_count as u64;
     analysis.phases = phases.costs();
     analysis.suite = workload.kind == Kind::Suite;
     analysis.test_check = test_check;
@@ -348,13 +379,4 @@ impl Drop for StopOnDrop {
     fn drop(&mut self) {
         self.0.cancel();
     }
-}
-
-/// The CPUs that this process may use.
-fn allowed_cpus() -> Vec<usize> {
-    let allowed = sched_getaffinity(Pid::from_raw(0)).unwrap_or_else(|_| CpuSet::new());
-    let cpus: Vec<usize> = (0..CpuSet::count())
-        .filter(|cpu| allowed.is_set(*cpu).unwrap_or(false))
-        .collect();
-    if cpus.is_empty() { vec![0] } else { cpus }
 }

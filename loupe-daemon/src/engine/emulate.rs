@@ -10,7 +10,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::analysis::{Opened, Order};
 use super::recording::How;
-use super::slots::Slots;
 use super::{AnalyzeError, AnalyzeOptions, Engine, Identity, ProgressSink, fingerprint};
 use crate::explore::{self, Emulated, ExploreOptions};
 use crate::inject;
@@ -95,13 +94,13 @@ async fn measure(
     options: &EmulateOptions,
     progress: &ProgressSink,
 ) -> Result<Emulated, AnalyzeError> {
-    let jobs = options.jobs.unwrap_or(session.cpus.len()).max(1);
-    let slots = Slots::new(jobs, &session.cpus);
-    session.recording.0.set_slots(slots);
+    let cpus = session.cpus.numbers().len();
+    let jobs = options.jobs.unwrap_or(cpus).max(1);
+    session.recording.0.set_slots(session.cpus.slots(jobs));
     let replicas = options.replicas.unwrap_or(workload.replica_count());
     let explore_options = ExploreOptions {
         jobs,
-        cpus: session.cpus.len(),
+        cpus,
         replicas,
         baseline_replicas: replicas.max(2),
         notifies: inject::notifies(&options.policy),

@@ -12,7 +12,7 @@ use loupe_common::replay::Replay;
 use tokio::time::timeout;
 
 use super::recording::{Recording, blocking, patiently};
-use super::slots::Slots;
+use super::slots::{Cpus, Slots};
 use super::{AnalyzeError, EngineError, ProgressSink};
 use crate::explore::{BASELINE, Request};
 use crate::replay::{Part, computes};
@@ -20,6 +20,9 @@ use crate::run::Cancel;
 
 /// Replays are tried up to this many for each CPU.
 const TRIED_PER_CPU: usize = 8;
+
+/// CPUs on which it is seen what a replay takes alone, and two of them beside each other.
+const COMPARED: usize = 2;
 
 /// A metric may fall to one part in this many of what it is alone: a test that sets a bound to it
 /// would fail for that, and not for what is left out.
@@ -35,17 +38,19 @@ const HOST_JITTER: Duration = Duration::from_millis(5);
 const MIN_WORTH_A_TRIAL: Duration = Duration::from_millis(300);
 
 /// Runs the baseline alone, two at a time on another CPU meanwhile, and then many beside each
-/// other, if those two took no longer.
+/// other, if those two took no longer. No other analysis has replays on these CPUs meanwhile.
 pub async fn find(
     recording: &Recording,
-    cpus: &[usize],
+    cpus: &Arc<Cpus>,
     most: Option<usize>,
     progress: &ProgressSink,
 ) -> Result<usize, AnalyzeError> {
-    let enough = cpus.len();
+    let enough = cpus.numbers().len();
     let name = BASELINE.to_owned();
     progress(Progress::Phase { name });
-    let (alone, two) = first_and_two(recording, cpus).await?;
+    let kept = cpus.keep(COMPARED).await;
+    let (alone, two) = first_and_two(recording, &kept.numbers()).await?;
+    drop(kept);
     let (two, broken) = sorted(two);
     let wall = alone.timing.wall_us;
     let busy = is_busy(&alone);
@@ -69,7 +74,9 @@ pub async fn find(
         notice(jobs, wall, progress);
         return Ok(jobs);
     }
-    let (replays, broken) = sorted(side_by_side(recording, cpus, jobs).await);
+    let kept = cpus.keep(enough).await;
+    let (replays, broken) = sorted(side_by_side(recording, &kept.numbers(), jobs).await);
+    drop(kept);
     if let Some(error) = broken {
         record_trials(recording, &replays)?;
         return match error.may_be_overload() {
@@ -125,7 +132,7 @@ async fn first_and_two(
     cpus: &[usize],
 ) -> Result<(Replay, Vec<Tried>), AnalyzeError> {
     let (Some((own, other)), false) = (cpus.split_last(), cpus.len() < 2) else {
-        return Ok((first(recording, cpus).await?, Vec::new()));
+        return Ok((first(recording, &Slots::new(1, cpus)).await?, Vec::new()));
     };
     let begin = Instant::now();
     let cancel = Cancel::new().map_err(EngineError::from)?;
@@ -139,7 +146,7 @@ async fn first_and_two(
             blocking(move || shared.run_until(&cancel, &request, Part::Whole, &slot)).await
         }
     }));
-    let own = [*own];
+    let own = Slots::new(1, &[*own]);
     let alone = pin!(first(recording, &own));
     match select(pin!(two), alone).await {
         Either::Left((two, alone)) => Ok((alone.await?, two)),
@@ -192,10 +199,10 @@ fn slower(alone: &Replay, replays: &[Replay]) -> Option<f64> {
 }
 
 /// The first replica of the baseline, which an earlier analysis may have run.
-pub async fn first(recording: &Recording, cpus: &[usize]) -> Result<Replay, AnalyzeError> {
+pub async fn first(recording: &Recording, slots: &Arc<Slots>) -> Result<Replay, AnalyzeError> {
     let request = Request::new(Policy::baseline(), 0).because("baseline");
     let shared = Arc::clone(&recording.0);
-    let slot = Slots::new(1, cpus).take().await;
+    let slot = slots.take().await;
     let recorded = blocking(move || patiently(|| shared.replay(&request, &slot))).await?;
     Ok(recorded.replay)
 }

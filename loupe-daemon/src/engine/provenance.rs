@@ -65,6 +65,7 @@ fn collect(prepared: &Prepared, now_ms: i64) -> Provenance {
         workload_digest: Some(workload.finish()),
         command_digest: Some(digest(&prepared.command)),
         test_digest: Some(digest(&prepared.test)),
+        options_digest: None,
     }
 }
 

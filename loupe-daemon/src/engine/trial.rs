@@ -11,7 +11,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::analysis::Order;
 use super::recording::How;
-use super::slots::Slots;
 use super::{
     AnalyzeError, AnalyzeOptions, Engine, Identity, ProgressSink, RunControl, RunRequest,
     fingerprint, parallel, test_check,
@@ -60,8 +59,9 @@ impl Engine {
         })?;
         let recording = &session.recording;
         let tried = async {
-            recording.0.set_slots(Slots::new(1, &session.cpus));
-            let replay = parallel::first(recording, &session.cpus).await?;
+            let slots = session.cpus.slots(1);
+            recording.0.set_slots(Arc::clone(&slots));
+            let replay = parallel::first(recording, &slots).await?;
             let absent = test_check::absent(recording, &progress).await?;
             Ok(Trial { replay, absent })
         };

@@ -31,6 +31,30 @@ fn whole_features(analysis: &Analysis) -> impl Iterator<Item = &Feature> {
     features.filter(|feature| feature.parent().is_none())
 }
 
+/// How many of the syscalls that it uses an OS has to implement, and how many these are; where it was
+/// not tried what can be left out at once, those that cannot be left out alone.
+pub(super) fn implemented(analysis: &Analysis) -> (u64, u64) {
+    let syscalls = |features: BTreeSet<Feature>| {
+        let syscalls = features.iter().filter(|one| one.syscall().is_some());
+        syscalls.count() as u64
+    };
+    let used: BTreeSet<Feature> = whole_features(analysis).cloned().collect();
+    let implemented: BTreeSet<Feature> = match &analysis.joint {
+        Some(joint) => {
+            let implement = joint.implement.iter();
+            let whole = implement.map(|one| one.parent().unwrap_or_else(|| one.clone()));
+            whole.filter(|one| used.contains(one)).collect()
+        }
+        None => {
+            let required = analysis.features.iter().filter(|row| {
+                row.verdict == Verdict::Required && !row.harness && row.feature.parent().is_none()
+            });
+            required.map(|row| row.feature.clone()).collect()
+        }
+    };
+    (syscalls(implemented), syscalls(used))
+}
+
 /// One sentence.
 pub(super) fn conclusion(analysis: &Analysis) -> String {
     let name = printable(&subject(analysis));

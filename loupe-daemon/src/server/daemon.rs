@@ -21,6 +21,7 @@ use super::config::{Config, DEFAULT_PATH, InForce, Reloader};
 use super::manager::{self, tell};
 use super::{Limits, ListenError, Server, fd_store, listen, log, metrics};
 use crate::backend::{Here, default_database};
+use crate::engine::usual_at_once;
 
 /// The daemon of Loupe: does analyses and runs for its clients.
 ///
@@ -134,6 +135,7 @@ fn run(args: Args) -> Result<(), Failure> {
     backend.load()?;
     backend.observe(config.profile.settings(), pinning)?;
     let mut limits = Limits::default();
+    limits.job.at_once = usual_at_once();
     if let Some(hours) = args.job_hours.or(config.daemon.job_hours) {
         limits.job.time = Duration::from_secs(u64::from(hours.get()) * 60 * 60);
     }

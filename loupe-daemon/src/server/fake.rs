@@ -125,7 +125,11 @@ impl Fake {
         let id = run.expect("the store works").id;
         let kept = self.store.finish_analysis(id, &analysis);
         kept.expect("the store works");
-        Finished { id, analysis }
+        Finished {
+            id,
+            analysis,
+            kept: false,
+        }
     }
 
     fn remember(&self, identity: &Identity) {

@@ -1,4 +1,5 @@
-//! Jobs: analyses that the daemon does for its clients, one at a time, its users in turn. Any
+//! Jobs: analyses that the daemon does for its clients, its users in turn, and some of one user at
+//! once. Any
 //! number of clients can watch one; none of them can hold it up. It knows no sockets, and of the
 //! engine only [`Backend::analyze`].
 //!
@@ -17,14 +18,13 @@ mod turn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use loupe_common::analysis::Analysis;
 use loupe_common::wire::{Failure, JobId, JobInfo, JobState};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use crate::backend::{Backend, Viewer, store_failure};
-use crate::engine::{AnalyzeOptions, Identity};
+use crate::engine::{AnalyzeOptions, Finished, Identity};
 use crate::replay::Workload;
 use crate::store::{JobBook, StoreError, StoredJob};
 
@@ -37,7 +37,7 @@ use turn::Why;
 const REMEMBERED_JOBS: u32 = 64;
 
 /// How a job ended.
-pub type JobEnd = Result<Analysis, Failure>;
+pub type JobEnd = Result<Finished, Failure>;
 
 /// What a client wants done.
 #[derive(Clone, Debug)]
@@ -49,9 +49,11 @@ pub struct Order {
     pub detach: bool,
 }
 
-/// What one job may take.
+/// What jobs may take.
 #[derive(Clone, Debug)]
 pub struct Bounds {
+    /// Jobs of one user that run at once.
+    pub at_once: usize,
     /// Replays at a time.
     pub parallel: usize,
     /// How long a job may run while other users wait; then it goes back to the queue as soon as
@@ -71,6 +73,7 @@ impl Default for Bounds {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Bounds {
+            at_once: 1,
             parallel: 4 * cores,
             slice: Duration::from_secs(10 * 60),
             patience: Duration::from_secs(30 * 60),
@@ -274,7 +277,7 @@ impl<B: Backend> Jobs<B> {
     }
 
     /// First for good, then for those who watch: who is told of an end finds it in the list.
-    async fn end(self: Arc<Self>, id: JobId, end: Result<(i64, Analysis), Failure>) {
+    async fn end(self: Arc<Self>, id: JobId, end: JobEnd) {
         kept::log_end(id, &kept::ending(&end));
         let done = self.lock().jobs.get(&id).map_or(0, |job| job.info.done);
         let jobs = Arc::clone(&self);
@@ -291,9 +294,9 @@ impl<B: Backend> Jobs<B> {
             Err(Failure::internal("the job's end was lost").because(Some(&error)))
         });
         let mut state = self.lock();
-        state.running.take_if(|turn| turn.id == id);
+        state.running.retain(|turn| turn.id != id);
         if let Some(mut job) = state.jobs.remove(&id) {
-            job.ended(end.map(|(_, analysis)| analysis));
+            job.ended(end);
         }
         self.start_next(&mut state);
         self.tell_status(&state);

@@ -6,6 +6,7 @@ use rusqlite::{OptionalExtension as _, params};
 
 use super::query::MEANT;
 use super::{Store, StoreError, StoredAnalysis, encode, now_ms};
+use crate::replay::Workload;
 
 /// A result to keep.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +65,36 @@ impl Store {
             }
             Ok(new)
         })
+    }
+
+    /// This user's newest finished analysis of a workload with this fingerprint that was done with
+    /// these options.
+    pub fn finished_like(
+        &self,
+        owner: u32,
+        workload: &Workload,
+        fingerprint: &str,
+        options_digest: &str,
+    ) -> Result<Option<StoredAnalysis>, StoreError> {
+        let found: Vec<i64> = self.rows(
+            "SELECT id FROM analyses
+             WHERE application = ?1 AND workload = ?2 AND state = 'finished' AND owner = ?3
+               AND fingerprint = ?4
+               AND json_extract(result, '$.provenance.options_digest') = ?5
+             ORDER BY id DESC LIMIT 1",
+            params![
+                workload.application,
+                workload.workload,
+                owner,
+                fingerprint,
+                options_digest
+            ],
+            |row| row.get(0),
+        )?;
+        match found.first() {
+            Some(id) => Ok(self.results_of(Some(owner), Some(*id))?.pop()),
+            None => Ok(None),
+        }
     }
 
     /// A user's (`None`: anybody's) finished analyses, by application and workload: the one

@@ -22,23 +22,8 @@ use crate::report::Telling;
 pub async fn run(global: &Global, args: &Analyze) -> Result<Ending, Failure> {
     let workload = source::workload(&args.source)?;
     let options = AnalyzeOptions {
-        jobs: args.jobs.count(),
-        most_jobs: None,
-        replicas: args.replicas,
         fresh: args.fresh,
-        exhaustive: args.exhaustive,
-        confidence: args.confidence,
-        errnos: args.errnos,
-        strict: args.strict,
-        depth: args.depth,
-        no_joint: args.no_joint,
-        effort: args.effort,
-        no_pseudo_files: args.no_pseudo_files,
-        plausible: args.plausible,
-        no_vdso: args.no_vdso,
-        check_test: args.check_test,
-        paper_mode: args.paper_mode,
-        impact: args.impact,
+        ..args.measuring.options()
     };
     options.check().map_err(Failure::usage)?;
     let need = if args.detach {
@@ -81,7 +66,7 @@ pub async fn run(global: &Global, args: &Analyze) -> Result<Ending, Failure> {
     }
 }
 
-fn request(
+pub(super) fn request(
     workload: &Workload,
     options: &AnalyzeOptions,
     detach: bool,

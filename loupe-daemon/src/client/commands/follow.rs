@@ -33,13 +33,18 @@ pub fn print(analysis: &Analysis, json: bool, telling: Telling) -> Result<Ending
         true => output::print_json(analysis)?,
         false => output::print(&report::analysis_table(analysis, telling, output::style()))?,
     }
+    Ok(Ending::Code(exit_code(analysis)))
+}
+
+/// Whether every verdict was reached, and the test noticed every sabotage.
+pub fn exit_code(analysis: &Analysis) -> u8 {
     let undecided = analysis
         .features
         .iter()
         .any(|row| row.verdict == Verdict::Undecided);
     let blind = |check: &TestCheck| check.noticed == Some(false);
-    Ok(match undecided || analysis.test_check.iter().any(blind) {
-        true => Ending::Code(exit::FINDING),
-        false => Ending::OK,
-    })
+    match undecided || analysis.test_check.iter().any(blind) {
+        true => exit::FINDING,
+        false => exit::OK,
+    }
 }

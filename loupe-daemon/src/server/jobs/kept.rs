@@ -5,14 +5,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use loupe_common::analysis::Analysis;
 use loupe_common::wire::{Failure, JobId, JobInfo, JobState, code};
 use serde::{Deserialize, Serialize};
 
 use super::job::Job;
 use super::{JobEnd, Order, REMEMBERED_JOBS, failures};
 use crate::backend::store_failure;
-use crate::engine::{AnalyzeOptions, Identity};
+use crate::engine::{AnalyzeOptions, Finished, Identity};
 use crate::replay::Workload;
 use crate::server::log;
 use crate::store::{JobBook, JobEnding, NewJob, StoredJob, StoredState};
@@ -100,9 +99,9 @@ fn restored(stored: &StoredJob) -> Result<Job, Failure> {
 }
 
 /// How it is kept that a job has ended.
-pub(super) fn ending(end: &Result<(i64, Analysis), Failure>) -> JobEnding<'_> {
+pub(super) fn ending(end: &JobEnd) -> JobEnding<'_> {
     match end {
-        Ok((analysis, _)) => JobEnding::Finished(*analysis),
+        Ok(finished) => JobEnding::Finished(finished.id),
         Err(failure) if failures::is_cancelled(failure) => JobEnding::Cancelled(failure),
         Err(failure) => JobEnding::Failed(failure),
     }
@@ -114,8 +113,12 @@ pub(super) fn end(book: &JobBook, stored: &StoredJob) -> Result<JobEnd, Failure>
         return Ok(Err(failure.clone()));
     }
     let found = book.result(stored).map_err(store_failure)?;
-    let analysis = found.map(|found| found.analysis);
-    Ok(analysis.ok_or_else(|| failures::result_is_gone(JobId(stored.id))))
+    let finished = found.map(|found| Finished {
+        id: found.id,
+        analysis: found.analysis,
+        kept: false,
+    });
+    Ok(finished.ok_or_else(|| failures::result_is_gone(JobId(stored.id))))
 }
 
 /// One that has ended, in the list.

@@ -1,6 +1,6 @@
 //! The jobs that have not ended, and whose turn is next: the users in turn, and each user's own
-//! in the order of their arrival. So nobody waits for more than one turn of each other user,
-//! however many jobs these have. Runs nothing.
+//! in the order of their arrival, some of them at once. So nobody waits for more than one turn of
+//! each other user, however many jobs these have. Runs nothing.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,8 @@ pub(super) const MAX_JOBS_OF_USER: usize = 16;
 pub(super) struct State {
     /// Jobs that have not ended.
     pub jobs: BTreeMap<JobId, Job>,
-    pub running: Option<Turn>,
+    /// All of one user, whose turn it is.
+    pub running: Vec<Turn>,
     pub stopping: bool,
     /// Whose orders are being written down.
     coming: Vec<u32>,
@@ -107,21 +108,26 @@ impl State {
         jobs.map(|job| (job.info.uid, job.info.id)).collect()
     }
 
-    /// Whose turn it is; takes it.
-    pub fn take_next(&mut self) -> Option<JobId> {
+    /// The job that begins now, where at most so many run at once; takes its turn. Beside a job run
+    /// only its owner's others, and these begin only while nobody else waits: so a turn ends.
+    pub fn take_next(&mut self, at_once: usize) -> Option<JobId> {
+        if self.running.len() >= at_once || self.others_wait() {
+            return None;
+        }
         let waiting = self.waiting();
         let (uid, id) = waiting[self.turns.next(&waiting)?];
         self.turns.take(uid);
         Some(id)
     }
 
-    /// Somebody else than the running job's owner waits.
+    fn running_jobs(&self) -> impl Iterator<Item = &Job> {
+        let turns = self.running.iter();
+        turns.filter_map(|turn| self.jobs.get(&turn.id))
+    }
+
+    /// Somebody else than the running jobs' owner waits.
     pub fn others_wait(&self) -> bool {
-        let running = self
-            .running
-            .as_ref()
-            .and_then(|turn| self.jobs.get(&turn.id));
-        running.is_some_and(|job| {
+        self.running_jobs().next().is_some_and(|job| {
             let mut waiting = self.waiting().into_iter();
             waiting.any(|(uid, _)| uid != job.info.uid)
         })
@@ -131,7 +137,7 @@ impl State {
     fn ahead(&self) -> BTreeMap<JobId, usize> {
         let (mut waiting, mut turns) = (self.waiting(), self.turns.clone());
         let mut ahead = BTreeMap::new();
-        let running = usize::from(self.running.is_some());
+        let running = self.running.len();
         while let Some(position) = turns.next(&waiting) {
             let (uid, id) = waiting.remove(position);
             turns.take(uid);
@@ -158,18 +164,14 @@ impl State {
 
     /// One line on what is going on.
     pub fn status(&self) -> String {
-        let running = self
-            .running
-            .as_ref()
-            .and_then(|turn| self.jobs.get(&turn.id));
-        let Some(job) = running else {
-            return "idle".to_owned();
+        let job = |job: &Job| {
+            let (application, workload) = (&job.info.application, &job.info.workload);
+            format!("job {}: {application}/{workload}; ", job.info.id)
         };
-        let (application, workload) = (&job.info.application, &job.info.workload);
-        let waiting = self.waiting().len();
-        format!(
-            "job {}: {application}/{workload}; {waiting} waiting",
-            job.info.id
-        )
+        let running: String = self.running_jobs().map(job).collect();
+        match running.is_empty() {
+            true => "idle".to_owned(),
+            false => format!("{running}{} waiting", self.waiting().len()),
+        }
     }
 }

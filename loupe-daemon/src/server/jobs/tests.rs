@@ -106,7 +106,14 @@ async fn every_watcher_sees_the_progress_and_the_result() {
     for watcher in watchers {
         let (seen, skipped, end) = watcher.await.expect("no panic");
         assert_eq!((seen, skipped), (vec![notice("hello")], 0));
-        assert_eq!(end.as_ref().as_ref().expect("finished").application, "a");
+        assert_eq!(
+            end.as_ref()
+                .as_ref()
+                .expect("finished")
+                .analysis
+                .application,
+            "a"
+        );
     }
 }
 

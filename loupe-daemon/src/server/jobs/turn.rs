@@ -15,7 +15,7 @@ use super::{Jobs, failures};
 use crate::backend::Backend;
 use crate::engine::{Finished, ProgressSink};
 
-/// The job that runs.
+/// A job that runs.
 #[derive(Debug)]
 pub(super) struct Turn {
     pub id: JobId,
@@ -38,24 +38,20 @@ pub(super) enum Why {
 
 impl<B: Backend> Jobs<B> {
     pub(super) fn start_next(self: &Arc<Self>, state: &mut State) {
-        if state.running.is_some() || state.stopping {
-            return;
+        while !state.stopping
+            && let Some(id) = state.take_next(self.bounds.at_once)
+            && let Some(job) = state.jobs.get_mut(&id)
+        {
+            job.info.state = JobState::Running;
+            job.cancel = CancellationToken::new();
+            let analysis = self.analyze(job);
+            state.running.push(Turn {
+                id,
+                began: Instant::now(),
+                due_since: None,
+            });
+            tokio::spawn(Arc::clone(self).look_after(id, analysis));
         }
-        let Some(id) = state.take_next() else {
-            return;
-        };
-        let Some(job) = state.jobs.get_mut(&id) else {
-            return;
-        };
-        job.info.state = JobState::Running;
-        job.cancel = CancellationToken::new();
-        let analysis = self.analyze(job);
-        state.running = Some(Turn {
-            id,
-            began: Instant::now(),
-            due_since: None,
-        });
-        tokio::spawn(Arc::clone(self).look_after(id, analysis));
     }
 
     fn analyze(self: &Arc<Self>, job: &Job) -> JoinHandle<Result<Finished, Failure>> {
@@ -96,7 +92,7 @@ impl<B: Backend> Jobs<B> {
             tokio::select! {
                 biased;
                 joined = &mut analysis => break joined,
-                () = tokio::time::sleep(self.bounds.look) => self.look_at_running(),
+                () = tokio::time::sleep(self.bounds.look) => self.look_at(id),
             }
         };
         // A panic of the engine ends its job, not the daemon.
@@ -107,12 +103,12 @@ impl<B: Backend> Jobs<B> {
     }
 
     /// Whether it has run for too long.
-    fn look_at_running(&self) {
+    fn look_at(&self, id: JobId) {
         let mut state = self.lock();
         let (others_wait, now) = (state.others_wait(), Instant::now());
         let State { running, jobs, .. } = &mut *state;
-        let Some(turn) = running else { return };
-        let Some(job) = jobs.get_mut(&turn.id) else {
+        let turn = running.iter_mut().find(|turn| turn.id == id);
+        let (Some(turn), Some(job)) = (turn, jobs.get_mut(&id)) else {
             return;
         };
         let ran = now - turn.began;
@@ -140,7 +136,7 @@ impl<B: Backend> Jobs<B> {
         }
         if matches!(event, Progress::Replayed { reused: false, .. }) {
             job.replays += 1;
-            let turn = running.as_ref();
+            let turn = running.iter().find(|turn| turn.id == id);
             let is_due = turn.is_some_and(|turn| turn.began.elapsed() >= self.bounds.slice);
             if job.replays >= self.bounds.replays {
                 job.ask_to_stop(Why::TooManyReplays);
@@ -156,13 +152,12 @@ impl<B: Backend> Jobs<B> {
             let mut state = self.lock();
             let State { running, jobs, .. } = &mut *state;
             let Some(job) = jobs.get_mut(&id) else { return };
-            job.ran += running
-                .as_ref()
-                .map_or_else(Default::default, |turn| turn.began.elapsed());
+            let turn = running.iter().find(|turn| turn.id == id);
+            job.ran += turn.map_or_else(Default::default, |turn| turn.began.elapsed());
             (job.stop, job.ran.as_millis() as u64, job.replays)
         };
         let end = match (result, why) {
-            (Ok(finished), _) => Ok((finished.id, finished.analysis)),
+            (Ok(finished), _) => Ok(finished),
             (Err(failure), Some(why)) if failures::is_cancelled(&failure) => match why {
                 Why::OthersTurn | Why::DaemonStops => {
                     let kept = self.write(id, move |book| book.puts_back(id.0, ran_ms, replays));
@@ -182,7 +177,7 @@ impl<B: Backend> Jobs<B> {
     /// To the queue, for others; or for another daemon.
     fn put_back(self: &Arc<Self>, id: JobId) {
         let mut state = self.lock();
-        state.running = None;
+        state.running.retain(|turn| turn.id != id);
         if let Some(job) = state.jobs.get_mut(&id) {
             let why = job.stop.take();
             job.info.state = JobState::Queued;

@@ -136,9 +136,14 @@ async fn follow<B: Backend>(
                 }
                 Event::Skipped(lost) => (Reply::Skipped { job, lost }, false),
                 Event::Ended(end) => match &*end {
-                    Ok(analysis) => {
-                        let analysis = Box::new(analysis.clone());
-                        (Reply::Analysis { job, analysis }, true)
+                    Ok(finished) => {
+                        let told = Reply::Analysis {
+                            job,
+                            id: Some(finished.id),
+                            kept: finished.kept,
+                            analysis: Box::new(finished.analysis.clone()),
+                        };
+                        (told, true)
                     }
                     Err(failure) => (Reply::Error(failure.clone()), true),
                 },

@@ -1,5 +1,7 @@
 //! Which analysis `begin_analysis` gives, and what it remembers.
 
+use loupe_common::provenance::Provenance;
+
 use super::*;
 
 #[test]
@@ -214,4 +216,41 @@ fn an_abandoned_analysis_is_not_continued_but_its_replays_stay() {
             .iter()
             .all(|row| row.workload == "wrk")
     );
+}
+
+#[test]
+fn a_finished_analysis_is_found_again_by_its_fingerprint_and_its_options() {
+    let scratch = Scratch::new();
+    let store = scratch.open();
+    let nginx = workload("nginx", "wrk");
+    let owner = nix::unistd::geteuid().as_raw();
+    let with_options = |digest: Option<&str>| Analysis {
+        provenance: Some(Provenance {
+            options_digest: digest.map(str::to_owned),
+            ..Provenance::default()
+        }),
+        ..result_of("nginx", "wrk", &[("futex", Verdict::Any)])
+    };
+    let finish = |fingerprint: &str, digest| {
+        let run = store.begin_analysis(&nginx, fingerprint, false);
+        let id = run.expect("begun").id;
+        let finished = store.finish_analysis(id, &with_options(digest));
+        finished.expect("finished");
+        id
+    };
+    finish("f1", None);
+    finish("f1", Some("usual"));
+    let newest = finish("f1", Some("usual"));
+    finish("f1", Some("strict"));
+    finish("f2", Some("usual"));
+    let unfinished = store.begin_analysis(&nginx, "f3", false).expect("begun");
+    let found = |owner, fingerprint, digest| {
+        let found = store.finished_like(owner, &nginx, fingerprint, digest);
+        found.expect("readable").map(|found| found.id)
+    };
+    assert_eq!(found(owner, "f1", "usual"), Some(newest));
+    assert_eq!(found(owner + 1, "f1", "usual"), None, "another's");
+    assert_eq!(found(owner, "f1", "other"), None);
+    assert_eq!(found(owner, "f3", "usual"), None, "it is not finished");
+    drop(unfinished);
 }

@@ -175,3 +175,41 @@ async fn a_job_ends_at_its_most_replays_and_at_its_longest_time() {
         assert_eq!((list[0].id, list[0].state), (id, JobState::Failed));
     }
 }
+
+#[tokio::test]
+async fn jobs_of_one_user_run_at_once_while_nobody_else_waits() {
+    let (fake, steps) = Fake::scripted();
+    let bounds = Bounds {
+        at_once: 2,
+        ..Bounds::default()
+    };
+    let jobs = jobs_within(fake, bounds);
+    let submit = |name, uid| jobs.submit(order(name, uid)).expect("admitted");
+    let first = submit("a1", 1);
+    let second = submit("a2", 1);
+    let third = submit("a3", 1);
+    let states = || {
+        let list = jobs.list(Viewer::Everything).expect("readable");
+        let states: Vec<_> = list.iter().map(|job| (job.state, job.ahead)).collect();
+        states
+    };
+    let (runs, waits) = (JobState::Running, JobState::Queued);
+    assert_eq!(states(), [(runs, 0), (runs, 0), (waits, 2)]);
+    assert_eq!([steps.started().await, steps.started().await], ["a1", "a2"]);
+    let other = submit("b1", 2);
+    // The scripted backend does not tell them apart: either of the two ends.
+    steps.send(Step::Finish).await;
+    while jobs.lock().running.len() == 2 {
+        tokio::task::yield_now().await;
+    }
+    let (_, ahead_of_third) = states()[2];
+    assert_eq!(ahead_of_third, 2, "another user's turn comes first");
+    steps.send(Step::Finish).await;
+    assert_eq!(steps.started().await, "b1");
+    steps.send(Step::Finish).await;
+    assert_eq!(steps.started().await, "a3");
+    steps.send(Step::Finish).await;
+    for attachment in [first, second, other, third] {
+        assert!(follow(attachment).await.2.is_ok());
+    }
+}

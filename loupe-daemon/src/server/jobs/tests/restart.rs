@@ -132,7 +132,10 @@ fn ended_jobs_are_still_there_with_their_ends_and_for_their_owners_only() {
         assert!(own[0].ended.is_some());
         let end = jobs.attach(Viewer::Owner(1000), JobId(1)).expect("own");
         let (_, _, end) = follow(end).await;
-        assert_eq!(end.as_ref().as_ref().expect("good").application, "good");
+        assert_eq!(
+            end.as_ref().as_ref().expect("good").analysis.application,
+            "good"
+        );
         let hidden = jobs.attach(Viewer::Owner(1000), JobId(2));
         assert_eq!(hidden.expect_err("another's").code, code::NOT_FOUND);
         let failed = jobs.attach(Viewer::Owner(1001), JobId(2)).expect("own");
