@@ -1,8 +1,9 @@
 //! `cargo xtask lint`: formatting and lints of everything, the tests and the in-kernel programs
-//! included, of the order of the rooms, of where unsafe code stands, and of user space for
-//! aarch64.
+//! included, of the order of the rooms, of where unsafe code stands, of the documents' links, and of
+//! user space for aarch64.
 
 mod layers;
+mod links;
 mod unsafe_files;
 
 use std::path::Path;
@@ -23,6 +24,9 @@ pub fn run() -> Result<()> {
 
     step("Checking where unsafe code stands");
     unsafe_files::check(workspace::root())?;
+
+    step("Checking the links of the documents");
+    links::check(workspace::root())?;
 
     step("Linting");
     workspace::run(workspace::cargo().args([

@@ -101,7 +101,7 @@ fn generated(stage: &Path) -> Result<()> {
 fn documents(stage: &Path, release: &Release) -> Result<()> {
     let root = workspace::root();
     let directory = stage.join(DOCUMENTS);
-    copy(&root.join("README.md"), &directory.join("README.md"))?;
+    write(&directory.join("README.md"), &readme(root)?)?;
     for page in files(&root.join("docs"))? {
         let name = page.file_name().context("a page has a name")?;
         // How to change Loupe is for those who have its sources.
@@ -118,6 +118,13 @@ fn documents(stage: &Path, release: &Release) -> Result<()> {
     let terms = directory.join("licenses-of-crates");
     write(&terms, &licenses::document()?)?;
     compress(&terms)
+}
+
+/// The README, with links to where the package has what it names.
+fn readme(root: &Path) -> Result<String> {
+    let text = fs::read_to_string(root.join("README.md")).context("cannot read README.md")?;
+    let text = text.replace("](docs/", "](");
+    Ok(text.replace("](tests/workloads)", "](examples/workloads)"))
 }
 
 /// Compresses a file in its place, without a time in it.
