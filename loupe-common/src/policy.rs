@@ -9,7 +9,8 @@ use crate::errno::{Errno, UnknownErrno};
 use crate::feature::Feature;
 use crate::text::as_text;
 
-/// What happens instead of a feature. Written `stub`, `stub=EPERM`, `fake` or `fake=plausible`.
+/// What happens instead of a feature. Written `stub`, `stub=EPERM`, `fake`, `fake=plausible` or
+/// `kill`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Action {
     /// The syscall fails with this errno (ENOSYS unless asked otherwise) and does nothing. A
@@ -19,6 +20,9 @@ pub enum Action {
     Fake,
     /// The syscall does nothing and returns what a success would: a count, an id, a descriptor.
     Plausible,
+    /// Whoever calls it is ended, as some kernels do with a syscall that they do not know. No part
+    /// of a verdict. A pseudo-file is not there.
+    Kill,
 }
 
 impl Action {
@@ -33,6 +37,7 @@ impl fmt::Display for Action {
             Action::Stub(errno) => f.pad(&format!("stub={errno}")),
             Action::Fake => f.pad("fake"),
             Action::Plausible => f.pad("fake=plausible"),
+            Action::Kill => f.pad("kill"),
         }
     }
 }
@@ -40,7 +45,7 @@ impl fmt::Display for Action {
 /// Not an action.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum UnknownAction {
-    #[error("unknown action `{0}` (stub, stub=ERRNO, fake or fake=plausible)")]
+    #[error("unknown action `{0}` (stub, stub=ERRNO, fake, fake=plausible or kill)")]
     Word(String),
     #[error(transparent)]
     Errno(#[from] UnknownErrno),
@@ -53,6 +58,7 @@ impl std::str::FromStr for Action {
         match text.split_once('=') {
             None if text == "stub" => Ok(Action::STUB),
             None if text == "fake" => Ok(Action::Fake),
+            None if text == "kill" => Ok(Action::Kill),
             Some(("fake", "plausible")) => Ok(Action::Plausible),
             Some(("stub", errno)) => Ok(Action::Stub(errno.parse()?)),
             _ => Err(UnknownAction::Word(text.to_owned())),

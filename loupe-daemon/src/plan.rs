@@ -6,6 +6,7 @@
 //! is sound: whoever does literally what its steps say has every application's need met at the
 //! step that promises it, and ever after ([`check`] replays a plan to see).
 
+mod answer;
 pub mod because;
 mod build;
 pub mod change;

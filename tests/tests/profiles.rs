@@ -221,3 +221,51 @@ fn the_calls_of_the_vdso_are_let_through_unless_they_were_measured() {
     assert_eq!(allowed(&["--no-vdso"]), [false; 4]);
     scene.assert_nothing_left();
 }
+
+/// Linux, which does this with one syscall.
+fn linux_but(scene: &Scene, list: &str, syscall: &str) -> String {
+    let shown = scene.run(&["os", "show", "linux-6.17"]).expect_code(0);
+    let text: String = shown
+        .stdout
+        .replacen(&format!(" \"{syscall}\","), "", 1)
+        .replacen("\nimplement = [", &format!("\n{list}\nimplement = ["), 1);
+    assert!(text.contains(list), "{text}");
+    let file = scene.write("os.toml", &text);
+    file.to_str().expect("a plain path").to_owned()
+}
+
+#[test]
+fn an_errno_and_an_end_of_the_caller_are_given_as_the_profile_of_an_os_says() {
+    require!(Replays);
+    let scene = Scene::new();
+    // It takes EPERM for an answer, and nothing else.
+    let workload = scene.workload(victim("accepts-eperm"));
+    let workload = workload.to_str().expect("a plain path");
+    for (list, code) in [
+        ("unknown = \"EPERM\"", 0),
+        ("error = { EPERM = [\"sysinfo\"] }", 0),
+        ("error = { EACCES = [\"sysinfo\"] }", 1),
+        ("stub = [\"sysinfo\"]", 1),
+        ("kill = [\"sysinfo\"]", 1),
+    ] {
+        let os = linux_but(&scene, list, "sysinfo");
+        let result = scene
+            .run(&["emulate", "--os", &os, "--json", workload])
+            .expect_code(code)
+            .json();
+        assert_eq!(result["passed"], code == 0, "{list}: {result:#}");
+    }
+    // It takes whatever comes back; nothing does.
+    let workload = scene.workload(victim("ignores-errors"));
+    let workload = workload.to_str().expect("a plain path");
+    let os = linux_but(&scene, "kill = [\"personality\"]", "personality");
+    let broken = scene
+        .run(&["emulate", "--os", &os, workload])
+        .expect_code(1);
+    assert!(
+        broken.stdout.contains("personality ending its caller"),
+        "{}",
+        broken.stdout
+    );
+    scene.assert_nothing_left();
+}

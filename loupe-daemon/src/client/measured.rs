@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use loupe_common::exit;
+use loupe_common::syscalls::Arch;
 use loupe_common::wire::{Failure, Reply, Request, code};
 
 use super::args::Global;
@@ -251,11 +252,30 @@ pub fn shelf(global: &Global) -> Result<Shelf, Failure> {
 
 /// A profile by its file or name; what is odd about it is said.
 pub fn profile(global: &Global, wanted: &str) -> Result<OsProfile, Failure> {
-    let read = shelf(global)?
+    let found = shelf(global)?
         .find(wanted)
         .map_err(|error| os_failure(&error))?;
-    remark(&read.remarks);
-    Ok(read.profile)
+    remark(&found.read.remarks);
+    if let Some(what) = found.note {
+        note(&printable(&what));
+    }
+    Ok(found.read.profile)
+}
+
+/// As [`profile`], to compare with what programs of this architecture do.
+pub fn os(global: &Global, wanted: &str) -> Result<OsProfile, Failure> {
+    let profile = profile(global, wanted)?;
+    match profile.as_met_by(Arch::NATIVE) {
+        None => Ok(profile),
+        Some(met) => {
+            note(&format!(
+                "{} is an OS of another architecture: calls that it does not have are answered as \
+                 those in their place (`open` as `openat`)",
+                printable(&profile.name)
+            ));
+            Ok(met)
+        }
+    }
 }
 
 pub fn os_failure(error: &OsError) -> Failure {

@@ -30,6 +30,7 @@ pub(super) fn way(action: Action) -> String {
         Action::Stub(errno) => format!("stub with {errno}"),
         Action::Fake => "fake".to_owned(),
         Action::Plausible => "plausible fake".to_owned(),
+        Action::Kill => "kill".to_owned(),
     }
 }
 

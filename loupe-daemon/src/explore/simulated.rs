@@ -86,6 +86,7 @@ impl SimFeature {
             Action::Stub(errno) if Some(errno) == self.tolerates => Effect::Works,
             Action::Stub(_) => self.stub,
             Action::Fake | Action::Plausible => self.fake,
+            Action::Kill => Effect::Breaks,
         }
     }
 }

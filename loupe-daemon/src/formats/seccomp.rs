@@ -73,7 +73,7 @@ pub fn write_oci(profile: &Profile) -> Result<String, serde_json::Error> {
 fn number(action: Action) -> i64 {
     match action {
         Action::Stub(errno) => i64::from(errno.number()),
-        // A filter can only return constants; no profile has a plausible fake.
-        Action::Fake | Action::Plausible => 0,
+        // A filter can only return constants; no profile has a plausible fake, or ends anybody.
+        Action::Fake | Action::Plausible | Action::Kill => 0,
     }
 }

@@ -11,11 +11,18 @@ use crate::plan::{OsProfile, Step};
 pub fn after(profile: &OsProfile, steps: &[Step]) -> OsProfile {
     let mut after = profile.clone();
     for step in steps {
-        after.implement.extend(step.implement.iter().cloned());
-        for feature in &step.stub {
-            after.fake.remove(feature);
+        for (features, answer) in [
+            (&step.implement, Answer::Implement),
+            (&step.stub, Answer::Stub),
+            (&step.fake, Answer::Fake),
+        ] {
+            for feature in features {
+                // Nothing that was implemented is taken away again.
+                if !after.implement.contains(feature) {
+                    after.set(feature, answer);
+                }
+            }
         }
-        after.fake.extend(step.fake.iter().cloned());
     }
     after
 }
@@ -32,6 +39,8 @@ pub fn left_out(profile: &OsProfile) -> Policy {
             Answer::Implement => None,
             Answer::Fake => Some((feature, Action::Fake)),
             Answer::Stub => Some((feature, Action::STUB)),
+            Answer::Error(errno) => Some((feature, Action::Stub(errno))),
+            Answer::Kill => Some((feature, Action::Kill)),
         })
         .collect()
 }

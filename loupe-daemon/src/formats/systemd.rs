@@ -48,6 +48,7 @@ fn number(action: Action) -> String {
         Action::Stub(errno) => errno.to_string(),
         // A filter can only return constants; no profile has a plausible fake.
         Action::Fake | Action::Plausible => "0".to_owned(),
+        Action::Kill => "kill".to_owned(),
     }
 }
 

@@ -55,6 +55,7 @@ fn answer(action: Action) -> u32 {
         // An errno of 0 makes the call return 0 without doing anything.
         // A plausible value is notified, unless it is 0.
         Action::Fake | Action::Plausible => libc::SECCOMP_RET_ERRNO,
+        Action::Kill => libc::SECCOMP_RET_KILL_PROCESS,
     }
 }
 

@@ -246,6 +246,7 @@ impl Supervisor {
         let is_device = file.as_ref().is_some_and(PseudoFile::is_device);
         let response = match action {
             Action::Stub(errno) => Ok(Response::Errno(file_errno(errno))),
+            Action::Kill => Ok(Response::Errno(libc::ENOENT)),
             Action::Fake | Action::Plausible => {
                 self.empty_file(path_call.want, flags, is_device, call, write)
             }

@@ -12,7 +12,11 @@ use loupe_common::text::fault_of_name;
 
 use super::analysis::{self, Odd};
 use super::table::{self, Table};
-use crate::plan::os::{self, OsProfile, Remark};
+use crate::plan::os::{self, OsProfile, Remark, Source};
+
+/// Where the data set is published, and when it was: what tells its profiles from today's.
+const DATA_SET_URL: &str = "https://github.com/unikraft/loupedb";
+const DATA_SET_DATE: &str = "2023";
 
 /// The data set could not be read at all.
 #[derive(Debug, thiserror::Error)]
@@ -307,7 +311,13 @@ fn read_profiles(set: &mut DataSet, directory: &Path) -> Result<(), LoupedbError
             continue;
         }
         match os::read(&path) {
-            Ok(read) => {
+            Ok(mut read) => {
+                read.profile.source = Source {
+                    url: Some(DATA_SET_URL.to_owned()),
+                    date: Some(DATA_SET_DATE.to_owned()),
+                    files: Some(file),
+                    ..Source::default()
+                };
                 names.insert(read.profile.name.clone(), read.profile);
                 set.remarks.extend(read.remarks);
             }

@@ -74,16 +74,21 @@ impl CheckError {
 }
 
 /// How the OS answers after some steps.
-pub(super) struct Answers {
+pub(super) struct Answers<'a> {
+    profile: &'a OsProfile,
     implemented: BTreeSet<Feature>,
     faked: BTreeSet<Feature>,
+    /// These fail by a step, whatever the profile does with them.
+    stubbed: BTreeSet<Feature>,
 }
 
-impl Answers {
-    pub(super) fn of(profile: &OsProfile) -> Answers {
+impl Answers<'_> {
+    pub(super) fn of(profile: &OsProfile) -> Answers<'_> {
         Answers {
+            profile,
             implemented: profile.implement.clone(),
             faked: profile.fake.clone(),
+            stubbed: BTreeSet::new(),
         }
     }
 
@@ -92,6 +97,7 @@ impl Answers {
         self.implemented.extend(step.implement.iter().cloned());
         for feature in &step.stub {
             self.faked.remove(feature);
+            self.stubbed.insert(feature.clone());
         }
         self.faked.extend(step.fake.iter().cloned());
     }
@@ -101,8 +107,10 @@ impl Answers {
             Answer::Implement
         } else if self.faked.contains(feature) {
             Answer::Fake
-        } else {
+        } else if self.stubbed.contains(feature) {
             Answer::Stub
+        } else {
+            self.profile.failure(feature)
         }
     }
 
@@ -234,6 +242,9 @@ fn unmet(profile: &OsProfile, steps: &[Step], promised: usize, need: &Need) -> V
                 let (is, wants) = match answer {
                     Answer::Fake if need.required.contains(feature) => ("faked", "required"),
                     Answer::Fake => ("faked", "stub only"),
+                    Answer::Kill if need.accepts(feature, Answer::Stub) => ("a kill", "to fail"),
+                    Answer::Kill if need.required.contains(feature) => ("a kill", "required"),
+                    Answer::Kill => ("a kill", "fake only"),
                     _ if need.required.contains(feature) => ("stubbed", "required"),
                     _ => ("stubbed", "fake only"),
                 };

@@ -39,9 +39,10 @@ impl Away {
         }
     }
 
-    /// Fakes to add, and fakes to take away.
+    /// Fakes to add, fakes to take away, and what must fail and ends its caller: no
+    /// implementation is needed for these.
     pub fn fakes(&self) -> usize {
-        self.missing.fake.len() + self.missing.unfake.len()
+        self.missing.fake.len() + self.missing.unfake.len() + self.missing.stub.len()
     }
 
     /// It runs once something is faked or no longer faked.

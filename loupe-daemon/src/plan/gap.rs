@@ -1,6 +1,9 @@
 //! What an OS lacks for one application. One application, no order: plans have that.
 
+use std::collections::BTreeMap;
+
 use loupe_common::analysis::Analysis;
+use loupe_common::errno::Errno;
 use loupe_common::feature::Feature;
 use serde::Serialize;
 
@@ -16,8 +19,15 @@ pub struct Missing {
     pub fake: Vec<Feature>,
     /// Faked, and must not be: to fail, or to be implemented.
     pub unfake: Vec<Feature>,
+    /// The OS ends whoever calls it, and must not: to fail, or to be implemented.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stub: Vec<Feature>,
     /// What the OS does not implement and need not.
     pub spared: Vec<Feature>,
+    /// Those spared that fail with another errno than ENOSYS, with which the application was
+    /// measured.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub untried: BTreeMap<Feature, Errno>,
 }
 
 impl Missing {
@@ -26,16 +36,24 @@ impl Missing {
             implement: Vec::new(),
             fake: Vec::new(),
             unfake: Vec::new(),
+            stub: Vec::new(),
             spared: Vec::new(),
+            untried: BTreeMap::new(),
         };
         for feature in &need.used {
             let answer = profile.answer(feature);
             let list = match answer {
                 Answer::Implement => continue,
-                _ if need.accepts(feature, answer) => &mut missing.spared,
+                _ if need.accepts(feature, answer) => {
+                    if let Answer::Error(errno) = answer {
+                        missing.untried.insert(feature.clone(), errno);
+                    }
+                    &mut missing.spared
+                }
                 _ if need.required.contains(feature) => &mut missing.implement,
+                _ if need.fake_only.contains(feature) => &mut missing.fake,
                 Answer::Fake => &mut missing.unfake,
-                Answer::Stub => &mut missing.fake,
+                Answer::Stub | Answer::Error(_) | Answer::Kill => &mut missing.stub,
             };
             list.push(feature.clone());
         }
@@ -44,7 +62,8 @@ impl Missing {
 
     /// Nothing is missing.
     pub fn is_none(&self) -> bool {
-        self.implement.is_empty() && self.fake.is_empty() && self.unfake.is_empty()
+        let lists = [&self.implement, &self.fake, &self.unfake, &self.stub];
+        lists.iter().all(|list| list.is_empty())
     }
 }
 

@@ -66,14 +66,7 @@ impl Choosable for Need {
     }
 }
 
-/// How an OS answers a feature. What it does not know at all is [`Answer::Stub`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Answer {
-    Implement,
-    Fake,
-    Stub,
-}
+pub use super::answer::Answer;
 
 /// The kernel itself has a process call it, to go on with what a signal interrupted: it is a part of
 /// how Linux restarts calls, and no OS that restarts them in another way has it.
@@ -260,7 +253,12 @@ impl Need {
         match answer {
             Answer::Implement => true,
             Answer::Fake => !self.required.contains(feature) && !self.stub_only.contains(feature),
-            Answer::Stub => !self.required.contains(feature) && !self.fake_only.contains(feature),
+            // Verdicts are measured with ENOSYS. Another errno is taken for as good: what that
+            // assumes, `gap` tells.
+            Answer::Stub | Answer::Error(_) => {
+                !self.required.contains(feature) && !self.fake_only.contains(feature)
+            }
+            Answer::Kill => false,
         }
     }
 

@@ -1,32 +1,41 @@
 //! An OS as the planner sees it: what it implements, stubs and fakes. The readers of the formats
 //! in which that is written down are below: [`lines`] (`*.syscalls`), [`document`] (Loupe's own
-//! TOML and JSON), [`scml`] (Asterinas'); [`shelf`] is where named profiles are kept.
+//! TOML and JSON), [`scml`] (Asterinas'); [`shelf`] is where named profiles are kept, and
+//! [`built_in`] has those that come with Loupe.
 
+mod built_in;
 mod difference;
 mod document;
+mod foreign;
 mod lines;
 mod names;
 mod scml;
 mod shelf;
+mod source;
+mod write;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use loupe_common::errno::Errno;
 use loupe_common::feature::Feature;
+use loupe_common::syscalls::Arch;
+use loupe_common::text::nearest;
 use serde::{Deserialize, Serialize};
 
 use super::need::Answer;
 
 pub use difference::OsDifference;
-pub use document::to_toml;
-pub use shelf::{Shelf, default_shelf};
+pub use shelf::{Origin, Shelf, default_shelf};
+pub use source::{Source, Unknown};
+pub use write::to_toml;
 
-/// What an OS does with each feature. Whatever is in no list fails with ENOSYS.
+/// What an OS does with each feature. Whatever is in no list is [`OsProfile::unknown`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OsProfile {
     pub name: String,
@@ -37,6 +46,30 @@ pub struct OsProfile {
     /// Returns 0 and does nothing.
     #[serde(default)]
     pub fake: BTreeSet<Feature>,
+    /// Of those implemented, the ones known not to be so as a whole.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub partial: BTreeSet<Feature>,
+    /// Fails with another errno than ENOSYS, and does nothing.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub error: BTreeMap<Errno, BTreeSet<Feature>>,
+    /// Ends whoever calls it, or the OS.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub kill: BTreeSet<Feature>,
+    /// What a syscall gets that is in no list.
+    #[serde(default, skip_serializing_if = "Unknown::is_usual")]
+    pub unknown: Unknown,
+    /// What is to be known of a feature; its status does not depend on it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub notes: BTreeMap<Feature, String>,
+    /// What the OS is called in full: `gVisor (runsc sentry)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Whose syscalls these are; `None`: nobody said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arch: Option<Arch>,
+    /// Where the facts are from.
+    #[serde(default, skip_serializing_if = "Source::is_empty")]
+    pub source: Source,
 }
 
 impl OsProfile {
@@ -46,14 +79,76 @@ impl OsProfile {
         } else if self.fake.contains(feature) {
             Answer::Fake
         } else {
-            Answer::Stub
+            self.failure(feature)
         }
+    }
+
+    /// How a call fails that is neither implemented nor faked.
+    pub fn failure(&self, feature: &Feature) -> Answer {
+        if self.stub.contains(feature) {
+            return Answer::Stub;
+        }
+        if self.kill.contains(feature) {
+            return Answer::Kill;
+        }
+        let mut errors = self.error.iter();
+        match errors.find(|(_, features)| features.contains(feature)) {
+            Some((errno, _)) => Answer::failing(*errno),
+            None => self.unknown.answer(),
+        }
+    }
+
+    /// What is in the lists.
+    pub fn mentioned(&self) -> impl Iterator<Item = &Feature> {
+        let lists = [&self.implement, &self.stub, &self.fake, &self.kill];
+        lists.into_iter().chain(self.error.values()).flatten()
     }
 
     /// It is in one of the lists.
     pub fn mentions(&self, feature: &Feature) -> bool {
-        let mut lists = [&self.implement, &self.stub, &self.fake].into_iter();
+        let lists = [&self.implement, &self.stub, &self.fake, &self.kill];
+        let mut lists = lists.into_iter().chain(self.error.values());
         lists.any(|list| list.contains(feature))
+    }
+
+    /// Puts a feature where it belongs that is answered so, and takes it out of where it was.
+    pub fn set(&mut self, feature: &Feature, answer: Answer) {
+        let lists = [
+            &mut self.implement,
+            &mut self.partial,
+            &mut self.stub,
+            &mut self.fake,
+            &mut self.kill,
+        ];
+        for list in lists.into_iter().chain(self.error.values_mut()) {
+            list.remove(feature);
+        }
+        self.error.retain(|_, features| !features.is_empty());
+        let list = match answer {
+            Answer::Implement => &mut self.implement,
+            Answer::Fake => &mut self.fake,
+            Answer::Stub => &mut self.stub,
+            Answer::Error(errno) => self.error.entry(errno).or_default(),
+            Answer::Kill => &mut self.kill,
+        };
+        list.insert(feature.clone());
+    }
+
+    /// Nothing is known.
+    fn is_empty(&self) -> bool {
+        let lists = [&self.implement, &self.stub, &self.fake, &self.kill];
+        lists.into_iter().all(BTreeSet::is_empty) && self.error.is_empty()
+    }
+
+    /// The facts, without what is said about them.
+    fn facts(&self) -> OsProfile {
+        OsProfile {
+            notes: BTreeMap::new(),
+            title: None,
+            arch: None,
+            source: Source::default(),
+            ..self.clone()
+        }
     }
 }
 
@@ -106,23 +201,45 @@ pub enum OsError {
     Contradiction {
         path: PathBuf,
         feature: Feature,
-        first: &'static str,
-        second: &'static str,
+        first: String,
+        second: String,
     },
-    #[error("there is no OS profile `{name}`{}", among(.known))]
+    #[error("there is no OS profile `{name}`{}", perhaps(.name, .known))]
     Unknown { name: String, known: Vec<String> },
+    #[error("`{name}` fits several OS profiles: {}", .fitting.join(", "))]
+    Several { name: String, fitting: Vec<String> },
     #[error("`{name}` cannot be the name of an OS profile")]
     BadName { name: String },
     #[error("an OS profile `{name}` is there already, and it differs")]
     Taken { name: String },
-    #[error("cannot encode the profile as TOML: {0}")]
-    Encode(#[from] toml::ser::Error),
 }
 
-fn among(known: &[String]) -> String {
-    match known {
-        [] => String::new(),
-        some => format!("; there are {}", some.join(", ")),
+/// Names that are near, or that this one is a part of, whatever the case.
+fn perhaps(name: &str, known: &[String]) -> String {
+    let small = name.to_lowercase();
+    let stem = small.split('@').next().unwrap_or_default();
+    let lower: Vec<String> = known.iter().map(|known| known.to_lowercase()).collect();
+    let near = nearest(stem, lower.iter().map(String::as_str));
+    let is_part = |lower: &str| stem.len() > 2 && lower.contains(stem);
+    let parts = lower
+        .iter()
+        .map(String::as_str)
+        .filter(|lower| is_part(lower));
+    let mut shown: Vec<&str> = Vec::new();
+    for wanted in near.into_iter().chain(parts) {
+        let fitting = lower
+            .iter()
+            .zip(known)
+            .filter(|(lower, _)| *lower == wanted);
+        for (_, known) in fitting {
+            if shown.len() < 3 && !shown.contains(&known.as_str()) {
+                shown.push(known);
+            }
+        }
+    }
+    match shown.is_empty() {
+        true => String::new(),
+        false => format!(" (did you mean {}?)", shown.join(", ")),
     }
 }
 
@@ -131,8 +248,10 @@ impl OsError {
     pub fn hint(&self) -> Option<String> {
         let cure = match self {
             OsError::Unknown { .. } => {
-                "name a file (`--os ./Kerla.syscalls`), or keep one with `loupe os import FILE`"
+                "`loupe os list` has the names; or name a file (`--os ./Kerla.syscalls`), or keep one \
+                 with `loupe os import FILE`"
             }
+            OsError::Several { .. } => "write the whole name, as `loupe os list` has it",
             OsError::BadName { .. } => "use letters, digits, `-`, `_`, `+` and `.`",
             OsError::Taken { .. } => "replace it with --force, or choose another --name",
             OsError::Contradiction { .. } => "leave it in one of the two lists",
@@ -167,7 +286,7 @@ pub fn read(path: &Path) -> Result<ReadProfile, OsError> {
         _ => lines::read(path, &text),
     }?;
     let profile = &read.profile;
-    if profile.implement.is_empty() && profile.stub.is_empty() && profile.fake.is_empty() {
+    if profile.is_empty() {
         return Err(OsError::Empty {
             path: path.to_owned(),
         });

@@ -42,7 +42,8 @@ impl Reach {
                 continue;
             }
             let fakes = need.unmet(answer).map(|(feature, answer)| {
-                let fakeable = answer == Answer::Stub && need.accepts(feature, Answer::Fake);
+                let fails = matches!(answer, Answer::Stub | Answer::Error(_));
+                let fakeable = fails && need.accepts(feature, Answer::Fake);
                 (fakeable && !failing.contains(feature)).then(|| feature.clone())
             });
             let Some(fakes) = fakes.collect::<Option<Vec<Feature>>>() else {

@@ -4,6 +4,7 @@ mod answers;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use loupe_common::errno::Errno;
 use loupe_common::feature::Feature;
 use loupe_common::syscalls::Arch;
 use proptest::prelude::{Just, prop_assert, prop_assert_eq, prop_oneof, proptest};
@@ -49,7 +50,8 @@ fn named(name: &str, classes: &[u8]) -> Named {
     }
 }
 
-/// An OS by what it does with each feature: 0 nothing, 1 implement, 2 stub, 3 fake.
+/// An OS by what it does with each feature: 0 nothing, 1 implement, 2 stub, 3 fake, 4 kill, 5
+/// another errno than ENOSYS.
 fn profile(answers: &[u8]) -> OsProfile {
     let class = |wanted: u8| {
         let of = answers.iter().enumerate();
@@ -62,6 +64,9 @@ fn profile(answers: &[u8]) -> OsProfile {
         implement: class(1),
         stub: class(2),
         fake: class(3),
+        kill: class(4),
+        error: BTreeMap::from([(Errno::EIO, class(5))]),
+        ..OsProfile::default()
     }
 }
 
@@ -69,7 +74,7 @@ fn world(features: usize) -> impl Generator<Value = (OsProfile, Vec<Named>)> {
     let class =
         prop_oneof![4 => Just(0_u8), 3 => Just(1), 2 => Just(2), 2 => Just(3), 1 => Just(4)];
     let app = proptest::collection::vec(class, features);
-    let os = proptest::collection::vec(prop_oneof![6 => Just(0_u8), 1 => 1..4_u8], features);
+    let os = proptest::collection::vec(prop_oneof![6 => Just(0_u8), 1 => 1..6_u8], features);
     (os, proptest::collection::vec(app, 1..8)).prop_map(|(os, apps)| {
         let needs = apps.iter().enumerate();
         let needs = needs.map(|(at, classes)| named(&format!("app{at}"), classes));
@@ -81,7 +86,11 @@ fn world(features: usize) -> impl Generator<Value = (OsProfile, Vec<Named>)> {
 /// applications that run.
 fn literally(profile: &OsProfile, plan: &Plan, needs: &[Named]) -> Vec<BTreeSet<String>> {
     let mut answers: BTreeMap<Feature, &str> = BTreeMap::new();
-    for (list, answer) in [(&profile.implement, "implement"), (&profile.fake, "fake")] {
+    for (list, answer) in [
+        (&profile.implement, "implement"),
+        (&profile.fake, "fake"),
+        (&profile.kill, "kill"),
+    ] {
         answers.extend(list.iter().map(|feature| (feature.clone(), answer)));
     }
     let mut running = Vec::new();
@@ -111,6 +120,7 @@ fn literally(profile: &OsProfile, plan: &Plan, needs: &[Named]) -> Vec<BTreeSet<
                     .fake_only
                     .iter()
                     .all(|feature| answer(feature) != "stub")
+                && need.used.iter().all(|feature| answer(feature) != "kill")
         });
         running.push(runs.map(|named| named.name.clone()).collect());
     }

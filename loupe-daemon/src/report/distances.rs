@@ -102,6 +102,7 @@ fn missing(away: &Away, shown: usize) -> String {
         ("", &away.missing.implement),
         ("fake ", &away.missing.fake),
         ("no longer fake ", &away.missing.unfake),
+        ("no longer kill at ", &away.missing.stub),
     ];
     let all: usize = lists.iter().map(|(_, features)| features.len()).sum();
     for (what, features) in lists {
@@ -138,6 +139,7 @@ pub fn distances_csv(distances: &Distances) -> String {
             words(&away.missing.implement),
             words(&away.missing.fake),
             words(&away.missing.unfake),
+            words(&away.missing.stub),
         ]
     });
     let header = [
@@ -149,6 +151,7 @@ pub fn distances_csv(distances: &Distances) -> String {
         "implement",
         "fake",
         "unfake",
+        "stub",
     ];
     csv(&header, rows)
 }

@@ -99,6 +99,7 @@ fn how(feature: &Feature, action: Action) -> String {
     match action {
         Action::Fake => format!("{feature} faked"),
         Action::Plausible => format!("{feature} faked plausibly"),
+        Action::Kill => format!("{feature} ending its caller"),
         Action::STUB => format!("{feature} stubbed"),
         Action::Stub(errno) => format!("{feature} failing with {errno}"),
     }

@@ -122,6 +122,7 @@ fn heading(page: &mut Page, trial: &TrialStory, is_file: bool) {
         Action::Stub(errno) => format!("stubbed (fails with {errno})"),
         Action::Fake => "faked (returns 0)".to_owned(),
         Action::Plausible => "faked plausibly (returns what a success would)".to_owned(),
+        Action::Kill => "ending its caller".to_owned(),
     };
     let result = match trial.runs {
         0 if trial.idle > 0 => {

@@ -180,6 +180,7 @@ fn trials(verdict: &FeatureVerdict, evidence: &Evidence) -> Vec<TrialStory> {
             Action::STUB => verdict.stub.clone(),
             Action::Fake => verdict.fake.clone(),
             Action::Plausible => verdict.plausible.clone().unwrap_or_default(),
+            Action::Kill => observed(&replays),
             Action::Stub(errno) => Trial {
                 impact: verdict
                     .errnos

@@ -38,6 +38,19 @@ pub fn gap_table(gap: &Gap, style: Style) -> String {
         if missing.is_none() && missing.spared.is_empty() {
             push_paragraph(&mut text, "  nothing", 4, Tone::Good, style);
         }
+        if !missing.untried.is_empty() {
+            let names = missing.untried.iter();
+            let names: Vec<String> = names
+                .map(|(feature, errno)| format!("{feature} ({errno})"))
+                .collect();
+            let line = format!(
+                "  of these fail with another errno than ENOSYS, with which the application was \
+                 measured ({}): {}",
+                names.len(),
+                names.join(", ")
+            );
+            push_paragraph(&mut text, &line, 4, Tone::Middling, style);
+        }
     };
     match &gap.joint {
         Some(joint) => {
@@ -60,11 +73,16 @@ pub fn gap_table(gap: &Gap, style: Style) -> String {
     text
 }
 
-fn classes(missing: &Missing) -> [(&'static str, &Vec<Feature>, Tone); 4] {
+fn classes(missing: &Missing) -> [(&'static str, &Vec<Feature>, Tone); 5] {
     [
         ("to implement", &missing.implement, Tone::Bad),
         ("to fake, or to implement", &missing.fake, Tone::Middling),
         ("not to fake any more", &missing.unfake, Tone::Middling),
+        (
+            "to fail, and not to end its caller",
+            &missing.stub,
+            Tone::Middling,
+        ),
         ("may stay as they are", &missing.spared, Tone::Good),
     ]
 }
@@ -76,7 +94,7 @@ fn list(features: &[Feature]) -> String {
 
 pub fn gap_csv(gap: &Gap) -> String {
     let by = |basis: &'static str, missing: &Missing| -> Vec<[String; 3]> {
-        let words = ["implement", "fake", "unfake", "spared"];
+        let words = ["implement", "fake", "unfake", "stub", "spared"];
         let classes = classes(missing).into_iter().zip(words);
         classes
             .flat_map(|((_, features, _), word)| {

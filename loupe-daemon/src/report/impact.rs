@@ -97,6 +97,7 @@ fn way(action: Action) -> String {
     match action {
         Action::Fake => "faked".to_owned(),
         Action::Plausible => "faked plausibly".to_owned(),
+        Action::Kill => "ending its caller".to_owned(),
         Action::Stub(_) if action == Action::STUB => "stubbed".to_owned(),
         Action::Stub(errno) => format!("stubbed {errno}"),
     }

@@ -125,6 +125,7 @@ fn conflict_words(policy: &Policy) -> String {
         .map(|(feature, action)| match action {
             Action::Fake => format!("{feature} faked"),
             Action::Plausible => format!("{feature} faked plausibly"),
+            Action::Kill => format!("{feature} ending its caller"),
             Action::Stub(_) if *action == Action::STUB => format!("{feature} stubbed"),
             Action::Stub(errno) => format!("{feature} stubbed with {errno}"),
         })

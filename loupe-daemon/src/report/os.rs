@@ -1,44 +1,89 @@
 //! `loupe os list` and `loupe os diff`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::analysis::push_paragraph;
 use super::layout::{Align, Layout};
 use super::{Style, Tone};
 use crate::plan::need::Answer;
-use crate::plan::os::{OsDifference, OsProfile};
+use crate::plan::os::{Origin, OsDifference, OsProfile};
 use crate::text::{counted, printable};
 
-pub fn os_list(profiles: &[OsProfile], directory: &Path, style: Style) -> String {
+pub fn os_list(profiles: &[(OsProfile, Origin)], directory: &Path, style: Style) -> String {
+    let mut text = String::new();
     let place = printable(&directory.display().to_string());
-    if profiles.is_empty() {
-        let mut text = String::new();
-        let empty = format!("No OS profile in {place} yet; `loupe os import FILE` keeps one.");
-        push_paragraph(&mut text, &empty, 0, Tone::Plain, style);
-        return text;
+    for (is_built_in, heading) in [
+        (false, format!("Kept in {place}")),
+        (true, "Built in".to_owned()),
+    ] {
+        let some = profiles
+            .iter()
+            .filter(|(_, origin)| (*origin == Origin::BuiltIn) == is_built_in)
+            .map(|(os, _)| os)
+            .collect::<Vec<&OsProfile>>();
+        if some.is_empty() {
+            continue;
+        }
+        push_paragraph(&mut text, &heading, 0, Tone::Title, style);
+        text.push_str(&table(&some).print(style));
+        text.push('\n');
     }
+    let rest = "implement: partial ones too; other: fails with another errno than ENOSYS, or ends its \
+                caller; unknown: what a syscall gets that the profile does not mention. `loupe os \
+                import FILE` keeps more.";
+    push_paragraph(&mut text, rest, 0, Tone::Plain, style);
+    text
+}
+
+fn table(profiles: &[&OsProfile]) -> Layout {
     let mut layout = Layout::new(&[
         ("profile", Align::Left),
         ("implement", Align::Right),
-        ("stub", Align::Right),
+        ("partial", Align::Right),
         ("fake", Align::Right),
+        ("stub", Align::Right),
+        ("other", Align::Right),
+        ("unknown", Align::Left),
+        ("date", Align::Left),
+        ("commit", Align::Left),
     ]);
     for os in profiles {
+        let errors: usize = os.error.values().map(BTreeSet::len).sum();
         layout.row([
             printable(&os.name).into(),
             os.implement.len().into(),
-            os.stub.len().into(),
+            os.partial.len().into(),
             os.fake.len().into(),
+            os.stub.len().into(),
+            (errors + os.kill.len()).into(),
+            os.unknown.to_string().into(),
+            printable(os.source.date.as_deref().unwrap_or("-")).into(),
+            printable(&short_commit(os)).into(),
         ]);
     }
-    layout.print(style)
+    layout
 }
 
-pub(super) fn answer(answer: Answer) -> &'static str {
+/// The commit as people shorten it, where it is one.
+fn short_commit(os: &OsProfile) -> String {
+    let Some(commit) = &os.source.commit else {
+        return "-".to_owned();
+    };
+    let is_digest = commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match is_digest {
+        true => commit[..8].to_owned(),
+        false => commit.clone(),
+    }
+}
+
+pub(super) fn answer(answer: Answer) -> String {
     match answer {
-        Answer::Implement => "implemented",
-        Answer::Fake => "faked",
-        Answer::Stub => "ENOSYS",
+        Answer::Implement => "implemented".to_owned(),
+        Answer::Fake => "faked".to_owned(),
+        Answer::Stub => "ENOSYS".to_owned(),
+        Answer::Error(errno) => errno.to_string(),
+        Answer::Kill => "kills".to_owned(),
     }
 }
 
@@ -54,6 +99,10 @@ pub fn os_difference(difference: &OsDifference, style: Style) -> String {
         ),
     };
     push_paragraph(&mut text, &headline, 0, Tone::Title, style);
+    if let Some([before, after]) = difference.unknown {
+        let line = format!("A syscall that neither mentions gets {before} before, {after} after.");
+        push_paragraph(&mut text, &line, 0, Tone::Plain, style);
+    }
     if count == 0 {
         return text;
     }

@@ -175,6 +175,7 @@ fn suspicions(analysis: &Analysis) -> Vec<String> {
                 Action::Stub(errno) => format!("stubbed with {errno}"),
                 Action::Fake => "faked".to_owned(),
                 Action::Plausible => "faked plausibly".to_owned(),
+                Action::Kill => "ending its caller".to_owned(),
             };
             for suspicion in &trial.suspicious {
                 let when = format!("{} {how}", row.feature);

@@ -154,7 +154,9 @@ fn profiles_are_kept_by_name_and_found_by_file() {
     assert_eq!(list["profiles"][0]["name"], "Tiny");
     assert_eq!(
         stdout(&world.works("os show tiny")),
-        "name = \"Tiny\"\nimplement = [\"close\"]\nstub = []\nfake = []\n"
+        "name = \"Tiny\"\nimplement = [\"close\"]\n\n[source]\n\
+         url = \"https://github.com/unikraft/loupedb\"\ndate = \"2023\"\n\
+         files = \"Tiny.syscalls\"\n"
     );
     world.file("mine.toml", "implement = [\"read\"]\nfake = [\"brk\"]\n");
     world.works("os import mine.toml");
@@ -168,7 +170,21 @@ fn profiles_are_kept_by_name_and_found_by_file() {
         "is there already, and it differs",
     );
     world.works("os import mine.toml --force");
-    assert_fails(&world.run("gap --os mime a"), 2, "there are Tiny, mine");
+    assert_fails(&world.run("gap --os mime a"), 2, "did you mean mine?");
+    let told = stdout(&world.works("os list"));
+    assert!(
+        told.contains("gvisor") && told.contains("3c5eee17"),
+        "{told}"
+    );
+    let gvisor = stdout(&world.works("os show gvisor"));
+    assert!(gvisor.contains("date = \"2026-08-21\""), "{gvisor}");
+    assert_eq!(
+        world.json("os show gvisor"),
+        world.json("os show gvisor@2026")
+    );
+    assert_fails(&world.run("gap --os gvisr a"), 2, "did you mean gvisor?");
+    let foreign = world.run("gap --os moss d");
+    assert!(stderr(&foreign).contains("of another architecture"));
     world.file("bad.syscalls", "raed\n");
     assert_fails(&world.run("os show bad.syscalls"), 2, "names no syscall");
 }
@@ -191,6 +207,10 @@ fn a_gap_is_told_by_class() {
     );
     world.file("mine.toml", "implement = [\"read\"]\n");
     world.works("gap --os mine.toml c");
+    // What ends its caller is no stub, whatever the application could do without.
+    world.file("kills.toml", "unknown = \"kill\"\nimplement = [\"read\"]\n");
+    let kills = world.json("gap --os kills.toml d");
+    assert_eq!(names(&kills["single"]["fake"]), ["brk"], "{kills:#}");
 }
 
 pub(super) fn save(world: &World, plan: &Value) {

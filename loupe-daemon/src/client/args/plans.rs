@@ -111,7 +111,7 @@ pub enum OsCommand {
     Import(OsImport),
 }
 
-/// List the profiles that are kept
+/// List the profiles that are built in, and those that are kept
 #[derive(Debug, Args)]
 pub struct OsList {
     /// Print JSON (schema loupe.os-list/1)
@@ -119,10 +119,10 @@ pub struct OsList {
     pub json: bool,
 }
 
-/// Print a profile as TOML
+/// Print a profile as TOML: what it says of each syscall, notes, and where the facts are from
 #[derive(Debug, Args)]
 pub struct OsShow {
-    /// A file, or the name of a profile
+    /// A file, or the name of a profile; NAME@DATE or NAME@COMMIT where several have it
     #[arg(value_name = "OS")]
     pub os: String,
 

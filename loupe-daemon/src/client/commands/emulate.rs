@@ -103,7 +103,7 @@ fn system(global: &Global, args: &Emulate) -> Result<(String, Policy), Failure> 
 /// An OS, as it is or after some steps of a plan.
 fn planned(global: &Global, args: &Emulate) -> Result<(String, Policy), Failure> {
     let named = match &args.os {
-        Some(name) => Some(measured::profile(global, name)?),
+        Some(name) => Some(measured::os(global, name)?),
         None => None,
     };
     let Some(path) = &args.plan else {

@@ -14,7 +14,7 @@ use crate::store::StoredAnalysis;
 use crate::text::printable;
 
 pub async fn run(global: &Global, args: &Args) -> Result<Ending, Failure> {
-    let profile = measured::profile(global, &args.os)?;
+    let profile = measured::os(global, &args.os)?;
     let named = args.application.iter().chain(&args.require);
     let sources = Sources::find(global, named).await?;
     let (text, good) = match &args.application {

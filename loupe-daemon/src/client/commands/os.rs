@@ -1,6 +1,8 @@
 //! `loupe os list`, `show`, `diff`, `import`. Profiles are files of whoever asks: the daemon has
 //! nothing to do with them.
 
+use std::collections::BTreeSet;
+
 use loupe_common::wire::Failure;
 use serde_json::json;
 
@@ -22,19 +24,31 @@ pub fn run(global: &Global, command: &OsCommand) -> Result<Ending, Failure> {
 fn list(global: &Global, args: &OsList) -> Result<Ending, Failure> {
     let shelf = shelf(global)?;
     let profiles = shelf.all().map_err(|error| os_failure(&error))?;
-    for read in &profiles {
+    for (read, _) in &profiles {
         remark(&read.remarks);
     }
-    let profiles: Vec<_> = profiles.into_iter().map(|read| read.profile).collect();
+    let profiles: Vec<_> = profiles
+        .into_iter()
+        .map(|(read, origin)| (read.profile, origin))
+        .collect();
     if args.json {
         let rows: Vec<_> = profiles
             .iter()
-            .map(|os| {
+            .map(|(os, origin)| {
+                let errors = os.error.values().map(BTreeSet::len);
                 json!({
                     "name": os.name,
+                    "title": os.title,
+                    "origin": origin,
+                    "arch": os.arch,
                     "implement": os.implement.len(),
+                    "partial": os.partial.len(),
                     "stub": os.stub.len(),
                     "fake": os.fake.len(),
+                    "error": errors.sum::<usize>(),
+                    "kill": os.kill.len(),
+                    "unknown": os.unknown,
+                    "source": os.source,
                 })
             })
             .collect();
@@ -50,7 +64,7 @@ fn show(global: &Global, args: &OsShow) -> Result<Ending, Failure> {
     let profile = profile(global, &args.os)?;
     match args.json {
         true => output::print_json(&profile)?,
-        false => output::print(&os::to_toml(&profile).map_err(|error| os_failure(&error))?)?,
+        false => output::print(&os::to_toml(&profile))?,
     }
     Ok(Ending::OK)
 }

@@ -33,7 +33,7 @@ async fn make(global: &Global, args: &Args) -> Result<Ending, Failure> {
     let Some(os) = &args.os else {
         return Err(Failure::usage("an OS profile is needed: --os OS"));
     };
-    let profile = measured::profile(global, os)?;
+    let profile = measured::os(global, os)?;
     let sources = Sources::find(global, args.apps.iter().chain(&args.goal)).await?;
     let world = sources.choose(&args.apps, args.which.workload)?.needs;
     if !args.what_if.is_empty() {
@@ -171,7 +171,7 @@ async fn check(global: &Global, args: &Args, file: &Path) -> Result<Ending, Fail
             .hint("`loupe plan --json` writes one")
     })?;
     let profile = match &args.os {
-        Some(os) => Some(measured::profile(global, os)?),
+        Some(os) => Some(measured::os(global, os)?),
         None => None,
     };
     let promised = plan.steps.iter().flat_map(|step| &step.unlocks);

@@ -25,7 +25,7 @@ use crate::text::counted;
 pub async fn run(global: &Global, args: &Report) -> Result<Ending, Failure> {
     let plans = args.plan.iter().map(|path| plan_file::read(path));
     let mut plans: Vec<Plan> = plans.collect::<Result<_, _>>()?;
-    let systems = args.os.iter().map(|name| measured::profile(global, name));
+    let systems = args.os.iter().map(|name| measured::os(global, name));
     let mut systems: Vec<OsProfile> = systems.collect::<Result<_, _>>()?;
     let sources = Sources::find(global, &args.applications.names).await?;
     let (names, profiles) = profiles(global, args, &sources).await?;

@@ -76,6 +76,7 @@ fn injected(policy: &Policy, report: &RunReport) -> String {
                 Action::Stub(errno) => format!("stubbed ({errno})"),
                 Action::Fake => "faked".to_owned(),
                 Action::Plausible => "faked plausibly".to_owned(),
+                Action::Kill => "ending its caller".to_owned(),
             };
             match times(report, feature) {
                 0 => format!("{feature} {how}: never called"),

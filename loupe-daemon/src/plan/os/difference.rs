@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use loupe_common::feature::Feature;
 use serde::Serialize;
 
-use super::OsProfile;
+use super::{OsProfile, Unknown};
 use crate::plan::need::Answer;
 
 /// One feature that two profiles answer differently.
@@ -24,14 +24,18 @@ pub struct OsDifference {
     pub to: String,
     /// Sorted by feature.
     pub changes: Vec<OsChange>,
+    /// What a syscall gets that neither mentions, where that differs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<[Unknown; 2]>,
 }
 
 impl OsDifference {
-    /// A stub that is listed and one that is not are the same answer.
+    /// A stub that is listed and one that is not are the same answer. What an unknown call gets
+    /// is one change, and not one for every call that nobody mentions.
     pub fn between(from: &OsProfile, to: &OsProfile) -> OsDifference {
         let named: BTreeSet<&Feature> = [from, to]
             .into_iter()
-            .flat_map(|profile| profile.implement.iter().chain(&profile.fake))
+            .flat_map(OsProfile::mentioned)
             .collect();
         let changes = named
             .into_iter()
@@ -47,6 +51,7 @@ impl OsDifference {
             from: from.name.clone(),
             to: to.name.clone(),
             changes,
+            unknown: (from.unknown != to.unknown).then_some([from.unknown, to.unknown]),
         }
     }
 }

@@ -1,13 +1,16 @@
-//! Loupe's own format: TOML or JSON with `name`, `implement`, `stub` and `fake`.
+//! Loupe's own format: TOML or JSON with `name`, `implement`, `stub`, `fake` and what else an OS may
+//! do with a call. Written by [`super::write`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use loupe_common::errno::Errno;
 use loupe_common::feature::Feature;
+use loupe_common::syscalls::Arch;
 use serde::Deserialize;
 
 use super::names::Names;
-use super::{OsError, OsProfile, ReadProfile, name_of};
+use super::{OsError, OsProfile, ReadProfile, Source, Unknown, name_of};
 
 /// Names are text here: an unknown one is to be reported, not to make the file unreadable.
 #[derive(Deserialize)]
@@ -20,6 +23,21 @@ struct Document {
     stub: Vec<String>,
     #[serde(default)]
     fake: Vec<String>,
+    /// Implemented, and not as a whole.
+    #[serde(default)]
+    partial: Vec<String>,
+    #[serde(default)]
+    kill: Vec<String>,
+    #[serde(default)]
+    error: BTreeMap<Errno, Vec<String>>,
+    #[serde(default)]
+    unknown: Unknown,
+    #[serde(default)]
+    notes: BTreeMap<String, String>,
+    title: Option<String>,
+    arch: Option<Arch>,
+    #[serde(default)]
+    source: Source,
 }
 
 pub(super) fn read_toml(path: &Path, text: &str) -> Result<ReadProfile, OsError> {
@@ -50,21 +68,54 @@ fn line_at(text: &str, offset: usize) -> usize {
 
 fn profile(path: &Path, text: &str, document: Document) -> Result<ReadProfile, OsError> {
     let mut names = Names::of(path);
+    let line_of = |word: &str| {
+        let at = text.find(&format!("\"{word}\""));
+        at.map(|at| line_at(text, at))
+    };
     let mut set = |words: &[String]| {
         let mut set = BTreeSet::new();
         for word in words {
-            let line = text
-                .find(&format!("\"{word}\""))
-                .map(|at| line_at(text, at));
-            names.add(word, line, &mut set);
+            names.add(word, line_of(word), &mut set);
         }
         set
     };
+    let mut implement = set(&document.implement);
+    let (stub, fake) = (set(&document.stub), set(&document.fake));
+    let kill = set(&document.kill);
+    let errors = document.error.iter();
+    let mut error: BTreeMap<Errno, BTreeSet<Feature>> = errors
+        .map(|(errno, words)| (*errno, set(words)))
+        .filter(|(_, features)| !features.is_empty())
+        .collect();
+    // JSON has those that are partial in both lists.
+    let partial: Vec<String> = document.partial;
+    let (again, new): (Vec<String>, Vec<String>) = partial
+        .into_iter()
+        .partition(|word| document.implement.contains(word));
+    let mut partial = set(&new);
+    implement.extend(partial.iter().cloned());
+    partial.extend(again.iter().filter_map(|word| word.parse::<Feature>().ok()));
+    let mut stub = stub;
+    stub.extend(error.remove(&Errno::ENOSYS).unwrap_or_default());
+    let mut notes = BTreeMap::new();
+    for (word, note) in document.notes {
+        if let Some(feature) = names.take(&word, line_of(&word)) {
+            notes.insert(feature, note);
+        }
+    }
     let profile = OsProfile {
         name: document.name.unwrap_or_else(|| name_of(path)),
-        implement: set(&document.implement),
-        stub: set(&document.stub),
-        fake: set(&document.fake),
+        implement,
+        stub,
+        fake,
+        partial,
+        error,
+        kill,
+        unknown: document.unknown,
+        notes,
+        title: document.title,
+        arch: document.arch,
+        source: document.source,
     };
     contradiction(path, &profile)?;
     Ok(ReadProfile {
@@ -74,27 +125,25 @@ fn profile(path: &Path, text: &str, document: Document) -> Result<ReadProfile, O
 }
 
 fn contradiction(path: &Path, profile: &OsProfile) -> Result<(), OsError> {
-    let lists: [(&'static str, &BTreeSet<Feature>); 3] = [
-        ("implement", &profile.implement),
-        ("stub", &profile.stub),
-        ("fake", &profile.fake),
+    let mut lists: Vec<(String, &BTreeSet<Feature>)> = vec![
+        ("implement".to_owned(), &profile.implement),
+        ("stub".to_owned(), &profile.stub),
+        ("fake".to_owned(), &profile.fake),
+        ("kill".to_owned(), &profile.kill),
     ];
+    let errors = profile.error.iter();
+    lists.extend(errors.map(|(errno, features)| (format!("error.{errno}"), features)));
     for (index, (first, a)) in lists.iter().enumerate() {
         for (second, b) in &lists[index + 1..] {
             if let Some(feature) = a.intersection(b).next() {
                 return Err(OsError::Contradiction {
                     path: path.to_owned(),
                     feature: feature.clone(),
-                    first,
-                    second,
+                    first: first.clone(),
+                    second: second.clone(),
                 });
             }
         }
     }
     Ok(())
-}
-
-/// The profile as [`read_toml`] reads it.
-pub fn to_toml(profile: &OsProfile) -> Result<String, OsError> {
-    Ok(toml::to_string_pretty(profile)?)
 }

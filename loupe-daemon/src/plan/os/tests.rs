@@ -47,7 +47,7 @@ fn toml_and_json_say_the_same_and_survive_a_round_trip() {
     let from_toml = document::read_toml(Path::new("t.toml"), toml).expect("readable");
     let from_json = document::read_json(Path::new("t.json"), json).expect("readable");
     assert_eq!(from_toml, from_json);
-    let written = to_toml(&from_toml.profile).expect("writable");
+    let written = to_toml(&from_toml.profile);
     let again = document::read_toml(Path::new("x.toml"), &written).expect("readable");
     assert_eq!(again, from_toml);
 }
@@ -140,11 +140,15 @@ fn broken_scml_is_refused_with_its_line() {
 fn a_shelf_finds_profiles_by_path_and_by_name() {
     let directory = tempfile::tempdir().expect("a directory");
     let shelf = Shelf::at(directory.path().join("os"));
-    assert_eq!(shelf.all().expect("empty").len(), 0);
+    let kept = |shelf: &Shelf| {
+        let all = shelf.all().expect("readable").into_iter();
+        all.filter(|(_, origin)| *origin == Origin::Kept).count()
+    };
+    assert_eq!(kept(&shelf), 0);
     let profile = lines("read\n").profile;
     assert!(shelf.keep(&profile, false).expect("kept"));
     assert!(!shelf.keep(&profile, false).expect("the same again"));
-    assert_eq!(shelf.find("toy").expect("found").profile, profile);
+    assert_eq!(shelf.find("toy").expect("found").read.profile, profile);
     let other = lines("read\nwrite\n").profile;
     assert!(matches!(
         shelf.keep(&other, false),
@@ -153,9 +157,10 @@ fn a_shelf_finds_profiles_by_path_and_by_name() {
     assert!(shelf.keep(&other, true).expect("replaced"));
     let path = directory.path().join("os/Toy.toml");
     let by_path = shelf.find(path.to_str().expect("text")).expect("found");
-    assert_eq!(by_path.profile, other);
+    assert_eq!(by_path.read.profile, other);
     let error = shelf.find("toi").expect_err("not there").to_string();
-    assert_eq!(error, "there is no OS profile `toi`; there are Toy");
+    assert_eq!(kept(&shelf), 1);
+    assert_eq!(error, "there is no OS profile `toi` (did you mean Toy?)");
     let bad = OsProfile {
         name: "../x".to_owned(),
         ..other
@@ -174,6 +179,7 @@ fn profiles_differ_in_what_applications_see() {
             implement: set(&["read"]),
             stub: set(&["rseq"]),
             fake: set(&["brk", "futex"]),
+            ..OsProfile::default()
         },
         OsProfile {
             name: "new".to_owned(),
@@ -193,4 +199,173 @@ fn profiles_differ_in_what_applications_see() {
             ("futex".to_owned(), Answer::Fake, Answer::Stub),
         ]
     );
+}
+
+#[test]
+fn a_profile_with_everything_survives_a_round_trip() {
+    let text = r#"name = "toy"
+title = "Toy \"OS\""
+arch = "aarch64"
+unknown = "EPERM"
+implement = ["read"]
+partial = ["openat"]
+fake = ["brk"]
+stub = ["rseq"]
+kill = ["mount"]
+
+[error]
+EACCES = ["keyctl"]
+EINVAL = ["add_key", "request_key"]
+
+[source]
+url = "https://example.org/toy"
+commit = "0123abcd"
+date = "2026-11-28"
+files = "table.c"
+read = "by hand"
+
+[notes]
+openat = "no O_PATH"
+"#;
+    let read = document::read_toml(Path::new("t.toml"), text).expect("readable");
+    assert_eq!(read.remarks, []);
+    let os = &read.profile;
+    assert_eq!(to_toml(os), text);
+    let answer = |name: &str| os.answer(&name.parse().expect("a syscall")).to_string();
+    for (name, wanted) in [
+        ("read", "implement"),
+        ("openat", "implement"),
+        ("brk", "fake"),
+        ("rseq", "stub"),
+        ("mount", "kill"),
+        ("keyctl", "stub=EACCES"),
+        ("futex", "stub=EPERM"),
+    ] {
+        assert_eq!(answer(name), wanted, "{name}");
+    }
+    let json = serde_json::to_string(os).expect("writable");
+    let again = document::read_json(Path::new("t.json"), &json).expect("readable");
+    assert_eq!(again, read);
+}
+
+#[test]
+fn a_call_is_in_one_list_after_it_was_set() {
+    let mut os = OsProfile {
+        implement: set(&["read", "openat"]),
+        partial: set(&["openat"]),
+        error: BTreeMap::from([("EPERM".parse().expect("an errno"), set(&["mount"]))]),
+        ..OsProfile::default()
+    };
+    let openat = "openat".parse().expect("a syscall");
+    os.set(&openat, Answer::Kill);
+    os.set(&"mount".parse().expect("a syscall"), Answer::Implement);
+    assert_eq!(os.answer(&openat), Answer::Kill);
+    assert!(os.partial.is_empty() && os.error.is_empty());
+    assert_eq!(os.implement, set(&["read", "mount"]));
+}
+
+#[test]
+fn a_wrong_word_for_what_is_unknown_is_told_with_its_line() {
+    let text = "name = \"toy\"\nunknown = \"panic\"\nimplement = [\"read\"]\n";
+    let error = document::read_toml(Path::new("t.toml"), text).expect_err("wrong");
+    assert_eq!(
+        error.to_string(),
+        "t.toml:2: `panic` is neither an errno nor `kill`: what does an unknown syscall get?"
+    );
+    let twice = "kill = [\"read\"]\n[error]\nEPERM = [\"read\"]\n";
+    let error = document::read_toml(Path::new("t.toml"), twice).expect_err("a contradiction");
+    assert_eq!(
+        error.to_string(),
+        "t.toml: read is both in `kill` and in `error.EPERM`"
+    );
+}
+
+/// A shelf with the paper's profile of an OS that Loupe has one of, too.
+fn shelf_with_kerla(directory: &Path) -> Shelf {
+    let shelf = Shelf::at(directory.to_owned());
+    let paper = OsProfile {
+        name: "Kerla".to_owned(),
+        implement: set(&["read"]),
+        source: Source {
+            date: Some("2023".to_owned()),
+            ..Source::default()
+        },
+        ..OsProfile::default()
+    };
+    assert!(shelf.keep(&paper, false).expect("kept"));
+    shelf
+}
+
+#[test]
+fn a_name_is_what_is_kept_then_what_is_built_in_then_what_is_spelt_alike() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let shelf = shelf_with_kerla(directory.path());
+    let found = |wanted: &str| shelf.find(wanted).expect("found");
+    let kept = found("Kerla");
+    assert_eq!((kept.origin, kept.note), (Origin::Kept, None));
+    let today = found("kerla");
+    assert_eq!(today.origin, Origin::BuiltIn);
+    assert_eq!(
+        today.note.as_deref(),
+        Some("kerla: kerla@2026-02-23 (built in) is meant, and not Kerla@2023 (kept)")
+    );
+    assert_eq!(found("kerla@2023").origin, Origin::Kept);
+    assert_eq!(found("Kerla@2026-02").origin, Origin::BuiltIn);
+    assert_eq!(found("kerla@d8b173a7").origin, Origin::BuiltIn);
+    assert_eq!(found("GVISOR").read.profile.name, "gvisor");
+    assert_eq!(found("linux-6.1").read.profile.name, "linux-6.1");
+    let error = shelf.find("KERLA").expect_err("two fit").to_string();
+    assert_eq!(
+        error,
+        "`KERLA` fits several OS profiles: Kerla@2023 (kept), kerla@2026-02-23 (built in)"
+    );
+    for (wanted, near) in [
+        ("gvisr", "gvisor"),
+        ("kerla@2019", "Kerla, kerla"),
+        ("docker", "docker-default"),
+    ] {
+        let error = shelf.find(wanted).expect_err("there is none").to_string();
+        let wanted = format!("there is no OS profile `{wanted}` (did you mean {near}?)");
+        assert_eq!(error, wanted);
+    }
+}
+
+#[test]
+fn a_kept_profile_of_the_name_of_a_built_in_one_goes_before_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let shelf = Shelf::at(directory.path().to_owned());
+    let own = OsProfile {
+        name: "gvisor".to_owned(),
+        implement: set(&["read"]),
+        ..OsProfile::default()
+    };
+    shelf.keep(&own, false).expect("kept");
+    let found = shelf.find("gvisor").expect("found");
+    assert_eq!(found.read.profile, own);
+    let note = found.note.expect("it is told");
+    assert!(note.contains("not gvisor@2026-08-21 (built in)"), "{note}");
+    assert_eq!(
+        shelf.find("gvisor@2026").expect("found").origin,
+        Origin::BuiltIn
+    );
+}
+
+#[test]
+fn a_profile_that_only_says_more_of_its_source_is_kept_without_force() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let shelf = Shelf::at(directory.path().to_owned());
+    let old = OsProfile {
+        name: "toy".to_owned(),
+        implement: set(&["read"]),
+        ..OsProfile::default()
+    };
+    shelf.keep(&old, false).expect("kept");
+    let mut new = old.clone();
+    new.source.date = Some("2023".to_owned());
+    assert!(shelf.keep(&new, false).expect("kept"));
+    assert!(!shelf.keep(&new, false).expect("there already"));
+    assert!(matches!(
+        shelf.keep(&old, false),
+        Err(OsError::Taken { .. })
+    ));
 }

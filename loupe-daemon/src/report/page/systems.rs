@@ -42,6 +42,7 @@ struct Distance {
     name: String,
     implement: Vec<usize>,
     fake: Vec<usize>,
+    /// To fail: faked today, or ending whoever calls it.
     unfake: Vec<usize>,
 }
 
@@ -93,7 +94,7 @@ fn profile(system: &System, pool: &mut Pool) -> Profile {
         name: full_name(&away.application, &away.workload),
         implement: pool.indices(&away.missing.implement),
         fake: pool.indices(&away.missing.fake),
-        unfake: pool.indices(&away.missing.unfake),
+        unfake: pool.indices(away.missing.unfake.iter().chain(&away.missing.stub)),
     };
     let distances = &system.distances.applications;
     let distances = distances.iter().map(&mut distance).collect();

@@ -101,7 +101,7 @@ pub fn drift(global: &Global, args: &Args, drift: &FleetDrift) -> Result<Ending,
 
 pub fn gap(global: &Global, args: &Args, gap: &FleetGap) -> Result<Ending, Failure> {
     let fleet = there(global, args)?;
-    let os = measured::profile(global, &gap.os)?;
+    let os = measured::os(global, &gap.os)?;
     let answer = answered(fleet.gap(&os))?;
     match gap.json {
         true => output::print_json(&answer)?,
@@ -115,7 +115,7 @@ pub fn gap(global: &Global, args: &Args, gap: &FleetGap) -> Result<Ending, Failu
 
 pub fn plan(global: &Global, args: &Args, plan: &FleetPlan) -> Result<Ending, Failure> {
     let fleet = there(global, args)?;
-    let os = measured::profile(global, &plan.os)?;
+    let os = measured::os(global, &plan.os)?;
     let needs = answered(fleet.needs())?;
     let weights: Weights = match plan.weights {
         Some(_) => needs
