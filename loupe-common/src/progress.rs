@@ -10,7 +10,15 @@ use crate::replay::Outcome;
 #[serde(rename_all = "snake_case", tag = "progress")]
 pub enum Progress {
     /// A new part of the analysis begins ("baseline", "single features", …).
-    Phase { name: String },
+    Phase {
+        name: String,
+        /// Which of its parts that is, from 1; 0: not known.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        number: u32,
+        /// How many parts it has; 0: not known.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        of: u32,
+    },
     /// How far it is. `left` is an estimate that may grow.
     Counts { done: u64, running: u64, left: u64 },
     /// A replay has ended and is in the database.
@@ -37,4 +45,19 @@ pub enum Progress {
     },
     /// Something that the user should know at once.
     Notice { text: String },
+}
+
+impl Progress {
+    /// A part of which nobody has said which of how many it is.
+    pub fn phase(name: impl Into<String>) -> Progress {
+        Progress::Phase {
+            name: name.into(),
+            number: 0,
+            of: 0,
+        }
+    }
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }

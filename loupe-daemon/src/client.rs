@@ -6,8 +6,10 @@
 
 mod args;
 mod commands;
+mod config;
 mod documents;
 mod door;
+mod form;
 mod measured;
 mod output;
 mod progress;
@@ -44,10 +46,14 @@ pub fn main() -> ExitCode {
     if let Some(ending) = documents::if_asked() {
         return ending;
     }
-    let cli = match Cli::try_parse() {
+    let mut cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };
+    if let Err(failure) = complete(&mut cli) {
+        print_failure("loupe", &failure);
+        return ExitCode::from(failure.exit_code);
+    }
     log(cli.global.verbose);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -64,6 +70,21 @@ pub fn main() -> ExitCode {
             ExitCode::from(failure.exit_code)
         }
     }
+}
+
+/// Adds what the user's configuration says, and chooses how results are printed.
+fn complete(cli: &mut Cli) -> Result<(), Failure> {
+    config::complete(cli)?;
+    form::apply(cli)?;
+    let global = &cli.global;
+    // These write their files themselves: what is printed is the command's output, or one of several.
+    let itself = matches!(cli.command, Command::Trace(_) | Command::Export(_));
+    output::choose(output::Choice {
+        color: global.color.unwrap_or_default(),
+        markdown: global.format == Some(args::Form::Markdown),
+        file: global.output.clone().filter(|_| !itself),
+    });
+    Ok(())
 }
 
 /// Help, or what is wrong with the arguments.

@@ -11,7 +11,9 @@ mod parallel;
 mod phases;
 mod provenance;
 mod recording;
+mod script;
 mod slots;
+mod stages;
 mod test_check;
 mod trial;
 

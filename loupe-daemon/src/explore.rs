@@ -397,8 +397,7 @@ async fn find_out<R: Replayer, Q: Question>(
         };
         if scheduler.phase() != phase {
             phase = scheduler.phase();
-            let name = phase.to_owned();
-            progress(Progress::Phase { name });
+            progress(Progress::phase(phase));
         }
         match step {
             Step::Run(request, kind) => running.push(async move {

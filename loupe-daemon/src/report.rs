@@ -85,17 +85,43 @@ pub struct Style {
     pub color: bool,
     /// Columns of a line; less than 40 is taken as 40.
     pub width: usize,
+    /// How tables are written.
+    pub rows: Rows,
+}
+
+/// How tables are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rows {
+    /// As wide as a line may be: a cell that is too long goes on below itself.
+    #[default]
+    Fitting,
+    /// One row a line, for other programs and for files: nothing is wrapped or left out.
+    Whole,
+    /// As tables of Markdown.
+    Markdown,
 }
 
 impl Style {
-    /// For files and pipes.
+    /// As on a terminal of 80 columns without colours.
     pub const PLAIN: Style = Style {
         color: false,
         width: 80,
+        rows: Rows::Fitting,
+    };
+
+    /// For files: every row on a line of its own.
+    pub const WHOLE: Style = Style {
+        rows: Rows::Whole,
+        ..Style::PLAIN
     };
 
     pub(crate) fn columns(self) -> usize {
         self.width.max(40)
+    }
+
+    /// Nothing is to be shortened.
+    pub(crate) fn is_whole(self) -> bool {
+        self.rows != Rows::Fitting
     }
 }
 

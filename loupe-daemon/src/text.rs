@@ -1,10 +1,14 @@
 //! Words and figures as people read them: escaped, wrapped, rounded. Knows nothing of Loupe.
 
+mod wrong;
+
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use loupe_common::text::steers;
 use unicode_width::UnicodeWidthStr as _;
+
+pub use wrong::Wrong;
 
 /// Text from outside made harmless: whatever could steer a terminal or turn the direction of
 /// the text is written as an escape.

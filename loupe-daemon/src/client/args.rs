@@ -79,12 +79,29 @@ pub struct Cli {
 }
 
 /// What every command takes.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct Global {
-    /// Use this database, without the daemon [default: /var/lib/loupe/loupe.db for root, else
-    /// $XDG_STATE_HOME/loupe/loupe.db]
+    /// Use this database, without the daemon [default: $LOUPE_DB, else /var/lib/loupe/loupe.db for
+    /// root, else $XDG_STATE_HOME/loupe/loupe.db]
     #[arg(long, value_name = "PATH", global = true, value_hint = ValueHint::FilePath)]
     pub db: Option<PathBuf>,
+
+    /// What is used without that option.
+    #[arg(skip)]
+    pub usual_db: Option<UsualDatabase>,
+
+    /// Use colours: where standard output is a terminal and NO_COLOR is not set (auto), or as told
+    /// [default: auto]
+    #[arg(long, value_name = "WHEN", global = true)]
+    pub color: Option<Color>,
+
+    /// Print in this form; tables can be Markdown everywhere, CSV where the command has --csv
+    #[arg(long, value_name = "FORM", global = true)]
+    pub format: Option<Form>,
+
+    /// Write the result to this file, not to standard output
+    #[arg(long, value_name = "FILE", global = true, value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
 
     /// Work in this process, even if the daemon runs
     #[arg(long, global = true)]
@@ -101,7 +118,56 @@ pub struct Global {
     pub verbose: u8,
 }
 
+/// When colours are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Color {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+/// How a result is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Form {
+    /// For people
+    Text,
+    /// For programs; `docs/schemas` says what is in it
+    Json,
+    /// A row a line
+    Csv,
+    /// With tables of Markdown
+    Markdown,
+}
+
+/// A database that is used where no option says which.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsualDatabase {
+    pub path: PathBuf,
+    /// What says so, for people.
+    pub said_by: &'static str,
+}
+
 impl Global {
+    /// The database that is used without the daemon, and what says so. Who has said which daemon it is
+    /// to be means no database.
+    pub fn chosen_db(&self) -> Option<(&Path, &'static str)> {
+        if let Some(path) = &self.db {
+            return Some((path, "--db"));
+        }
+        let usual = self.usual_db.as_ref().filter(|_| !self.insists_on_daemon());
+        usual.map(|usual| (usual.path.as_path(), usual.said_by))
+    }
+
+    /// What services use is louped's to know: only an option says otherwise.
+    pub fn of_services(&self) -> Global {
+        Global {
+            usual_db: None,
+            ..self.clone()
+        }
+    }
+
     /// Where the daemon is.
     pub fn socket(&self) -> &Path {
         match &self.chosen_socket {

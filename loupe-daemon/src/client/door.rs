@@ -41,8 +41,8 @@ pub enum Door {
 /// Decides who does the work; the error says why nobody can, and the cure.
 pub async fn choose(global: &Global, need: Need) -> Result<Door, Failure> {
     let root = nix::unistd::geteuid().is_root();
-    if global.local || global.db.is_some() {
-        return forced(global, need, root);
+    if let Some(flag) = without_daemon(global, need, root) {
+        return forced(flag, need, root);
     }
     let socket = global.socket();
     let daemon = probe(socket).await;
@@ -85,9 +85,24 @@ fn not_at(daemon: &DaemonFact, socket: &Path) -> Failure {
     ))
 }
 
-/// With `--local` or `--db`.
-fn forced(global: &Global, need: Need, root: bool) -> Result<Door, Failure> {
-    let flag = if global.local { "--local" } else { "--db" };
+/// What says that it is to be done without the daemon. A database that is only usual says so of results:
+/// jobs and services are louped's all the same, and so is all work without root.
+fn without_daemon(global: &Global, need: Need, root: bool) -> Option<&'static str> {
+    if global.local {
+        return Some("--local");
+    }
+    let (_, said_by) = global.chosen_db()?;
+    let applies = match need {
+        _ if global.db.is_some() => true,
+        Need::Results => true,
+        Need::Engine => root,
+        Need::Daemon | Need::Service => false,
+    };
+    applies.then_some(said_by)
+}
+
+/// With `--local`, `--db` or what stands for that.
+fn forced(flag: &str, need: Need, root: bool) -> Result<Door, Failure> {
     match need {
         Need::Daemon => Err(Failure::usage(format!(
             "jobs are the daemon's: {flag} makes no sense here"
@@ -107,7 +122,7 @@ fn forced(global: &Global, need: Need, root: bool) -> Result<Door, Failure> {
 
 /// For what no daemon does yet: refuses where one was asked for, whose database is another.
 pub fn here_only(global: &Global, what: &str) -> Result<(), Failure> {
-    if global.insists_on_daemon() && !global.local && global.db.is_none() {
+    if global.insists_on_daemon() && !global.local && global.chosen_db().is_none() {
         return Err(
             Failure::usage(format!("{what} is done in this process, not by the daemon"))
                 .hint("leave --socket and LOUPE_SOCKET away, or say --local or --db PATH"),
@@ -214,7 +229,8 @@ async fn greet(socket: &Path) -> DaemonFact {
 
 /// The database of this process.
 pub fn database(global: &Global) -> Result<PathBuf, Failure> {
-    global.db.clone().or_else(default_database).ok_or_else(|| {
+    let chosen = global.chosen_db().map(|(path, _)| path.to_owned());
+    chosen.or_else(default_database).ok_or_else(|| {
         Failure::usage("there is no place for the database: HOME is not set")
             .hint("choose one with --db PATH")
     })
@@ -317,10 +333,8 @@ mod tests {
         drop(std::os::unix::net::UnixListener::bind(&dead).expect("bound"));
         for socket in [dead, directory.path().join("absent")] {
             let global = Global {
-                db: None,
-                local: false,
                 chosen_socket: Some(socket.clone()),
-                verbose: 0,
+                ..Global::default()
             };
             for need in [Need::Engine, Need::Results, Need::Daemon] {
                 let refused = choose(&global, need).await.expect_err("nobody answers");

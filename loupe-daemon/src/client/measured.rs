@@ -30,7 +30,7 @@ async fn results(global: &Global) -> Result<Vec<StoredAnalysis>, Failure> {
         }
         Door::Here => match door::library(global)? {
             Ok(library) => library.results(Viewer::Everything, None),
-            Err(path) if global.db.is_some() => Err(door::no_database(&path)),
+            Err(path) if global.chosen_db().is_some() => Err(door::no_database(&path)),
             Err(_) => Ok(Vec::new()),
         },
     }
@@ -42,7 +42,43 @@ pub async fn stored(
     application: &str,
     workload: Option<&str>,
 ) -> Result<StoredAnalysis, Failure> {
-    let found: StoredAnalysis = match door::choose(global, Purpose::Results).await? {
+    let found: Result<StoredAnalysis, Failure> = shown(global, application, workload).await;
+    let found = match found {
+        Ok(found) => found,
+        Err(failure) => return Err(nearer(global, failure, application, workload).await),
+    };
+    if let Some(choice) = &found.choice {
+        note(&printable(choice));
+    }
+    Ok(found)
+}
+
+/// The same failure where nothing has this name; with names that are near, if there are some.
+pub async fn nearer(
+    global: &Global,
+    failure: Failure,
+    application: &str,
+    workload: Option<&str>,
+) -> Failure {
+    if failure.code != code::NOT_FOUND {
+        return failure;
+    }
+    match results(global).await.map(Sources::of) {
+        Ok(sources) => Failure {
+            message: failure.message + &sources.near(application, workload),
+            ..failure
+        },
+        // What is wrong with that is not what was asked for.
+        Err(_) => failure,
+    }
+}
+
+async fn shown(
+    global: &Global,
+    application: &str,
+    workload: Option<&str>,
+) -> Result<StoredAnalysis, Failure> {
+    Ok(match door::choose(global, Purpose::Results).await? {
         Door::Daemon => {
             let wanted = Selector::parse(application, workload);
             let request = match (wanted.application, wanted.which) {
@@ -65,11 +101,7 @@ pub async fn stored(
             Ok(library) => library.show(Viewer::Everything, application, workload)?,
             Err(path) => return Err(door::not_analyzed_at(&path, application, workload)),
         },
-    };
-    if let Some(choice) = &found.choice {
-        note(&printable(choice));
-    }
-    Ok(found)
+    })
 }
 
 /// What there is to choose among: results, and the profiles that were named.
@@ -83,16 +115,20 @@ pub struct Sources {
 }
 
 impl Sources {
+    fn of(results: Vec<StoredAnalysis>) -> Sources {
+        Sources {
+            results,
+            profiles: BTreeMap::new(),
+            told: RefCell::default(),
+        }
+    }
+
     /// All results, and of these names those that are profiles or exact.
     pub async fn find<'a>(
         global: &Global,
         names: impl IntoIterator<Item = &'a String>,
     ) -> Result<Sources, Failure> {
-        let mut sources = Sources {
-            results: results(global).await?,
-            profiles: BTreeMap::new(),
-            told: RefCell::default(),
-        };
+        let mut sources = Sources::of(results(global).await?);
         for name in names {
             if sources.is_profile(name) {
                 if !sources.profiles.contains_key(name) {
@@ -221,12 +257,28 @@ impl Sources {
     /// No result has this name; some may have one that is near.
     pub fn not_there(&self, name: &str, workload: Option<&str>) -> Failure {
         let mut failure = not_analyzed(name, workload);
-        let results = self.results.iter();
-        let names: BTreeSet<&str> = results
-            .map(|stored| stored.analysis.application.as_str())
-            .collect();
-        failure.message += &services::perhaps(name, &names);
+        failure.message += &self.near(name, workload);
         failure
+    }
+
+    /// Applications of a name that is near; of an application that is there, its workloads.
+    fn near(&self, name: &str, workload: Option<&str>) -> String {
+        let wanted = Selector::parse(name, workload);
+        let application = wanted.application.as_deref().unwrap_or(name);
+        let results = || self.results.iter().map(|stored| &stored.analysis);
+        let mut own = results().filter(|analysis| analysis.application == application);
+        let (wanted, names): (&str, BTreeSet<&str>) = match &wanted.workload {
+            Some(workload) if own.next().is_some() => {
+                let of_it = results().filter(|analysis| analysis.application == application);
+                let names = of_it.map(|analysis| analysis.workload.as_str());
+                (workload, names.collect())
+            }
+            _ => {
+                let names = results().map(|analysis| analysis.application.as_str());
+                (application, names.collect())
+            }
+        };
+        services::perhaps(wanted, &names)
     }
 
     fn say(&self, text: &str) {
@@ -283,7 +335,7 @@ pub fn os_failure(error: &OsError) -> Failure {
         OsError::Write { .. } => exit::LOUPE_FAILED,
         _ => exit::USAGE,
     };
-    Failure::from_error(code, error).explained(error.hint(), None)
+    Failure::from_error(code, error).explained(error.hint(), error.picture())
 }
 
 pub fn remark(remarks: &[Remark]) {

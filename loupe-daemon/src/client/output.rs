@@ -1,19 +1,65 @@
 //! Standard output and standard error: where what goes, in which style, and what a closed pipe
 //! means (that nobody wants more: no failure).
 
+use std::fs::File;
 use std::io::{self, IsTerminal, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock};
 
 use loupe_common::text::escape_json;
 use loupe_common::wire::Failure;
 use serde::Serialize;
 
-use crate::report::{Style, failure_text};
+use super::args::Color;
+use crate::lock;
+use crate::report::{Rows, Style, failure_text};
 
 /// Columns of a terminal that does not say how many it has.
 const DEFAULT_COLUMNS: usize = 80;
 
+/// What the command line says about how results are printed.
+#[derive(Debug, Default)]
+pub struct Choice {
+    pub color: Color,
+    /// Tables are those of Markdown.
+    pub markdown: bool,
+    /// Results go there.
+    pub file: Option<PathBuf>,
+}
+
+/// Nothing: the command line is not read yet.
+static CHOICE: OnceLock<Choice> = OnceLock::new();
+/// The file that results go to, from the first of them on.
+static FILE: Mutex<Option<File>> = Mutex::new(None);
+
+/// From now on, results are printed as the command line says. It is read once.
+pub fn choose(choice: Choice) {
+    CHOICE.set(choice).ok();
+}
+
+fn chosen_file() -> Option<&'static Path> {
+    CHOICE.get()?.file.as_deref()
+}
+
+/// Writes a result to the file that was named; a file that is there is replaced.
+fn write_to(path: &Path, text: &str) -> io::Result<()> {
+    let mut opened = lock(&FILE);
+    if opened.is_none() {
+        *opened = Some(File::create(path)?);
+    }
+    match opened.as_mut() {
+        Some(file) => file.write_all(text.as_bytes()),
+        None => Ok(()),
+    }
+}
+
 /// Prints a result. A reader that has gone away has got enough.
 pub fn print(text: &str) -> Result<(), Failure> {
+    if let Some(path) = chosen_file() {
+        return write_to(path, text).map_err(|error| {
+            Failure::usage(format!("cannot write {}", path.display())).because(Some(&error))
+        });
+    }
     let mut stdout = io::stdout().lock();
     let written = stdout
         .write_all(text.as_bytes())
@@ -64,16 +110,35 @@ pub fn print_usage_error(text: &str) {
     drop(write!(io::stderr().lock(), "loupe: {text}"));
 }
 
-/// The style of standard output.
+/// The style of results.
 pub fn style() -> Style {
-    style_of(&io::stdout(), terminal_size::terminal_size())
+    as_chosen(match chosen_file() {
+        None => style_of(&io::stdout(), terminal_size::terminal_size()),
+        Some(_) => Style::WHOLE,
+    })
+}
+
+/// The style of a file that a command writes itself.
+pub fn file_style() -> Style {
+    as_chosen(Style::WHOLE)
+}
+
+fn as_chosen(style: Style) -> Style {
+    match CHOICE.get().is_some_and(|choice| choice.markdown) {
+        false => style,
+        true => Style {
+            rows: Rows::Markdown,
+            color: false,
+            ..style
+        },
+    }
 }
 
 /// The style of standard error.
 pub fn error_style() -> Style {
     let stderr = io::stderr();
     let size = terminal_size::terminal_size_of(&stderr);
-    style_of(&stderr, size)
+    as_chosen(style_of(&stderr, size))
 }
 
 fn style_of(
@@ -81,10 +146,24 @@ fn style_of(
     size: Option<(terminal_size::Width, terminal_size::Height)>,
 ) -> Style {
     let terminal = stream.is_terminal();
+    let told = std::env::var("COLUMNS").ok();
+    let told = told.and_then(|columns| columns.parse().ok());
+    let color = CHOICE.get().map(|choice| choice.color);
     Style {
-        color: terminal && colors_wanted(),
-        width: match size {
-            Some((terminal_size::Width(width), _)) if terminal && width > 0 => usize::from(width),
+        rows: match terminal {
+            true => Rows::Fitting,
+            false => Rows::Whole,
+        },
+        color: match color.unwrap_or_default() {
+            Color::Auto => terminal && colors_wanted(),
+            Color::Always => true,
+            Color::Never => false,
+        },
+        width: match (told.filter(|columns| *columns > 0), size) {
+            (Some(columns), _) => columns,
+            (_, Some((terminal_size::Width(width), _))) if terminal && width > 0 => {
+                usize::from(width)
+            }
             _ => DEFAULT_COLUMNS,
         },
     }

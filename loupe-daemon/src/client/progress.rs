@@ -31,14 +31,34 @@ pub struct Display {
 #[derive(Debug)]
 struct State {
     phase: String,
+    /// Other phases come after it.
+    more: bool,
     last_line: Instant,
+}
+
+/// A phase, with which of how many it is.
+fn numbered(name: &str, number: u32, of: u32) -> String {
+    match number {
+        0 => name.to_owned(),
+        _ => format!("{name} ({number} of {of})"),
+    }
+}
+
+/// What is left, as far as can be foreseen: what finishes may ask for more.
+fn to_come(left: u64, more: bool) -> String {
+    match (left, more) {
+        (0, false) => "what comes next depends on these".to_owned(),
+        (0, true) => "then the next phase".to_owned(),
+        (left, false) => format!("{left} or more left"),
+        (left, true) => format!("{left} or more left in this phase"),
+    }
 }
 
 impl Display {
     pub fn new(verbose: bool) -> Display {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-            let template = "{spinner} {prefix} {wide_bar} {pos} done, {msg}, ETA {eta}";
+            let template = "{spinner} {prefix} {wide_bar} {pos} done, {msg}";
             // The template is a constant; a bad one only makes the bar plain.
             if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style.progress_chars("=> "));
@@ -52,6 +72,7 @@ impl Display {
             verbose,
             state: Mutex::new(State {
                 phase: String::new(),
+                more: false,
                 last_line: Instant::now(),
             }),
         }
@@ -59,7 +80,7 @@ impl Display {
 
     pub fn show(&self, event: &Progress) {
         match event {
-            Progress::Phase { name } => self.phase(name),
+            Progress::Phase { name, number, of } => self.phase(name, *number, *of),
             Progress::Counts {
                 done,
                 running,
@@ -76,11 +97,15 @@ impl Display {
         }
     }
 
-    fn phase(&self, name: &str) {
-        lock(&self.state).phase = name.to_owned();
+    fn phase(&self, name: &str, number: u32, of: u32) {
+        let shown = numbered(name, number, of);
+        let mut state = lock(&self.state);
+        state.phase.clone_from(&shown);
+        state.more = of > number;
+        drop(state);
         match &self.bar {
-            Some(bar) => bar.set_prefix(printable(name)),
-            None => self.line(&format!("phase: {name}")),
+            Some(bar) => bar.set_prefix(printable(&shown)),
+            None => self.line(&format!("phase: {shown}")),
         }
     }
 
@@ -88,7 +113,8 @@ impl Display {
         if let Some(bar) = &self.bar {
             bar.set_length(done + running + left);
             bar.set_position(done);
-            bar.set_message(format!("{running} running, {left} left"));
+            let more = lock(&self.state).more;
+            bar.set_message(format!("{running} running, {}", to_come(left, more)));
             return;
         }
         let line = {
@@ -98,8 +124,9 @@ impl Display {
             }
             state.last_line = Instant::now();
             format!(
-                "{}: {done} replays done, {running} running, {left} left",
-                state.phase
+                "{}: {done} replays done, {running} running, {}",
+                state.phase,
+                to_come(left, state.more)
             )
         };
         self.line(&line);
@@ -169,5 +196,21 @@ pub fn of_a_replay(event: &Progress) -> Option<String> {
 impl Drop for Display {
     fn drop(&mut self) {
         self.finish();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_left_is_never_said_while_something_may_come() {
+        for left in [0, 1, 7] {
+            for more in [false, true] {
+                let told = to_come(left, more);
+                assert!(!told.starts_with("0 "), "{told}");
+                assert!(left == 0 || told.contains("or more"), "{told}");
+            }
+        }
     }
 }

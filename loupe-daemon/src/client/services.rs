@@ -37,6 +37,7 @@ pub async fn named(
     name: &str,
     since_ms: Option<u64>,
 ) -> Result<Vec<Profile>, Failure> {
+    let global = &global.of_services();
     let source = door::choose(global, Purpose::Results).await?;
     let name = name.strip_prefix(PROFILE_PREFIX).unwrap_or(name);
     let found = profiles(global, source, Some(name), since_ms).await?;
@@ -63,7 +64,7 @@ async fn profiles(
         }
         Door::Here => match door::library(global)? {
             Ok(library) => library.profiles(Viewer::Everything, name, since_ms),
-            Err(path) if global.db.is_some() => Err(door::no_database(&path)),
+            Err(path) if global.chosen_db().is_some() => Err(door::no_database(&path)),
             Err(_) => Ok(Vec::new()),
         },
     }

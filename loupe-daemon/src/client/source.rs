@@ -55,7 +55,12 @@ pub fn of_file(path: &Path) -> Result<Workload, Failure> {
 }
 
 fn no_good(error: &WorkloadError) -> Failure {
-    Failure::from_error(exit::USAGE, error).hint("docs/workloads.md describes workload files")
+    let failure =
+        Failure::from_error(exit::USAGE, error).hint("docs/workloads.md describes workload files");
+    match error {
+        WorkloadError::Syntax(wrong) => failure.explained(None, Some(wrong.picture())),
+        _ => failure,
+    }
 }
 
 fn working_directory() -> Result<PathBuf, Failure> {

@@ -351,6 +351,7 @@ fn the_table_fits_its_width_and_names_every_cure() {
         Style {
             color: true,
             width: 40,
+            ..Style::PLAIN
         },
     ] {
         let text = table(&report, style);

@@ -13,9 +13,10 @@ use tokio_util::sync::CancellationToken;
 use super::phases::Phases;
 use super::recording::{How, Recording, Shared};
 use super::slots::Cpus;
+use super::stages::Stages;
 use super::{
     AnalyzeError, AnalyzeOptions, Engine, EngineError, Finished, Identity, MOST_MEASURED, Natives,
-    ProgressSink, fingerprint, parallel, provenance, test_check,
+    ProgressSink, fingerprint, parallel, provenance, script, test_check,
 };
 use crate::explore::{self, Effort, ExploreError, ExploreOptions, ImpactOptions, Shape, Subject};
 use crate::replay::{Heartbeat, Kind, Mode, Pace, PrepareError, Prepared, Workload};
@@ -115,8 +116,14 @@ impl Engine {
         let session = self.open(&order, fingerprint)?;
         let recording = &session.recording;
         let prepared = &recording.0.prepared;
-        let provenance =
-            tokio::task::block_in_place(|| provenance::of(prepared, identity, now_ms()))?;
+        let (provenance, script) = tokio::task::block_in_place(|| {
+            let provenance = provenance::of(prepared, identity, now_ms());
+            (provenance, script::remark(prepared, identity))
+        });
+        let provenance = provenance?;
+        if let Some(text) = script {
+            progress(Progress::Notice { text });
+        }
         let measured = measure(
             recording,
             workload,
@@ -242,9 +249,10 @@ async fn measure(
     let phases = Arc::new(Phases::begin(explore::BASELINE));
     let progress: &ProgressSink = &{
         let (told, phases) = (Arc::clone(progress), Arc::clone(&phases));
+        let stages = Stages::of(options);
         Arc::new(move |step| {
             phases.note(&step);
-            told(step);
+            told(stages.number(step));
         })
     };
     let jobs = match (options.paper_mode, options.jobs) {
@@ -274,7 +282,7 @@ async fn measure(
     let explore_options = explore_options(options, workload, &shape);
     let has_baseline = Notify::new();
     let on_progress = |step| {
-        if matches!(&step, Progress::Phase { name } if name != explore::BASELINE) {
+        if matches!(&step, Progress::Phase { name, .. } if name != explore::BASELINE) {
             has_baseline.notify_one();
         }
         progress(step);

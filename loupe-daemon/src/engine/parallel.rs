@@ -46,8 +46,7 @@ pub async fn find(
     progress: &ProgressSink,
 ) -> Result<usize, AnalyzeError> {
     let enough = cpus.numbers().len();
-    let name = BASELINE.to_owned();
-    progress(Progress::Phase { name });
+    progress(Progress::phase(BASELINE));
     let kept = cpus.keep(COMPARED).await;
     let (alone, two) = first_and_two(recording, &kept.numbers()).await?;
     drop(kept);

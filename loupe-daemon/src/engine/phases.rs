@@ -41,7 +41,7 @@ impl Phases {
     pub fn note(&self, step: &Progress) {
         let mut state = lock(&self.0);
         match step {
-            Progress::Phase { name } => state.enter(name),
+            Progress::Phase { name, .. } => state.enter(name),
             Progress::Replayed {
                 purpose,
                 wall_us,
@@ -200,7 +200,7 @@ mod tests {
         phases.note(&replayed("baseline", &[], 4_000_000, true));
         for name in ["single", "joint", "single"] {
             let name = name.to_owned();
-            phases.note(&Progress::Phase { name });
+            phases.note(&Progress::phase(name));
             phases.note(&replayed("confirms brk", &["brk"], 1_000_000, false));
             phases.note(&replayed("stub alone", &["brk"], 3_000_000, false));
         }

@@ -27,14 +27,16 @@ struct Attempt {
     part: Part,
 }
 
+/// The name of this part of an analysis.
+pub const TEST_CHECK: &str = "checking the test";
+
 /// Tries all of them; the first baseline replay tells what there is to sabotage.
 pub async fn run(
     recording: &Recording,
     first: &Replay,
     progress: &ProgressSink,
 ) -> Result<Vec<TestCheck>, AnalyzeError> {
-    let name = "checking the test".to_owned();
-    progress(Progress::Phase { name });
+    progress(Progress::phase(TEST_CHECK));
     let mut checks = Vec::new();
     for attempt in attempts(recording.0.prepared.workload.mode, first) {
         checks.push(check(recording, attempt).await?);
@@ -47,8 +49,7 @@ pub async fn absent(
     recording: &Recording,
     progress: &ProgressSink,
 ) -> Result<TestCheck, AnalyzeError> {
-    let name = "checking the test".to_owned();
-    progress(Progress::Phase { name });
+    progress(Progress::phase(TEST_CHECK));
     check(recording, never_started()).await
 }
 

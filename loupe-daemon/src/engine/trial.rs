@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use loupe_common::analysis::TestCheck;
 use loupe_common::policy::Policy;
+use loupe_common::progress::Progress;
 use loupe_common::replay::{ExitStatus, Replay};
 use loupe_common::word::Word;
 use tokio_util::sync::CancellationToken;
@@ -13,7 +14,7 @@ use super::analysis::Order;
 use super::recording::How;
 use super::{
     AnalyzeError, AnalyzeOptions, Engine, Identity, ProgressSink, RunControl, RunRequest,
-    fingerprint, parallel, test_check,
+    fingerprint, parallel, script, test_check,
 };
 use crate::replay::{Prepared, Workload};
 use crate::store::Store;
@@ -58,6 +59,10 @@ impl Engine {
             Ok(format!("trial\n{text}"))
         })?;
         let recording = &session.recording;
+        let prepared = &recording.0.prepared;
+        if let Some(text) = tokio::task::block_in_place(|| script::remark(prepared, identity)) {
+            progress(Progress::Notice { text });
+        }
         let tried = async {
             let slots = session.cpus.slots(1);
             recording.0.set_slots(Arc::clone(&slots));

@@ -29,6 +29,7 @@ use loupe_common::text::nearest;
 use serde::{Deserialize, Serialize};
 
 use super::need::Answer;
+use crate::text::Wrong;
 
 pub use difference::OsDifference;
 pub use shelf::{Origin, Shelf, default_shelf};
@@ -189,6 +190,8 @@ pub enum OsError {
     Read { path: PathBuf, source: io::Error },
     #[error("cannot write {}: {source}", path.display())]
     Write { path: PathBuf, source: io::Error },
+    #[error("{0}")]
+    Toml(Box<Wrong>),
     #[error("{}:{line}: {what}", path.display())]
     Syntax {
         path: PathBuf,
@@ -244,6 +247,14 @@ fn perhaps(name: &str, known: &[String]) -> String {
 }
 
 impl OsError {
+    /// The line that is wrong, with a mark below what is meant.
+    pub fn picture(&self) -> Option<String> {
+        match self {
+            OsError::Toml(wrong) => Some(wrong.picture()),
+            _ => None,
+        }
+    }
+
     /// The cure, where there is one.
     pub fn hint(&self) -> Option<String> {
         let cure = match self {

@@ -406,7 +406,10 @@ fn weights_that_contradict_each_other_are_refused() {
         ("[applications]\na = 1\n\"a/w\" = 2\n", "a has two weights"),
         ("[applications]\n\na = 0\n", "3: the weight of a must be"),
         ("[applications]\nb = 1\n", "2: b is not in the plan"),
-        ("[apps]\n", "1: unknown field `apps`"),
+        (
+            "[apps]\n",
+            "1: unknown key `apps`; possible are applications",
+        ),
     ] {
         let told = read(text).expect_err(text);
         assert!(told.contains(wrong), "{told}");

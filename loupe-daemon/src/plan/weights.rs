@@ -6,12 +6,14 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::make::Weights;
 use super::select::Named;
+use crate::text::Wrong;
 
 /// The largest weight of an application: larger ones make sums that nobody can compare.
 const MAX_WEIGHT: i64 = 1_000_000;
@@ -28,15 +30,24 @@ struct Document {
 pub struct WeightsError {
     pub line: usize,
     pub what: String,
+    /// The line itself, with a mark below what is meant.
+    pub picture: Option<String>,
 }
 
 /// Reads weights for these applications.
 pub fn read(text: &str, needs: &[Named]) -> Result<Weights, WeightsError> {
     let line = |at: usize| text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;
-    let wrong = |line: usize, what: String| WeightsError { line, what };
+    let wrong = |line: usize, what: String| WeightsError {
+        line,
+        what,
+        picture: None,
+    };
     let document: Document = toml::from_str(text).map_err(|error| {
-        let at = error.span().map_or(1, |span| line(span.start));
-        wrong(at, error.message().to_owned())
+        let found = Wrong::new(text, Path::new(""), &error);
+        WeightsError {
+            picture: Some(found.picture()),
+            ..wrong(found.line(), found.what().to_owned())
+        }
     })?;
     let mut weights = Weights::new();
     for (name, weight) in document.applications {

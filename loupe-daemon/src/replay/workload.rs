@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::metric::Metric;
 use super::ready::Ready;
+use crate::text::Wrong;
 
 pub use check::MOST_REPLICAS;
 
@@ -161,13 +162,8 @@ pub enum WorkloadError {
         path: PathBuf,
         source: std::io::Error,
     },
-    #[error("{}:{line}:{column}: {message}", path.display())]
-    Syntax {
-        path: PathBuf,
-        line: usize,
-        column: usize,
-        message: String,
-    },
+    #[error("{0}")]
+    Syntax(Box<Wrong>),
     #[error("{}: {message}", path.display())]
     Invalid { path: PathBuf, message: String },
 }
@@ -189,16 +185,8 @@ impl Workload {
 
     /// Checks the text of a workload file; `path` only names it in errors.
     pub fn parse(text: &str, path: &Path, base: PathBuf) -> Result<Workload, WorkloadError> {
-        let mut workload: Workload = toml::from_str(text).map_err(|error| {
-            let offset = error.span().map_or(0, |span| span.start);
-            let (line, column) = line_and_column(text, offset);
-            WorkloadError::Syntax {
-                path: path.to_owned(),
-                line,
-                column,
-                message: error.message().to_owned(),
-            }
-        })?;
+        let mut workload: Workload = toml::from_str(text)
+            .map_err(|error| WorkloadError::Syntax(Box::new(Wrong::new(text, path, &error))))?;
         workload.base = base;
         workload.check().map_err(|message| WorkloadError::Invalid {
             path: path.to_owned(),
@@ -271,18 +259,6 @@ impl Workload {
     pub fn replica_count(&self) -> u32 {
         self.replicas.unwrap_or(3)
     }
-}
-
-/// Line and column (from 1, in characters) of a byte offset.
-fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
-    let before = &text[..offset.min(text.len())];
-    let line = before.matches('\n').count() + 1;
-    let column = before
-        .rsplit('\n')
-        .next()
-        .map_or(0, |last| last.chars().count())
-        + 1;
-    (line, column)
 }
 
 #[cfg(test)]

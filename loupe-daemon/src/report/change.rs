@@ -32,7 +32,7 @@ pub fn difference_table(difference: &Difference, style: Style) -> String {
         return text;
     }
     let mut layout = Layout::new(&[
-        ("syscall", Align::Left),
+        ("feature", Align::Left),
         ("before", Align::Left),
         ("after", Align::Left),
     ]);

@@ -34,7 +34,7 @@ pub fn distances_table(distances: &Distances, os: &str, style: Style) -> String 
     }
     if !others.is_empty() {
         text.push('\n');
-        let shown = match distances.required.is_empty() {
+        let shown = match distances.required.is_empty() && !style.is_whole() {
             true => NAMES_SHOWN,
             false => usize::MAX,
         };

@@ -73,7 +73,7 @@ fn size(effect: &Effect) -> f64 {
 
 fn table(effects: &[Of<'_>]) -> Layout {
     let mut layout = Layout::new(&[
-        ("syscall", Align::Left),
+        ("feature", Align::Left),
         ("way", Align::Left),
         ("what", Align::Left),
         ("change", Align::Right),

@@ -2,10 +2,10 @@
 //!
 //! Where the columns need more than a line has, they move closer together, then the last one
 //! and then the first one become narrower and their cells go on below themselves. Nothing is
-//! cut off: names in tables are what the next command is called with. Knows nothing of what is
-//! shown.
+//! cut off: names in tables are what the next command is called with. What is no terminal gets one row
+//! a line, or Markdown. Knows nothing of what is shown.
 
-use super::{Style, Tone};
+use super::{Rows, Style, Tone};
 use crate::text::{width, wrap};
 
 /// Columns of a terminal that a table takes at least, however narrow the terminal is.
@@ -78,7 +78,11 @@ impl Layout {
 
     /// The lines, each with its line break.
     pub(crate) fn print(&self, style: Style) -> String {
-        let columns = style.columns().max(MIN_TABLE_COLUMNS);
+        let columns = match style.rows {
+            Rows::Markdown => return self.markdown(),
+            Rows::Whole => usize::MAX,
+            Rows::Fitting => style.columns().max(MIN_TABLE_COLUMNS),
+        };
         let (widths, gap) = self.widths(columns);
         let titles: Vec<Cell> = self
             .columns
@@ -98,6 +102,44 @@ impl Layout {
             }
         }
         text
+    }
+
+    /// A table for each section.
+    fn markdown(&self) -> String {
+        let line = |cells: &mut dyn Iterator<Item = String>| {
+            let cells: Vec<String> = cells.map(|cell| cell.replace('|', "\\|")).collect();
+            format!("| {} |\n", cells.join(" | "))
+        };
+        let titles = self.columns.iter().map(|(title, _)| (*title).to_owned());
+        let rules = self.columns.iter().map(|(_, align)| match align {
+            Align::Left => "---".to_owned(),
+            Align::Right => "---:".to_owned(),
+        });
+        let head = line(&mut titles.into_iter()) + &line(&mut rules.into_iter());
+        let mut text = String::new();
+        let mut begun = false;
+        for row in &self.rows {
+            match row {
+                Row::Section(heading) => {
+                    if !text.is_empty() {
+                        text.push('\n');
+                    }
+                    text.push_str(&format!("**{heading}**\n\n"));
+                    begun = false;
+                }
+                Row::Cells(cells) => {
+                    if !begun {
+                        text.push_str(&head);
+                        begun = true;
+                    }
+                    text.push_str(&line(&mut cells.iter().map(|cell| cell.text.clone())));
+                }
+            }
+        }
+        match self.rows.is_empty() {
+            true => head,
+            false => text,
+        }
     }
 
     /// The width of each column, and how far apart they are.
@@ -155,5 +197,42 @@ impl Layout {
             text.push('\n');
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printed(rows: Rows) -> String {
+        let mut layout = Layout::new(&[("name", Align::Left), ("many", Align::Right)]);
+        layout.section(format!("── some: {}", "word ".repeat(30).trim()));
+        layout.row(["x".repeat(200).into(), Cell::from(3)]);
+        layout.row(["a|b".into(), Cell::toned(12, Tone::Bad)]);
+        layout.print(Style {
+            rows,
+            ..Style::PLAIN
+        })
+    }
+
+    #[test]
+    fn what_is_no_terminal_gets_one_row_a_line_and_nothing_is_left_out() {
+        let text = printed(Rows::Whole);
+        assert_eq!(text.lines().count(), 4, "{text}");
+        assert!(
+            text.contains(&format!("{}     3\n", "x".repeat(200))),
+            "{text}"
+        );
+        assert!(printed(Rows::Fitting).lines().count() > 6);
+    }
+
+    #[test]
+    fn tables_of_markdown_have_a_heading_for_each_section() {
+        let text = printed(Rows::Markdown);
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[0].starts_with("**── some: word"), "{text}");
+        assert_eq!(lines[2], "| name | many |");
+        assert_eq!(lines[3], "| --- | ---: |");
+        assert_eq!(lines[5], "| a\\|b | 12 |");
     }
 }

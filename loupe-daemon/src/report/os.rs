@@ -108,7 +108,7 @@ pub fn os_difference(difference: &OsDifference, style: Style) -> String {
     }
     text.push('\n');
     let mut layout = Layout::new(&[
-        ("syscall", Align::Left),
+        ("feature", Align::Left),
         ("before", Align::Left),
         ("after", Align::Left),
     ]);

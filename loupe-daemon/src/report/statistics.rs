@@ -12,34 +12,41 @@ pub fn statistics_table(figures: &Statistics, style: Style) -> String {
     let mut layout = Layout::new(&[
         ("application/workload", Align::Left),
         ("used", Align::Right),
-        ("req", Align::Right),
+        ("required", Align::Right),
+        ("%", Align::Right),
         ("stub", Align::Right),
         ("fake", Align::Right),
         ("any", Align::Right),
-        ("req/used", Align::Right),
         ("static", Align::Right),
-        ("req/static", Align::Right),
+        ("% of static", Align::Right),
     ]);
+    let mut missed = 0;
     for app in &figures.applications {
         let name = match app.application.contains('/') {
             true => app.application.clone(),
             false => format!("{}/{}", app.application, app.workload),
         };
+        // A part of what is not all is no part.
+        let whole = app.static_binary >= Some(app.used);
+        missed += usize::from(app.static_binary.is_some() && !whole);
+        let ratio = app.required_of_static.filter(|_| whole);
         layout.row([
             printable(&name).into(),
             app.used.into(),
             app.required.into(),
+            hundredths(app.required_of_used).into(),
             app.stub.into(),
             app.fake.into(),
             app.any.into(),
-            percent(app.required_of_used).into(),
-            optional(app.static_binary),
-            optional(app.required_of_static.map(percent)),
+            found(app.static_binary, app.used),
+            optional(ratio.map(hundredths)),
         ]);
     }
     text.push_str(&layout.print(style));
     text.push('\n');
-    for sentence in summary(figures) {
+    let mut about = vec!["%: required of used.".to_owned()];
+    about.extend(missed_by_static_analysis(missed));
+    for sentence in summary(figures).into_iter().chain(about) {
         push_paragraph(&mut text, &sentence, 2, Tone::Plain, style);
     }
     text
@@ -47,6 +54,29 @@ pub fn statistics_table(figures: &Statistics, style: Style) -> String {
 
 fn optional(value: Option<impl ToString>) -> Cell {
     value.map_or(Cell::toned("–", Tone::Faint), Cell::from)
+}
+
+/// What static analysis found; marked where that is less than was used.
+pub(super) fn found(number: Option<usize>, used: usize) -> Cell {
+    match number {
+        Some(number) if number < used => Cell::toned(format!("{number} !"), Tone::Middling),
+        number => optional(number),
+    }
+}
+
+/// What the mark means, where it stands somewhere.
+pub(super) fn missed_by_static_analysis(workloads: usize) -> Option<String> {
+    (workloads > 0).then(|| {
+        format!(
+            "!: static analysis found fewer syscalls than were used (in {}): it missed some, and no \
+             ratio to it says anything.",
+            counted(workloads as u64, "workload")
+        )
+    })
+}
+
+fn hundredths(ratio: f64) -> String {
+    format!("{:.0}", ratio * 100.0)
 }
 
 fn percent(ratio: f64) -> String {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::csv::csv;
 use super::figures::Figures;
 use super::layout::{Align, Cell, Layout};
+use super::statistics::{found, missed_by_static_analysis};
 use super::{Style, Tone};
 use crate::text::{counted, printable, wrap};
 
@@ -21,7 +22,6 @@ pub fn summary_table(figures: &Figures, style: Style) -> String {
         .any(|one| one.statically().is_some());
     let mut layout = Layout::new(&[
         ("application/workload", Align::Left),
-        ("static", Align::Right),
         ("used", Align::Right),
         ("required", Align::Right),
         ("%", Align::Right),
@@ -29,6 +29,7 @@ pub fn summary_table(figures: &Figures, style: Style) -> String {
         ("fake", Align::Right),
         ("any", Align::Right),
         ("at once", Align::Right),
+        ("static", Align::Right),
     ]);
     let maybe = |number: Option<usize>| match number {
         Some(number) => Cell::from(number),
@@ -37,14 +38,18 @@ pub fn summary_table(figures: &Figures, style: Style) -> String {
     for one in &figures.applications {
         layout.row([
             printable(&one.name()).into(),
-            maybe(one.statically()),
             one.used.into(),
             one.required.into(),
-            (100 * one.required / one.used.max(1)).into(),
+            format!(
+                "{:.0}",
+                100.0 * one.required as f64 / one.used.max(1) as f64
+            )
+            .into(),
             one.stub.into(),
             one.fake.into(),
             one.any.into(),
             maybe(one.joint),
+            found(one.statically(), one.used),
         ]);
     }
     let mut text = layout.print(style);
@@ -62,14 +67,17 @@ pub fn summary_table(figures: &Figures, style: Style) -> String {
             figures.with_verdicts.half, figures.without_verdicts.half
         ));
     }
-    let found = if known {
+    let legend = if known {
         "static: found by static analysis; "
     } else {
         ""
     };
     about.push(format!(
-        "{found}%: required of used; at once: to implement with everything else left out at once."
+        "{legend}%: required of used; at once: to implement with everything else left out at once."
     ));
+    let missed = figures.applications.iter();
+    let missed = missed.filter(|one| one.statically().is_some_and(|found| found < one.used));
+    about.extend(missed_by_static_analysis(missed.count()));
     text.push('\n');
     for paragraph in about {
         for line in wrap(&paragraph, style.columns(), 0) {

@@ -30,7 +30,11 @@ pub(super) const FULL: Telling = Telling {
 const WALL: Duration = Duration::from_millis(1_204);
 
 fn colored(width: usize) -> Style {
-    Style { color: true, width }
+    Style {
+        color: true,
+        width,
+        rows: Rows::Fitting,
+    }
 }
 
 /// The text without its colours.
@@ -52,6 +56,7 @@ pub(super) fn well_formed(widths: &[usize], print: impl Fn(Style) -> String) {
         let plain = print(Style {
             color: false,
             width,
+            rows: Rows::Fitting,
         });
         assert!(plain.ends_with('\n') && !plain.ends_with("\n\n"));
         for line in plain.lines() {

@@ -19,8 +19,9 @@ use serde::{Deserialize, Deserializer};
 use crate::profile::{Choice, Settings};
 use crate::tracer::profiler::ProfilerBounds;
 
+use crate::text::Wrong;
 pub use reload::{InForce, Reloader};
-pub use wrong::{ConfigError, Wrong};
+pub use wrong::ConfigError;
 
 /// Read where no other is named; its absence is no error.
 pub const DEFAULT_PATH: &str = "/etc/loupe/louped.toml";

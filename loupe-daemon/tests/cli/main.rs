@@ -97,7 +97,7 @@ fn a_bad_workload_file_is_refused_with_its_place() {
     for (text, says) in [
         (
             format!("{WORKLOAD}moode = 1\n"),
-            "w.toml:6:1: unknown field `moode`",
+            "w.toml:6:1: unknown key `moode` (did you mean mode?)",
         ),
         (WORKLOAD.replace("\"batch\"", "7"), "w.toml:3:8: "),
         ("application = ".to_owned(), "w.toml:1:"),

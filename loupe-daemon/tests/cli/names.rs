@@ -112,3 +112,80 @@ fn what_was_measured_on_another_library_is_told_and_an_old_analysis_says_that_it
     let told = diff("a.json", "c.json");
     assert!(told.contains("Not recorded of both"), "{told}");
 }
+
+#[test]
+fn the_database_the_colours_and_the_width_can_be_chosen_by_the_environment_too() {
+    let world = World::imported();
+    let database = world.path("db/l.db");
+    let told = |line: &str, set: &[(&str, &str)]| {
+        let mut command = loupe(&world.path(""));
+        // Who says which daemon it is to be means no database.
+        command.env_remove("LOUPE_SOCKET");
+        command.env("LOUPE_DB", &database).envs(set.iter().copied());
+        stdout(&run(command.args(line.split(' '))))
+    };
+    let plain = told("list", &[]);
+    assert!(plain.contains("a/bench"), "{plain}");
+    assert!(!plain.contains('\x1b'), "{plain:?}");
+    assert!(told("show a --color always", &[]).contains('\x1b'));
+    let longest = |text: &str| {
+        let lines = text.lines().map(|line| line.chars().count());
+        lines.max().unwrap_or(0)
+    };
+    let wide = told("show c", &[("COLUMNS", "200")]);
+    assert!(longest(&wide) > 80, "{wide}");
+    assert!(longest(&told("show c", &[])) <= 80);
+    let other = told("--db /nonexistent/l.db list", &[]);
+    assert_eq!(other, "", "the option goes before the variable");
+}
+
+#[test]
+fn a_result_has_the_form_and_the_place_that_were_asked_for_and_no_row_is_wrapped() {
+    let world = World::imported();
+    let long = format!("{}-and-more", "x".repeat(60));
+    let file = format!("name = \"{long}\"\nimplement = [\"read\"]\n");
+    world.file("long.toml", &file);
+    world.works("os import long.toml");
+    let works = |line: &str| stdout(&world.works(line));
+    let text = works("os list");
+    let row = text.lines().find(|line| line.contains(&long));
+    assert!(row.is_some_and(|row| row.ends_with('0')), "{text}");
+
+    let markdown = works("stats --format markdown");
+    assert!(
+        markdown.contains("| application/workload | used |"),
+        "{markdown}"
+    );
+    assert!(markdown.contains("| --- | ---: |"), "{markdown}");
+    assert_eq!(works("stats --format csv"), works("stats --csv"));
+    let refused = world.run("explain a read --format csv");
+    assert_fails(&refused, 2, "text, json, markdown");
+
+    let place = world.path("list.json");
+    let place = place.to_str().expect("a plain path");
+    let printed = works(&format!("list --format json --output {place}"));
+    assert_eq!(printed, "");
+    let written = std::fs::read_to_string(place).expect("the result");
+    assert_eq!(written, works("list --json"));
+}
+
+#[test]
+fn the_users_configuration_is_used_and_a_wrong_line_of_it_is_shown() {
+    let world = World::imported();
+    let database = world.path("db/l.db");
+    let list = |text: &str| {
+        world.file(".config/loupe/config.toml", text);
+        let mut command = loupe(&world.path(""));
+        command.env_remove("LOUPE_SOCKET");
+        run(command.arg("list"))
+    };
+    let output = list(&format!("db = {:?}\n", database.to_str().expect("a path")));
+    assert!(stdout(&output).contains("a/bench"), "{output:?}");
+    let output = list("color = \"auto\"\ndatabase = \"/x\"\n");
+    assert_eq!(output.status.code(), Some(2));
+    let told = stderr(&output);
+    assert!(
+        told.contains("config.toml:2:1: unknown key `database`") && told.contains("^^^^^^^^"),
+        "{told}"
+    );
+}

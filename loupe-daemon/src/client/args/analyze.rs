@@ -48,9 +48,9 @@ pub struct Analyze {
 #[derive(Debug, Args)]
 pub struct Measuring {
     /// Replays at a time; auto: as many as do not make the workload itself take longer, at
-    /// least one per core
-    #[arg(short, long, value_name = "N|auto", default_value = "auto", value_parser = parallel)]
-    pub jobs: Parallel,
+    /// least one per core [default: auto]
+    #[arg(short, long, value_name = "N|auto", value_parser = parallel)]
+    pub jobs: Option<Parallel>,
 
     /// Replays of each policy [default: what the workload file says, else 3]
     #[arg(long, value_name = "N", value_parser = at_least_one::<u32>)]
@@ -123,7 +123,7 @@ pub struct Measuring {
 impl Measuring {
     pub fn options(&self) -> AnalyzeOptions {
         AnalyzeOptions {
-            jobs: self.jobs.count(),
+            jobs: self.jobs.and_then(Parallel::count),
             most_jobs: None,
             replicas: self.replicas,
             fresh: false,

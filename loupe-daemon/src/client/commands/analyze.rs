@@ -11,6 +11,7 @@ use super::follow;
 use crate::backend::{Backend as _, Here, own_identity};
 use crate::client::args::{Analyze, Global};
 use crate::client::door::{self, Door, Need};
+use crate::client::output::note;
 use crate::client::progress::Display;
 use crate::client::signals::Signals;
 use crate::client::talk::{self, Talk};
@@ -32,6 +33,11 @@ pub async fn run(global: &Global, args: &Analyze) -> Result<Ending, Failure> {
         Need::Engine
     };
     let door = door::choose(global, need).await?;
+    if let (Door::Daemon, Some((_, said_by))) = (door, global.chosen_db()) {
+        note(&format!(
+            "louped keeps this in its own database, not in that of {said_by}"
+        ));
+    }
     let mut signals = Signals::catch()?;
     let display = Arc::new(Display::new(global.verbose > 0));
     let (ended, interrupted) = match door {

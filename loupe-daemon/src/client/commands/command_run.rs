@@ -240,10 +240,8 @@ mod tests {
 
     fn global(socket: &Path) -> Global {
         Global {
-            db: None,
-            local: false,
             chosen_socket: Some(socket.to_owned()),
-            verbose: 0,
+            ..Global::default()
         }
     }
 

@@ -21,7 +21,7 @@ pub async fn run(global: &Global, args: &List) -> Result<Ending, Failure> {
         Door::Here => match door::library(global)? {
             Ok(library) => library.list(Viewer::Everything, args.name.as_deref())?,
             // One that was asked for by name should be there.
-            Err(path) if global.db.is_some() => return Err(door::no_database(&path)),
+            Err(path) if global.chosen_db().is_some() => return Err(door::no_database(&path)),
             Err(_) => Vec::new(),
         },
     };

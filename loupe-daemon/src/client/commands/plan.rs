@@ -161,8 +161,9 @@ fn read(file: &Path) -> Result<String, Failure> {
 }
 
 fn read_weights(file: &Path, needs: &[Named]) -> Result<Weights, Failure> {
-    weights::read(&read(file)?, needs)
-        .map_err(|error| Failure::usage(format!("{}:{error}", file.display())))
+    weights::read(&read(file)?, needs).map_err(|error| {
+        Failure::usage(format!("{}:{error}", file.display())).explained(None, error.picture)
+    })
 }
 
 async fn check(global: &Global, args: &Args, file: &Path) -> Result<Ending, Failure> {

@@ -4,7 +4,7 @@ use loupe_common::wire::Failure;
 
 use crate::backend::{Library, not_analyzed};
 use crate::client::args::{Gc, Global, Rm};
-use crate::client::{Ending, door, output};
+use crate::client::{Ending, door, measured, output};
 use crate::store::{Cleared, Removal, Selector};
 use crate::text::{bytes, counted, printable};
 
@@ -31,7 +31,8 @@ pub async fn rm(global: &Global, args: &Rm) -> Result<Ending, Failure> {
         }
         let cleared = library.remove(Removal::Named(&wanted))?;
         if cleared.analyses == 0 {
-            return Err(not_analyzed(name, None));
+            let failure = not_analyzed(name, None);
+            return Err(measured::nearer(global, failure, name, None).await);
         }
         add(cleared);
     }

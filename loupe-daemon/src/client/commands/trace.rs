@@ -16,7 +16,7 @@ use super::trace_running;
 use crate::client::args::{Global, Trace, What};
 use crate::client::{Ending, output};
 use crate::engine::RunReport;
-use crate::report::{self, Style};
+use crate::report;
 
 pub async fn run(global: &Global, args: Trace) -> Result<Ending, Failure> {
     if let Some(target) = args.running.target() {
@@ -45,7 +45,7 @@ pub async fn run(global: &Global, args: Trace) -> Result<Ending, Failure> {
         (true, false) => output::json_text(&summary(&command, &report))?,
         (false, _) => {
             let style = match file {
-                Some(_) => Style::PLAIN,
+                Some(_) => output::file_style(),
                 None => output::error_style(),
             };
             let table = report::trace_table(&report.trace, wall(&report), args.operations, style);

@@ -14,7 +14,7 @@ use crate::backend::observe_here;
 use crate::client::args::{Global, Trace};
 use crate::client::signals::Signals;
 use crate::client::{Ending, door, output};
-use crate::report::{self, Style};
+use crate::report;
 
 pub async fn run(global: &Global, target: Target, args: &Trace) -> Result<Ending, Failure> {
     door::here_only(global, "observing what runs already")?;
@@ -53,7 +53,7 @@ pub async fn run(global: &Global, target: Target, args: &Trace) -> Result<Ending
         }
         false => {
             let style = match file {
-                Some(_) => Style::PLAIN,
+                Some(_) => output::file_style(),
                 None => output::style(),
             };
             report::trace_table(&trace, wall, args.operations, style)

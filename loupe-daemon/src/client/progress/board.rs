@@ -52,7 +52,11 @@ impl Running {
             text += &format!(": {}", printable(&self.phase));
         }
         if let Some((done, left)) = self.counts {
-            text += &format!(", {done} replays done, {left} left");
+            text += &format!(", {done} replays done");
+            // What finishes may ask for more.
+            if left > 0 {
+                text += &format!(", {left} or more left");
+            }
         }
         text
     }
@@ -156,7 +160,9 @@ impl Board {
 impl Watched {
     pub fn show(&self, event: &Progress) {
         match event {
-            Progress::Phase { name } => self.change(|running| running.phase.clone_from(name)),
+            Progress::Phase { name, number, of } => {
+                self.change(|running| running.phase = super::numbered(name, *number, *of));
+            }
             Progress::Counts { done, left, .. } => {
                 self.change(|running| running.counts = Some((*done, *left)));
                 self.board.now_and_then();

@@ -268,7 +268,7 @@ fn progress_tells_the_phases_and_ends_with_nothing_left() {
     let phases: Vec<&str> = told
         .iter()
         .filter_map(|step| match step {
-            Progress::Phase { name } => Some(name.as_str()),
+            Progress::Phase { name, .. } => Some(name.as_str()),
             _ => None,
         })
         .collect();

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::names::Names;
 use super::{OsError, OsProfile, ReadProfile, Source, Unknown, name_of};
+use crate::text::Wrong;
 
 /// Names are text here: an unknown one is to be reported, not to make the file unreadable.
 #[derive(Deserialize)]
@@ -41,11 +42,8 @@ struct Document {
 }
 
 pub(super) fn read_toml(path: &Path, text: &str) -> Result<ReadProfile, OsError> {
-    let document = toml::from_str(text).map_err(|error| OsError::Syntax {
-        path: path.to_owned(),
-        line: error.span().map_or(1, |span| line_at(text, span.start)),
-        what: error.message().to_owned(),
-    })?;
+    let document = toml::from_str(text)
+        .map_err(|error| OsError::Toml(Box::new(Wrong::new(text, path, &error))))?;
     profile(path, text, document)
 }
 

@@ -79,7 +79,10 @@ fn what_is_odd_in_a_document_is_told_with_its_line() {
     );
     let error = document::read_toml(Path::new("t.toml"), "implement = [\"read\"]\nfoke = []\n");
     let text = error.expect_err("no such key").to_string();
-    assert!(text.starts_with("t.toml:2: unknown field `foke`"), "{text}");
+    assert!(
+        text.starts_with("t.toml:2:1: unknown key `foke` (did you mean fake?)"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn an_unknown_key_is_refused_with_line_and_column() {
     let text = GOOD.replace("mode =", "moode = 1\nmode =");
     let error = error_of(&text);
     assert!(
-        error.starts_with("w.toml:4:1: unknown field `moode`"),
+        error.starts_with("w.toml:4:1: unknown key `moode` (did you mean mode?)"),
         "{error}"
     );
 }
@@ -58,7 +58,10 @@ fn a_bad_word_on_readiness_is_refused_with_line_and_column() {
             "{ port = 70000 }",
             "w.toml:4:18: invalid value: integer `70000`",
         ),
-        ("{ prot = 80 }", "w.toml:4:11: unknown field `prot`"),
+        (
+            "{ prot = 80 }",
+            "w.toml:4:11: unknown key `prot` (did you mean port?)",
+        ),
         ("{ command = [] }", "w.toml:4:9: `ready.command` is empty"),
         (
             "{ port = 80, output = 'up (' }",

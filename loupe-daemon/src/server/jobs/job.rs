@@ -19,6 +19,8 @@ pub(super) struct Job {
     /// `ahead` and `watchers` are filled in when it is asked for.
     pub info: JobInfo,
     pub order: Order,
+    /// The part of the analysis that it is in.
+    phase: Option<Progress>,
     /// Stops its turn.
     pub cancel: CancellationToken,
     /// Why that was used.
@@ -63,6 +65,7 @@ impl Job {
                 error: None,
             },
             order,
+            phase: None,
             cancel: CancellationToken::new(),
             stop: None,
             begun: false,
@@ -99,7 +102,10 @@ impl Job {
 
     pub fn progressed(&mut self, event: Progress) {
         match &event {
-            Progress::Phase { name } => self.info.phase.clone_from(name),
+            Progress::Phase { name, .. } => {
+                self.info.phase.clone_from(name);
+                self.phase = Some(event.clone());
+            }
             Progress::Counts {
                 done,
                 running,
@@ -134,12 +140,7 @@ impl Job {
 
     /// What a new watcher has to know of the time before.
     pub fn summary(&self) -> Vec<Progress> {
-        let mut summary = Vec::new();
-        if !self.info.phase.is_empty() {
-            summary.push(Progress::Phase {
-                name: self.info.phase.clone(),
-            });
-        }
+        let mut summary: Vec<Progress> = self.phase.iter().cloned().collect();
         if self.info.done + self.info.running + self.info.left > 0 {
             summary.push(Progress::Counts {
                 done: self.info.done,

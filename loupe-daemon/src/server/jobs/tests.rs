@@ -125,6 +125,8 @@ async fn a_late_watcher_learns_where_the_job_is() {
     steps.started().await;
     let phase = Progress::Phase {
         name: "baseline".to_owned(),
+        number: 1,
+        of: 3,
     };
     let counts = Progress::Counts {
         done: 3,
