@@ -8,6 +8,7 @@
 
 mod aarch64;
 mod decode;
+mod list;
 pub mod meaning;
 mod parse;
 mod x86_64;

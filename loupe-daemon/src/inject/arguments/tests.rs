@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use loupe_common::errno::Errno;
 use loupe_common::feature::Feature;
-use loupe_common::operations::decode;
+use loupe_common::operations::{Operation, decode};
 use loupe_common::policy::{Action, Policy};
 use loupe_common::syscalls::{Arch, Syscall};
 use proptest::prelude::*;
@@ -191,5 +191,34 @@ proptest! {
             arguments,
         };
         prop_assert_eq!(interpret(&program, &call).answer, expected);
+    }
+}
+
+#[test]
+fn as_many_operations_as_there_are_get_their_own_answers() {
+    let ioctl = Syscall::from_name("ioctl").expect("a syscall");
+    let all = Operation::all_of(ioctl);
+    let action = |index: usize| match index {
+        0..300 => Action::STUB,
+        _ => Action::Fake,
+    };
+    let left_out = all
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| index % 100 != 50);
+    let policy: Policy = left_out
+        .map(|(index, part)| (part.clone().into(), action(index)))
+        .collect();
+    let program = compile(&policy).expect("compiles");
+    assert!(program.len() < 2 * all.len(), "{}", program.len());
+    for (index, part) in all.iter().enumerate() {
+        let value = part.tests().expect("reachable")[0].value;
+        let course = course(&program, "ioctl", [3, value, 0, 0, 0, 0]);
+        let expected = match policy.get(&part.clone().into()) {
+            Some(Action::Fake) => FAKE,
+            Some(_) => STUB,
+            None => ALLOW,
+        };
+        assert_eq!(course.answer, expected, "{index}: {part}");
     }
 }
