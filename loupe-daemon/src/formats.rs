@@ -16,7 +16,7 @@ mod tests;
 pub use need::{Class, Needs};
 pub use profile::{Extent, Host, Profile, ProfileError, Starter, VDSO};
 pub use seccomp::{read_oci, write_oci};
-pub use system::{after, left_out};
+pub use system::left_out;
 pub use systemd::{Groups, read_drop_in, write_drop_in};
 pub use table::{c_header, rust_table};
 

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use loupe_common::exit;
+use loupe_common::feature::Feature;
 use loupe_common::syscalls::Arch;
 use loupe_common::wire::{Failure, Reply, Request, code};
 
@@ -13,6 +14,7 @@ use super::door::{self, Door, Need as Purpose};
 use super::output::note;
 use super::{services, talk};
 use crate::backend::{Viewer, not_analyzed};
+use crate::plan::gap::not_asked;
 use crate::plan::os::{OsError, OsProfile, Remark, Shelf, default_shelf};
 use crate::plan::{Need, SelectError, Selection, WorkloadKind, select};
 use crate::store::{self, Choosable, Selector, StoredAnalysis, Which};
@@ -34,6 +36,18 @@ async fn results(global: &Global) -> Result<Vec<StoredAnalysis>, Failure> {
             Err(_) => Ok(Vec::new()),
         },
     }
+}
+
+/// Every pseudo-file that any result has seen.
+pub async fn pseudo_files(global: &Global) -> Result<BTreeSet<Feature>, Failure> {
+    let results = results(global).await?;
+    let seen = results.iter().flat_map(|stored| {
+        let analysis = &stored.analysis;
+        let rows = analysis.features.iter().map(|row| &row.feature);
+        rows.chain(analysis.fallbacks.iter().map(|edge| &edge.appears))
+    });
+    let files = seen.filter(|feature| matches!(feature, Feature::PseudoFile(_)));
+    Ok(files.cloned().collect())
 }
 
 /// The result that a name means; where there was a choice, that is said.
@@ -279,6 +293,14 @@ impl Sources {
             }
         };
         services::perhaps(wanted, &names)
+    }
+
+    /// Says what an OS is not asked for.
+    pub fn say_not_asked<'a>(&self, profile: &OsProfile, needs: impl Iterator<Item = &'a Need>) {
+        let needs: Vec<&Need> = needs.collect();
+        if let Some(text) = not_asked(profile, &needs) {
+            self.say(&text);
+        }
     }
 
     fn say(&self, text: &str) {

@@ -57,7 +57,9 @@ impl Fleet {
         let mut lacks: HashMap<Word, Feature> = HashMap::new();
         for (word, text) in &catalogue.words {
             match text.parse::<Feature>() {
-                Ok(feature) if !feature.is_syscall() || is_restart(&feature) => {}
+                // Of operations nothing is known here but their syscalls.
+                Ok(Feature::Operation(_) | Feature::IoUring(_)) => {}
+                Ok(feature) if is_restart(&feature) => {}
                 Ok(feature) if os.answer(&feature) == Answer::Implement => {}
                 Ok(feature) => {
                     lacks.insert(*word, feature);

@@ -37,6 +37,9 @@ pub struct Row {
     pub class: Class,
     /// The applications (`nginx/wrk`) that need it to be of this class; the others do with less.
     pub applications: Vec<String>,
+    /// The only operations that any of them needs implemented, and flags. Empty: all, or what is needed
+    /// of it was not measured.
+    pub parts: BTreeSet<Feature>,
     /// One application needs it to fail and another to succeed, so it has to be implemented,
     /// although neither alone would ask for that.
     pub conflict: bool,
@@ -52,7 +55,7 @@ pub struct Needs {
     pub used: BTreeSet<Feature>,
     /// Seen where something was left out, in replays that passed.
     pub fallbacks: BTreeSet<Feature>,
-    /// Pseudo-files that any application needs; nothing that is written here speaks of them.
+    /// Pseudo-files that any application needs; profiles do not speak of them.
     pub pseudo_files: BTreeSet<Feature>,
     /// An application of these may have had calls answered by its vDSO, which no trace shows: on a host
     /// whose clock the vDSO cannot read, they are syscalls.
@@ -68,7 +71,8 @@ impl Needs {
     pub fn of<'a>(analyses: impl IntoIterator<Item = &'a Analysis>, profiles: &[Need]) -> Needs {
         let analyses: Vec<&Analysis> = analyses.into_iter().collect();
         let analysed = analyses.iter().map(|analysis| Need::of(analysis));
-        let each: Vec<Need> = analysed.chain(profiles.iter().cloned()).collect();
+        let asked: Vec<Need> = analysed.chain(profiles.iter().cloned()).collect();
+        let each: Vec<Need> = asked.iter().map(Need::of_syscalls).collect();
         let mut users: BTreeMap<&Feature, Vec<&Need>> = BTreeMap::new();
         for need in &each {
             for feature in &need.used {
@@ -77,7 +81,10 @@ impl Needs {
         }
         let rows = users
             .into_iter()
-            .map(|(feature, users)| together(feature, &users))
+            .map(|(feature, users)| Row {
+                parts: parts(feature, &asked),
+                ..together(feature, &users)
+            })
             .collect();
         let baselines = analyses.iter().flat_map(|analysis| &analysis.features);
         let edges = analyses.iter().flat_map(|analysis| &analysis.fallbacks);
@@ -86,16 +93,16 @@ impl Needs {
             used: baselines
                 .filter_map(|row| row.feature.syscall())
                 .map(Feature::from)
-                .chain(profiles.iter().flat_map(|need| need.used.iter().cloned()))
+                .chain(profiles.iter().flat_map(|need| need.of_syscalls().used))
                 .collect(),
             fallbacks: edges
                 .filter(|edge| edge.passed)
                 .filter_map(|edge| edge.appears.syscall())
                 .map(Feature::from)
                 .collect(),
-            pseudo_files: each
+            pseudo_files: asked
                 .iter()
-                .flat_map(|need| need.pseudo_files.iter().cloned())
+                .flat_map(|need| need.pseudo_files().cloned())
                 .collect(),
             // Nobody hid it from a service.
             vdso: !profiles.is_empty()
@@ -139,6 +146,16 @@ fn hides_vdso_calls(analysis: &Analysis) -> bool {
         || analysis.features.iter().any(|row| executes(&row.feature))
 }
 
+/// What is needed of a syscall, if everybody who needs it says so.
+fn parts(whole: &Feature, asked: &[Need]) -> BTreeSet<Feature> {
+    if asked.iter().any(|need| need.used.contains(whole)) {
+        return BTreeSet::new();
+    }
+    let required = asked.iter().flat_map(|need| &need.required);
+    let parts = required.filter(|part| part.parent().as_ref() == Some(whole));
+    parts.cloned().collect()
+}
+
 /// The least that serves all who use it.
 fn together(feature: &Feature, users: &[&Need]) -> Row {
     let serves = |answer| users.iter().all(|need| need.accepts(feature, answer));
@@ -158,6 +175,7 @@ fn together(feature: &Feature, users: &[&Need]) -> Row {
     };
     Row {
         feature: feature.clone(),
+        parts: BTreeSet::new(),
         class,
         applications: users
             .iter()

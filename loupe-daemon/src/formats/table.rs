@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use loupe_common::feature::Feature;
 use loupe_common::syscalls::Arch;
 
 use super::need::{Class, Needs, Row};
@@ -55,6 +56,9 @@ pub fn c_header(needs: &Needs, arch: Arch) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(text, " * {}", comment(line));
     }
+    if let Some(files) = files(needs) {
+        let _ = writeln!(text, " *\n * {}", comment(&files));
+    }
     text.push_str(
         " *\n\
          \x20* Written by `loupe export c`. For each syscall, LOUPE_SYSCALLS calls its argument with\n\
@@ -81,10 +85,28 @@ pub fn c_header(needs: &Needs, arch: Arch) -> String {
 
 fn who(need: &Row) -> String {
     let names = need.applications.join(", ");
-    match need.conflict {
-        true => format!("must fail for some and succeed for others of {names}"),
-        false => names,
+    match (need.conflict, operations(need)) {
+        (true, _) => format!("must fail for some and succeed for others of {names}"),
+        (false, Some(operations)) => format!("{names}: {operations}"),
+        (false, None) => names,
     }
+}
+
+/// What alone is needed of a syscall, without its name.
+fn operations(need: &Row) -> Option<String> {
+    let names = need.parts.iter().map(|part| {
+        let name = part.to_string();
+        let own = name.split_once(':').map(|(_, own)| own.to_owned());
+        own.unwrap_or(name)
+    });
+    let names: Vec<String> = names.collect();
+    (!names.is_empty()).then(|| format!("only {}", names.join(", ")))
+}
+
+/// The pseudo-files that have to be there, which are in no row.
+fn files(needs: &Needs) -> Option<String> {
+    let names: Vec<String> = needs.pseudo_files.iter().map(Feature::to_string).collect();
+    (!names.is_empty()).then(|| format!("Pseudo-files that have to be there: {}", names.join(", ")))
 }
 
 /// A module with a table to look numbers up in.
@@ -92,6 +114,9 @@ pub fn rust_table(needs: &Needs, arch: Arch) -> String {
     let mut text = format!("//! {}\n//!\n", printable(&heading(needs, arch)));
     for line in &needs.measured_on {
         let _ = writeln!(text, "//! - {}", printable(line));
+    }
+    if let Some(files) = files(needs) {
+        let _ = writeln!(text, "//!\n//! {}", printable(&files));
     }
     text.push_str(
         "//!\n\
@@ -129,8 +154,12 @@ pub fn rust_table(needs: &Needs, arch: Arch) -> String {
         let _ = writeln!(
             text,
             "    Syscall {{ number: {number}, name: {name:?}, action: Action::{action}, \
-             applications: &{:?} }},",
-            need.applications
+             applications: &{:?} }},{}",
+            need.applications,
+            match operations(need) {
+                Some(operations) => format!(" // {operations}"),
+                None => String::new(),
+            }
         );
     }
     text.push_str("];\n");

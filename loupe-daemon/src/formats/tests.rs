@@ -302,3 +302,34 @@ fn the_forms_are_as_they_were() {
         write_drop_in(&profile, &needs.applications, &needs.measured_on)
     );
 }
+
+#[test]
+fn a_table_names_the_operations_that_alone_are_needed_and_pseudo_files() {
+    let required = |name: &str| row(name, false, false);
+    let locks = Analysis {
+        features: vec![
+            required("fcntl"),
+            required("fcntl:F_GETLK"),
+            row("fcntl:F_SETLK", true, true),
+            required("/proc/cpuinfo"),
+        ],
+        joint: None,
+        ..server()
+    };
+    let of = |analyses: &[&Analysis]| {
+        let needs = Needs::of(analyses.iter().copied(), &[]);
+        let (c, rust) = (
+            c_header(&needs, Arch::X86_64),
+            rust_table(&needs, Arch::X86_64),
+        );
+        c + &rust
+    };
+    let text = of(&[&locks]);
+    assert_eq!(text.matches("only F_GETLK").count(), 2, "{text}");
+    assert_eq!(text.matches("there: /proc/cpuinfo").count(), 2, "{text}");
+    let whole = Analysis {
+        features: vec![required("fcntl")],
+        ..locks.clone()
+    };
+    assert!(!of(&[&locks, &whole]).contains("only"), "{text}");
+}

@@ -4,7 +4,6 @@
 use loupe_common::feature::Feature;
 use serde::{Deserialize, Serialize};
 
-use super::check::Answers;
 use super::need::{Answer, Need};
 use super::os::OsProfile;
 use super::reach::Reach;
@@ -33,22 +32,20 @@ pub struct Because {
 
 /// Fills in the reasons of each step, counted over these applications.
 pub fn explain(plan: &mut Plan, profile: &OsProfile, needs: &[Named]) {
-    let mut answers = Answers::of(profile);
+    let mut os = profile.clone();
     for step in &mut plan.steps {
-        let before = Reach::of(|feature| answers.answer(feature), needs).all();
+        let before = Reach::of(&os, needs).all();
         step.because = step
             .implement
             .iter()
             .map(|feature| {
-                let with = |other: &Feature| match other == feature {
-                    true => Answer::Implement,
-                    false => answers.answer(other),
-                };
-                let after = Reach::of(with, needs).all();
+                let mut with = os.clone();
+                with.implement(feature);
+                let after = Reach::of(&with, needs).all();
                 let unlocked = needs
                     .iter()
                     .filter(|named| step.unlocks.contains(&named.name))
-                    .find(|named| named.need.required.contains(feature));
+                    .find(|named| named.need.requires(feature));
                 Because {
                     alone: after.difference(&before).count(),
                     example: unlocked.map(|named| named.need.name()),
@@ -56,7 +53,7 @@ pub fn explain(plan: &mut Plan, profile: &OsProfile, needs: &[Named]) {
                 }
             })
             .collect();
-        answers.follow(step);
+        os.follow(step);
     }
 }
 
@@ -64,13 +61,13 @@ fn counted(feature: &Feature, needs: &[Named]) -> Because {
     let users: Vec<&Need> = needs
         .iter()
         .map(|named| &named.need)
-        .filter(|need| need.used.contains(feature))
+        .filter(|need| need.uses(feature))
         .collect();
     let accept = |answer: Answer| {
         let accepting = users.iter().filter(|need| need.accepts(feature, answer));
         accepting.count()
     };
-    let required = users.iter().filter(|need| need.required.contains(feature));
+    let required = users.iter().filter(|need| need.requires(feature));
     Because {
         feature: feature.clone(),
         of: needs.len(),

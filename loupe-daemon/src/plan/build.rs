@@ -31,11 +31,17 @@ impl State {
         }
     }
 
-    /// What only an implementation can settle between this application and those that run.
-    pub(super) fn conflicts(&self, app: &App) -> Bits {
+    /// What only an implementation can settle between this application and those that run: where one
+    /// is about a syscall and another about a part of it, of what the application asks for.
+    pub(super) fn conflicts(&self, instance: &Instance, app: &App) -> Bits {
         let open = |bit: &usize| !self.implemented.contains(*bit);
-        let failing = app.stub.iter().filter(|bit| self.faked.contains(*bit));
-        let succeeding = app.fake.iter().filter(|bit| self.failing.contains(*bit));
+        let faked: Bits = self.faked.iter().filter(open).collect();
+        let must_fail: Bits = self.failing.iter().filter(open).collect();
+        let failing = app.stub.iter().filter(|bit| instance.meets(&faked, *bit));
+        let succeeding = app
+            .fake
+            .iter()
+            .filter(|bit| instance.meets(&must_fail, *bit));
         failing.chain(succeeding).filter(open).collect()
     }
 
@@ -71,8 +77,11 @@ pub(super) fn moves(instance: &Instance, wants: &[Job], order: &[usize]) -> Vec<
         step.implement = missing
             .filter(|bit| !state.implemented.contains(*bit))
             .collect();
-        step.implement.extend(&state.conflicts(app));
-        state.implemented.extend(&step.implement);
+        step.implement.extend(&state.conflicts(instance, app));
+        step.implement = instance.without_parts(&step.implement);
+        state
+            .implemented
+            .extend(&instance.with_parts(&step.implement));
         unlock(instance, wants, &mut state, &mut left, &mut step);
         moves.push(step);
     }
@@ -90,7 +99,7 @@ fn unlock(
     left.retain(|index| {
         let app = &instance.apps[*index];
         let ready = wants[*index].wants.is_within(&state.implemented)
-            && state.conflicts(app) == Bits::default();
+            && state.conflicts(instance, app) == Bits::default();
         if ready {
             step.fake.extend(&state.support(app));
             step.unlocks.push(*index);

@@ -2,9 +2,8 @@
 //! and everything that is in no list fails with ENOSYS. Trusts nothing that the plan says of
 //! itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use loupe_common::feature::Feature;
 use serde::Serialize;
 
 use super::need::{Answer, Need};
@@ -73,60 +72,14 @@ impl CheckError {
     }
 }
 
-/// How the OS answers after some steps.
-pub(super) struct Answers<'a> {
-    profile: &'a OsProfile,
-    implemented: BTreeSet<Feature>,
-    faked: BTreeSet<Feature>,
-    /// These fail by a step, whatever the profile does with them.
-    stubbed: BTreeSet<Feature>,
-}
-
-impl Answers<'_> {
-    pub(super) fn of(profile: &OsProfile) -> Answers<'_> {
-        Answers {
-            profile,
-            implemented: profile.implement.clone(),
-            faked: profile.fake.clone(),
-            stubbed: BTreeSet::new(),
-        }
-    }
-
-    /// The last word counts, but nothing that was implemented is taken away again.
-    pub(super) fn follow(&mut self, step: &Step) {
-        self.implemented.extend(step.implement.iter().cloned());
-        for feature in &step.stub {
-            self.faked.remove(feature);
-            self.stubbed.insert(feature.clone());
-        }
-        self.faked.extend(step.fake.iter().cloned());
-    }
-
-    pub(super) fn answer(&self, feature: &Feature) -> Answer {
-        if self.implemented.contains(feature) {
-            Answer::Implement
-        } else if self.faked.contains(feature) {
-            Answer::Fake
-        } else if self.stubbed.contains(feature) {
-            Answer::Stub
-        } else {
-            self.profile.failure(feature)
-        }
-    }
-
-    fn meets(&self, need: &Need) -> bool {
-        need.unmet(|feature| self.answer(feature)).next().is_none()
-    }
-}
-
 /// For each application the step from which on it runs.
 pub fn runs_from(profile: &OsProfile, steps: &[Step], needs: &[Named]) -> Vec<Option<usize>> {
-    let mut answers = Answers::of(profile);
+    let mut os = profile.clone();
     let mut from = vec![None; needs.len()];
     for (number, step) in steps.iter().enumerate() {
-        answers.follow(step);
+        os.follow(step);
         for (from, named) in from.iter_mut().zip(needs) {
-            *from = match answers.meets(&named.need) {
+            *from = match named.need.unmet(&os).next().is_none() {
                 true => from.or(Some(number)),
                 false => None,
             };
@@ -230,14 +183,14 @@ fn same_data(
 /// What an application lacks at the first step, from the one that promises it on, where it
 /// lacks something.
 fn unmet(profile: &OsProfile, steps: &[Step], promised: usize, need: &Need) -> Vec<String> {
-    let mut answers = Answers::of(profile);
+    let mut os = profile.clone();
     for (number, step) in steps.iter().enumerate() {
-        answers.follow(step);
+        os.follow(step);
         if number < promised {
             continue;
         }
         let unmet: Vec<String> = need
-            .unmet(|feature| answers.answer(feature))
+            .unmet(&os)
             .map(|(feature, answer)| {
                 let (is, wants) = match answer {
                     Answer::Fake if need.required.contains(feature) => ("faked", "required"),

@@ -1,6 +1,6 @@
 //! What an OS lacks for one application. One application, no order: plans have that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use loupe_common::analysis::Analysis;
 use loupe_common::errno::Errno;
@@ -41,22 +41,25 @@ impl Missing {
             untried: BTreeMap::new(),
         };
         for feature in &need.used {
-            let answer = profile.answer(feature);
-            let list = match answer {
-                Answer::Implement => continue,
-                _ if need.accepts(feature, answer) => {
-                    if let Answer::Error(errno) = answer {
+            let list = match profile.unaccepted(need, feature) {
+                None if profile.implements(feature) => continue,
+                None => {
+                    if let Answer::Error(errno) = profile.answer(feature) {
                         missing.untried.insert(feature.clone(), errno);
                     }
                     &mut missing.spared
                 }
-                _ if need.required.contains(feature) => &mut missing.implement,
-                _ if need.fake_only.contains(feature) => &mut missing.fake,
-                Answer::Fake => &mut missing.unfake,
-                Answer::Stub | Answer::Error(_) | Answer::Kill => &mut missing.stub,
+                Some(_) if need.required.contains(feature) => &mut missing.implement,
+                Some(_) if need.fake_only.contains(feature) => &mut missing.fake,
+                Some(Answer::Fake) => &mut missing.unfake,
+                Some(_) => &mut missing.stub,
             };
             list.push(feature.clone());
         }
+        // A syscall that is implemented is so with its flags.
+        let whole: BTreeSet<Feature> = missing.implement.iter().cloned().collect();
+        let is_in_it = |part: &Feature| part.parent().is_some_and(|parent| whole.contains(&parent));
+        missing.implement.retain(|feature| !is_in_it(feature));
         missing
     }
 
@@ -74,9 +77,13 @@ pub struct Gap {
     pub os: String,
     pub application: String,
     pub workload: String,
+    /// Features that it is asked for: operations in place of their syscalls, where they were measured.
     pub used: usize,
     /// How many of these the OS implements.
     pub implemented: usize,
+    /// All of these are whole syscalls.
+    #[serde(skip)]
+    pub of_syscalls: bool,
     /// By the verdicts on each feature alone.
     pub single: Missing,
     /// By the joint policy, where there is one.
@@ -93,14 +100,15 @@ impl Gap {
     pub fn between(profile: &OsProfile, analysis: &Analysis) -> Gap {
         let single = Need::single(analysis).asked(analysis);
         let best = Need::asked_of_os(analysis);
-        let implemented = single.used.intersection(&profile.implement);
+        let implemented = |feature: &&Feature| profile.implements(feature);
         Gap {
             schema: "loupe.gap/1",
             os: profile.name.clone(),
             application: single.application.clone(),
             workload: single.workload.clone(),
             used: single.used.len(),
-            implemented: implemented.count(),
+            implemented: single.used.iter().filter(implemented).count(),
+            of_syscalls: single.used.iter().all(Feature::is_syscall),
             single: Missing::between(profile, &single),
             joint: (best.basis == NeedBasis::Joint).then(|| Missing::between(profile, &best)),
             use_only: false,
@@ -116,7 +124,12 @@ impl Gap {
             application: need.application.clone(),
             workload: need.workload.clone(),
             used: need.used.len(),
-            implemented: need.used.intersection(&profile.implement).count(),
+            implemented: need
+                .used
+                .iter()
+                .filter(|feature| profile.implements(feature))
+                .count(),
+            of_syscalls: need.used.iter().all(Feature::is_syscall),
             single: Missing::between(profile, need),
             joint: None,
             use_only: true,
@@ -128,4 +141,28 @@ impl Gap {
     pub fn runs(&self) -> bool {
         self.joint.as_ref().unwrap_or(&self.single).is_none()
     }
+}
+
+/// What an OS is not asked for, as its profile says nothing of any pseudo-file.
+pub fn not_asked(profile: &OsProfile, needs: &[&Need]) -> Option<String> {
+    let files = needs.iter().flat_map(|need| need.pseudo_files());
+    let files: BTreeSet<String> = files.map(Feature::to_string).collect();
+    if files.is_empty() || profile.speaks_of_pseudo_files() {
+        return None;
+    }
+    let whose: Vec<String> = needs
+        .iter()
+        .filter(|need| need.pseudo_files().next().is_some())
+        .map(|need| need.name())
+        .collect();
+    let whose = match whose.as_slice() {
+        [only] => format!("{only} needs"),
+        several => format!("{} applications need", several.len()),
+    };
+    let files: Vec<String> = files.into_iter().collect();
+    Some(format!(
+        "{} says nothing of pseudo-files and is asked for none: {whose} {}",
+        profile.name,
+        files.join(", ")
+    ))
 }

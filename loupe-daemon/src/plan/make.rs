@@ -169,13 +169,19 @@ fn steps(instance: &Instance, moves: &[Move]) -> Vec<Step> {
     let mut named = instance.stubbed.clone();
     let mut steps = Vec::with_capacity(moves.len());
     for step in moves {
-        state.implemented.extend(&step.implement);
+        state
+            .implemented
+            .extend(&instance.with_parts(&step.implement));
         state.faked.extend(&step.fake);
         let mut stub = Bits::default();
         for index in &step.unlocks {
             let app = &instance.apps[*index];
             for bit in app.stub.iter().chain(app.any.iter()) {
-                let answered = state.implemented.contains(bit) || state.faked.contains(bit);
+                // Who is ended by a part is not spared by what becomes of the rest.
+                let by_the_rest =
+                    instance.meets(&state.faked, bit) && !instance.killed.contains(bit);
+                let answered =
+                    state.implemented.contains(bit) || state.faked.contains(bit) || by_the_rest;
                 if !answered && !named.contains(bit) {
                     stub.insert(bit);
                 }
@@ -203,7 +209,7 @@ fn clashes(instance: &Instance, moves: &[Move]) -> Vec<Clash> {
         for bit in step.implement.iter().filter(|bit| !required.contains(*bit)) {
             let who = |set: fn(&super::instance::App) -> &Bits| {
                 let apps = instance.apps.iter().zip(&instance.names);
-                apps.filter(|(app, _)| set(app).contains(bit))
+                apps.filter(|(app, _)| instance.meets(set(app), bit))
                     .map(|(_, name)| name.clone())
                     .collect()
             };

@@ -1,16 +1,17 @@
-//! What one application needs of an OS, as the planner sees it. Made from an analysis, or from a
-//! profile; knows no OS.
+//! What one application needs of an OS, as the planner sees it. Made from an analysis ([`measured`]),
+//! or from a profile of a service.
+
+mod measured;
 
 use std::collections::BTreeSet;
 
-use loupe_common::analysis::{Analysis, Joint};
 use loupe_common::feature::Feature;
 use loupe_common::syscalls::Syscall;
-use loupe_common::verdict::Verdict;
 use serde::{Deserialize, Serialize};
 
+use super::os::{OsProfile, parts};
 use super::service::{Service, features_of};
-use crate::store::{Choosable, Key, Standing, is_suite};
+use crate::store::{Choosable, Key, Standing};
 
 /// What a need was concluded from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,7 +26,8 @@ pub enum NeedBasis {
 }
 
 /// What an application's workload uses, and what of it an OS may leave out. The four classes do
-/// not overlap and together are `used`.
+/// not overlap and together are `used`. Where the operations of a syscall were measured, they are
+/// there, and the syscall is not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Need {
     pub application: String,
@@ -46,10 +48,6 @@ pub struct Need {
     /// The required features that have no verdict, and are taken for required.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub unsure: BTreeSet<Feature>,
-    /// Pseudo-files that have to be there. They are in none of the classes: no OS profile says
-    /// anything about them.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub pseudo_files: BTreeSet<Feature>,
     /// Of the analysis that it was made from.
     #[serde(skip)]
     pub standing: Standing,
@@ -79,17 +77,26 @@ pub const PROFILE_PREFIX: &str = "profile:";
 const PROFILE_WORKLOAD: &str = "profile";
 
 impl Need {
-    /// By what a service was seen to use: all of it counts as required.
+    /// By what a service was seen to use: all of it counts as required. A syscall is told by its
+    /// operations where each of its calls was counted as one.
     pub fn of_use(service: &Service<'_>) -> Need {
-        let own = features_of(&service.own()).into_iter().cloned().collect();
-        Need::of_features(service.name, &own)
+        let own = service.own();
+        let operations = service.operations_in_full();
+        let is_told = |feature: &Feature| {
+            let mut operations = operations.iter();
+            operations.any(|one| one.parent().as_ref() == Some(feature))
+        };
+        let seen = features_of(&own).into_iter().cloned();
+        let used = seen.filter(|feature| !is_told(feature));
+        let used = used.chain(operations.iter().map(|one| (*one).clone()));
+        Need::of_features(service.name, &used.collect())
     }
 
     /// By what is known to be used under this name, wherever that was seen.
     pub fn of_features(name: &str, own: &BTreeSet<Feature>) -> Need {
         let used: BTreeSet<Feature> = own
             .iter()
-            .filter(|feature| feature.is_syscall())
+            .filter(|feature| !matches!(feature, Feature::IoUring(_)))
             .cloned()
             .collect();
         Need {
@@ -103,11 +110,6 @@ impl Need {
             fake_only: BTreeSet::new(),
             any: BTreeSet::new(),
             unsure: BTreeSet::new(),
-            pseudo_files: own
-                .iter()
-                .filter(|feature| matches!(feature, Feature::PseudoFile(_)))
-                .cloned()
-                .collect(),
             standing: Standing::default(),
         }
     }
@@ -124,120 +126,33 @@ impl Need {
         self
     }
 
-    /// What is asked of an OS: as [`Need::of`], without calls of the tool that measured, and
-    /// without what a kernel has processes call. Exports and figures have everything.
-    pub fn asked_of_os(analysis: &Analysis) -> Need {
-        Need::of(analysis).asked(analysis)
-    }
-
-    /// Takes out what is no need of this analysis's application.
-    pub(super) fn asked(mut self, analysis: &Analysis) -> Need {
-        let rows = analysis.features.iter();
-        let harness: BTreeSet<&Feature> = rows
-            .filter(|row| row.harness)
-            .map(|row| &row.feature)
-            .collect();
-        for class in [
-            &mut self.used,
-            &mut self.required,
-            &mut self.stub_only,
-            &mut self.fake_only,
-            &mut self.any,
-            &mut self.unsure,
-        ] {
-            class.retain(|feature| !harness.contains(feature) && !is_restart(feature));
-        }
-        self
-    }
-
-    /// By the joint policy where there is one: that is what an OS does which implements the
-    /// rest only. Else by the single verdicts.
-    pub fn of(analysis: &Analysis) -> Need {
-        let single = Need::single(analysis);
-        match &analysis.joint {
-            Some(joint) if joint.runs > 0 && joint.passes == joint.runs => single.joined(joint),
-            _ => single,
-        }
-    }
-
-    /// By the verdicts on each feature alone. A feature without a verdict counts as required.
-    pub fn single(analysis: &Analysis) -> Need {
-        let mut need = Need {
-            application: analysis.application.clone(),
-            workload: analysis.workload.clone(),
-            suite: is_suite(analysis.suite, &analysis.workload),
-            basis: NeedBasis::Single,
-            used: BTreeSet::new(),
-            required: BTreeSet::new(),
-            stub_only: BTreeSet::new(),
-            fake_only: BTreeSet::new(),
-            any: BTreeSet::new(),
-            unsure: BTreeSet::new(),
-            pseudo_files: BTreeSet::new(),
-            standing: Standing {
-                imported: analysis.origin.is_some(),
-                ..Standing::default()
-            },
+    /// By whole syscalls only, as figures and most formats have it: one of which any part has to be
+    /// there is required.
+    pub fn of_syscalls(&self) -> Need {
+        let whole = |class: &BTreeSet<Feature>| -> BTreeSet<Feature> {
+            let syscalls = class.iter().filter(|feature| feature.is_syscall());
+            syscalls.cloned().collect()
         };
-        // An OS profile speaks of whole syscalls: what is needed of one in part is needed.
-        for row in &analysis.features {
-            if !row.feature.is_syscall() {
-                if row.verdict == Verdict::Required && row.feature.syscall().is_none() {
-                    need.pseudo_files.insert(row.feature.clone());
-                }
-                continue;
-            }
-            need.used.insert(row.feature.clone());
-            let class = match row.verdict {
-                Verdict::Required => &mut need.required,
-                Verdict::Stub => &mut need.stub_only,
-                Verdict::Fake => &mut need.fake_only,
-                Verdict::Any => &mut need.any,
-                Verdict::NotExercised | Verdict::Undecided => {
-                    need.unsure.insert(row.feature.clone());
-                    &mut need.required
-                }
-            };
-            class.insert(row.feature.clone());
-        }
-        need
-    }
-
-    /// What was seen to work together. Of a feature that the joint policy stubs, a fake is only
-    /// known to work too if it does alone.
-    fn joined(self, joint: &Joint) -> Need {
-        let (any, stub_only): (BTreeSet<_>, BTreeSet<_>) = joint
-            .stub
-            .iter()
-            .filter(|feature| feature.is_syscall())
-            .cloned()
-            .partition(|feature| self.any.contains(feature));
-        let implement = joint.implement.iter();
-        let (required, pseudo_files): (BTreeSet<Feature>, BTreeSet<Feature>) = implement
-            .map(Feature::whole)
-            .partition(loupe_common::feature::Feature::is_syscall);
-        let fake_only = joint.fake.iter();
-        let fake_only: BTreeSet<Feature> = fake_only
-            .filter(|feature| feature.is_syscall())
-            .cloned()
-            .collect();
-        let unsure = self.unsure.intersection(&required).cloned().collect();
-        let used = [&required, &stub_only, &fake_only, &any]
-            .into_iter()
-            .flatten()
-            .cloned()
-            .collect();
+        let required = self.required.iter().filter_map(Feature::syscall);
+        let required: BTreeSet<Feature> = required.map(Feature::from).collect();
+        let [stub_only, fake_only, any, unsure] =
+            [&self.stub_only, &self.fake_only, &self.any, &self.unsure].map(whole);
+        let used = [&required, &stub_only, &fake_only, &any].into_iter();
         Need {
-            basis: NeedBasis::Joint,
-            used,
+            used: used.flatten().cloned().collect(),
             required,
             stub_only,
             fake_only,
             any,
             unsure,
-            pseudo_files,
-            ..self
+            ..self.clone()
         }
+    }
+
+    /// Pseudo-files that have to be there.
+    pub fn pseudo_files(&self) -> impl Iterator<Item = &Feature> {
+        let files = self.required.iter();
+        files.filter(|feature| matches!(feature, Feature::PseudoFile(_)))
     }
 
     /// `nginx/wrk`, `profile:nginx.service`.
@@ -248,30 +163,40 @@ impl Need {
         }
     }
 
-    /// Does this answer to this feature do?
+    /// Does this answer to this feature do? To a syscall as a whole: for all its parts.
     pub fn accepts(&self, feature: &Feature, answer: Answer) -> bool {
+        let asks = |class: &BTreeSet<Feature>| has(class, feature);
         match answer {
             Answer::Implement => true,
-            Answer::Fake => !self.required.contains(feature) && !self.stub_only.contains(feature),
+            Answer::Fake => !asks(&self.required) && !asks(&self.stub_only),
             // Verdicts are measured with ENOSYS. Another errno is taken for as good: what that
             // assumes, `gap` tells.
-            Answer::Stub | Answer::Error(_) => {
-                !self.required.contains(feature) && !self.fake_only.contains(feature)
-            }
+            Answer::Stub | Answer::Error(_) => !asks(&self.required) && !asks(&self.fake_only),
             Answer::Kill => false,
         }
     }
 
-    /// The used features whose answer does not do.
-    pub fn unmet<'a>(
-        &'a self,
-        answer: impl Fn(&Feature) -> Answer + 'a,
-    ) -> impl Iterator<Item = (&'a Feature, Answer)> {
-        self.used.iter().filter_map(move |feature| {
-            let answer = answer(feature);
-            (!self.accepts(feature, answer)).then_some((feature, answer))
-        })
+    /// Whether it uses a feature, or some part of it.
+    pub fn uses(&self, feature: &Feature) -> bool {
+        has(&self.used, feature)
     }
+
+    /// Whether it needs a feature implemented, or some part of it.
+    pub fn requires(&self, feature: &Feature) -> bool {
+        has(&self.required, feature)
+    }
+
+    /// The used features whose answer does not do.
+    pub fn unmet<'a>(&'a self, os: &'a OsProfile) -> impl Iterator<Item = (&'a Feature, Answer)> {
+        let used = self.used.iter();
+        used.filter_map(|feature| Some((feature, os.unaccepted(self, feature)?)))
+    }
+}
+
+/// A feature is in a class, or some part of it is.
+fn has(class: &BTreeSet<Feature>, feature: &Feature) -> bool {
+    let is_part = |part: &Feature| part.parent().as_ref() == Some(feature);
+    class.contains(feature) || feature.is_syscall() && parts(class).any(is_part)
 }
 
 /// Whether an OS is never asked for it.

@@ -3,6 +3,7 @@
 //! TOML and JSON), [`scml`] (Asterinas'); [`shelf`] is where named profiles are kept, and
 //! [`built_in`] has those that come with Loupe.
 
+mod answer;
 mod built_in;
 mod difference;
 mod document;
@@ -28,15 +29,16 @@ use loupe_common::syscalls::Arch;
 use loupe_common::text::nearest;
 use serde::{Deserialize, Serialize};
 
-use super::need::Answer;
 use crate::text::Wrong;
 
+pub(super) use answer::parts;
 pub use difference::OsDifference;
 pub use shelf::{Origin, Shelf, default_shelf};
 pub use source::{Source, Unknown};
 pub use write::to_toml;
 
-/// What an OS does with each feature. Whatever is in no list is [`OsProfile::unknown`].
+/// What an OS does with each feature: syscalls, their operations and flags, pseudo-files. Whatever is
+/// in no list is answered as [`OsProfile::answer`] says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OsProfile {
     pub name: String,
@@ -74,67 +76,6 @@ pub struct OsProfile {
 }
 
 impl OsProfile {
-    pub fn answer(&self, feature: &Feature) -> Answer {
-        if self.implement.contains(feature) {
-            Answer::Implement
-        } else if self.fake.contains(feature) {
-            Answer::Fake
-        } else {
-            self.failure(feature)
-        }
-    }
-
-    /// How a call fails that is neither implemented nor faked.
-    pub fn failure(&self, feature: &Feature) -> Answer {
-        if self.stub.contains(feature) {
-            return Answer::Stub;
-        }
-        if self.kill.contains(feature) {
-            return Answer::Kill;
-        }
-        let mut errors = self.error.iter();
-        match errors.find(|(_, features)| features.contains(feature)) {
-            Some((errno, _)) => Answer::failing(*errno),
-            None => self.unknown.answer(),
-        }
-    }
-
-    /// What is in the lists.
-    pub fn mentioned(&self) -> impl Iterator<Item = &Feature> {
-        let lists = [&self.implement, &self.stub, &self.fake, &self.kill];
-        lists.into_iter().chain(self.error.values()).flatten()
-    }
-
-    /// It is in one of the lists.
-    pub fn mentions(&self, feature: &Feature) -> bool {
-        let lists = [&self.implement, &self.stub, &self.fake, &self.kill];
-        let mut lists = lists.into_iter().chain(self.error.values());
-        lists.any(|list| list.contains(feature))
-    }
-
-    /// Puts a feature where it belongs that is answered so, and takes it out of where it was.
-    pub fn set(&mut self, feature: &Feature, answer: Answer) {
-        let lists = [
-            &mut self.implement,
-            &mut self.partial,
-            &mut self.stub,
-            &mut self.fake,
-            &mut self.kill,
-        ];
-        for list in lists.into_iter().chain(self.error.values_mut()) {
-            list.remove(feature);
-        }
-        self.error.retain(|_, features| !features.is_empty());
-        let list = match answer {
-            Answer::Implement => &mut self.implement,
-            Answer::Fake => &mut self.fake,
-            Answer::Stub => &mut self.stub,
-            Answer::Error(errno) => self.error.entry(errno).or_default(),
-            Answer::Kill => &mut self.kill,
-        };
-        list.insert(feature.clone());
-    }
-
     /// Nothing is known.
     fn is_empty(&self) -> bool {
         let lists = [&self.implement, &self.stub, &self.fake, &self.kill];
@@ -198,7 +139,7 @@ pub enum OsError {
         line: usize,
         what: String,
     },
-    #[error("{} names no syscall that Loupe knows", path.display())]
+    #[error("{} names nothing that Loupe knows", path.display())]
     Empty { path: PathBuf },
     #[error("{}: {feature} is both in `{first}` and in `{second}`", path.display())]
     Contradiction {

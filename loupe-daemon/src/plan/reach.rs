@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use loupe_common::feature::Feature;
 
 use super::need::{Answer, Need};
+use super::os::{OsProfile, parts};
 use super::select::Named;
 
 /// Indices into the needs that were asked about.
@@ -18,14 +19,14 @@ pub(super) struct Reach {
 }
 
 impl Reach {
-    pub(super) fn of(answer: impl Fn(&Feature) -> Answer + Copy, needs: &[Named]) -> Reach {
+    pub(super) fn of(os: &OsProfile, needs: &[Named]) -> Reach {
         let mut reach = Reach::default();
         for (index, named) in needs.iter().enumerate() {
-            if named.need.unmet(answer).next().is_none() {
+            if named.need.unmet(os).next().is_none() {
                 reach.at_once.insert(index);
             }
         }
-        let not_implemented = |feature: &&Feature| answer(feature) != Answer::Implement;
+        let not_implemented = |feature: &&Feature| !os.implements(feature);
         // What must go on to fail for those that run.
         let failing_for = |need: &Need| -> Vec<Feature> {
             let stubs = need.stub_only.iter().filter(not_implemented);
@@ -41,16 +42,16 @@ impl Reach {
             if reach.at_once.contains(&index) {
                 continue;
             }
-            let fakes = need.unmet(answer).map(|(feature, answer)| {
+            let fakes = need.unmet(os).map(|(feature, answer)| {
                 let fails = matches!(answer, Answer::Stub | Answer::Error(_));
                 let fakeable = fails && need.accepts(feature, Answer::Fake);
-                (fakeable && !failing.contains(feature)).then(|| feature.clone())
+                (fakeable && !meets(&failing, feature)).then(|| feature.clone())
             });
             let Some(fakes) = fakes.collect::<Option<Vec<Feature>>>() else {
                 continue;
             };
             let fails = failing_for(need);
-            if fails.iter().any(|feature| faked.contains(feature)) {
+            if fails.iter().any(|feature| meets(&faked, feature)) {
                 continue;
             }
             failing.extend(fails);
@@ -64,4 +65,13 @@ impl Reach {
         let fakes = self.with_fakes.iter().map(|(index, _)| *index);
         self.at_once.iter().copied().chain(fakes).collect()
     }
+}
+
+/// What is done about a feature is done about one of these, too: it is there, or its syscall, or a part
+/// of it.
+fn meets(set: &BTreeSet<Feature>, feature: &Feature) -> bool {
+    let is_part = |part: &Feature| part.parent().as_ref() == Some(feature);
+    set.contains(feature)
+        || feature.parent().is_some_and(|whole| set.contains(&whole))
+        || feature.is_syscall() && parts(set).any(is_part)
 }

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use loupe_common::feature::Feature;
 use loupe_common::text::nearest;
 
 use super::need::{Need, NeedBasis};
@@ -119,23 +118,10 @@ pub fn select(
             left_out.join(", ")
         ));
     }
-    notes.extend(chosen.iter().filter_map(pseudo_files));
     notes.extend(of_use(&chosen));
     Ok(Selection {
         needs: with_names(chosen),
         notes,
-    })
-}
-
-/// Names the pseudo-files that the application needs: an OS without `/proc` would not be enough.
-fn pseudo_files(need: &Need) -> Option<String> {
-    let paths: Vec<String> = need.pseudo_files.iter().map(Feature::to_string).collect();
-    (!paths.is_empty()).then(|| {
-        format!(
-            "{} needs pseudo-files, too, which are no syscalls and left out here: {}",
-            need.name(),
-            paths.join(", ")
-        )
     })
 }
 

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use loupe_common::feature::Feature;
-use loupe_common::profile::{Interval, Maturity, Observation, Profile, ProfileLost, SubjectKind};
+use loupe_common::profile::{
+    FeatureUse, Interval, Maturity, Observation, Profile, ProfileLost, SubjectKind,
+};
 
 /// What systemd runs of its own in a unit, before the service: between fork and exec.
 const MANAGERS: [&str; 2] = ["/systemd/systemd-executor", "/systemd/systemd"];
@@ -85,6 +87,28 @@ impl<'a> Service<'a> {
         let all = self.profiles.iter().flat_map(|profile| &profile.operations);
         all.map(|used| &used.feature)
             .filter(|feature| feature.kind() == "operation")
+            .collect()
+    }
+
+    /// The operations of those syscalls of which every call of its own was counted as one.
+    pub fn operations_in_full(&self) -> BTreeSet<&'a Feature> {
+        let own = self.own();
+        let calls_of = |uses: &[FeatureUse], is: &dyn Fn(&Feature) -> bool| -> u64 {
+            let uses = uses.iter().filter(|used| is(&used.feature));
+            uses.map(|used| used.counts.calls).sum()
+        };
+        let is_in_full = |whole: &Feature| {
+            own.iter().all(|profile| {
+                let parts = calls_of(&profile.operations, &|part| {
+                    part.kind() == "operation" && part.parent().as_ref() == Some(whole)
+                });
+                parts == calls_of(&profile.features, &|feature| feature == whole)
+            })
+        };
+        let all = own.iter().flat_map(|profile| &profile.operations);
+        all.map(|used| &used.feature)
+            .filter(|part| part.kind() == "operation")
+            .filter(|part| part.parent().is_some_and(|whole| is_in_full(&whole)))
             .collect()
     }
 

@@ -1,6 +1,7 @@
 //! Plans on small worlds of any shape, and on the paper's.
 
 mod answers;
+mod parts;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,7 +42,6 @@ fn named(name: &str, classes: &[u8]) -> Named {
         fake_only: class(3),
         any: class(4),
         unsure: BTreeSet::new(),
-        pseudo_files: BTreeSet::new(),
         standing: Default::default(),
     };
     Named {
@@ -128,7 +128,11 @@ fn literally(profile: &OsProfile, plan: &Plan, needs: &[Named]) -> Vec<BTreeSet<
 }
 
 fn assert_sound(profile: &OsProfile, plan: &Plan, needs: &[Named]) {
-    let running = literally(profile, plan, needs);
+    assert_promised(&literally(profile, plan, needs), plan, needs);
+}
+
+/// `running`: who runs after each step.
+fn assert_promised(running: &[BTreeSet<String>], plan: &Plan, needs: &[Named]) {
     let mut promised = BTreeSet::new();
     for (number, step) in plan.steps.iter().enumerate() {
         for name in &step.unlocks {
@@ -505,62 +509,6 @@ fn a_joint_policy_that_passed_is_the_need() {
         joint.passes = 2;
     }
     assert_eq!(Need::of(&analysis).basis, NeedBasis::Single);
-}
-
-/// An OS profile says nothing of pseudo-files and of parts of syscalls, so neither does a plan.
-#[test]
-fn what_is_no_syscall_is_no_step_and_is_told() {
-    let analysis = |joint: bool| {
-        let row = |name: &str| {
-            serde_json::json!({
-                "feature": name, "kind": "", "verdict": "required", "calls": 1,
-                "stub": {"runs": 0, "passes": 0, "injections": 0},
-                "fake": {"runs": 0, "passes": 0, "injections": 0}, "basis": "measured",
-            })
-        };
-        let names = ["read", "fcntl", "fcntl:F_GETFL", "/proc/cpuinfo"];
-        let joint = joint.then(|| {
-            serde_json::json!({
-                "implement": ["read", "fcntl:F_GETFL", "/proc/cpuinfo"],
-                "stub": ["/proc/self/maps", "brk"], "fake": ["/dev/null", "fcntl:F_SETFD"],
-                "runs": 3, "passes": 3, "replays": [],
-            })
-        });
-        let json = serde_json::json!({
-            "schema": "", "application": "a", "workload": "w", "replays": 0, "lost_events": 0,
-            "wall_seconds": 0, "baseline_ms": 0, "baseline_runs": 0, "pseudo_files": true,
-            "features": names.map(row), "joint": joint,
-        });
-        serde_json::from_value::<loupe_common::analysis::Analysis>(json).expect("an analysis")
-    };
-    let features = |names: &[&str]| -> BTreeSet<Feature> {
-        let names = names.iter();
-        names.map(|name| name.parse().expect("a feature")).collect()
-    };
-    for joint in [false, true] {
-        let need = Need::of(&analysis(joint));
-        assert_eq!(need.basis == NeedBasis::Joint, joint);
-        assert_eq!(need.required, features(&["read", "fcntl"]));
-        assert_eq!(need.pseudo_files, features(&["/proc/cpuinfo"]));
-        assert!(need.used.iter().all(Feature::is_syscall), "{need:?}");
-        assert!(need.fake_only.is_empty());
-        let chosen = select::select(vec![need], &[], WorkloadKind::Any).expect("one");
-        let [note] = chosen.notes.as_slice() else {
-            panic!("{:?}", chosen.notes);
-        };
-        assert!(
-            note.contains("a/w") && note.contains("/proc/cpuinfo"),
-            "{note}"
-        );
-        let plan = make(
-            &OsProfile::default(),
-            &chosen.needs,
-            Strategy::Paper,
-            &Weights::new(),
-        );
-        let json = serde_json::to_string(&plan).expect("serializable");
-        assert!(!json.contains("/proc") && !json.contains("/dev"), "{json}");
-    }
 }
 
 #[test]

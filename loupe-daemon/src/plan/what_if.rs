@@ -6,6 +6,7 @@ use loupe_common::feature::Feature;
 use serde::Serialize;
 
 use super::distance::{Away, Distances};
+use super::need::Need;
 use super::os::OsProfile;
 use super::reach::Reach;
 use super::select::Named;
@@ -45,13 +46,11 @@ pub struct WhatIf {
 impl WhatIf {
     pub fn of(profile: &OsProfile, needs: &[Named], implement: &BTreeSet<Feature>) -> WhatIf {
         let mut changed = profile.clone();
-        changed.implement.extend(implement.iter().cloned());
         for feature in implement {
-            changed.fake.remove(feature);
-            changed.stub.remove(feature);
+            changed.implement(feature);
         }
-        let now = Reach::of(|feature| profile.answer(feature), needs);
-        let then = Reach::of(|feature| changed.answer(feature), needs);
+        let now = Reach::of(profile, needs);
+        let then = Reach::of(&changed, needs);
         let reached = now.all();
         let at_once = then.at_once.difference(&now.at_once);
         let with_fakes = then.with_fakes.iter();
@@ -76,14 +75,19 @@ impl WhatIf {
         });
         let is_used = |feature: &&Feature| {
             let mut needs = needs.iter();
-            needs.any(|named| named.need.used.contains(*feature))
+            let uses_whole = |need: &Need| {
+                let whole = feature.parent();
+                whole.is_some_and(|whole| need.used.contains(&whole))
+            };
+            needs.any(|named| named.need.uses(feature) || uses_whole(&named.need))
         };
         let nearest = Distances::of(&changed, needs, false).applications;
         WhatIf {
             schema: "loupe.what-if/1",
             os: profile.name.clone(),
             already: implement
-                .intersection(&profile.implement)
+                .iter()
+                .filter(|feature| profile.implements(feature))
                 .cloned()
                 .collect(),
             unused: implement

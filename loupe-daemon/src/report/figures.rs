@@ -116,7 +116,6 @@ fn only_implementing((index, wanted): (usize, &BTreeSet<Feature>)) -> Named {
             fake_only: BTreeSet::new(),
             any: BTreeSet::new(),
             unsure: BTreeSet::new(),
-            pseudo_files: BTreeSet::new(),
             standing: Default::default(),
         },
     }
@@ -156,7 +155,7 @@ impl Figures {
         let analyses: Vec<&Analysis> = analyses.into_iter().collect();
         let required: Vec<BTreeSet<Feature>> = analyses
             .iter()
-            .map(|analysis| Need::of(analysis).required)
+            .map(|analysis| Need::of(analysis).of_syscalls().required)
             .collect();
         let used: Vec<BTreeSet<Feature>> = analyses
             .iter()

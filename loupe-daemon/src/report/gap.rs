@@ -22,7 +22,7 @@ pub fn gap_table(gap: &Gap, style: Style) -> String {
         "{} on {}: {runs}. It uses {}, of which {} are implemented.",
         printable(&name),
         printable(&gap.os),
-        counted(gap.used as u64, "syscall"),
+        counted(gap.used as u64, noun(gap.of_syscalls)),
         gap.implemented,
     );
     push_paragraph(&mut text, &headline, 0, Tone::Title, style);
@@ -71,6 +71,14 @@ pub fn gap_table(gap: &Gap, style: Style) -> String {
         push_paragraph(&mut text, &line, 2, Tone::Middling, style);
     }
     text
+}
+
+/// The word for features that are all whole syscalls, or not.
+fn noun(of_syscalls: bool) -> &'static str {
+    match of_syscalls {
+        true => "syscall",
+        false => "feature",
+    }
 }
 
 fn classes(missing: &Missing) -> [(&'static str, &Vec<Feature>, Tone); 5] {

@@ -91,11 +91,16 @@ pub fn os_difference(difference: &OsDifference, style: Style) -> String {
     let (from, to) = (printable(&difference.from), printable(&difference.to));
     let mut text = String::new();
     let count = difference.changes.len() as u64;
+    let mut changes = difference.changes.iter();
+    let noun = match changes.all(|change| change.feature.is_syscall()) {
+        true => "syscall",
+        false => "feature",
+    };
     let headline = match count {
         0 => format!("{from} and {to} answer everything alike."),
         _ => format!(
             "{from} and {to} answer {} differently.",
-            counted(count, "syscall")
+            counted(count, noun)
         ),
     };
     push_paragraph(&mut text, &headline, 0, Tone::Title, style);

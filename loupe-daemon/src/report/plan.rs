@@ -71,7 +71,12 @@ pub(super) fn headline(plan: &Plan) -> String {
         printable(&plan.os),
         counted(plan.wanted() as u64, "application"),
     );
-    let syscalls = counted(implemented, "more syscall");
+    let mut work = plan.steps.iter().flat_map(|step| &step.implement);
+    let noun = match work.all(Feature::is_syscall) {
+        true => "more syscall",
+        false => "more feature",
+    };
+    let syscalls = counted(implemented, noun);
     match &plan.left {
         None => format!("{way}: {syscalls} in {}.", counted(steps, "step")),
         Some(left) => format!(

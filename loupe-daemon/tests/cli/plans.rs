@@ -186,7 +186,36 @@ fn profiles_are_kept_by_name_and_found_by_file() {
     let foreign = world.run("gap --os moss d");
     assert!(stderr(&foreign).contains("of another architecture"));
     world.file("bad.syscalls", "raed\n");
-    assert_fails(&world.run("os show bad.syscalls"), 2, "names no syscall");
+    assert_fails(&world.run("os show bad.syscalls"), 2, "names nothing");
+}
+
+#[test]
+fn profiles_keep_what_is_smaller_than_a_syscall() {
+    let world = World::imported();
+    let text = "implement = [\"read\", \"open\"]\nstub = [\"open:O_TMPFILE\"]\n";
+    world.file("flags.toml", text);
+    world.file(
+        "asterinas/open.scml",
+        "open(path, flags = O_RDONLY | O_CREAT, mode);\nread(fd, buffer, size);\n",
+    );
+    world.works("os import flags.toml asterinas");
+    let kept = world.json("os show flags");
+    assert_eq!(names(&kept["stub"]), ["open:O_TMPFILE"]);
+    let missing = world.json("os show asterinas");
+    let missing = names(&missing["stub"]);
+    assert!(missing.contains(&"open:O_WRONLY"), "{missing:?}");
+    assert!(!missing.contains(&"open:O_CREAT"), "{missing:?}");
+    let difference = world.json("os diff flags asterinas");
+    let changes = difference["changes"].as_array().expect("a list").iter();
+    let changed: Vec<&Value> = changes.map(|change| &change["feature"]).collect();
+    assert!(changed.contains(&&"open:O_WRONLY".into()), "{changed:?}");
+    // What was measured as a whole syscall asks for no flag, and for every operation.
+    world.works("gap --os asterinas a");
+    world.file(
+        "half.toml",
+        "implement = [\"read\", \"open\"]\nstub = [\"open:O_CREAT\"]\n",
+    );
+    world.works("gap --os half.toml a");
 }
 
 #[test]

@@ -66,8 +66,8 @@ pub struct Plan {
     )]
     pub goal: Vec<String>,
 
-    /// Make no plan, but tell what would run with these syscalls implemented
-    #[arg(long, value_name = "SYSCALL,…", value_delimiter = ',', value_parser = super::feature,
+    /// Make no plan, but tell what would run with these implemented (futex, fcntl:F_GETLK, /proc/stat)
+    #[arg(long, value_name = "FEATURE,…", value_delimiter = ',', value_parser = super::feature,
           conflicts_with_all = ["next", "steps", "until", "goal", "weights", "strategy", "check",
                                 "verify", "csv", "markdown", "issues"])]
     pub what_if: Vec<Feature>,

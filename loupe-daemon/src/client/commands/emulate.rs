@@ -1,5 +1,6 @@
 //! `loupe emulate --profile FILE WORKLOAD.toml`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -26,7 +27,7 @@ pub async fn run(global: &Global, args: &Emulate) -> Result<Ending, Failure> {
     let workload = Workload::load(&args.workload).map_err(|error| {
         Failure::from_error(exit::USAGE, &error).hint("docs/workloads.md describes workload files")
     })?;
-    let (os, policy) = system(global, args)?;
+    let (os, policy) = system(global, args).await?;
     let options = EmulateOptions {
         os,
         policy,
@@ -79,9 +80,9 @@ pub(super) async fn emulated(
 }
 
 /// Finds what is emulated: its name, and what it leaves out.
-fn system(global: &Global, args: &Emulate) -> Result<(String, Policy), Failure> {
+async fn system(global: &Global, args: &Emulate) -> Result<(String, Policy), Failure> {
     let Some(path) = &args.profile else {
-        return planned(global, args);
+        return planned(global, args).await;
     };
     let text = read(path)?;
     let profile = formats::read_profile(&text, &profile_host::ask()).map_err(|error| {
@@ -101,14 +102,15 @@ fn system(global: &Global, args: &Emulate) -> Result<(String, Policy), Failure> 
 }
 
 /// An OS, as it is or after some steps of a plan.
-fn planned(global: &Global, args: &Emulate) -> Result<(String, Policy), Failure> {
+async fn planned(global: &Global, args: &Emulate) -> Result<(String, Policy), Failure> {
     let named = match &args.os {
         Some(name) => Some(measured::os(global, name)?),
         None => None,
     };
     let Some(path) = &args.plan else {
         let profile = named.unwrap_or_default();
-        return Ok((profile.name.clone(), formats::left_out(&profile)));
+        let policy = left_out(global, &profile).await?;
+        return Ok((profile.name, policy));
     };
     let plan = plan_file::read(path)?;
     let profile: OsProfile = plan.profile.clone().or(named).ok_or_else(|| {
@@ -126,9 +128,19 @@ fn planned(global: &Global, args: &Emulate) -> Result<(String, Policy), Failure>
         )));
     }
     let done = plan.steps.get(..=step).unwrap_or(&plan.steps);
-    let after = formats::after(&profile, done);
+    let after = profile.after(done);
     let name = format!("{} after step {step}", plan.os);
-    Ok((name, formats::left_out(&after)))
+    Ok((name, left_out(global, &after).await?))
+}
+
+/// What an OS leaves out. Of pseudo-files that are in no list of its profile, those are known that any
+/// analysis has seen.
+pub(super) async fn left_out(global: &Global, profile: &OsProfile) -> Result<Policy, Failure> {
+    let files = match profile.speaks_of_pseudo_files() {
+        true => measured::pseudo_files(global).await?,
+        false => BTreeSet::new(),
+    };
+    Ok(formats::left_out(profile, &files))
 }
 
 fn read(path: &Path) -> Result<String, Failure> {

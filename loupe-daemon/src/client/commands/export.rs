@@ -104,7 +104,13 @@ fn as_analysis(need: &Need) -> StoredAnalysis {
         analysis: Analysis {
             application: application.to_owned(),
             workload: need.workload.clone(),
-            features: need.used.union(&need.pseudo_files).map(row).collect(),
+            features: need
+                .of_syscalls()
+                .used
+                .iter()
+                .chain(need.pseudo_files())
+                .map(row)
+                .collect(),
             ..Analysis::default()
         },
     }

@@ -20,10 +20,16 @@ pub async fn run(global: &Global, args: &Args) -> Result<Ending, Failure> {
     let (text, good) = match &args.application {
         Some(name) => {
             let gap = match sources.profiles(name) {
-                Some(needs) => Gap::to_use(&profile, &only(name, needs)?),
+                Some(needs) => {
+                    let need = only(name, needs)?;
+                    sources.say_not_asked(&profile, std::iter::once(&need));
+                    Gap::to_use(&profile, &need)
+                }
                 None => {
                     let stored = sources.one(name, args.workload.as_deref())?;
                     has_verdicts(stored)?;
+                    let need = Need::asked_of_os(&stored.analysis);
+                    sources.say_not_asked(&profile, std::iter::once(&need));
                     Gap::between(&profile, &stored.analysis)
                 }
             };
@@ -37,6 +43,8 @@ pub async fn run(global: &Global, args: &Args) -> Result<Ending, Failure> {
         None => {
             let selection = sources.choose(&args.require, kind(args)?)?;
             let required = !args.require.is_empty();
+            let needs = selection.needs.iter().map(|named| &named.need);
+            sources.say_not_asked(&profile, needs);
             let distances = Distances::of(&profile, &selection.needs, required);
             let text = match (args.json, args.csv) {
                 (true, _) => output::json_text(&distances)?,

@@ -37,12 +37,14 @@ async fn make(global: &Global, args: &Args) -> Result<Ending, Failure> {
     let sources = Sources::find(global, args.apps.iter().chain(&args.goal)).await?;
     let world = sources.choose(&args.apps, args.which.workload)?.needs;
     if !args.what_if.is_empty() {
+        sources.say_not_asked(&profile, world.iter().map(|named| &named.need));
         return what_if(args, &profile, &world);
     }
     let needs = match args.goal.is_empty() {
         true => world.clone(),
         false => sources.choose(&args.goal, args.which.workload)?.needs,
     };
+    sources.say_not_asked(&profile, needs.iter().map(|named| &named.need));
     let weights = match &args.weights {
         Some(file) => read_weights(file, &needs)?,
         None => Weights::new(),

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use loupe_common::analysis::Analysis;
-use loupe_common::feature::Feature;
 use loupe_common::syscalls::Arch;
 use loupe_common::wire::Failure;
 use serde_json::Value;
@@ -99,13 +98,6 @@ async fn of_an_os(global: &Global, written: &Written) -> Result<Collected, Failu
     written.applications.check()?;
     let collected = needs(global, &written.applications.names).await?;
     let needs = &collected.needs;
-    let paths: Vec<String> = needs.pseudo_files.iter().map(Feature::to_string).collect();
-    if !paths.is_empty() {
-        output::note(&format!(
-            "pseudo-files are needed, too, which are no syscalls and left out here: {}",
-            printable(&paths.join(", "))
-        ));
-    }
     if needs.vdso {
         output::note(&format!(
             "the vDSO may have answered some of {}, which are then not listed: an OS without one has \

@@ -54,6 +54,9 @@ pub async fn run(global: &Global, args: &Report) -> Result<Ending, Failure> {
         true => Vec::new(),
         false => sources.choose_among(&stored, WorkloadKind::Any)?.needs,
     };
+    for profile in &systems {
+        sources.say_not_asked(profile, needs.iter().map(|named| &named.need));
+    }
     if !systems.is_empty() {
         plans.extend(planned(&systems, &needs));
     }

@@ -20,6 +20,7 @@ pub async fn run(global: &Global, args: &Stats) -> Result<Ending, Failure> {
         if let Some(stored) = stored.find(|stored| stored.id == need.standing.id) {
             *need = Need::single(&stored.analysis).standing_as(need.standing);
         }
+        *need = need.of_syscalls();
     }
     let figures = statistics(&selection.needs, &analyses);
     let text = match (args.json, args.csv) {

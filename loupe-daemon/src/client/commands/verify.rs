@@ -8,11 +8,10 @@ use loupe_common::exit;
 use loupe_common::wire::Failure;
 use serde_json::json;
 
-use super::emulate::emulated;
+use super::emulate::{emulated, left_out};
 use crate::client::args::Global;
 use crate::client::{Ending, output};
 use crate::engine::EmulateOptions;
-use crate::formats;
 use crate::plan::{OsProfile, Plan};
 use crate::replay::Workload;
 use crate::report;
@@ -39,7 +38,7 @@ pub async fn run(
         let done = plan.steps.get(..=step).unwrap_or(&plan.steps);
         let options = EmulateOptions {
             os: format!("{} after step {step}", plan.os),
-            policy: formats::left_out(&formats::after(profile, done)),
+            policy: left_out(global, &profile.after(done)).await?,
             ..EmulateOptions::default()
         };
         match emulated(global, &workload, &options).await? {

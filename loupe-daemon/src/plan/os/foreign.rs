@@ -5,6 +5,7 @@ use loupe_common::feature::Feature;
 use loupe_common::syscalls::{Arch, Syscall};
 
 use super::OsProfile;
+use crate::plan::need::Answer;
 
 /// Calls that newer architectures left out, and what programs call there.
 const SUCCESSORS: &[(&str, &str)] = &[
@@ -63,7 +64,7 @@ impl OsProfile {
             let answer = match successor {
                 Some(new) => self.answer(&new.into()),
                 // Nothing is called in its place, so nothing is missing.
-                None => super::Answer::Implement,
+                None => Answer::Implement,
             };
             met.set(&feature, answer);
         }
@@ -74,7 +75,6 @@ impl OsProfile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::need::Answer;
 
     #[test]
     fn an_old_call_is_answered_as_the_one_that_newer_architectures_have() {

@@ -24,7 +24,7 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// A name, or a number of x86-64. One that is not known gets a remark and is left out.
+    /// A name of any feature, or a number of x86-64. One that is not known gets a remark and is left out.
     pub(super) fn take(&mut self, word: &str, line: Option<usize>) -> Option<Feature> {
         let found = match word.parse::<u16>() {
             Ok(number) => numbered(number)
@@ -76,11 +76,5 @@ fn numbered(number: u16) -> Option<Feature> {
 }
 
 fn named(word: &str) -> Result<Feature, String> {
-    let feature: Feature = word.parse().map_err(|error| format!("{error}; left out"))?;
-    match feature.is_syscall() {
-        true => Ok(feature),
-        false => Err(format!(
-            "profiles are about whole syscalls, and `{feature}` is none; left out"
-        )),
-    }
+    word.parse().map_err(|error| format!("{error}; left out"))
 }

@@ -6,51 +6,24 @@
 //! open(path, flags = <access> | O_CLOEXEC, ..);  // a call that is supported
 //! ```
 //!
-//! A profile knows whole features, so a call that is described is taken as implemented; that
-//! it is limited to some flags is remarked, not kept.
+//! What limits an argument to operations or flags is kept ([`described`]); that something else is
+//! limited, as a structure, is remarked, and not kept.
 
-use std::collections::BTreeSet;
+mod described;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+
+use described::{Described, Limit, Limits};
 
 use super::names::Names;
 use super::{OsError, OsProfile, ReadProfile, Remark, name_of, read_text};
 
 pub(super) fn read(path: &Path, text: &str) -> Result<ReadProfile, OsError> {
-    let mut names = Names::of(path);
-    let mut implement = BTreeSet::new();
-    let mut limited = BTreeSet::new();
-    for statement in statements(path, text)? {
-        let Some(call) = call(path, &statement)? else {
-            continue;
-        };
-        // A call is described once for each way to use it: that is no duplicate.
-        if let Some(feature) = names.take(call.name, Some(statement.line)) {
-            if call.limited {
-                limited.insert(feature.to_string());
-            }
-            implement.insert(feature);
-        }
-    }
-    let mut remarks = names.finish();
-    if !limited.is_empty() {
-        let names: Vec<String> = limited.into_iter().collect();
-        remarks.push(Remark::new(
-            path,
-            None,
-            format!(
-                "taken as implemented as a whole, though limited to some arguments: {}",
-                names.join(", ")
-            ),
-        ));
-    }
-    Ok(ReadProfile {
-        profile: OsProfile {
-            name: name_of(path),
-            implement,
-            ..OsProfile::default()
-        },
-        remarks,
-    })
+    let mut described = Described::default();
+    let mut remarks = describe(path, text, &mut described)?;
+    remarks.extend(wider(path, &described));
+    Ok(profile(path, &described, remarks))
 }
 
 /// Every `.scml` file of a directory and those below, as one profile.
@@ -58,24 +31,140 @@ pub(super) fn read_tree(directory: &Path) -> Result<ReadProfile, OsError> {
     let mut files = Vec::new();
     collect(directory, &mut files)?;
     files.sort();
-    let mut whole = ReadProfile {
-        profile: OsProfile {
-            name: name_of(directory),
-            ..OsProfile::default()
-        },
-        remarks: Vec::new(),
-    };
+    let mut described = Described::default();
+    let mut remarks = Vec::new();
     for file in &files {
-        let part = read(file, &read_text(file)?)?;
-        whole.profile.implement.extend(part.profile.implement);
-        whole.remarks.extend(part.remarks);
+        remarks.extend(describe(file, &read_text(file)?, &mut described)?);
     }
+    remarks.extend(wider(directory, &described));
+    let whole = profile(directory, &described, remarks);
     if whole.profile.implement.is_empty() {
         return Err(OsError::Empty {
             path: directory.to_owned(),
         });
     }
     Ok(whole)
+}
+
+fn profile(path: &Path, described: &Described, remarks: Vec<Remark>) -> ReadProfile {
+    let (implement, stub) = described.features();
+    let profile = OsProfile {
+        name: name_of(path),
+        implement,
+        stub,
+        ..OsProfile::default()
+    };
+    ReadProfile { profile, remarks }
+}
+
+fn wider(path: &Path, described: &Described) -> Option<Remark> {
+    let names: Vec<String> = described.wider.iter().map(ToString::to_string).collect();
+    (!names.is_empty()).then(|| {
+        let what = format!(
+            "limited to some arguments in a way that is not kept: {}",
+            names.join(", ")
+        );
+        Remark::new(path, None, what)
+    })
+}
+
+/// Adds what a file describes; what is odd about it comes back.
+fn describe(path: &Path, text: &str, to: &mut Described) -> Result<Vec<Remark>, OsError> {
+    let mut names = Names::of(path);
+    let statements = statements(path, text)?;
+    let mut sets: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut calls = Vec::new();
+    for statement in &statements {
+        match meaning(path, statement)? {
+            Meaning::Set { name, values } => {
+                sets.insert(name, values);
+            }
+            Meaning::Shape => {}
+            Meaning::Call { name, arguments } => calls.push((statement.line, name, arguments)),
+        }
+    }
+    for (line, name, arguments) in calls {
+        // A call is described once for each way to use it: that is no duplicate.
+        let found = names.take(name, Some(line));
+        let Some(syscall) = found.and_then(|feature| feature.syscall()) else {
+            continue;
+        };
+        let strangers = to.add(syscall, &limits(arguments, &sets));
+        if !strangers.is_empty() {
+            let what = format!(
+                "unknown operations or flags of {syscall}, left out: {}",
+                strangers.join(", ")
+            );
+            names.remarks.push(Remark::new(path, line, what));
+        }
+    }
+    Ok(names.finish())
+}
+
+/// What the arguments of a call are limited to.
+fn limits(arguments: &str, sets: &BTreeMap<&str, &str>) -> Limits {
+    let arguments = split(arguments, ',').into_iter().enumerate();
+    arguments
+        .filter_map(|(index, argument)| {
+            let (_, values) = argument.split_once('=')?;
+            let mut names = BTreeSet::new();
+            let is_names = expand(values, sets, &mut names, sets.len());
+            Some((
+                index,
+                if is_names {
+                    Limit::Names(names)
+                } else {
+                    Limit::Other
+                },
+            ))
+        })
+        .collect()
+}
+
+/// Adds the names that a pattern is made of; `false`: it is made of something else. `depth`: how often
+/// a set may be named by another, at most.
+fn expand(
+    values: &str,
+    sets: &BTreeMap<&str, &str>,
+    names: &mut BTreeSet<String>,
+    depth: usize,
+) -> bool {
+    split(values, '|').into_iter().all(|value| {
+        let set = value
+            .strip_prefix('<')
+            .and_then(|rest| rest.strip_suffix('>'));
+        match set {
+            Some(set) => match (sets.get(set.trim()), depth.checked_sub(1)) {
+                (Some(values), Some(depth)) => expand(values, sets, names, depth),
+                _ => false,
+            },
+            None => {
+                names.insert(value.to_owned());
+                value.chars().all(is_of_a_name)
+            }
+        }
+    })
+}
+
+/// Splits where no bracket is open. Empty pieces are left out.
+fn split(text: &str, at: char) -> Vec<&str> {
+    let mut open = 0_usize;
+    let pieces = text.split(|character: char| {
+        match character {
+            '(' | '[' | '{' | '<' => open += 1,
+            ')' | ']' | '}' | '>' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        open == 0 && character == at
+    });
+    pieces
+        .map(str::trim)
+        .filter(|piece| !piece.is_empty())
+        .collect()
+}
+
+fn is_of_a_name(character: char) -> bool {
+    character.is_ascii_alphanumeric() || character == '_'
 }
 
 fn collect(directory: &Path, files: &mut Vec<PathBuf>) -> Result<(), OsError> {
@@ -133,14 +222,21 @@ fn statements(path: &Path, text: &str) -> Result<Vec<Statement>, OsError> {
     }
 }
 
-struct Call<'a> {
-    name: &'a str,
-    /// To some values of some argument.
-    limited: bool,
+enum Meaning<'a> {
+    /// A named set of values.
+    Set {
+        name: &'a str,
+        values: &'a str,
+    },
+    /// A named structure.
+    Shape,
+    Call {
+        name: &'a str,
+        arguments: &'a str,
+    },
 }
 
-/// `None`: the definition of a name.
-fn call<'a>(path: &Path, statement: &'a Statement) -> Result<Option<Call<'a>>, OsError> {
+fn meaning<'a>(path: &Path, statement: &'a Statement) -> Result<Meaning<'a>, OsError> {
     let wrong = |what: &str| OsError::Syntax {
         path: path.to_owned(),
         line: statement.line,
@@ -148,14 +244,17 @@ fn call<'a>(path: &Path, statement: &'a Statement) -> Result<Option<Call<'a>>, O
     };
     let text = statement.text.trim();
     let end = text
-        .find(|character: char| !character.is_ascii_alphanumeric() && character != '_')
+        .find(|character: char| !is_of_a_name(character))
         .unwrap_or(text.len());
     let (name, rest) = (&text[..end], text[end..].trim());
     if name.is_empty() {
         return Err(wrong("neither a call nor the definition of a name"));
     }
-    if name == "struct" || rest.starts_with('=') {
-        return Ok(None);
+    if name == "struct" {
+        return Ok(Meaning::Shape);
+    }
+    if let Some(values) = rest.strip_prefix('=') {
+        return Ok(Meaning::Set { name, values });
     }
     let Some(arguments) = rest.strip_prefix('(') else {
         return Err(wrong("neither a call nor the definition of a name"));
@@ -163,8 +262,5 @@ fn call<'a>(path: &Path, statement: &'a Statement) -> Result<Option<Call<'a>>, O
     let Some(arguments) = arguments.strip_suffix(')') else {
         return Err(wrong("this call has no `)` at its end"));
     };
-    Ok(Some(Call {
-        name,
-        limited: arguments.contains('='),
-    }))
+    Ok(Meaning::Call { name, arguments })
 }

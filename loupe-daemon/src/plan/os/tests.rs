@@ -1,6 +1,7 @@
 //! Readers on whole files, good and bad.
 
 use super::*;
+use crate::plan::need::Answer;
 
 fn lines(text: &str) -> ReadProfile {
     lines::read(Path::new("Toy.syscalls"), text).expect("readable")
@@ -53,20 +54,44 @@ fn toml_and_json_say_the_same_and_survive_a_round_trip() {
 }
 
 #[test]
-fn what_is_no_whole_syscall_is_told_and_left_out() {
-    let read = lines("read\nfcntl:F_GETFL\n/proc/cpuinfo\nio_uring:IORING_OP_READV\n");
-    assert_eq!(read.profile.implement, set(&["read"]));
-    let told = remarks(&read);
-    for (told, name) in told
-        .iter()
-        .zip(["fcntl:F_GETFL", "/proc/cpuinfo", "io_uring:"])
-    {
-        assert!(
-            told.contains("whole syscalls") && told.contains(name),
-            "{told}"
-        );
-    }
-    assert_eq!(told.len(), 3);
+fn every_format_holds_features_of_every_level() {
+    let names = [
+        "read",
+        "fcntl:F_GETFL",
+        "openat:O_CREAT",
+        "/proc/cpuinfo",
+        "io_uring:IORING_OP_READV",
+    ];
+    let read = lines(&names.join("\n"));
+    assert_eq!(read.profile.implement, set(&names));
+    assert_eq!(remarks(&read), [""; 0]);
+    let written = to_toml(&read.profile);
+    let again = document::read_toml(Path::new("x.toml"), &written).expect("readable");
+    assert_eq!(again.profile, read.profile);
+    let odd = lines("read\nfcntl:F_GETFLX\n/etc/passwd\n");
+    assert_eq!(odd.profile.implement, set(&["read"]));
+    let told = remarks(&odd);
+    assert!(told[0].contains("did you mean F_GETFL"), "{told:?}");
+    assert!(told[1].contains("no pseudo-file"), "{told:?}");
+}
+
+#[test]
+fn a_part_is_answered_as_its_syscall_unless_it_is_named() {
+    let os = OsProfile {
+        implement: set(&["fcntl", "ioctl:TCGETS"]),
+        stub: set(&["fcntl:F_GETLK"]),
+        fake: set(&["ioctl"]),
+        ..OsProfile::default()
+    };
+    let answer = |name: &str| os.answer(&name.parse().expect("a feature"));
+    assert_eq!(answer("fcntl:F_SETLK"), Answer::Implement);
+    assert_eq!(answer("fcntl:F_GETLK"), Answer::Stub);
+    assert_eq!(answer("ioctl:TCGETS"), Answer::Implement);
+    assert_eq!(answer("ioctl:FIONREAD"), Answer::Fake);
+    assert_eq!(answer("lseek:SEEK_SET"), Answer::Stub);
+    assert_eq!(answer("/proc/cpuinfo"), Answer::Implement, "nobody asked");
+    let whole = |name: &str| os.implements(&name.parse().expect("a feature"));
+    assert!(!whole("fcntl") && whole("fcntl:F_SETLK"));
 }
 
 #[test]
@@ -112,14 +137,57 @@ sigpending(set);
 ";
 
 #[test]
-fn scml_is_read_by_its_calls_and_its_limits_are_told() {
+fn scml_keeps_flags_and_tells_what_it_cannot_keep() {
     let read = scml::read(Path::new("a.scml"), SCML).expect("readable");
     assert_eq!(read.profile.implement, set(&["open", "close", "poll"]));
+    let answer = |name: &str| read.profile.answer(&name.parse().expect("a feature"));
+    for there in ["open:O_RDONLY", "open:O_RDWR", "open:O_CREAT"] {
+        assert_eq!(answer(there), Answer::Implement, "{there}");
+    }
+    for missing in ["open:O_WRONLY", "open:O_DIRECT"] {
+        assert_eq!(answer(missing), Answer::Stub, "{missing}");
+    }
     assert_eq!(
         remarks(&read),
         [
             "a.scml:13: unknown syscall `sigpending` (did you mean rt_sigpending?); left out",
-            "a.scml: taken as implemented as a whole, though limited to some arguments: open, poll",
+            "a.scml: limited to some arguments in a way that is not kept: poll",
+        ]
+    );
+}
+
+#[test]
+fn scml_keeps_operations() {
+    let text = "\
+locks = F_GETLK | F_SETLK;
+fcntl(fd, cmd = <locks>, arg);
+fcntl(fd, cmd = F_DUPFD | F_WHAT, arg);
+socket(family = AF_UNIX, type = SOCK_STREAM | SOCK_CLOEXEC, protocol);
+getsockopt(sockfd, level = SOL_SOCKET, optname = SO_ERROR, ..);
+futex(uaddr, op, val);
+lseek(fd, offset, whence = <missing>);
+prctl(op = PR_SET_NAME, ..);
+prctl(..);
+";
+    let read = scml::read(Path::new("a.scml"), text).expect("readable");
+    let expected = [
+        "fcntl:F_GETLK",
+        "fcntl:F_SETLK",
+        "fcntl:F_DUPFD",
+        "socket:AF_UNIX/SOCK_STREAM",
+        "socket:SOCK_CLOEXEC",
+        "getsockopt:SOL_SOCKET/SO_ERROR",
+        "futex",
+        "lseek",
+        "prctl",
+    ];
+    assert_eq!(read.profile.implement, set(&expected));
+    assert_eq!(read.profile.stub, set(&[]));
+    assert_eq!(
+        remarks(&read),
+        [
+            "a.scml:3: unknown operations or flags of fcntl, left out: F_WHAT",
+            "a.scml: limited to some arguments in a way that is not kept: lseek",
         ]
     );
 }

@@ -166,6 +166,11 @@ impl Pool {
         })
     }
 
+    /// Those of the texts that are names of features.
+    pub(super) fn features(&self) -> impl Iterator<Item = Feature> {
+        self.texts.iter().filter_map(|text| text.parse().ok())
+    }
+
     pub(super) fn indices<'a>(
         &mut self,
         features: impl IntoIterator<Item = &'a Feature>,

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::data::Pool;
 use crate::plan::distance::{Away, Distances};
+use crate::plan::need::Answer;
 use crate::plan::{OsProfile, Plan, Step};
 use crate::report::because::reasons;
 use crate::text::printable;
@@ -87,6 +88,19 @@ pub fn rows(systems: &[System], plans: &[Plan], pool: &mut Pool) -> Vec<Row> {
         .collect()
 }
 
+/// What a list of the profile comes to: itself, and those operations and flags of the page that are
+/// answered so with their syscall.
+fn answered(os: &OsProfile, answer: Answer, pool: &mut Pool) -> Vec<usize> {
+    let named = match answer {
+        Answer::Implement => &os.implement,
+        _ => &os.fake,
+    };
+    let mut all = named.clone();
+    let parts = pool.features().filter(|feature| feature.parent().is_some());
+    all.extend(parts.filter(|part| os.answer(part) == answer));
+    pool.indices(&all)
+}
+
 fn profile(system: &System, pool: &mut Pool) -> Profile {
     let known = &system.profile;
     let mut distance = |away: &Away| Distance {
@@ -100,8 +114,8 @@ fn profile(system: &System, pool: &mut Pool) -> Profile {
     let distances = distances.iter().map(&mut distance).collect();
     Profile {
         runs: system.distances.runs,
-        implement: pool.indices(&known.implement),
-        fake: pool.indices(&known.fake),
+        implement: answered(known, Answer::Implement, pool),
+        fake: answered(known, Answer::Fake, pool),
         distances,
     }
 }

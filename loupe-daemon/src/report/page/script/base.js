@@ -57,6 +57,18 @@ const someImported = data.applications.some((one) => one.imported);
 const mixed = someImported && data.applications.some((one) => !one.imported);
 // An operation has a colon, a pseudo-file begins with a slash.
 const isWhole = (feature) => !feature.includes(":") || feature.startsWith("/");
+// Features of which something is done where it is done of one: a syscall with its parts, a part with its syscall.
+const wholeName = (feature) => (isWhole(feature) ? feature : feature.split(":")[0]);
+const families = new Map();
+data.features.forEach((name, index) => {
+  if (!families.has(wholeName(name))) families.set(wholeName(name), []);
+  families.get(wholeName(name)).push(index);
+});
+const touched = (feature) => {
+  const name = data.features[feature];
+  const family = families.get(wholeName(name));
+  return isWhole(name) ? family : family.filter((one) => one === feature || isWhole(data.features[one]));
+};
 const kind = (row) => (row.harness || VERDICTS.indexOf(row.verdict) > 3 ? "other" : row.verdict);
 const verdictMark = (row) => make("span", { class: `verdict v-${kind(row)}` }, row.harness ? "measuring tool" : row.verdict);
 const tag = (application) => (application.imported

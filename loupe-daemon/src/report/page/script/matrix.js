@@ -15,7 +15,7 @@ const matrixOrder = (order, parts) => {
   const unlocked = new Map();
   if (plan) {
     plan.steps.forEach((step, index) => {
-      for (const feature of step.implement) if (!steps.has(feature)) steps.set(feature, index);
+      for (const feature of step.implement.flatMap(touched)) if (!steps.has(feature)) steps.set(feature, index);
       for (const name of step.unlocks) if (!unlocked.has(name)) unlocked.set(name, index);
     });
   }

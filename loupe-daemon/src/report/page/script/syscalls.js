@@ -11,7 +11,7 @@ const answerOf = (system, feature) => {
 };
 const stepOf = (system, feature) => {
   const plan = system.plans[0];
-  const step = plan ? plan.steps.findIndex((one) => one.implement.includes(feature)) : -1;
+  const step = plan ? plan.steps.findIndex((one) => one.implement.flatMap(touched).includes(feature)) : -1;
   return step < 0 ? null : step;
 };
 const featureRows = [...users].map(([id, all]) => {
