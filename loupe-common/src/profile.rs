@@ -336,6 +336,38 @@ pub struct ProfileStatus {
     /// What went wrong and goes on, in sentences: a full disk, a configuration that was refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub troubles: Vec<String>,
+    /// Where the host belongs to a fleet, or is its hub.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<FleetStatus>,
+}
+
+/// How louped does what it does for a fleet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FleetStatus {
+    pub role: FleetRole,
+    /// Of the server.
+    pub url: String,
+    pub connected: bool,
+    /// When the server acknowledged the last message of this host, or the hub merged the last of any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_ms: Option<u64>,
+    /// Messages that wait: here until the server has them, at the server until the hub has.
+    pub backlog: u64,
+    /// Messages that the hub refused since it was started.
+    #[serde(default)]
+    pub refused: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+}
+
+/// What louped does for a fleet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FleetRole {
+    /// Tells what this host knows.
+    Agent,
+    /// Takes in what all hosts tell.
+    Hub,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

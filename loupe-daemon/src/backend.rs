@@ -3,6 +3,7 @@
 //! for its clients; tests answer it with something small.
 
 mod here;
+mod membership;
 mod observation;
 
 use std::os::fd::OwnedFd;
@@ -24,6 +25,7 @@ use crate::replay::Workload;
 use crate::report::Explanation;
 use crate::store::{JobBook, Listed, Selector, StoredAnalysis, Which};
 
+pub use membership::{exchange_failure, gather};
 pub use observation::observe_here;
 
 pub use here::{

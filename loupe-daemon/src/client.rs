@@ -126,7 +126,7 @@ async fn dispatch(cli: Cli) -> Result<Ending, Failure> {
         Command::Jobs(args) => commands::jobs::run(&global, &args).await,
         Command::Cancel(args) => commands::cancel::run(&global, &args).await,
         Command::Watch(args) => commands::watch::run(&global, &args).await,
-        Command::Fleet(args) => commands::fleet::run(&global, &args),
+        Command::Fleet(args) => commands::fleet::run(&global, &args).await,
         Command::Profile(args) => commands::profile::run(&global, &args.command).await,
     }
 }
@@ -134,7 +134,8 @@ async fn dispatch(cli: Cli) -> Result<Ending, Failure> {
 /// The engine's own messages; only warnings unless asked for more.
 fn log(verbose: u8) {
     let level = match verbose {
-        0 => "warn",
+        // The client of NATS warns of every lost connection.
+        0 => "warn,async_nats=error",
         1 => "info",
         _ => "debug",
     };

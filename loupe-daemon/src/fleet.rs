@@ -8,10 +8,12 @@
 mod bundle;
 mod catalogue;
 mod database;
+mod delta;
 mod drift;
 mod error;
 mod export;
 mod gap;
+mod heard;
 mod hosts;
 mod identity;
 mod lattice;
@@ -20,17 +22,25 @@ mod show;
 mod who;
 
 #[cfg(test)]
+pub mod sample;
+#[cfg(test)]
 mod tests;
 
-pub use bundle::{Bundle, read_bundle, write_bundle};
+pub use bundle::{
+    Bundle, FleetSubject, Host, hexadecimal, pack, read_bundle, replace, schema, unpack,
+    write_bundle,
+};
 pub use catalogue::Version;
 pub use database::Fleet;
+pub use delta::Known;
 pub use drift::FleetDrift;
 pub use error::FleetError;
 pub use export::export;
 pub use gap::FleetGap;
+pub use heard::{Heard, Refused};
 pub use hosts::{HostRow, called};
-pub use identity::{Salt, host_of_this_machine};
+pub use identity::{Salt, host_of_this_machine, this_machine};
+pub use lattice::Member;
 pub use merge::Merged;
 pub use show::Shown;
 pub use who::Who;

@@ -18,6 +18,7 @@ mod client;
 mod completeness;
 mod doctor;
 mod engine;
+mod exchange;
 mod executable;
 mod explore;
 mod fleet;
@@ -26,6 +27,7 @@ mod inject;
 mod launcher;
 mod link;
 mod loupedb;
+mod nats;
 mod plan;
 mod profile;
 mod replay;
@@ -52,6 +54,12 @@ pub mod benchmarks {
     pub use crate::run::Cancel;
     pub use crate::tracer::profiler;
     pub use crate::tracer::{TraceOptions, Tracer};
+
+    /// What made-up hosts tell a fleet.
+    pub mod fleet {
+        pub use crate::exchange::{Piece, facts_of};
+        pub use crate::fleet::{Bundle, FleetSubject, Host, Member, schema};
+    }
 }
 
 /// What `--version` prints: the release, and the commit where the build knew it.

@@ -8,6 +8,7 @@ mod connection;
 mod counts;
 mod daemon;
 mod fd_store;
+mod fleet;
 mod jobs;
 mod listen;
 mod log;
@@ -36,6 +37,7 @@ use counts::Counts;
 use jobs::Jobs;
 use log::Refusals;
 
+pub use config::check_fleet_address;
 pub use daemon::{command_line, main};
 pub use jobs::Bounds;
 pub use listen::{ListenError, listen};

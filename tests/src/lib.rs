@@ -8,6 +8,7 @@ pub mod browser;
 pub mod command;
 pub mod daemon;
 pub mod figures;
+pub mod fleet;
 pub mod ground_truth;
 pub mod host;
 pub mod leftovers;

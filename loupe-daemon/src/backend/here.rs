@@ -8,7 +8,7 @@ use std::time::Duration;
 use loupe_common::emulation::Emulation;
 use loupe_common::exit;
 use loupe_common::feature::Feature;
-use loupe_common::profile::{Profile, ProfileAnswer, ProfileEvent, ProfileRequest};
+use loupe_common::profile::{FleetStatus, Profile, ProfileAnswer, ProfileEvent, ProfileRequest};
 use loupe_common::replay::{ExitStatus, Replay};
 use loupe_common::wire::{Failure, code};
 use tokio::sync::{mpsc, watch};
@@ -206,6 +206,22 @@ impl Here {
     /// Other settings are in force from now on.
     pub fn configure(&self, settings: Settings) -> Result<(), Failure> {
         self.observation.configure(settings)
+    }
+
+    /// From now on the status of the observation tells of the fleet, too.
+    pub fn belong(&self, fleet: watch::Receiver<FleetStatus>) {
+        self.observation.belong(fleet);
+    }
+
+    /// Everybody's profiles, and how long each was observed by the day where that is asked for.
+    pub fn profiles(&self, with_days: bool) -> Result<(Vec<Profile>, ObservedDays), Failure> {
+        match with_days {
+            true => self.library.profiles_with_days(),
+            false => Ok((
+                self.library.profiles(Viewer::Everything, None, None)?,
+                ObservedDays::new(),
+            )),
+        }
     }
 
     /// What metrics are made of, as it is now.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use loupe_common::exit;
-use loupe_common::profile::{ProfileAnswer, ProfileEvent, ProfileRequest, Target};
+use loupe_common::profile::{FleetStatus, ProfileAnswer, ProfileEvent, ProfileRequest, Target};
 use loupe_common::trace::Trace;
 use loupe_common::wire::Failure;
 use tokio::sync::{mpsc, watch};
@@ -26,6 +26,8 @@ use crate::store::Store;
 #[derive(Default)]
 pub struct Observation {
     service: Mutex<Option<Arc<Service>>>,
+    /// Where the host belongs to a fleet.
+    fleet: Mutex<Option<watch::Receiver<FleetStatus>>>,
 }
 
 impl Observation {
@@ -44,11 +46,24 @@ impl Observation {
         self.service()?.configure(settings).map_err(profile_failure)
     }
 
+    /// From now on its status tells of the fleet, too.
+    pub fn belong(&self, fleet: watch::Receiver<FleetStatus>) {
+        *lock(&self.fleet) = Some(fleet);
+    }
+
+    fn fleet(&self) -> Option<FleetStatus> {
+        let fleet = lock(&self.fleet);
+        fleet.as_ref().map(|fleet| fleet.borrow().clone())
+    }
+
     /// All that there is to measure now.
     pub fn readings(&self, with_syscalls: bool) -> Result<Readings, Failure> {
-        self.service()?
+        let mut readings = self
+            .service()?
             .readings(with_syscalls)
-            .map_err(profile_failure)
+            .map_err(profile_failure)?;
+        readings.status.fleet = self.fleet();
+        Ok(readings)
     }
 
     /// Whether it goes on, or there is none; waits so long for the answer.
@@ -71,9 +86,14 @@ impl Observation {
         caller: &Identity,
         request: ProfileRequest,
     ) -> Result<ProfileAnswer, Failure> {
-        self.service()?
+        let mut answer = self
+            .service()?
             .answer(access_of(caller)?, request)
-            .map_err(ask_failure)
+            .map_err(ask_failure)?;
+        if let ProfileAnswer::Status(status) = &mut answer {
+            status.fleet = self.fleet();
+        }
+        Ok(answer)
     }
 
     pub fn watch(

@@ -28,8 +28,9 @@ pub use analyze::{Analyze, Measuring};
 pub use emulate::Emulate;
 pub use export::{Applications, Filter, Written};
 pub use fleet::{
-    Fleet, FleetCommand, FleetDrift, FleetGap, FleetHosts, FleetImport, FleetPlan, FleetShow,
-    FleetShowPayload, FleetWho, HostIdentity, ProfileExport,
+    Fleet, FleetAddHost, FleetCommand, FleetDrift, FleetGap, FleetHosts, FleetHub, FleetImport,
+    FleetInit, FleetPlan, FleetShow, FleetShowPayload, FleetWho, HostIdentity, Newcomers,
+    ProfileExport,
 };
 pub use list::{Gc, List, Rm};
 pub use moment::Moment;

@@ -5,8 +5,9 @@
 //! are named by the hash of what is in them: equal ones of all subjects, hosts and times are one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
-use std::io::{self, BufReader, Read as _, Write as _};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use flate2::Compression;
@@ -127,87 +128,128 @@ pub fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Writes it whole or not at all: a reader never meets half of it.
-pub fn write_bundle(path: &Path, bundle: &Bundle) -> Result<(), FleetError> {
-    let mut draft = path.as_os_str().to_owned();
-    draft.push(format!(".{}", std::process::id()));
-    let draft = Path::new(&draft);
-    let write = || -> io::Result<()> {
-        let mut packed = GzEncoder::new(File::create(draft)?, Compression::best());
-        packed.write_all(&serde_json::to_vec(bundle)?)?;
-        packed.finish()?.sync_all()?;
-        fs::rename(draft, path)
-    };
-    write().map_err(|source| {
-        // What was begun is of no use; that it cannot be removed either is no news.
-        drop(fs::remove_file(draft));
-        FleetError::Write {
-            path: path.to_owned(),
-            source,
-        }
-    })
+/// What is wrong with what came as a bundle.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    #[error("it is no bundle of a host")]
+    Foreign,
+    #[error("it is cut off or damaged ({0})")]
+    Damaged(String),
+    #[error("it has version {0}; this program knows versions up to {VERSION}")]
+    Newer(u64),
 }
 
-/// Reads a bundle from wherever it comes: nothing in it is trusted.
-pub fn read_bundle(path: &Path) -> Result<Bundle, FleetError> {
-    let failed = |source| FleetError::Read {
-        path: path.to_owned(),
-        source,
-    };
-    let damaged = |what: String| FleetError::Damaged {
-        path: path.to_owned(),
-        what,
-    };
-    let foreign = || FleetError::Foreign {
-        path: path.to_owned(),
-    };
-    let file = File::open(path).map_err(failed)?;
-    let mut packed = GzDecoder::new(BufReader::new(file));
+/// As it travels: JSON, compressed.
+pub fn pack(bundle: &Bundle, compression: Compression) -> io::Result<Vec<u8>> {
+    let mut packed = GzEncoder::new(Vec::new(), compression);
+    serde_json::to_writer(&mut packed, bundle)?;
+    packed.finish()
+}
+
+/// Unpacks what came from wherever: nothing in it is trusted, nor does it grow beyond so many bytes.
+/// The error outside is that of reading.
+pub fn unpack(packed: impl BufRead, max_bytes: u64) -> io::Result<Result<Bundle, Unfit>> {
+    let damaged = |what: String| Ok(Err(Unfit::Damaged(what)));
+    let early = "it ends early";
+    let mut packed = GzDecoder::new(packed);
     if packed.header().is_none() {
         // The header is read at once: nothing else begins like this.
         let mut first = [0];
-        packed
-            .read(&mut first)
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::InvalidInput => foreign(),
-                io::ErrorKind::UnexpectedEof => damaged("it ends early".to_owned()),
-                _ => failed(error),
-            })?;
+        if let Err(error) = packed.read(&mut first) {
+            return match error.kind() {
+                io::ErrorKind::InvalidInput => Ok(Err(Unfit::Foreign)),
+                io::ErrorKind::UnexpectedEof => damaged(early.to_owned()),
+                _ => Err(error),
+            };
+        }
     }
     let mut text = Vec::new();
-    packed
-        .take(MAX_BYTES)
-        .read_to_end(&mut text)
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => damaged("it ends early".to_owned()),
+    if let Err(error) = packed.take(max_bytes).read_to_end(&mut text) {
+        return match error.kind() {
+            io::ErrorKind::UnexpectedEof => damaged(early.to_owned()),
             io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => damaged(error.to_string()),
-            _ => failed(error),
-        })?;
-    if text.len() as u64 == MAX_BYTES {
-        return Err(damaged(format!("it has more than {} MB", MAX_BYTES >> 20)));
+            _ => Err(error),
+        };
+    }
+    if text.len() as u64 == max_bytes {
+        return damaged(format!("it has more than {} MB", max_bytes >> 20));
     }
     #[derive(Deserialize)]
     struct Head {
         schema: String,
     }
-    let head: Head = serde_json::from_slice(&text).map_err(|_| foreign())?;
+    let Ok(head) = serde_json::from_slice::<Head>(&text) else {
+        return Ok(Err(Unfit::Foreign));
+    };
     match head.schema.split_once('/') {
         Some((SCHEMA, version)) => match version.parse() {
             Ok(VERSION) => {}
-            Ok(found) => {
-                return Err(FleetError::Newer {
-                    path: path.to_owned(),
-                    found,
-                });
-            }
-            Err(_) => return Err(foreign()),
+            Ok(found) => return Ok(Err(Unfit::Newer(found))),
+            Err(_) => return Ok(Err(Unfit::Foreign)),
         },
-        _ => return Err(foreign()),
+        _ => return Ok(Err(Unfit::Foreign)),
     }
-    let bundle: Bundle =
-        serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
-    check(&bundle).map_err(damaged)?;
-    Ok(bundle)
+    Ok(match serde_json::from_slice::<Bundle>(&text) {
+        Ok(bundle) => match check(&bundle) {
+            Ok(()) => Ok(bundle),
+            Err(what) => Err(Unfit::Damaged(what)),
+        },
+        Err(error) => Err(Unfit::Damaged(error.to_string())),
+    })
+}
+
+/// Writes it whole or not at all: a reader never meets half of it.
+pub fn write_bundle(path: &Path, bundle: &Bundle) -> Result<(), FleetError> {
+    let write = || replace(path, 0o666, &pack(bundle, Compression::best())?);
+    write().map_err(|source| FleetError::Write {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Puts a file there with this mode (less the umask), in the place of one that is there.
+pub fn replace(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(format!(".{}", std::process::id()));
+    let draft = Path::new(&draft);
+    let write = || -> io::Result<()> {
+        let mut options = OpenOptions::new();
+        let mut file = options
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(draft)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(draft, path)
+    };
+    write().inspect_err(|_| {
+        // What was begun is of no use; that it cannot be removed either is no news.
+        drop(fs::remove_file(draft));
+    })
+}
+
+/// Reads a bundle from a file.
+pub fn read_bundle(path: &Path) -> Result<Bundle, FleetError> {
+    let failed = |source| FleetError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let file = File::open(path).map_err(failed)?;
+    let read = unpack(BufReader::new(file), MAX_BYTES).map_err(failed)?;
+    read.map_err(|unfit| match unfit {
+        Unfit::Foreign => FleetError::Foreign {
+            path: path.to_owned(),
+        },
+        Unfit::Damaged(what) => FleetError::Damaged {
+            path: path.to_owned(),
+            what,
+        },
+        Unfit::Newer(found) => FleetError::Newer {
+            path: path.to_owned(),
+            found,
+        },
+    })
 }
 
 /// What is wrong with its content, if anything is.

@@ -9,7 +9,10 @@ use crate::store::{Shape, StoreError, open_as};
 
 /// Marks a database as a fleet's (`PRAGMA application_id`): the letters "LouF".
 const APPLICATION_ID: i64 = 0x4c6f_7546;
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+];
 const SHAPE: Shape<'static> = Shape {
     application_id: APPLICATION_ID,
     migrations: MIGRATIONS,

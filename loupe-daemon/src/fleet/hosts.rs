@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::bundle::Host;
 use super::database::Fleet;
+use super::heard::Heard;
 use super::merge::decode;
 use crate::store::StoreError;
 
@@ -14,6 +15,9 @@ pub struct HostRow {
     pub subjects: u64,
     /// Of all of its subjects.
     pub lost: u64,
+    /// By a hub; `None`: it has only told in files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heard: Option<Heard>,
 }
 
 impl Fleet {
@@ -22,8 +26,9 @@ impl Fleet {
         let mut rows: Vec<HostRow> = self.read(|connection| {
             connection
                 .prepare_cached(
-                    "SELECT state, count(subject), coalesce(sum(lost), 0)
-                     FROM hosts LEFT JOIN members ON host = id GROUP BY id",
+                    "SELECT state, count(subject), coalesce(sum(lost), 0), at_ms, offset_ms, backlog
+                     FROM hosts LEFT JOIN members m ON m.host = id LEFT JOIN heard h ON h.host = id
+                     GROUP BY id",
                 )?
                 .query_map([], |row| {
                     let state: String = row.get(0)?;
@@ -31,6 +36,14 @@ impl Fleet {
                         host: decode(&state)?,
                         subjects: row.get::<_, i64>(1)?.unsigned_abs(),
                         lost: row.get::<_, i64>(2)?.unsigned_abs(),
+                        heard: match row.get::<_, Option<i64>>(3)? {
+                            Some(at_ms) => Some(Heard {
+                                at_ms: at_ms.unsigned_abs(),
+                                offset_ms: row.get(4)?,
+                                backlog: row.get::<_, i64>(5)?.unsigned_abs(),
+                            }),
+                            None => None,
+                        },
                     })
                 })?
                 .collect()

@@ -52,7 +52,13 @@ impl Salt {
         Salt::read(path)
     }
 
-    fn id_of(&self, machine: &str) -> String {
+    /// Of a host that is known by its name only: never that of a machine id, which has no space.
+    pub fn id_of_named(&self, name: &str) -> String {
+        self.id_of(&format!("host {name}"))
+    }
+
+    /// The id of the host with this machine id.
+    pub fn id_of(&self, machine: &str) -> String {
         // HMAC takes keys of every length.
         #[allow(clippy::expect_used)]
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("any key will do");
@@ -76,7 +82,7 @@ fn make(path: &Path) -> io::Result<()> {
     }
 }
 
-/// This host as it is now.
+/// This host as it is now, by its machine id.
 pub fn host_of_this_machine(
     salt: &Salt,
     name: Option<String>,
@@ -92,6 +98,11 @@ pub fn host_of_this_machine(
     if machine.len() != 32 || !machine.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(no_id("does not hold 32 hexadecimal digits".to_owned()));
     }
+    this_machine(salt.id_of(machine), name, made_ms)
+}
+
+/// This host as it is now, by an id that was given to it.
+pub fn this_machine(id: String, name: Option<String>, made_ms: u64) -> Result<Host, FleetError> {
     let name_of = |part: &std::ffi::OsStr| part.to_string_lossy().into_owned();
     let system = nix::sys::utsname::uname().map_err(|errno| FleetError::Read {
         path: "/proc/sys/kernel".into(),
@@ -99,7 +110,7 @@ pub fn host_of_this_machine(
     })?;
     Ok(Host {
         made_ms,
-        id: salt.id_of(machine),
+        id,
         name,
         kernel: name_of(system.release()),
         arch: name_of(system.machine()),

@@ -39,6 +39,44 @@ impl Member {
         self.lost = self.lost.max(other.lost);
     }
 
+    /// The least that whoever knows `known` has to join to know this as well: `known` joined with
+    /// either is the same. `None`: nothing.
+    pub fn beyond(&self, known: &Member) -> Option<Member> {
+        let is_new = |(feature, hour): &(&String, &Hour)| {
+            let seen = known.features.get(feature.as_str());
+            seen.is_none_or(|seen| seen > *hour)
+        };
+        let features = self.features.iter().filter(is_new);
+        let more =
+            |(day, ms): &(&String, &u64)| known.calendar.get(day.as_str()).is_none_or(|k| k < ms);
+        let delta = Member {
+            features: features.map(|(name, hour)| (name.clone(), *hour)).collect(),
+            times: self.times,
+            magnitude: self.magnitude,
+            calendar: self
+                .calendar
+                .iter()
+                .filter(more)
+                .map(|(day, ms)| (day.clone(), *ms))
+                .collect(),
+            lost: self.lost,
+        };
+        let mut both = known.clone();
+        both.join(delta.clone());
+        (both != *known).then_some(delta)
+    }
+
+    /// Whether this tells, beyond what is known, only that time has gone by: observed once more,
+    /// later, and nothing else.
+    pub fn only_goes_on(&self, known: &Member) -> bool {
+        let timeless = |member: &Member| Member {
+            times: member.times.map(|(first, _)| (first, first)),
+            calendar: Calendar::new(),
+            ..member.clone()
+        };
+        timeless(self).beyond(&timeless(known)).is_none()
+    }
+
     /// What a bundle tells, with the set and the calendar that it names.
     pub fn told(told: &Told, set: &FeatureSet, calendar: &Calendar) -> Member {
         let first_seen = |feature: &String| {

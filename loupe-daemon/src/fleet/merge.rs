@@ -10,6 +10,7 @@ use super::bundle::{
     Bundle, Calendar, FeatureSet, FleetSubject, Host, Hour, calendar_name, set_name,
 };
 use super::database::Fleet;
+use super::heard::Heard;
 use super::lattice::{Member, join_hosts};
 use crate::store::StoreError;
 
@@ -34,28 +35,56 @@ struct Row {
 impl Fleet {
     /// Merges it: in any order, again, or in parts, the database ends with the same content.
     pub fn merge(&mut self, bundle: &Bundle) -> Result<Merged, StoreError> {
+        self.write(|transaction| merge(transaction, bundle).map(|(_, merged)| merged))
+    }
+
+    /// Merges many, in one transaction, and keeps when each was heard.
+    pub fn merge_all(
+        &mut self,
+        bundles: impl Iterator<Item = (Bundle, Heard)>,
+    ) -> Result<Merged, StoreError> {
         self.write(|transaction| {
-            let mut merge = Merge {
-                transaction,
-                merged: Merged::default(),
-                left: BTreeSet::new(),
-                left_calendars: BTreeSet::new(),
-            };
-            let host = merge.host(&bundle.host)?;
-            for told in &bundle.subjects {
-                // Both are there: the bundle was checked when it was read.
-                let (Some(set), Some(calendar)) = (
-                    bundle.sets.get(&told.set),
-                    bundle.calendars.get(&told.calendar),
-                ) else {
-                    continue;
-                };
-                merge.member(host, &told.subject, Member::told(told, set, calendar))?;
+            let mut sum = Merged::default();
+            for (bundle, heard) in bundles {
+                let (host, merged) = merge(transaction, &bundle)?;
+                heard.keep(transaction, host)?;
+                sum.add(merged);
             }
-            merge.sweep()?;
-            Ok(merge.merged)
+            Ok(sum)
         })
     }
+}
+
+impl Merged {
+    pub fn add(&mut self, other: Merged) {
+        self.new_host |= other.new_host;
+        self.new += other.new;
+        self.changed += other.changed;
+        self.unchanged += other.unchanged;
+    }
+}
+
+/// The number of the host, and what changed.
+fn merge(transaction: &Transaction<'_>, bundle: &Bundle) -> rusqlite::Result<(i64, Merged)> {
+    let mut merge = Merge {
+        transaction,
+        merged: Merged::default(),
+        left: BTreeSet::new(),
+        left_calendars: BTreeSet::new(),
+    };
+    let host = merge.host(&bundle.host)?;
+    for told in &bundle.subjects {
+        // Both are there: the bundle was checked when it was read.
+        let (Some(set), Some(calendar)) = (
+            bundle.sets.get(&told.set),
+            bundle.calendars.get(&told.calendar),
+        ) else {
+            continue;
+        };
+        merge.member(host, &told.subject, Member::told(told, set, calendar))?;
+    }
+    merge.sweep()?;
+    Ok((host, merge.merged))
 }
 
 struct Merge<'a> {
@@ -81,8 +110,9 @@ impl Merge<'_> {
         let state = encode(&join_hosts(before, told))?;
         match known {
             Some((id, _)) => {
-                let sql = "UPDATE hosts SET state = ?2 WHERE id = ?1";
-                self.transaction.execute(sql, params![id, state])?;
+                self.transaction
+                    .prepare_cached("UPDATE hosts SET state = ?2 WHERE id = ?1")?
+                    .execute(params![id, state])?;
                 Ok(id)
             }
             None => self

@@ -64,7 +64,7 @@ pub(super) fn bundle(host: u32, made_ms: u64, members: Vec<(FleetSubject, Member
 }
 
 /// Everything that is in the database, by names instead of the numbers of rows.
-pub(super) fn content(fleet: &Fleet) -> Vec<String> {
+pub fn content(fleet: &Fleet) -> Vec<String> {
     const TABLES: [&str; 7] = [
         "SELECT 'host', key, state FROM hosts",
         "SELECT 'word', word FROM words",

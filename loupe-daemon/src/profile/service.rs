@@ -254,6 +254,7 @@ impl Service {
             lost,
             store_bytes: observer.store().bytes()?,
             troubles: observer.troubles(),
+            fleet: None,
         })
     }
 

@@ -3,22 +3,42 @@
 use super::analysis::push_paragraph;
 use super::layout::{Align, Cell, Layout};
 use super::{Style, Tone};
-use crate::fleet::{FleetDrift, FleetGap, HostRow, Shown, Version, Who, called};
+use crate::fleet::{FleetDrift, FleetGap, HostRow, Refused, Shown, Version, Who, called};
 use crate::text::{counted, date, printable, signed, span};
 
 /// Hosts that a list names before it only counts.
 const NAMED_HOSTS: usize = 20;
 const HOUR_MS: u64 = 3_600_000;
+/// A clock that is off by less is right: facts are told by the hour.
+const SOUND_CLOCK_MS: u64 = 5_000;
 
-pub fn fleet_hosts(hosts: &[HostRow], style: Style) -> String {
+pub fn fleet_hosts(hosts: &[HostRow], refused: &[Refused], now_ms: u64, style: Style) -> String {
+    let mut text = String::new();
+    let times: u64 = refused.iter().map(|one| one.times).sum();
+    if let Some(last) = refused.first() {
+        let line = format!(
+            "{} refused, the last at {} UTC from {}: {}",
+            counted(times, "message"),
+            date(signed(last.at_ms)),
+            printable(&last.subject),
+            printable(&last.why),
+        );
+        push_paragraph(&mut text, &line, 2, Tone::Bad, style);
+        text.push('\n');
+    }
     if hosts.is_empty() {
-        return "No host has told anything yet: `loupe profile export --bundle FILE` on each, then \
-                `loupe fleet import FILE…` here.\n"
-            .to_owned();
+        text.push_str(
+            "No host has told anything yet: `loupe profile export --bundle FILE` on each, then \
+             `loupe fleet import FILE…` here; or over a server, `loupe fleet init --help`.\n",
+        );
+        return text;
     }
     let mut layout = Layout::new(&[
         ("host", Align::Left),
         ("last heard (UTC)", Align::Left),
+        ("ago", Align::Right),
+        ("clock", Align::Right),
+        ("waiting", Align::Right),
         ("subjects", Align::Right),
         ("lost", Align::Right),
         ("loupe", Align::Left),
@@ -30,9 +50,22 @@ pub fn fleet_hosts(hosts: &[HostRow], style: Style) -> String {
             0 => Cell::from(""),
             lost => Cell::toned(lost, Tone::Bad),
         };
+        let (ago, clock, waiting) = match &row.heard {
+            Some(heard) => (
+                span(now_ms.saturating_sub(heard.at_ms)),
+                clock(heard.offset_ms),
+                // The message that told of it had not been acknowledged yet.
+                heard.backlog.saturating_sub(1).into(),
+            ),
+            None => (String::new(), Cell::from(""), Cell::from("")),
+        };
+        let at_ms = row.heard.map_or(row.host.made_ms, |heard| heard.at_ms);
         layout.row([
             printable(&called(&row.host)).into(),
-            date(signed(row.host.made_ms)).into(),
+            date(signed(at_ms)).into(),
+            ago.into(),
+            clock,
+            waiting,
             row.subjects.into(),
             lost,
             printable(&row.host.loupe).into(),
@@ -40,7 +73,20 @@ pub fn fleet_hosts(hosts: &[HostRow], style: Style) -> String {
             printable(&row.host.kernel).into(),
         ]);
     }
-    layout.print(style)
+    text.push_str(&layout.print(style));
+    text
+}
+
+/// How far a clock is off; what the way of a message may have taken is nothing.
+fn clock(offset_ms: i64) -> Cell {
+    if offset_ms.unsigned_abs() < SOUND_CLOCK_MS {
+        return Cell::from("");
+    }
+    let sign = if offset_ms < 0 { "−" } else { "+" };
+    Cell::toned(
+        format!("{sign}{}", span(offset_ms.unsigned_abs())),
+        Tone::Bad,
+    )
 }
 
 pub fn fleet_who(who: &Who, style: Style) -> String {

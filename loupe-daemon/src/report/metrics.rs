@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::AtomicU64;
 
-use loupe_common::profile::{ProfileStatus, SubjectKind};
+use loupe_common::profile::{FleetStatus, ProfileStatus, SubjectKind};
 use prometheus_client::encoding::{EncodeLabelSet, prometheus_text, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -83,6 +83,9 @@ pub fn metrics(measured: &Measured<'_>, form: MetricsForm) -> Result<String, fmt
         status,
         units.left_out,
     );
+    if let Some(fleet) = &status.fleet {
+        of_fleet(registry.sub_registry_with_prefix("fleet"), fleet);
+    }
     let registry_of_units = registry.sub_registry_with_prefix("unit");
     of_units(registry_of_units, &units);
     of_syscalls(registry_of_units, &units, syscalls);
@@ -130,6 +133,23 @@ fn of_profile(registry: &mut Registry, status: &ProfileStatus, left_out: u64) {
     }
     let help = "What happened while it was observed and could not be kept";
     registry.register("lost", help, lost);
+}
+
+fn of_fleet(registry: &mut Registry, fleet: &FleetStatus) {
+    let help = "Whether the fleet's server is reached";
+    gauge(registry, "connected", help, u64::from(fleet.connected));
+    let help = "Messages that wait: of an agent for the server, of a hub for itself";
+    gauge(registry, "waiting_messages", help, fleet.backlog);
+    let help = "Messages that the hub refused since its start";
+    let refused = Counter::<u64>::default();
+    refused.inc_by(fleet.refused);
+    registry.register("refused_messages", help, refused);
+    if let Some(last_ms) = fleet.last_ms {
+        let last = Float::default();
+        last.set(last_ms as f64 / 1e3);
+        let help = "When the agent last told something, or the hub merged it, since the epoch";
+        registry.register_with_unit("last_time", help, Unit::Seconds, last);
+    }
 }
 
 fn of_units(registry: &mut Registry, units: &Units<'_>) {

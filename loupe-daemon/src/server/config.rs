@@ -3,6 +3,7 @@
 //!
 //! `packaging/louped.toml` is the manual of its keys.
 
+mod fleet;
 mod reload;
 mod wrong;
 
@@ -17,9 +18,10 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use crate::profile::{Choice, Settings};
+use crate::text::Wrong;
 use crate::tracer::profiler::ProfilerBounds;
 
-use crate::text::Wrong;
+pub use fleet::{FleetConfig, Role, check_address as check_fleet_address};
 pub use reload::{InForce, Reloader};
 pub use wrong::ConfigError;
 
@@ -36,6 +38,7 @@ pub struct Config {
     pub daemon: DaemonConfig,
     pub profile: ProfileConfig,
     pub metrics: MetricsConfig,
+    pub fleet: FleetConfig,
 }
 
 /// What the command line says as well, and then counts. In force from a start on.

@@ -17,9 +17,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::config::{Config, DEFAULT_PATH, InForce, Reloader};
+use super::config::{
+    Config, DEFAULT_PATH, FleetConfig, InForce, Reloader, Role, check_fleet_address,
+};
 use super::manager::{self, tell};
-use super::{Limits, ListenError, Server, fd_store, listen, log, metrics};
+use super::{Limits, ListenError, Server, fd_store, fleet, listen, log, metrics};
 use crate::backend::{Here, default_database};
 use crate::engine::usual_at_once;
 
@@ -60,6 +62,18 @@ struct Args {
     /// The configuration [default: /etc/loupe/louped.toml, if there is one]
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
     config: Option<PathBuf>,
+
+    /// Tell the fleet at this NATS server what this host's services use, whatever [fleet] says
+    #[arg(long, value_name = "URL", value_parser = check_fleet_address, conflicts_with = "hub")]
+    agent: Option<String>,
+
+    /// Take in what the hosts of the fleet at this NATS server tell, whatever [fleet] says
+    #[arg(long, value_name = "URL", value_parser = check_fleet_address)]
+    hub: Option<String>,
+
+    /// Who this host is to the fleet [default: /etc/loupe/fleet.credentials]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    credentials: Option<PathBuf>,
 
     /// Only say whether the configuration is right; it ends with 2 if it is not
     #[arg(long)]
@@ -115,6 +129,7 @@ fn run(args: Args) -> Result<(), Failure> {
     }
     let reloader = Reloader::start(args.config.clone()).map_err(|error| error.failure())?;
     let config = reloader.config();
+    let in_fleet = in_fleet(&args, &config.fleet);
     let database = args
         .db
         .or_else(default_database)
@@ -165,6 +180,10 @@ fn run(args: Args) -> Result<(), Failure> {
             Arc::clone(&server),
             Arc::clone(&backend),
         ));
+        let membership = fleet::begin(&in_fleet, &backend, &database).await?;
+        if let Some(membership) = &membership {
+            backend.belong(membership.status.clone());
+        }
         let measured = Arc::clone(&backend);
         let source = metrics::Source::new(
             move |with_syscalls| measured.readings(with_syscalls),
@@ -190,6 +209,15 @@ fn run(args: Args) -> Result<(), Failure> {
         for task in [&status, &applying, &reloading, &watched] {
             task.abort();
         }
+        if let Some(membership) = membership {
+            membership.stop();
+            let backend = Arc::clone(&backend);
+            if let Err(error) = tokio::task::spawn_blocking(move || backend.stop_observing()).await
+            {
+                tracing::error!(%error, "observation was not ended");
+            }
+            membership.finish().await;
+        }
         stopping.abort();
         Ok(())
     })?;
@@ -197,6 +225,21 @@ fn run(args: Args) -> Result<(), Failure> {
     drop(listening);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// What the command line says counts.
+fn in_fleet(args: &Args, config: &FleetConfig) -> FleetConfig {
+    let mut fleet = config.clone();
+    for (url, role) in [(&args.agent, Role::Agent), (&args.hub, Role::Hub)] {
+        if let Some(url) = url {
+            fleet.url = Some(url.clone());
+            fleet.role = role;
+        }
+    }
+    if let Some(credentials) = &args.credentials {
+        fleet.credentials = Some(credentials.clone());
+    }
+    fleet
 }
 
 /// In one line, for `systemctl status`.
@@ -251,6 +294,9 @@ async fn apply(backend: Arc<Here>, mut config: watch::Receiver<InForce>) {
         let now = config.borrow_and_update().config.clone();
         if now.daemon != before.daemon {
             tracing::warn!("what [daemon] says is in force from the next start on");
+        }
+        if now.fleet != before.fleet {
+            tracing::warn!("what [fleet] says is in force from the next start on");
         }
         if now.profile != before.profile {
             let (backend, settings) = (Arc::clone(&backend), now.profile.settings());

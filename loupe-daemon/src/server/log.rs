@@ -36,9 +36,12 @@ const REFUSAL_WINDOW: Duration = Duration::from_secs(60);
 /// Characters of a failure that the log shows; much of it may be the client's own text.
 const MAX_FAILURE_CHARACTERS: usize = 400;
 
+/// The client of NATS tells of every event of its connection; the status does, too.
+const FILTER: &str = "info,async_nats=error";
+
 /// Begins to log: to the journal with fields, if standard error leads there, else to standard error.
 pub(super) fn begin() {
-    let filter = EnvFilter::try_from_env("LOUPE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_env("LOUPE_LOG").unwrap_or_else(|_| EnvFilter::new(FILTER));
     if is_journal()
         && let Ok(journal) = Journal::connect()
     {

@@ -197,3 +197,41 @@ fn without_profiles_there_is_nothing_to_export() {
     assert_fails(&output, 2, "there are no profiles");
     assert!(!file.exists());
 }
+
+#[test]
+fn a_fleet_over_a_server_is_founded_with_what_everybody_needs() {
+    let home = home();
+    let directory = home.path().join("fleet");
+    let directory = directory.to_str().expect("a path");
+    let mut words = vec!["init", directory, "--server", "hub.example.org", "--json"];
+    words.extend(["--host", "web1", "--host", "web2"]);
+    let made = json_of(&fleet(home.path(), "f.db", &words));
+    assert_eq!(made["schema"], "loupe.fleet-init/1");
+    assert_eq!(made["url"], "tls://hub.example.org:4222");
+    assert_eq!(made["hosts"].as_array().map(Vec::len), Some(2));
+    let conf = fs::read_to_string(made["configuration"].as_str().expect("a path"));
+    let conf = conf.expect("the server's configuration");
+    for host in made["hosts"].as_array().expect("a list") {
+        let id = host["id"].as_str().expect("an id");
+        assert!(conf.contains(&format!("loupe.facts.{id}")), "{conf}");
+        assert!(Path::new(host["credentials"].as_str().expect("a path")).is_file());
+    }
+    let again = fleet(home.path(), "f.db", &["init", directory]);
+    assert_fails(&again, 2, "is the directory of a fleet already");
+    let words = ["add-host", directory, "--host", "web2"];
+    assert_fails(&fleet(home.path(), "f.db", &words), 2, "--renew");
+    let names = home.path().join("names");
+    fs::write(&names, "# the new ones\nweb3\n\nweb4\n").expect("written");
+    let names = names.to_str().expect("a path");
+    let words = ["add-host", directory, "--hosts", names];
+    let added = stdout(&fleet(home.path(), "f.db", &words));
+    assert!(added.contains("hosts/web3.credentials") && added.contains("hosts/web4.credentials"));
+    // Credentials of a host are none for a hub, and the other way round.
+    let key = format!("{directory}/hosts/web1.credentials");
+    let words = ["hub", "tls://localhost:1", "--credentials", &key];
+    assert_fails(
+        &fleet(home.path(), "f.db", &words),
+        2,
+        "are those of a host, not of a hub",
+    );
+}

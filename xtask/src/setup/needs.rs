@@ -80,6 +80,8 @@ pub fn packages(purpose: Purpose) -> Vec<Package> {
             Package::program("xz-utils", "xz"),
             // Reads metrics, and (promtool) judges them.
             Package::server("prometheus", "prometheus", "prometheus"),
+            // Between hosts and the hub of a fleet.
+            Package::server("nats-server", "nats-server", "nats-server"),
             // Judges the package.
             Package::program("lintian", "lintian"),
             // Looks at the report; the largest of them, 80 MB to download.

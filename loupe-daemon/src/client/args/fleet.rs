@@ -19,7 +19,9 @@ Examples:
   loupe fleet show-payload --salt fleet.salt                     what would leave this host
   loupe fleet who io_uring_setup
   loupe fleet drift --since 7d
-  loupe fleet gap --os ./myos.toml                               exits with 1 if anything is missing")]
+  loupe fleet gap --os ./myos.toml                               exits with 1 if anything is missing
+  loupe fleet init DIR --server hub --host web1 --host web2      over a NATS server, instead of files
+  loupe fleet hub tls://hub:4222 --credentials DIR/hub.credentials")]
 pub struct Fleet {
     /// The fleet's database [default: fleet.db beside the ordinary database]
     #[arg(long, value_name = "PATH", global = true, env = "LOUPE_FLEET_DB",
@@ -40,6 +42,101 @@ pub enum FleetCommand {
     Gap(FleetGap),
     Plan(FleetPlan),
     ShowPayload(FleetShowPayload),
+    Init(FleetInit),
+    AddHost(FleetAddHost),
+    Hub(FleetHub),
+}
+
+/// Found a fleet that tells over a NATS server: keys, certificates, the server's configuration
+///
+/// The directory then holds what the server is started with (server/), one file for each host
+/// (hosts/NAME.credentials) and one for the hub. Whoever reads the directory is the fleet's owner.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  loupe fleet init fleet --server hub.example.org --host web1 --host web2
+  loupe fleet init fleet --hosts names.txt
+  loupe fleet init fleet --host web1=$(ssh web1 cat /etc/machine-id)    as its files are known")]
+pub struct FleetInit {
+    /// The directory to make
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub directory: PathBuf,
+
+    /// A name or address by which hosts reach the server; may be given several times, and the first
+    /// is what they are told [default: this host's name]; localhost and 127.0.0.1 are added
+    #[arg(long = "server", value_name = "NAME")]
+    pub servers: Vec<String>,
+
+    /// The server's port
+    #[arg(long, value_name = "PORT", default_value_t = 4222)]
+    pub port: u16,
+
+    #[command(flatten)]
+    pub hosts: Newcomers,
+
+    /// Print JSON (schema loupe.fleet-init/1)
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Add hosts to a fleet that `loupe fleet init` has founded, or give them other keys
+///
+/// Writes the server's configuration anew; `nats-server --signal reload` has it read.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  loupe fleet add-host fleet --host web3
+  loupe fleet add-host fleet --host web1 --renew         the key that it had is worthless
+  loupe fleet add-host fleet --server 10.0.0.7           another address of the server")]
+pub struct FleetAddHost {
+    /// The directory of the fleet
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub directory: PathBuf,
+
+    #[command(flatten)]
+    pub hosts: Newcomers,
+
+    /// Another name or address of the server: its certificate is made anew
+    #[arg(long = "server", value_name = "NAME")]
+    pub servers: Vec<String>,
+
+    /// Give hosts that belong to the fleet already another key
+    #[arg(long)]
+    pub renew: bool,
+
+    /// Print JSON (schema loupe.fleet-init/1)
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Hosts by name.
+#[derive(Debug, Args)]
+pub struct Newcomers {
+    /// A host; with its machine id, it is the host that its files with the fleet's salt tell of
+    #[arg(long = "host", value_name = "NAME[=MACHINE-ID]")]
+    pub host: Vec<String>,
+
+    /// A file with one such host a line; lines that begin with # are left out
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub hosts: Option<PathBuf>,
+}
+
+/// Take in what hosts tell over a NATS server, until Ctrl-C
+///
+/// `louped --hub URL` does the same in the background. Questions can be asked meanwhile.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  loupe fleet hub tls://localhost:4222 --credentials fleet/hub.credentials")]
+pub struct FleetHub {
+    /// The server
+    #[arg(value_name = "URL", value_parser = crate::server::check_fleet_address)]
+    pub url: String,
+
+    /// What `loupe fleet init` made for the hub
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath,
+          default_value = "hub.credentials")]
+    pub credentials: PathBuf,
 }
 
 /// List the hosts: when they were heard of last, kernel, version of Loupe, losses
@@ -184,6 +281,10 @@ pub struct HostIdentity {
     /// A name for this host, for people [default: none leaves]
     #[arg(long, value_name = "NAME", value_parser = host_name)]
     pub name: Option<String>,
+
+    /// What `loupe fleet init` made for this host: it is then who it is over the fleet's server, too
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "salt")]
+    pub credentials: Option<PathBuf>,
 }
 
 fn host_name(text: &str) -> Result<String, String> {

@@ -2,6 +2,8 @@
 //! with it.
 
 mod ask;
+mod found;
+mod hub;
 mod import;
 mod payload;
 
@@ -20,7 +22,7 @@ use crate::store::StoreError;
 /// The name of the database beside the ordinary one.
 const FLEET_DATABASE: &str = "fleet.db";
 
-pub fn run(global: &Global, args: &Args) -> Result<Ending, Failure> {
+pub async fn run(global: &Global, args: &Args) -> Result<Ending, Failure> {
     door::here_only(global, "asking a fleet")?;
     match &args.command {
         FleetCommand::Import(import) => import::run(global, args, import),
@@ -31,6 +33,9 @@ pub fn run(global: &Global, args: &Args) -> Result<Ending, Failure> {
         FleetCommand::Gap(gap) => ask::gap(global, args, gap),
         FleetCommand::Plan(plan) => ask::plan(global, args, plan),
         FleetCommand::ShowPayload(payload) => payload::show(global, payload),
+        FleetCommand::Init(init) => found::init(init),
+        FleetCommand::AddHost(add) => found::add_host(add),
+        FleetCommand::Hub(hub) => hub::run(global, args, hub).await,
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
+use super::super::delta::Known;
 use super::*;
 
 const FEATURES: [&str; 6] = [
@@ -126,5 +127,34 @@ proptest! {
         let pieces = merged(directory.path(), "a", first);
         let whole = merged(directory.path(), "b", bundles.iter());
         prop_assert_eq!(pieces, whole);
+    }
+
+    #[test]
+    fn a_delta_brings_whoever_knows_the_old_to_the_new(
+        (bundles, order) in history(), with_times in any::<bool>(),
+    ) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let of_first: Vec<&Bundle> =
+            bundles.iter().filter(|it| it.host.id == bundles[0].host.id).collect();
+        let straight = merged(directory.path(), "a", of_first.iter().copied());
+        // What is known grows, and only what it grows by is told.
+        let mut told: Option<Known> = None;
+        let mut known = Known::of(of_first[0]);
+        let mut deltas = Vec::new();
+        for bundle in &of_first {
+            known.join(bundle);
+            let delta = known.beyond(told.as_ref(), with_times).bundles(1);
+            for piece in &delta {
+                match &mut told {
+                    Some(told) => told.join(piece),
+                    None => told = Some(Known::of(piece)),
+                }
+            }
+            deltas.extend(delta);
+        }
+        deltas.extend(known.beyond(told.as_ref(), true).bundles(1));
+        let shuffled = order.iter().map(|at| &deltas[at % deltas.len()]);
+        let other = merged(directory.path(), "b", deltas.iter().rev().chain(shuffled));
+        prop_assert_eq!(straight, other);
     }
 }

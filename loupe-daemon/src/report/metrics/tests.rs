@@ -55,6 +55,7 @@ fn readings(subjects: Vec<SubjectStatus>) -> Readings {
         },
         store_bytes: 4096,
         troubles: vec!["a full disk".to_owned()],
+        fleet: None,
     };
     Readings {
         status,

@@ -1,6 +1,8 @@
 //! `loupe profile status` and `top`: how the service and its subjects are doing.
 
-use loupe_common::profile::{Maturity, ProfileStatus, SubjectStatus, TargetStatus};
+use loupe_common::profile::{
+    FleetRole, FleetStatus, Maturity, ProfileStatus, SubjectStatus, TargetStatus,
+};
 use serde_json::{Value, json};
 
 use super::words;
@@ -65,6 +67,13 @@ pub fn profile_status(status: &ProfileStatus, now_ms: u64, style: Style) -> Stri
         let line = format!("{lost} since then; `loupe profile show` tells of which service");
         push_paragraph(&mut text, &line, 2, Tone::Bad, style);
     }
+    if let Some(fleet) = &status.fleet {
+        push_paragraph(&mut text, &member(fleet, now_ms), 2, Tone::Plain, style);
+        if let Some(trouble) = &fleet.trouble {
+            let line = format!("the fleet: {}", printable(trouble));
+            push_paragraph(&mut text, &line, 2, Tone::Bad, style);
+        }
+    }
     text.push('\n');
     if status.targets.is_empty() {
         let line = "Nothing is watched: `loupe profile add UNIT`, or `units` in \
@@ -78,6 +87,35 @@ pub fn profile_status(status: &ProfileStatus, now_ms: u64, style: Style) -> Stri
         text.push_str(&subjects(&status.subjects).print(style));
     }
     text
+}
+
+/// `Tells the fleet at tls://hub:4222: connected; last told 12 s ago; nothing waits.`
+fn member(fleet: &FleetStatus, now_ms: u64) -> String {
+    let (does, done) = match fleet.role {
+        FleetRole::Agent => ("Tells", "told"),
+        FleetRole::Hub => ("Is the hub of", "merged"),
+    };
+    let connected = match fleet.connected {
+        true => "connected",
+        false => "not connected",
+    };
+    let last = match fleet.last_ms {
+        Some(at_ms) => format!("last {done} {} ago", span(now_ms.saturating_sub(at_ms))),
+        None => format!("nothing {done} since its start"),
+    };
+    let waits = match fleet.backlog {
+        0 => "nothing waits".to_owned(),
+        1 => "1 message waits".to_owned(),
+        more => format!("{more} messages wait"),
+    };
+    let refused = match fleet.refused {
+        0 => String::new(),
+        some => format!("; {} refused", counted(some, "message")),
+    };
+    format!(
+        "{does} the fleet at {}: {connected}; {last}; {waits}{refused}.",
+        printable(&fleet.url)
+    )
 }
 
 fn headline(status: &ProfileStatus, now_ms: u64) -> String {

@@ -3,8 +3,8 @@
 
 use insta::{assert_json_snapshot, assert_snapshot};
 use loupe_common::profile::{
-    Happening, Interval, Maturity, Observation, ProfileEvent, ProfileLost, ProfileStatus,
-    SubjectKind, SubjectStatus, TargetStatus, Unseen,
+    FleetRole, FleetStatus, Happening, Interval, Maturity, Observation, ProfileEvent, ProfileLost,
+    ProfileStatus, SubjectKind, SubjectStatus, TargetStatus, Unseen,
 };
 use loupe_common::trace::ForeignCall;
 
@@ -224,6 +224,7 @@ fn status() -> ProfileStatus {
         lost: systemd().lost,
         store_bytes: 12_345_678,
         troubles: vec!["the disk is full: nothing\nis kept".to_owned()],
+        fleet: None,
     }
 }
 
@@ -239,6 +240,7 @@ fn the_status_says_what_is_watched_at_what_price_and_what_is_wrong() {
         subjects: Vec::new(),
         overhead: None,
         troubles: Vec::new(),
+        fleet: None,
         lost: ProfileLost::default(),
         duty: 1.0,
         duty_measured: false,
@@ -246,6 +248,43 @@ fn the_status_says_what_is_watched_at_what_price_and_what_is_wrong() {
         ..status()
     };
     assert_snapshot!(profile_status(&nothing, START_MS, Style::PLAIN));
+}
+
+#[test]
+fn the_status_says_how_the_fleet_is_told() {
+    let fleet = FleetStatus {
+        role: FleetRole::Agent,
+        url: "tls://hub:4222".to_owned(),
+        connected: false,
+        last_ms: Some(START_MS),
+        backlog: 3,
+        refused: 0,
+        trouble: Some("refused\nby it".to_owned()),
+    };
+    let agent = ProfileStatus {
+        fleet: Some(fleet.clone()),
+        ..status()
+    };
+    let text = profile_status(&agent, START_MS + 60_000, Style::PLAIN);
+    let lines = "Tells the fleet at tls://hub:4222: not connected; last told 1 min ago; 3\n  messages \
+                 wait.\nthe fleet: refused\\nby it\n";
+    assert!(text.contains(lines), "{text}");
+    let hub = FleetStatus {
+        role: FleetRole::Hub,
+        connected: true,
+        refused: 2,
+        last_ms: None,
+        trouble: None,
+        ..fleet
+    };
+    let hub = ProfileStatus {
+        fleet: Some(hub),
+        ..status()
+    };
+    let text = profile_status(&hub, START_MS + 60_000, Style::PLAIN);
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let line = "connected; nothing merged since its start; 3 messages wait; 2 messages refused.";
+    assert!(words.join(" ").contains(line), "{text}");
 }
 
 #[test]

@@ -29,6 +29,22 @@ fn nothing_is_a_configuration_and_so_is_the_one_that_is_installed() {
     assert!(all.daemon.jobs.is_some() && all.daemon.job_hours.is_some());
     assert!(all.metrics.syscalls && all.metrics.listen.is_some() && all.metrics.textfile.is_some());
     assert_ne!(all.profile.settings().bounds, ProfilerBounds::default());
+    assert!(all.fleet.url.is_some() && all.fleet.interval().as_secs() == 60);
+}
+
+#[test]
+fn a_host_belongs_to_a_fleet_where_a_server_is_named() {
+    assert_eq!(parse("[fleet]\n").expect("right").fleet.url, None);
+    let text = "[fleet]\nurl = \"tls://hub:4222\"\nrole = \"hub\"\ninterval_seconds = 5\n\
+                credentials = \"/tmp/c\"\ntell_name = false\n";
+    let fleet = parse(text).expect("right").fleet;
+    assert_eq!((fleet.role, fleet.tell_name), (Role::Hub, false));
+    assert_eq!(fleet.credentials(), Path::new("/tmp/c"));
+    assert_eq!(fleet.interval().as_secs(), 5);
+    for bad in ["hub:4222", "http://hub", "tls://", "tls://user@hub"] {
+        let text = shown(&format!("[fleet]\nurl = \"{bad}\"\n"));
+        assert!(text.contains("is no address of a NATS server"), "{text}");
+    }
 }
 
 #[test]

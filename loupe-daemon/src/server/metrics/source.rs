@@ -119,6 +119,7 @@ pub mod tests {
                 lost: ProfileLost::default(),
                 store_bytes: 0,
                 troubles: Vec::new(),
+                fleet: None,
             },
             syscalls: BTreeMap::new(),
         }

@@ -2,6 +2,7 @@
 //! told anything.
 
 use std::collections::BTreeSet;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use loupe_common::exit;
 use loupe_common::feature::Feature;
@@ -44,10 +45,23 @@ fn answered<T>(answer: Result<T, StoreError>) -> Result<T, Failure> {
 }
 
 pub fn hosts(global: &Global, args: &Args, hosts: &FleetHosts) -> Result<Ending, Failure> {
-    let rows = answered(there(global, args)?.hosts())?;
+    let fleet = there(global, args)?;
+    let (rows, refused) = (answered(fleet.hosts())?, answered(fleet.refused())?);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    // A clock before 1970 is wrong anyway.
+    let now_ms = now.map_or(0, |now| now.as_millis() as u64);
     match hosts.json {
-        true => output::print_json(&json!({ "schema": "loupe.fleet-hosts/1", "hosts": rows }))?,
-        false => output::print(&report::fleet_hosts(&rows, output::style()))?,
+        true => output::print_json(&json!({
+            "schema": "loupe.fleet-hosts/1",
+            "hosts": rows,
+            "refused": refused,
+        }))?,
+        false => output::print(&report::fleet_hosts(
+            &rows,
+            &refused,
+            now_ms,
+            output::style(),
+        ))?,
     }
     Ok(Ending::OK)
 }

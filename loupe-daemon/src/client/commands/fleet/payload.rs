@@ -6,9 +6,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use loupe_common::wire::Failure;
 
 use super::{beside_database, fleet_failure};
+use crate::backend::exchange_failure;
 use crate::client::args::{FleetShowPayload, Global, HostIdentity, ProfileExport};
 use crate::client::{Ending, door, output};
-use crate::fleet::{self, Bundle, Salt};
+use crate::fleet::{self, Bundle, Host, Salt};
+use crate::nats::{Credentials, Part};
 use crate::text::{bytes, counted, printable};
 
 /// The name of the salt beside the database, where none is given.
@@ -49,17 +51,29 @@ fn bundle(global: &Global, host: &HostIdentity) -> Result<Bundle, Failure> {
     if profiles.is_empty() {
         return Err(none(&door::database(global)?));
     }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    // A clock before 1970 is wrong anyway.
+    let now_ms = now.map_or(0, |now| now.as_millis() as u64);
+    let host = identified(global, host, now_ms)?;
+    Ok(fleet::export(host, &profiles, &days))
+}
+
+/// By its credentials, else by its machine id.
+fn identified(global: &Global, host: &HostIdentity, now_ms: u64) -> Result<Host, Failure> {
+    let name = host.name.clone();
+    if let Some(path) = &host.credentials {
+        let credentials =
+            Credentials::read(path, Part::Host).map_err(|error| exchange_failure(&error.into()))?;
+        let name = name.unwrap_or(credentials.name);
+        return fleet::this_machine(credentials.id, Some(name), now_ms)
+            .map_err(|error| fleet_failure(&error));
+    }
     let salt = match &host.salt {
         Some(path) => Salt::read(path),
         None => Salt::read_or_make(&beside_database(global, OWN_SALT)?),
     };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    // A clock before 1970 is wrong anyway.
-    let now_ms = now.map_or(0, |now| now.as_millis() as u64);
-    let host = salt
-        .and_then(|salt| fleet::host_of_this_machine(&salt, host.name.clone(), now_ms))
-        .map_err(|error| fleet_failure(&error))?;
-    Ok(fleet::export(host, &profiles, &days))
+    salt.and_then(|salt| fleet::host_of_this_machine(&salt, name, now_ms))
+        .map_err(|error| fleet_failure(&error))
 }
 
 fn tell_kept_home(bundle: &Bundle) {

@@ -1,0 +1,93 @@
+//! The stream of facts: its subjects and its bounds. One hub takes from it, and what it has taken is
+//! gone from it.
+
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
+use async_nats::jetstream::{Context, context};
+
+/// The facts of all hosts.
+pub const ALL_FACTS: &str = "loupe.facts.*";
+const FACTS: &str = "loupe.facts.";
+const STREAM: &str = "LOUPE_FACTS";
+const CONSUMER: &str = "hub";
+
+/// Within this time a message that is sent again is known again. What comes later is merged once more,
+/// which changes nothing.
+const KNOWN_AGAIN: Duration = Duration::from_secs(120);
+/// What the hub says nothing of for so long is given out again: to its next process, where it died.
+pub const ACK_WAIT: Duration = Duration::from_secs(15);
+/// Messages that the hub has and has not acknowledged.
+const MOST_PENDING: i64 = 4096;
+
+/// Of a message: the host's clock when it was sent, and how many messages waited at the host.
+pub const SENT_MS: &str = "Loupe-Sent-Ms";
+pub const BACKLOG: &str = "Loupe-Backlog";
+
+/// The subject that a host publishes to.
+pub fn facts_of(id: &str) -> String {
+    format!("{FACTS}{id}")
+}
+
+/// Whose facts are published to this subject.
+pub fn host_of(subject: &str) -> Option<&str> {
+    subject.strip_prefix(FACTS)
+}
+
+fn config() -> Config {
+    Config {
+        name: STREAM.to_owned(),
+        subjects: vec![ALL_FACTS.to_owned()],
+        retention: RetentionPolicy::WorkQueue,
+        storage: StorageType::File,
+        // What was accepted is never dropped for what comes later. The bound is that of the server's
+        // store: one of the stream's own in bytes does drop the oldest, whatever its policy says (seen
+        // with 2.9.10: it is compared without what a message takes beside its content).
+        discard: DiscardPolicy::New,
+        max_bytes: -1,
+        max_messages: -1,
+        max_messages_per_subject: -1,
+        max_consumers: -1,
+        num_replicas: 1,
+        duplicate_window: KNOWN_AGAIN,
+        ..Config::default()
+    }
+}
+
+/// The hub's end of the stream, which is made where it is not there.
+pub async fn open(context: &Context) -> Result<PullConsumer, async_nats::Error> {
+    let stream = match context.get_stream(STREAM).await {
+        Ok(stream) => stream,
+        Err(error) if is_missing(&error) => context.create_stream(config()).await?,
+        Err(error) => return Err(error.into()),
+    };
+    let consumer = pull::Config {
+        durable_name: Some(CONSUMER.to_owned()),
+        ack_policy: AckPolicy::Explicit,
+        ack_wait: ACK_WAIT,
+        max_ack_pending: MOST_PENDING,
+        ..pull::Config::default()
+    };
+    Ok(stream.get_or_create_consumer(CONSUMER, consumer).await?)
+}
+
+fn is_missing(error: &context::GetStreamError) -> bool {
+    use async_nats::jetstream::ErrorCode;
+    matches!(
+        error.kind(),
+        context::GetStreamErrorKind::JetStream(error)
+            if error.error_code() == ErrorCode::STREAM_NOT_FOUND
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subject_names_its_host() {
+        assert_eq!(host_of(&facts_of("0a")), Some("0a"));
+        assert_eq!(host_of("loupe.jobs.0a"), None);
+    }
+}
