@@ -124,7 +124,9 @@ fn options(command: &mut Command) -> Options<'_> {
             FleetCommand::Drift(args) => json(&mut args.json),
             FleetCommand::Gap(args) => json(&mut args.json),
             FleetCommand::Plan(args) => json(&mut args.json),
-            FleetCommand::ShowPayload(_) => Options::default(),
+            FleetCommand::Init(args) => json(&mut args.json),
+            FleetCommand::AddHost(args) => json(&mut args.json),
+            FleetCommand::ShowPayload(_) | FleetCommand::Hub(_) => Options::default(),
         },
         Command::Rm(_)
         | Command::Gc(_)
