@@ -16,7 +16,7 @@ mod x86_64;
 use std::fmt;
 use std::sync::Arc;
 
-pub use decode::{Decoded, decode, named_arguments};
+pub use decode::{Decoded, decode, named_arguments, operation_of};
 use meaning::{Meaning, Part, Place, Row};
 pub use parse::UnknownOperation;
 

@@ -118,7 +118,7 @@ async fn dispatch(cli: Cli) -> Result<Ending, Failure> {
         Command::Report(args) => commands::report::run(&global, &args).await,
         Command::Diff(args) => commands::diff::run(&global, &args).await,
         Command::Stats(args) => commands::stats::run(&global, &args).await,
-        Command::Os(args) => commands::os::run(&global, &args.command),
+        Command::Os(args) => commands::os::run(&global, &args.command).await,
         Command::Gap(args) => commands::gap::run(&global, &args).await,
         Command::Plan(args) => commands::plan::run(&global, &args).await,
         Command::Import(args) => commands::import::run(&global, &args).await,

@@ -1,8 +1,9 @@
 //! Measured needs in the forms that other programs take: seccomp profiles for containers, systemd
-//! drop-ins, dispatch tables in C and Rust. Profiles are also read back, to be tried.
+//! drop-ins, Gramine's mocks, dispatch tables in C and Rust. Profiles are also read back, to be tried.
 //!
 //! Pure: analyses in, text out, and text in, profiles out. Runs nothing, reads no file.
 
+mod gramine;
 mod need;
 mod profile;
 mod seccomp;
@@ -13,6 +14,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use gramine::gramine_mocks;
 pub use need::{Class, Needs};
 pub use profile::{Extent, Host, Profile, ProfileError, Starter, VDSO};
 pub use seccomp::{read_oci, write_oci};

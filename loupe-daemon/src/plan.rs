@@ -11,6 +11,7 @@ pub mod because;
 mod build;
 pub mod change;
 pub mod check;
+pub mod compare;
 pub mod coverage;
 pub mod distance;
 pub mod drift;

@@ -78,6 +78,21 @@ pub fn decode(syscall: Syscall, value: u64) -> Option<Decoded> {
     Some(decoded)
 }
 
+/// The operation that a call with these arguments is of; `None` where it has none, or where what
+/// selects it is in memory.
+pub fn operation_of(syscall: Syscall, arguments: &[u64; 6]) -> Option<Operation> {
+    let row = Row::of(syscall).filter(|row| row.place == Place::Registers)?;
+    let looked_at = row.arguments();
+    let bits =
+        |(argument, mask): (u8, u64)| arguments.get(usize::from(argument)).map(|it| it & mask);
+    let first = bits(*looked_at.first()?)?;
+    let value = match looked_at.get(1) {
+        Some(second) => (first & 0xffff_ffff) | (bits(*second)? << 32),
+        None => first,
+    };
+    decode(syscall, value)?.operation
+}
+
 /// What the arguments of a call say by name: each with its number, from 0. Those in memory are not
 /// known from its registers.
 pub fn named_arguments(syscall: Syscall, arguments: &[u64; 6]) -> Vec<(usize, String)> {

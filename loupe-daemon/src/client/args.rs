@@ -26,7 +26,7 @@ use loupe_common::wire::{DEFAULT_SOCKET, JobId};
 
 pub use analyze::{Analyze, Measuring};
 pub use emulate::Emulate;
-pub use export::{Applications, Filter, Written};
+pub use export::{Applications, Filter, Mocked, Written};
 pub use fleet::{
     Fleet, FleetAddHost, FleetCommand, FleetDrift, FleetGap, FleetHosts, FleetHub, FleetImport,
     FleetInit, FleetPlan, FleetShow, FleetShowPayload, FleetWho, HostIdentity, Newcomers,
@@ -37,7 +37,7 @@ pub use moment::Moment;
 pub use plan::Plan;
 pub use plans::{
     Diff, Export, ExportFormat, ExportLoupedb, Gap, Import, ImportFormat, ImportLoupedb, Os,
-    OsCommand, OsDiff, OsImport, OsList, OsShow, Stats,
+    OsCommand, OsCompare, OsDiff, OsImport, OsList, OsShow, Stats,
 };
 pub use profile::{
     Profile, ProfileAdd, ProfileCommand, ProfileDiff, ProfileRemove, ProfileShow, ProfileStatus,

@@ -7,12 +7,14 @@ mod answer;
 mod built_in;
 mod difference;
 mod document;
+mod evidence;
 mod foreign;
 mod lines;
 mod names;
 mod scml;
 mod shelf;
 mod source;
+mod table;
 mod write;
 
 #[cfg(test)]
@@ -32,6 +34,7 @@ use serde::{Deserialize, Serialize};
 use crate::text::Wrong;
 
 pub(super) use answer::parts;
+pub use built_in::all as built_in;
 pub use difference::OsDifference;
 pub use shelf::{Origin, Shelf, default_shelf};
 pub use source::{Source, Unknown};
@@ -209,7 +212,8 @@ impl OsError {
             OsError::Contradiction { .. } => "leave it in one of the two lists",
             OsError::Empty { .. } => {
                 "a profile is a list of names (`*.syscalls`), a TOML or JSON file with \
-                 `implement`, `stub` and `fake`, or SCML (`*.scml`)"
+                 `implement`, `stub` and `fake`, SCML (`*.scml`), a table with a status, or a log \
+                 (docs/plans.md)"
             }
             _ => return None,
         };
@@ -224,18 +228,39 @@ pub struct ReadProfile {
     pub remarks: Vec<Remark>,
 }
 
-/// Reads a file of any of the formats, by its ending: `.toml`, `.json`, `.scml`, anything else is
-/// a list of names. A directory is read as a tree of `.scml` files.
+/// Reads a file of any of the formats, by its ending and by what is in it: `.toml`, `.json`,
+/// `.scml`, a table with a status, a log; anything else is a list of names. A directory is read as
+/// a tree of `.scml` files.
 pub fn read(path: &Path) -> Result<ReadProfile, OsError> {
+    read_over(path, None)
+}
+
+/// Reads a file that need not know everything: what it does not mention is as it is in `base`.
+pub fn read_over(path: &Path, base: Option<&OsProfile>) -> Result<ReadProfile, OsError> {
     if path.is_dir() {
         return scml::read_tree(path);
     }
     let text = read_text(path)?;
+    if let Some(kind) = evidence::kind_of(path, &text) {
+        return evidence::read(kind, path, &text, base);
+    }
+    let read = read_whole(path, &text)?;
+    Ok(match base {
+        Some(base) => ReadProfile {
+            profile: evidence::over(base, &read.profile),
+            ..read
+        },
+        None => read,
+    })
+}
+
+fn read_whole(path: &Path, text: &str) -> Result<ReadProfile, OsError> {
     let read = match path.extension().and_then(|ending| ending.to_str()) {
-        Some("toml") => document::read_toml(path, &text),
-        Some("json") => document::read_json(path, &text),
-        Some("scml") => scml::read(path, &text),
-        _ => lines::read(path, &text),
+        Some("toml") => document::read_toml(path, text),
+        Some("json") => document::read_json(path, text),
+        Some("scml") => scml::read(path, text),
+        _ if table::is_table(text) => table::read(path, text),
+        _ => lines::read(path, text),
     }?;
     let profile = &read.profile;
     if profile.is_empty() {

@@ -219,6 +219,63 @@ fn profiles_keep_what_is_smaller_than_a_syscall() {
 }
 
 #[test]
+fn logs_and_tables_become_profiles_over_what_is_known() {
+    let world = World::imported();
+    world.file(
+        "toy.status.tsv",
+        "syscall\tstatus\terrno\tnote\nread\tfull\t\t\nbpf\terror\tEPERM\tno\n",
+    );
+    let told = stdout(&world.works("os import toy.status.tsv"));
+    assert!(
+        told.starts_with("Kept toy (1 implemented, 0 stubbed, 0 faked)"),
+        "{told}"
+    );
+    assert_eq!(world.json("os show toy")["error"]["EPERM"][0], "bpf");
+    world.file(
+        "boot.txt",
+        "I1129 compat.go:123] Unsupported syscall openat2(0x0,0x0,0x0,0x0,0x0,0x0). It is\n",
+    );
+    world.works("os import boot.txt --name here");
+    let here = world.json("os show here");
+    assert!(names(&here["stub"]).contains(&"openat2"), "{here:#}");
+    assert!(names(&here["implement"]).contains(&"openat"));
+    world.file(
+        "x.strace",
+        "1 close(1) = 0\n1 read(3, \"\", 1) = -1 ENOSYS (Function)\n",
+    );
+    let output = world.works("os import x.strace --base toy");
+    assert!(!stderr(&output).contains("counts as missing"));
+    let seen = world.json("os show x");
+    assert_eq!(names(&seen["implement"]), ["close"]);
+    assert_eq!(names(&seen["stub"]), ["read"]);
+    assert_eq!(seen["error"]["EPERM"][0], "bpf");
+    assert_fails(
+        &world.run("os import x.strace --base nosuch"),
+        2,
+        "there is no OS profile",
+    );
+}
+
+#[test]
+fn gramine_mocks_what_it_lacks() {
+    let world = World::imported();
+    world.file(
+        "g.toml",
+        "name = \"g\"\nimplement = [\"read\"]\nstub = [\"brk\"]\n",
+    );
+    let output = world.works("export gramine --os g.toml c");
+    let text = stdout(&output);
+    assert!(text.contains("{ name = \"brk\", return = -38 }"), "{text}");
+    let output = world.works("export gramine --os g.toml b d");
+    let text = stdout(&output);
+    assert!(text.contains("{ name = \"brk\", return = 0 }"), "{text}");
+    assert!(stderr(&output).contains("mocks are not enough: g does not have write"));
+    let today = stdout(&world.works("export gramine a"));
+    assert!(today.contains("sys.debug__mock_syscalls = [\n]"), "{today}");
+    assert_fails(&world.run("export gramine"), 2, "for which applications?");
+}
+
+#[test]
 fn a_gap_is_told_by_class() {
     let world = World::imported();
     let gap = world.json("gap --os Tiny d");

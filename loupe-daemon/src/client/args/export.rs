@@ -21,6 +21,21 @@ pub struct Filter {
     pub written: Written,
 }
 
+/// Mocks of Gramine.
+#[derive(Debug, Args)]
+pub struct Mocked {
+    /// The Gramine that is meant: a profile, as for `loupe gap --os`
+    #[arg(long, value_name = "OS", default_value = "gramine")]
+    pub os: String,
+
+    /// Mock all that the applications can do without, and not only what Gramine lacks
+    #[arg(long)]
+    pub everything: bool,
+
+    #[command(flatten)]
+    pub written: Written,
+}
+
 /// What is written, and where.
 #[derive(Debug, Args)]
 pub struct Written {

@@ -55,6 +55,7 @@ Examples:
   loupe export seccomp nginx > nginx.json            docker run --security-opt seccomp=nginx.json
   loupe export seccomp --reduced nginx > nginx.json
   loupe export systemd nginx > /etc/systemd/system/nginx.service.d/syscalls.conf
+  loupe export gramine nginx >> nginx.manifest.template
   loupe export c nginx redis > loupe_syscalls.h
   loupe emulate --profile nginx.json nginx.toml      tries a profile")]
 pub struct Export {
@@ -69,6 +70,8 @@ pub enum ExportFormat {
     Seccomp(super::Filter),
     /// Write a drop-in with SystemCallFilter= for a systemd service
     Systemd(super::Filter),
+    /// Write what Gramine is to mock, for its manifest: sys.debug__mock_syscalls
+    Gramine(super::Mocked),
     /// Write a C header with one line per syscall, the start of a dispatch table
     C(super::Written),
     /// Write a Rust module with one line per syscall, the start of a dispatch table
@@ -108,6 +111,7 @@ pub enum OsCommand {
     List(OsList),
     Show(OsShow),
     Diff(OsDiff),
+    Compare(OsCompare),
     Import(OsImport),
 }
 
@@ -147,8 +151,47 @@ pub struct OsDiff {
     pub json: bool,
 }
 
-/// Keep profiles under their names
+/// Tell of several OSes how many applications run, what to implement next, who has new calls
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  loupe os compare
+  loupe os compare gvisor kerla ./myos.toml --apps nginx,redis
+  loupe os compare --workload bench --markdown       docs/oses.md is that")]
+pub struct OsCompare {
+    /// Files, or names of profiles [default: all that are built in]
+    #[arg(value_name = "OS")]
+    pub oses: Vec<String>,
+
+    /// Applications, APP or APP/WORKLOAD, separated by commas [default: all]
+    #[arg(long, value_name = "APP,…", value_delimiter = ',')]
+    pub apps: Vec<String>,
+
+    #[command(flatten)]
+    pub which: Which,
+
+    /// Print Markdown
+    #[arg(long, conflicts_with = "json")]
+    pub markdown: bool,
+
+    /// Print JSON (schema loupe.os-compare/1)
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Keep profiles under their names
+///
+/// Files that know all of an OS: Loupe's own TOML and JSON, lists of names, SCML, tables with a
+/// status (gvisor.status.tsv). Files that know what was seen: gVisor's log of unsupported calls,
+/// what `strace -f` wrote, the report of LTP's runner (kirk --json-report); they are put over --base.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  loupe os import myos.toml
+  loupe os import myos.status.tsv --name myos
+  loupe os import runsc.log.boot.txt --name gvisor-here      over the built-in gvisor
+  loupe os import kirk.json --base linux-6.1 --name mine
+  loupe os import strace.log --base gvisor --name seen")]
 pub struct OsImport {
     /// Files, or directories of SCML files
     #[arg(value_name = "FILE", required = true, value_hint = ValueHint::AnyPath)]
@@ -157,6 +200,10 @@ pub struct OsImport {
     /// Keep it under this name [default: what the file says, or its own name]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
+
+    /// What is known before: an OS whose answers stay where the file says nothing
+    #[arg(long, value_name = "OS")]
+    pub base: Option<String>,
 
     /// Replace one that is there and differs
     #[arg(long)]

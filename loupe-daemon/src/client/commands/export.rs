@@ -25,6 +25,7 @@ pub async fn run(global: &Global, args: &Export) -> Result<Ending, Failure> {
         ExportFormat::Loupedb(args) => export(global, args).await,
         ExportFormat::Seccomp(filter) => profiles::seccomp(global, filter).await,
         ExportFormat::Systemd(filter) => profiles::systemd(global, filter).await,
+        ExportFormat::Gramine(mocked) => profiles::gramine(global, mocked).await,
         ExportFormat::C(applications) => profiles::c(global, applications).await,
         ExportFormat::Rust(applications) => profiles::rust(global, applications).await,
     }

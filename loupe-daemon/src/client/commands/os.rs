@@ -1,4 +1,4 @@
-//! `loupe os list`, `show`, `diff`, `import`. Profiles are files of whoever asks: the daemon has
+//! `loupe os list`, `show`, `diff`, `compare`, `import`. Profiles are files of whoever asks: the daemon has
 //! nothing to do with them.
 
 use std::collections::BTreeSet;
@@ -6,19 +6,52 @@ use std::collections::BTreeSet;
 use loupe_common::wire::Failure;
 use serde_json::json;
 
-use crate::client::args::{Global, OsCommand, OsDiff, OsImport, OsList, OsShow};
-use crate::client::measured::{os_failure, profile, remark, shelf};
-use crate::client::{Ending, output};
+use crate::client::args::{Global, OsCommand, OsCompare, OsDiff, OsImport, OsList, OsShow};
+use crate::client::measured::{Sources, os_failure, profile, remark, shelf};
+use crate::client::{Ending, measured, output};
+use crate::plan::compare::Comparison;
 use crate::plan::os::{self, OsDifference};
 use crate::report;
+use crate::text::shell_word;
 
-pub fn run(global: &Global, command: &OsCommand) -> Result<Ending, Failure> {
+pub async fn run(global: &Global, command: &OsCommand) -> Result<Ending, Failure> {
     match command {
         OsCommand::List(args) => list(global, args),
         OsCommand::Show(args) => show(global, args),
         OsCommand::Diff(args) => diff(global, args),
+        OsCommand::Compare(args) => compare(global, args).await,
         OsCommand::Import(args) => import(global, args),
     }
+}
+
+async fn compare(global: &Global, args: &OsCompare) -> Result<Ending, Failure> {
+    let oses = match args.oses.as_slice() {
+        [] => os::built_in().map_err(|error| os_failure(&error))?,
+        named => {
+            let named = named.iter().map(|name| measured::os(global, name));
+            named.collect::<Result<Vec<_>, _>>()?
+        }
+    };
+    let sources = Sources::find(global, &args.apps).await?;
+    let needs = sources.choose(&args.apps, args.which.workload)?.needs;
+    let comparison = Comparison::of(&oses, &needs);
+    let text = match (args.json, args.markdown) {
+        (true, _) => output::json_text(&comparison)?,
+        (_, true) => {
+            let words: Vec<String> = std::env::args().skip(1).collect();
+            report::comparison_markdown(&comparison, &as_typed(&words))
+        }
+        _ => report::comparison_table(&comparison, output::style()),
+    };
+    output::print(&text)?;
+    Ok(Ending::OK)
+}
+
+/// The command as it was typed, from the verb on: where the database is, is nobody's business.
+fn as_typed(words: &[String]) -> String {
+    let from = words.iter().position(|word| word == "os").unwrap_or(0);
+    let words = words[from..].iter().map(|word| shell_word(word));
+    format!("loupe {}", words.collect::<Vec<_>>().join(" "))
 }
 
 fn list(global: &Global, args: &OsList) -> Result<Ending, Failure> {
@@ -86,10 +119,14 @@ fn import(global: &Global, args: &OsImport) -> Result<Ending, Failure> {
         ));
     }
     let shelf = shelf(global)?;
+    let base = match &args.base {
+        Some(name) => Some(profile(global, name)?),
+        None => None,
+    };
     let mut profiles = Vec::new();
     // All are read before the first is kept.
     for file in &args.files {
-        let mut read = os::read(file).map_err(|error| os_failure(&error))?;
+        let mut read = os::read_over(file, base.as_ref()).map_err(|error| os_failure(&error))?;
         remark(&read.remarks);
         if let Some(name) = &args.name {
             read.profile.name.clone_from(name);

@@ -1,4 +1,4 @@
-//! `loupe export seccomp|systemd|c|rust APP…`.
+//! `loupe export seccomp|systemd|gramine|c|rust APP…`.
 
 use std::path::PathBuf;
 
@@ -7,9 +7,9 @@ use loupe_common::syscalls::Arch;
 use loupe_common::wire::Failure;
 use serde_json::Value;
 
-use crate::client::args::{Filter, Global, Written};
+use crate::client::args::{Filter, Global, Mocked, Written};
 use crate::client::measured::Sources;
-use crate::client::{Ending, output};
+use crate::client::{Ending, measured, output};
 use crate::formats::{self, Class, Extent, Needs, Profile, Starter};
 use crate::plan::Need;
 use crate::report;
@@ -28,6 +28,21 @@ pub async fn systemd(global: &Global, filter: &Filter) -> Result<Ending, Failure
     let of = &needs.needs;
     let text = formats::write_drop_in(&profile, &of.applications, &of.measured_on);
     write(&filter.written, &text, &needs)
+}
+
+pub async fn gramine(global: &Global, mocked: &Mocked) -> Result<Ending, Failure> {
+    let os = measured::os(global, &mocked.os)?;
+    let needs = of_an_os(global, &mocked.written).await?;
+    let mocks = formats::gramine_mocks(&needs.needs, &os, mocked.everything);
+    let lacking: Vec<String> = mocks.lacking.iter().map(Feature::to_string).collect();
+    if !lacking.is_empty() {
+        output::note(&printable(&format!(
+            "mocks are not enough: {} does not have {}",
+            os.name,
+            lacking.join(", ")
+        )));
+    }
+    write(&mocked.written, &mocks.text, &needs)
 }
 
 pub async fn c(global: &Global, written: &Written) -> Result<Ending, Failure> {

@@ -43,6 +43,16 @@ pub(super) fn names() -> impl Iterator<Item = String> {
     )
 }
 
+/// All of them, as programs of this architecture meet them.
+pub fn all() -> Result<Vec<OsProfile>, OsError> {
+    let read = names().filter_map(|name| read(&name));
+    read.map(|read| {
+        let profile = read?.profile;
+        Ok(profile.as_met_by(Arch::NATIVE).unwrap_or(profile))
+    })
+    .collect()
+}
+
 /// The profile of exactly this name.
 pub(super) fn read(name: &str) -> Option<Result<ReadProfile, OsError>> {
     if let Some((_, text)) = FILES.iter().find(|(known, _)| *known == name) {

@@ -440,3 +440,39 @@ fn a_profile_that_only_says_more_of_its_source_is_kept_without_force() {
         Err(OsError::Taken { .. })
     ));
 }
+
+#[test]
+fn a_table_says_of_each_call_how_far_it_is_there() {
+    let text = "# of the toy\nnumber\tsyscall\tstatus\terrno\tnote\n0\tread\tfull\t\t\n\
+                2\topen\tpartial\t\tno O_PATH\n12\tbrk\tfake\t\t\n157\tprctl\tstub\tENOSYS\ttodo\n\
+                250\tkeyctl\terror\tEPERM\tno keys\n165\tmount\tkill\t\t\n16\tioctl\tENOTTY\t\t\n";
+    let read = table::read(Path::new("toy.status.tsv"), text).expect("readable");
+    assert_eq!(read.remarks, []);
+    assert_eq!(
+        to_toml(&read.profile),
+        "name = \"toy\"\nimplement = [\"read\"]\npartial = [\"open\"]\nfake = [\"brk\"]\n\
+         stub = [\"prctl\"]\nkill = [\"mount\"]\n\n[error]\nEPERM = [\"keyctl\"]\n\
+         ENOTTY = [\"ioctl\"]\n\n[notes]\nkeyctl = \"no keys\"\nopen = \"no O_PATH\"\n\
+         prctl = \"todo\"\n"
+    );
+}
+
+#[test]
+fn what_is_odd_in_a_table_is_told_with_its_line() {
+    let text = "name,status,note\nread,yes,\"with, commas\"\nraed,yes,\nwrite,perhaps,\n\
+                close,error,\nread,no,\n";
+    assert!(table::is_table(text));
+    let read = table::read(Path::new("toy.csv"), text).expect("readable");
+    assert_eq!(read.profile.stub, set(&["read", "close"]));
+    let told = remarks(&read).join("\n");
+    for what in [
+        "toy.csv:3: unknown syscall `raed`",
+        "toy.csv:4: `perhaps` is no status (full, partial, fake, stub, error, kill or an errno)",
+        "toy.csv:5: which errno is not said; close is taken to fail with ENOSYS",
+        "toy.csv:6: read is in line 2 already; this one counts",
+    ] {
+        assert!(told.contains(what), "{told}");
+    }
+    assert!(!table::is_table("read\nwrite\n"));
+    assert!(!table::is_table("name, no table\n"));
+}
