@@ -115,6 +115,7 @@ async fn dispatch(cli: Cli) -> Result<Ending, Failure> {
         Command::Show(args) => commands::show::run(&global, &args).await,
         Command::Explain(args) => commands::explain::run(&global, &args).await,
         Command::Emulate(args) => commands::emulate::run(&global, &args).await,
+        Command::Verify(args) => commands::verify_os::run(&global, &args).await,
         Command::Report(args) => commands::report::run(&global, &args).await,
         Command::Diff(args) => commands::diff::run(&global, &args).await,
         Command::Stats(args) => commands::stats::run(&global, &args).await,

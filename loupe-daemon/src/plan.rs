@@ -22,6 +22,7 @@ pub mod need;
 pub mod os;
 mod paper;
 pub mod part;
+pub mod prediction;
 mod reach;
 pub mod schedule;
 pub mod select;

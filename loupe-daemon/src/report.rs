@@ -41,6 +41,7 @@ mod study;
 mod summary;
 mod trace;
 mod trial;
+mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -79,6 +80,7 @@ pub use study::{
 pub use summary::{summary_json, summary_table, verdicts_csv};
 pub use trace::{trace_json, trace_table};
 pub use trial::{trial, trial_is_good, trial_json};
+pub use verify::verified_table;
 
 /// How text is to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -269,3 +269,73 @@ fn an_errno_and_an_end_of_the_caller_are_given_as_the_profile_of_an_os_says() {
     );
     scene.assert_nothing_left();
 }
+
+/// `uname`, whose output the test looks at.
+fn uname(scene: &Scene) -> String {
+    let workload = scene.write(
+        "uname.toml",
+        "application = \"uname\"\nworkload = \"name\"\nmode = \"batch\"\n\
+         command = [\"sh\", \"-c\", \"uname > result\"]\ntarget = \"/bin/uname\"\n\
+         test = [\"grep\", \"-q\", \"Linux\", \"result\"]\n",
+    );
+    workload.to_str().expect("a plain path").to_owned()
+}
+
+#[test]
+fn predictions_are_compared_with_what_really_happens() {
+    require!(Replays);
+    let scene = Scene::new();
+    let workload = &uname(&scene);
+    // This host, which has what the profile says that it lacks.
+    let here = "runner = { command = [\"env\"] }";
+    let lacking = linux_but(&scene, here, "uname");
+    scene
+        .run(&["verify", "--os", &lacking, workload])
+        .expect_code(2)
+        .expect_message(&["no finished analysis"]);
+    scene.run(&["analyze", workload, "--json"]).expect_code(0);
+    let wrong = scene
+        .run(&["verify", "--os", &lacking, "--json", workload])
+        .expect_code(1)
+        .json();
+    assert_eq!(wrong["wrong_fails"], 1, "{wrong:#}");
+    assert_eq!(wrong["applications"][0]["missing"][0], "uname");
+    let whole = linux_but(&scene, here, "acct");
+    let right = scene.run(&["verify", "--os", &whole, workload]);
+    let right = right.expect_code(0).stdout;
+    assert!(
+        right.starts_with("predictions right: 1 of 1 on linux-6.17"),
+        "{right}"
+    );
+    // An OS that has the call and on which nothing works.
+    let broken = linux_but(
+        &scene,
+        "runner = { command = [\"env\", \"PATH=/nowhere\"] }",
+        "acct",
+    );
+    scene
+        .run(&["verify", "--os", &broken, workload])
+        .expect_code(2)
+        .expect_message(&["does not start `true`"]);
+    let none = linux_but(&scene, "kill = []", "acct");
+    scene
+        .run(&["verify", "--os", &none, workload])
+        .expect_code(2)
+        .expect_message(&["does not say how to run a program there"]);
+    scene.assert_nothing_left();
+}
+
+#[test]
+fn a_prediction_for_gvisor_comes_true_there() {
+    require!(Replays, Program("runsc"));
+    let scene = Scene::new();
+    let workload = &uname(&scene);
+    scene.run(&["analyze", workload, "--json"]).expect_code(0);
+    let matrix = scene
+        .run(&["verify", "--os", "gvisor", "--json", workload])
+        .expect_code(0)
+        .json();
+    assert_eq!(matrix["right"], 1, "{matrix:#}");
+    assert_eq!(matrix["passes"], 1, "{matrix:#}");
+    scene.assert_nothing_left();
+}

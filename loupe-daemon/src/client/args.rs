@@ -13,6 +13,7 @@ mod report;
 mod source;
 mod study;
 mod trace;
+mod verify;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -47,6 +48,7 @@ pub use report::Report;
 pub use source::{Source, Try};
 pub use study::Study;
 pub use trace::Trace;
+pub use verify::VerifyOs;
 
 /// Measures which Linux features an application needs.
 ///
@@ -199,6 +201,7 @@ pub enum Command {
     Show(Show),
     Explain(Explain),
     Emulate(Emulate),
+    Verify(VerifyOs),
     Report(Report),
     Diff(Diff),
     Stats(Stats),

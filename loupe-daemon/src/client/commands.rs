@@ -23,6 +23,7 @@ pub mod stats;
 pub mod study;
 pub mod trace;
 pub mod trial;
+pub mod verify_os;
 pub mod watch;
 
 mod command_run;

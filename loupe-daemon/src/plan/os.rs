@@ -11,6 +11,7 @@ mod evidence;
 mod foreign;
 mod lines;
 mod names;
+mod runner;
 mod scml;
 mod shelf;
 mod source;
@@ -36,6 +37,7 @@ use crate::text::Wrong;
 pub(super) use answer::parts;
 pub use built_in::all as built_in;
 pub use difference::OsDifference;
+pub use runner::OsRunner;
 pub use shelf::{Origin, Shelf, default_shelf};
 pub use source::{Source, Unknown};
 pub use write::to_toml;
@@ -76,6 +78,9 @@ pub struct OsProfile {
     /// Where the facts are from.
     #[serde(default, skip_serializing_if = "Source::is_empty")]
     pub source: Source,
+    /// How to run a program there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runner: Option<OsRunner>,
 }
 
 impl OsProfile {

@@ -68,6 +68,8 @@ pub fn packages(purpose: Purpose) -> Vec<Package> {
             Package::program("sqlite3", "sqlite3"),
             Package::program("python3-minimal", "python3"),
             Package::program("strace", "strace"),
+            // Another OS, on which predictions are tried.
+            Package::program("runsc", "runsc"),
             Package::program("procps", "ps"),
             Package::program("iproute2", "ip"),
             // Boot hosts of the tests' own.
@@ -98,6 +100,8 @@ pub fn packages(purpose: Purpose) -> Vec<Package> {
             // For strip; the programs of the suite.
             Package::program("binutils", "strip"),
             Package::program("strace", "strace"),
+            // Another OS, on which predictions are tried.
+            Package::program("runsc", "runsc"),
             Package::program("procps", "pgrep"),
         ],
         Purpose::Package => vec![

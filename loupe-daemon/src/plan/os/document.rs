@@ -10,7 +10,7 @@ use loupe_common::syscalls::Arch;
 use serde::Deserialize;
 
 use super::names::Names;
-use super::{OsError, OsProfile, ReadProfile, Source, Unknown, name_of};
+use super::{OsError, OsProfile, OsRunner, ReadProfile, Source, Unknown, name_of};
 use crate::text::Wrong;
 
 /// Names are text here: an unknown one is to be reported, not to make the file unreadable.
@@ -39,6 +39,7 @@ struct Document {
     arch: Option<Arch>,
     #[serde(default)]
     source: Source,
+    runner: Option<OsRunner>,
 }
 
 pub(super) fn read_toml(path: &Path, text: &str) -> Result<ReadProfile, OsError> {
@@ -114,6 +115,7 @@ fn profile(path: &Path, text: &str, document: Document) -> Result<ReadProfile, O
         title: document.title,
         arch: document.arch,
         source: document.source,
+        runner: document.runner,
     };
     contradiction(path, &profile)?;
     Ok(ReadProfile {

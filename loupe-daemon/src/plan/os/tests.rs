@@ -295,6 +295,9 @@ date = "2026-11-28"
 files = "table.c"
 read = "by hand"
 
+[runner]
+command = ["toy", "--log=%LOG%", "run"]
+
 [notes]
 openat = "no O_PATH"
 "#;

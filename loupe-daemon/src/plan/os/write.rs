@@ -62,6 +62,10 @@ pub fn to_toml(profile: &OsProfile) -> String {
             }
         }
     }
+    if let Some(runner) = &profile.runner {
+        let words: Vec<String> = runner.command.iter().map(|word| quoted(word)).collect();
+        text.push_str(&format!("\n[runner]\ncommand = [{}]\n", words.join(", ")));
+    }
     if !profile.notes.is_empty() {
         text.push_str("\n[notes]\n");
         for (feature, note) in &profile.notes {

@@ -1,0 +1,144 @@
+//! `loupe verify --os OS WORKLOAD.toml…`: predictions, and what really happens on that OS.
+
+use std::path::Path;
+use std::time::Duration;
+
+use loupe_common::exit;
+use loupe_common::wire::Failure;
+
+use crate::client::args::{Global, VerifyOs};
+use crate::client::measured::Sources;
+use crate::client::{Ending, door, measured, output};
+use crate::plan::gap::Gap;
+use crate::plan::os::{self, OsProfile};
+use crate::plan::prediction::{self, Matrix, Verified};
+use crate::replay::Workload;
+use crate::replay::elsewhere::{self, Logs};
+use crate::report;
+use crate::store::StoredAnalysis;
+use crate::text::printable;
+
+/// Whether the runner starts anything, in seconds.
+const TRIAL_SECONDS: u64 = 60;
+
+pub async fn run(global: &Global, args: &VerifyOs) -> Result<Ending, Failure> {
+    let profile = measured::os(global, &args.os)?;
+    let Some(runner) = &profile.runner else {
+        return Err(Failure::usage(format!(
+            "the profile {} does not say how to run a program there",
+            printable(&profile.name)
+        ))
+        .hint("give it a [runner] with `command` (docs/plans.md)"));
+    };
+    let mut workloads = Vec::new();
+    for file in &args.workloads {
+        workloads.push(Workload::load(file).map_err(|error| {
+            Failure::from_error(exit::USAGE, &error)
+                .hint("docs/workloads.md describes workload files")
+        })?);
+    }
+    let full = |workload: &Workload| format!("{}/{}", workload.application, workload.workload);
+    let names: Vec<String> = workloads.iter().map(full).collect();
+    let sources = Sources::find(global, &names).await?;
+    // All are known before the first is run.
+    let mut analysed: Vec<&StoredAnalysis> = Vec::new();
+    for name in &names {
+        analysed.push(sources.one(name, None)?);
+    }
+    door::root_here(global, "running programs on another OS")?;
+    starts(&profile, &runner.command)?;
+    let limit = Duration::from_secs(args.time_limit);
+    let mut verified = Vec::new();
+    for (workload, stored) in workloads.iter().zip(analysed) {
+        output::note(&printable(&format!("running {}", full(workload))));
+        let gap = Gap::between(&profile, &stored.analysis);
+        verified.push(really(&profile, &runner.command, workload, &gap, limit)?);
+    }
+    let matrix = Matrix::of(&profile.name, verified);
+    match args.json {
+        true => output::print_json(&matrix)?,
+        false => output::print(&report::verified_table(&matrix, output::style()))?,
+    }
+    Ok(match matrix.right == matrix.count {
+        true => Ending::OK,
+        false => Ending::Code(exit::FINDING),
+    })
+}
+
+fn logs() -> Result<Logs, Failure> {
+    Logs::new().map_err(|error| {
+        Failure::internal("cannot make a directory for logs").because(Some(&error))
+    })
+}
+
+/// A runner that starts nothing would make every application fail.
+fn starts(profile: &OsProfile, runner: &[String]) -> Result<(), Failure> {
+    let logs = logs()?;
+    let limit = Duration::from_secs(TRIAL_SECONDS);
+    let trial = elsewhere::run(runner, &["true".to_owned()], logs.path(), limit);
+    let told = match trial {
+        Ok(trial) if trial.passed => return Ok(()),
+        Ok(trial) if trial.timed_out => "it took too long".to_owned(),
+        Ok(trial) => trial.output,
+        Err(error) => error.to_string(),
+    };
+    let last = told.lines().rev().find(|line| !line.trim().is_empty());
+    Err(Failure::usage(format!(
+        "the runner of {} does not start `true`: {}",
+        printable(&profile.name),
+        printable(last.unwrap_or("it printed nothing"))
+    ))
+    .hint("is it installed? (gVisor: `apt-get install runsc`)"))
+}
+
+fn really(
+    profile: &OsProfile,
+    runner: &[String],
+    workload: &Workload,
+    gap: &Gap,
+    limit: Duration,
+) -> Result<Verified, Failure> {
+    let logs = logs()?;
+    let script = elsewhere::script(workload);
+    let words = ["/bin/sh".to_owned(), "-c".to_owned(), script];
+    let ran = elsewhere::run(runner, &words, logs.path(), limit).map_err(|error| {
+        Failure::internal("the runner could not be started").because(Some(&error))
+    })?;
+    let predicted = gap.runs();
+    let right = predicted == ran.passed;
+    Ok(Verified {
+        application: workload.application.clone(),
+        workload: workload.workload.clone(),
+        predicted,
+        missing: prediction::missing(gap),
+        really: ran.passed,
+        timed_out: ran.timed_out,
+        seconds: ran.seconds,
+        unsupported: match right {
+            true => Vec::new(),
+            false => unsupported(profile, logs.path()),
+        },
+        output: match right {
+            true => String::new(),
+            false => ran.output,
+        },
+    })
+}
+
+/// What the OS logged that it does not support, of what its profile has.
+fn unsupported(profile: &OsProfile, logs: &Path) -> Vec<loupe_common::feature::Feature> {
+    let Ok(entries) = std::fs::read_dir(logs) else {
+        return Vec::new();
+    };
+    let mut all = std::collections::BTreeSet::new();
+    for path in entries.flatten().map(|entry| entry.path()) {
+        // A log that is none says nothing.
+        if let Ok(said) = os::read_over(&path, Some(profile)) {
+            let lacks = os::OsDifference::between(profile, &said.profile).changes;
+            all.extend(lacks.into_iter().map(|change| change.feature));
+            let partial = said.profile.partial.difference(&profile.partial);
+            all.extend(partial.cloned());
+        }
+    }
+    all.into_iter().collect()
+}

@@ -1,0 +1,12 @@
+//! How a program is run on an OS: facts for whoever starts it. Starts nothing.
+
+use serde::{Deserialize, Serialize};
+
+/// The words before a program's own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OsRunner {
+    /// `["runsc", "do"]`; `%LOG%` in it stands for a directory that it may write logs to. The
+    /// program has the host's files there, and what it writes stays there.
+    pub command: Vec<String>,
+}

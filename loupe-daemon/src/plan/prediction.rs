@@ -1,0 +1,119 @@
+//! Predictions beside what really happened: whether an application runs on an OS. Runs nothing.
+
+use loupe_common::feature::Feature;
+use serde::Serialize;
+
+use super::gap::Gap;
+
+/// What came of one application.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Verified {
+    pub application: String,
+    pub workload: String,
+    /// By its analysis and the OS profile.
+    pub predicted: bool,
+    /// What the profile lacks for it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<Feature>,
+    pub really: bool,
+    pub timed_out: bool,
+    pub seconds: f64,
+    /// Calls that the OS said it does not support, and that the application needs by its analysis or
+    /// the profile says are implemented.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unsupported: Vec<Feature>,
+    /// The end of what it printed, where the prediction is wrong.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub output: String,
+}
+
+impl Verified {
+    pub fn is_right(&self) -> bool {
+        self.predicted == self.really
+    }
+}
+
+/// How often predictions were right.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Matrix {
+    pub schema: &'static str,
+    pub os: String,
+    pub right: usize,
+    pub count: usize,
+    /// Predicted to pass, and did.
+    pub passes: usize,
+    pub fails: usize,
+    /// Predicted to pass, and did not.
+    pub wrong_passes: usize,
+    pub wrong_fails: usize,
+    pub applications: Vec<Verified>,
+}
+
+impl Matrix {
+    pub fn of(os: &str, applications: Vec<Verified>) -> Matrix {
+        let count = |predicted: bool, really: bool| {
+            let all = applications.iter();
+            all.filter(|one| (one.predicted, one.really) == (predicted, really))
+                .count()
+        };
+        let (passes, fails) = (count(true, true), count(false, false));
+        Matrix {
+            schema: "loupe.os-verify/1",
+            os: os.to_owned(),
+            right: passes + fails,
+            count: applications.len(),
+            passes,
+            fails,
+            wrong_passes: count(true, false),
+            wrong_fails: count(false, true),
+            applications,
+        }
+    }
+}
+
+/// What a gap says is missing, in one list.
+pub fn missing(gap: &Gap) -> Vec<Feature> {
+    let missing = gap.joint.as_ref().unwrap_or(&gap.single);
+    let lists = [
+        &missing.implement,
+        &missing.fake,
+        &missing.unfake,
+        &missing.stub,
+    ];
+    lists.into_iter().flatten().cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_prediction_is_in_one_cell() {
+        let one = |predicted, really| Verified {
+            application: "toy".to_owned(),
+            workload: "bench".to_owned(),
+            predicted,
+            missing: Vec::new(),
+            really,
+            timed_out: false,
+            seconds: 1.0,
+            unsupported: Vec::new(),
+            output: String::new(),
+        };
+        let all = vec![
+            one(true, true),
+            one(true, true),
+            one(false, false),
+            one(true, false),
+        ];
+        let matrix = Matrix::of("toy", all);
+        assert_eq!((matrix.right, matrix.count), (3, 4));
+        let cells = [
+            matrix.passes,
+            matrix.fails,
+            matrix.wrong_passes,
+            matrix.wrong_fails,
+        ];
+        assert_eq!(cells, [2, 1, 1, 0]);
+    }
+}
