@@ -85,6 +85,7 @@ fn options(command: &mut Command) -> Options<'_> {
         },
         Command::Try(args) => json(&mut args.json),
         Command::Analyze(args) => json(&mut args.json),
+        Command::Verify(args) => json(&mut args.json),
         Command::Study(args) => json(&mut args.json),
         Command::List(args) => json(&mut args.json),
         Command::Show(args) => json(&mut args.json),
@@ -104,6 +105,10 @@ fn options(command: &mut Command) -> Options<'_> {
             OsCommand::List(args) => json(&mut args.json),
             OsCommand::Show(args) => json(&mut args.json),
             OsCommand::Diff(args) => json(&mut args.json),
+            OsCommand::Compare(args) => Options {
+                markdown: Some(&mut args.markdown),
+                ..json(&mut args.json)
+            },
             OsCommand::Import(_) => Options::default(),
         },
         Command::Profile(args) => match &mut args.command {

@@ -33,6 +33,8 @@ pub fn gramine_mocks(needs: &Needs, os: &OsProfile, all: bool) -> Mocks {
                 continue;
             }
             _ if there && !all => continue,
+            // A mock is of a syscall, not of a file.
+            _ if !row.feature.is_syscall() => continue,
             Class::Fake => 0,
             Class::Stub => MINUS_ENOSYS,
         };
@@ -91,6 +93,7 @@ mod tests {
             feature: feature(name),
             class: *class,
             applications: Vec::new(),
+            parts: Default::default(),
             conflict: false,
         };
         Needs {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use loupe_common::analysis::Analysis;
+use loupe_common::feature::Feature;
 use loupe_common::syscalls::Arch;
 use loupe_common::wire::Failure;
 use serde_json::Value;
