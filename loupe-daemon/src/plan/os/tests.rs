@@ -344,7 +344,7 @@ fn a_wrong_word_for_what_is_unknown_is_told_with_its_line() {
     let error = document::read_toml(Path::new("t.toml"), text).expect_err("wrong");
     assert_eq!(
         error.to_string(),
-        "t.toml:2: `panic` is neither an errno nor `kill`: what does an unknown syscall get?"
+        "t.toml:2:11: `panic` is neither an errno nor `kill`: what does an unknown syscall get?"
     );
     let twice = "kill = [\"read\"]\n[error]\nEPERM = [\"read\"]\n";
     let error = document::read_toml(Path::new("t.toml"), twice).expect_err("a contradiction");
