@@ -129,10 +129,8 @@ fn recent(number: u16, feature: Feature, oses: &[OsProfile], needs: &[Named]) ->
     let needs = || needs.iter().map(|named| &named.need);
     Recent {
         number,
-        used: needs().filter(|need| need.used.contains(&feature)).count(),
-        required: needs()
-            .filter(|need| need.required.contains(&feature))
-            .count(),
+        used: needs().filter(|need| need.uses(&feature)).count(),
+        required: needs().filter(|need| need.requires(&feature)).count(),
         implemented_by: by(Answer::Implement),
         faked_by: by(Answer::Fake),
         feature,
