@@ -33,8 +33,6 @@ pub fn gramine_mocks(needs: &Needs, os: &OsProfile, all: bool) -> Mocks {
                 continue;
             }
             _ if there && !all => continue,
-            // A mock is of a syscall, not of a file.
-            _ if !row.feature.is_syscall() => continue,
             Class::Fake => 0,
             Class::Stub => MINUS_ENOSYS,
         };
