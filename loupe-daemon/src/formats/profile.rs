@@ -33,10 +33,10 @@ pub enum Starter {
     Service,
 }
 
-/// What runc, as another user and without `noNewPrivileges`, was seen to need between putting the
-/// filter on and the application's first instruction, and what the threads of its runtime may call
-/// meanwhile. Loupe puts its filter on later, so no trace shows them.
-const CONTAINER: [&str; 30] = [
+/// What runc and crun, as another user and without `noNewPrivileges`, were seen to need between
+/// putting the filter on and the application's first instruction, and what the threads of runc's
+/// runtime may call meanwhile. Loupe puts its filter on later, so no trace shows them.
+const CONTAINER: [&str; 35] = [
     "capget",
     "capset",
     "chdir",
@@ -62,9 +62,14 @@ const CONTAINER: [&str; 30] = [
     "newfstatat",
     "openat",
     "prctl",
+    "pselect6",
     "read",
+    "rt_sigaction",
+    "rt_sigprocmask",
     "setgid",
     "setgroups",
+    "setresgid",
+    "setresuid",
     "setuid",
     "write",
 ];
