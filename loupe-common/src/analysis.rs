@@ -15,7 +15,7 @@ use crate::verdict::Verdict;
 pub const SCHEMA: &str = "loupe.analysis/1";
 
 /// A replay that passed and yet looks wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct Suspicion {
     pub replay: i64,
     /// What differs from the baseline, as a sentence about "it".
@@ -23,7 +23,7 @@ pub struct Suspicion {
 }
 
 /// What a workload's test made of a sabotaged application.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct TestCheck {
     /// What was done, as a sentence.
     pub what: String,
@@ -35,7 +35,7 @@ pub struct TestCheck {
 }
 
 /// What one way of leaving a feature out (stubbed alone, or faked alone) showed.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct Trial {
     /// Replays that could be used, and in which the injection answered a call.
     pub runs: u32,
@@ -71,7 +71,7 @@ fn is_zero(count: &u32) -> bool {
 }
 
 /// What a verdict rests on.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Basis {
     /// Replays of this feature alone.
@@ -85,7 +85,7 @@ pub enum Basis {
 }
 
 /// Where an analysis comes from that was not made here.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct Origin {
     /// The format of the data set: `loupedb`.
     pub format: String,
@@ -94,7 +94,7 @@ pub struct Origin {
 }
 
 /// One row of the verdict table.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct FeatureVerdict {
     pub feature: Feature,
     pub kind: String,
@@ -157,7 +157,7 @@ impl FeatureVerdict {
 
 /// Something that the application uses and that cannot be left out on its own: an operation of
 /// io_uring. Without `io_uring_setup` it is left out with all others.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct NotInjected {
     pub feature: Feature,
     pub kind: String,
@@ -166,7 +166,7 @@ pub struct NotInjected {
 }
 
 /// The application's plan B: without one feature it uses another, which it did not use before.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct Fallback {
     /// What was left out…
     pub feature: Feature,
@@ -184,7 +184,7 @@ pub struct Fallback {
 }
 
 /// What an OS may leave out all at once, and seen to pass so.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct Joint {
     /// What is left to implement. Features that only this policy makes the application use
     /// are among them. Instead of a syscall that was opened, its operations are.
@@ -225,7 +225,7 @@ impl Joint {
 }
 
 /// Rules that fail together, although without any one of them the others pass.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct Conflict {
     pub policy: Policy,
     /// Usable replays of exactly these rules.
@@ -235,7 +235,7 @@ pub struct Conflict {
 }
 
 /// A finished analysis.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct Analysis {
     pub schema: String,
     pub application: String,

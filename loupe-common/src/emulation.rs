@@ -10,7 +10,7 @@ use crate::policy::{Action, Policy};
 pub const SCHEMA: &str = "loupe.emulation/1";
 
 /// A feature that the OS leaves out and the application called.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct Answered {
     pub feature: Feature,
     pub action: Action,
@@ -19,7 +19,7 @@ pub struct Answered {
 }
 
 /// Something that the workload does not pass without.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct Broken {
     /// The first, in the order of first calls, with which the workload fails.
     pub feature: Feature,
@@ -34,7 +34,7 @@ pub struct Broken {
 }
 
 /// Whether a workload passes its test on an OS, and why not.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct Emulation {
     pub schema: String,
     pub application: String,

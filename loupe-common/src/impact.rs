@@ -6,7 +6,19 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// What is compared with the baseline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    schemars::JsonSchema,
+    Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Quantity {
     /// The workload's own, which its test prints.
@@ -31,7 +43,7 @@ impl fmt::Display for Quantity {
 }
 
 /// One quantity, with and without the feature.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct Effect {
     pub quantity: Quantity,
     /// Mean of the baseline, and of how many replays.
@@ -54,14 +66,14 @@ pub struct Effect {
 }
 
 /// Both ends belong to it.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct Interval {
     pub low: f64,
     pub high: f64,
 }
 
 /// What one way of leaving a feature out costs.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct Impact {
     /// Ids of the passing replays that were compared.
     pub replays: Vec<i64>,
@@ -70,7 +82,7 @@ pub struct Impact {
 }
 
 /// What all impacts of an analysis have in common.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct Comparison {
     /// Replays that were asked for of each way.
     pub runs: u32,

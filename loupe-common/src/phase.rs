@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 /// One phase of an analysis. Replays of two phases may overlap; each counts where it ended.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct PhaseCost {
     pub name: String,
     pub wall_seconds: f64,
@@ -21,7 +21,7 @@ pub struct PhaseCost {
 }
 
 /// Replays and beginnings that were run for the same reason.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct PurposeCost {
     /// As with each replay, without numbers and names: `confirms …`, `stub group`.
     pub purpose: String,

@@ -72,7 +72,19 @@ as_text!(Action);
 const MOST_NAMED_RULES: usize = 4;
 
 /// What is stubbed or faked, at once, in one replay. The empty policy is the baseline's.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    schemars::JsonSchema,
+    Deserialize,
+)]
 #[serde(transparent)]
 pub struct Policy {
     rules: BTreeMap<Feature, Action>,

@@ -13,7 +13,19 @@ use crate::feature::Feature;
 use crate::trace::{CallCounts, ForeignCall};
 
 /// What kind of thing a profile is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    schemars::JsonSchema,
+    Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum SubjectKind {
     /// A unit of systemd; the instances of a template are one (`foo@.service`).
@@ -41,7 +53,19 @@ impl SubjectKind {
 }
 
 /// A program as it is installed: another build of it is another one.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    schemars::JsonSchema,
+    Deserialize,
+)]
 pub struct Executable {
     /// As its processes see it; empty where it could not be told.
     pub path: String,
@@ -56,7 +80,9 @@ pub struct Executable {
 }
 
 /// What a profile is of.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, schemars::JsonSchema, Deserialize,
+)]
 pub struct Subject {
     pub kind: SubjectKind,
     /// `nginx.service`, a container's name or id, a path below the cgroup root.
@@ -129,7 +155,7 @@ impl FromStr for Target {
 crate::text::as_text!(Target);
 
 /// A feature that was seen.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct FeatureUse {
     pub feature: Feature,
     pub counts: CallCounts,
@@ -140,14 +166,14 @@ pub struct FeatureUse {
 }
 
 /// A time from one moment to another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct Interval {
     pub from_ms: u64,
     pub until_ms: u64,
 }
 
 /// When the subject was really observed.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct Observation {
     /// From the first to the last moment that is spoken of.
     pub from_ms: u64,
@@ -160,7 +186,9 @@ pub struct Observation {
 }
 
 /// What could not be kept, by what it was.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize,
+)]
 #[serde(default)]
 pub struct ProfileLost {
     /// First-seen events and those of processes that found the ring buffer full.
@@ -217,7 +245,7 @@ impl std::ops::AddAssign for ProfileLost {
 }
 
 /// Whether new features are still to be expected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Maturity {
     Learning,
@@ -228,7 +256,7 @@ pub enum Maturity {
 }
 
 /// How much of what the subject does is not in its profile.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct Unseen {
     /// The estimated chance that its next observed minute brings a feature that is not in the profile.
     pub chance: f64,
@@ -239,14 +267,14 @@ pub struct Unseen {
 }
 
 /// How many features were known after so much observation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct CurvePoint {
     pub observed_ms: u64,
     pub features: u64,
 }
 
 /// What one subject really used.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct Profile {
     pub subject: Subject,
     /// Syscalls, operations of io_uring and pseudo-files.
@@ -271,7 +299,7 @@ pub struct Profile {
 }
 
 /// One thing that happened to a profile.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct ProfileEvent {
     pub at_ms: u64,
     pub subject: Subject,
@@ -279,7 +307,7 @@ pub struct ProfileEvent {
     pub what: Happening,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Happening {
     /// A feature that the subject had not used before.
@@ -299,7 +327,7 @@ pub enum Happening {
 }
 
 /// How a subject is doing, for `status` and `top`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct SubjectStatus {
     pub subject: Subject,
     pub features: u64,
@@ -315,7 +343,7 @@ pub struct SubjectStatus {
 }
 
 /// How the service is doing.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct ProfileStatus {
     /// When this daemon began to observe.
     pub since_ms: u64,
@@ -342,7 +370,7 @@ pub struct ProfileStatus {
 }
 
 /// How louped does what it does for a fleet.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct FleetStatus {
     pub role: FleetRole,
     /// Of the server.
@@ -361,7 +389,7 @@ pub struct FleetStatus {
 }
 
 /// What louped does for a fleet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FleetRole {
     /// Tells what this host knows.
@@ -370,7 +398,7 @@ pub enum FleetRole {
     Hub,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct TargetStatus {
     pub target: Target,
     /// From the configuration file, not by `profile add`.

@@ -10,7 +10,7 @@ use crate::profile::Executable;
 const SHOWN_DIGEST: usize = 12;
 
 /// On what, and of what, an analysis was measured.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct Provenance {
     /// When it began (RFC 3339, UTC).
     pub date: String,
@@ -49,7 +49,7 @@ pub struct Provenance {
 }
 
 /// Something that is another one on the other side.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct Changed {
     pub what: String,
     /// `None`: not recorded.

@@ -10,7 +10,7 @@ use crate::policy::Policy;
 use crate::trace::Trace;
 
 /// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExitStatus {
     /// `exit(code)`.
@@ -35,7 +35,7 @@ impl fmt::Display for ExitStatus {
 }
 
 /// Why a replay counts as failed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "reason")]
 pub enum Failure {
     /// The test said no.
@@ -59,7 +59,7 @@ pub enum Failure {
 }
 
 /// What a replay may use so much of and no more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Limited {
     /// Processes and threads.
@@ -137,7 +137,7 @@ impl fmt::Display for Failure {
 }
 
 /// What a replay says about its policy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "result")]
 pub enum Outcome {
     /// The test passed.
@@ -170,7 +170,7 @@ impl fmt::Display for Outcome {
 }
 
 /// The end of what a process printed, and how much it printed in all.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct OutputTail {
     /// At most [`OutputTail::LIMIT`] bytes, invalid UTF-8 replaced.
     pub tail: String,
@@ -183,7 +183,9 @@ impl OutputTail {
 }
 
 /// Where the time of a replay went, in microseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize,
+)]
 pub struct Timing {
     /// Waiting for a sandbox (0 when one stood ready).
     pub sandbox_us: u64,
@@ -201,7 +203,9 @@ pub struct Timing {
 }
 
 /// What the application's process tree used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize,
+)]
 pub struct Usage {
     /// CPU time of the target's cgroup, user and system.
     pub cpu_us: u64,
@@ -248,7 +252,19 @@ impl Usage {
 }
 
 /// A replay of the baseline that tells whether the measuring itself changes the workload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    schemars::JsonSchema,
+    Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Control {
     /// Under a filter that answers no call.
@@ -277,7 +293,7 @@ impl fmt::Display for Control {
 }
 
 /// What a replay ran under, beside its policy.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct Conditions {
     /// It is a control, and no replica of the baseline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -299,7 +315,7 @@ impl Conditions {
 }
 
 /// One run of the workload under one policy.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct Replay {
     pub policy: Policy,
     pub outcome: Outcome,

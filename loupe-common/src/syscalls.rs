@@ -14,7 +14,19 @@ use std::sync::LazyLock;
 use serde::{Deserialize, Serialize};
 
 /// An instruction-set architecture whose native ABI Loupe has a table of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    schemars::JsonSchema,
+    Deserialize,
+)]
 pub enum Arch {
     #[serde(rename = "x86_64")]
     X86_64,

@@ -12,7 +12,7 @@ use crate::feature::Feature;
 use crate::stats::LostCounts;
 
 /// One syscall's counts over all traced processes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct CallCounts {
     /// Calls that came back, and calls that never do (`exit_group`).
     pub calls: u64,
@@ -31,7 +31,7 @@ impl CallCounts {
 }
 
 /// Time spent in one syscall, in nanoseconds.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct LatencySummary {
     pub total_ns: u64,
     pub max_ns: u64,
@@ -40,7 +40,7 @@ pub struct LatencySummary {
 }
 
 /// A call of another ABI than the native one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct ForeignCall {
     /// `i386`, `x32`, or `native` for a number beyond every table.
     pub abi: String,
@@ -49,7 +49,9 @@ pub struct ForeignCall {
 }
 
 /// What the tracer could not keep. All zero in a usable trace.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize,
+)]
 pub struct Lost {
     pub events: u64,
     pub errors: u64,
@@ -78,7 +80,7 @@ impl From<LostCounts> for Lost {
 }
 
 /// The trace of the target and its descendants in one replay.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct Trace {
     pub calls: BTreeMap<Feature, CallCounts>,
     /// The same calls by their operations and flags; of syscalls that have none, nothing.

@@ -55,7 +55,9 @@ pub mod code {
 
 /// Why something did not work, in the form that reaches the user: the same whether it happened
 /// in the client's own process or in the daemon.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize, thiserror::Error,
+)]
 #[error("{message}")]
 pub struct Failure {
     /// One of [`code`]'s words; a newer daemon may have more.

@@ -36,6 +36,7 @@ mod plot;
 mod profile;
 mod provenance;
 mod remarks;
+pub mod shape;
 mod statistics;
 mod study;
 mod summary;

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::schema;
+
 /// Far above what anything here takes, on a loaded machine too.
 pub const LIMIT: Duration = Duration::from_secs(600);
 
@@ -64,15 +66,17 @@ impl Finished {
     /// The standard output as JSON.
     ///
     /// # Panics
-    /// If it is none.
+    /// If it is none, or does not fit the schema that it names.
     #[track_caller]
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| {
+        let document = serde_json::from_str(&self.stdout).unwrap_or_else(|error| {
             panic!(
                 "not JSON ({error}):\n{}\nstderr:\n{}",
                 self.stdout, self.stderr
             )
-        })
+        });
+        schema::assert_fits(&document);
+        document
     }
 }
 

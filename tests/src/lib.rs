@@ -16,6 +16,7 @@ pub mod member;
 pub mod operations;
 pub mod requirement;
 pub mod scene;
+pub mod schema;
 pub mod servers;
 pub mod trace;
 pub mod witness;

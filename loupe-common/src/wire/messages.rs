@@ -14,7 +14,19 @@ use crate::progress::Progress;
 use crate::word::Word;
 
 /// The number of a job: its own for good, also after a restart of the daemon.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    schemars::JsonSchema,
+    Deserialize,
+)]
 #[serde(transparent)]
 pub struct JobId(pub u64);
 
@@ -134,7 +146,7 @@ pub(super) const REQUESTS: &[&str] = &[
 ];
 
 /// Where a job is on its way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
     Queued,
@@ -170,7 +182,7 @@ impl fmt::Display for JobState {
 }
 
 /// One row of `loupe jobs`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct JobInfo {
     pub id: JobId,
     /// Whose job it is.

@@ -215,6 +215,7 @@ pub enum Command {
     Watch(Watch),
     Profile(Profile),
     Fleet(Fleet),
+    Schema(Schema),
 }
 
 /// Check what this host can do, and tell the cure for what it cannot
@@ -355,6 +356,14 @@ pub struct Cancel {
     /// Its number, from `loupe jobs`
     #[arg(value_name = "JOB")]
     pub job: JobId,
+}
+
+/// Print the JSON Schema of what a command prints as JSON, or name all schemas
+#[derive(Debug, Args)]
+pub struct Schema {
+    /// As documents name it in `schema` (loupe.gap/1), or the word in the middle (gap)
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
 }
 
 /// Follow a job of the daemon to its end; any number of clients can

@@ -1,4 +1,5 @@
-//! The manual pages and the shells' completions, out of the definitions of both command lines:
+//! The manual pages and the shells' completions, out of the definitions of both command lines, and the
+//! schemas of what is printed as JSON:
 //! `loupe write-documents DIRECTORY`, for whoever makes a package. It is no command of a user's,
 //! so the pages and completions do not have it.
 
@@ -13,7 +14,7 @@ use clap_complete::Shell;
 use loupe_common::exit;
 
 use super::args::Cli;
-use super::output;
+use super::{output, schemas};
 
 const VERB: &str = "write-documents";
 
@@ -50,6 +51,11 @@ fn write(directory: &Path) -> io::Result<()> {
         let mut program = program.disable_help_subcommand(true);
         program.build();
         write_pages(&program, section, &manual)?;
+    }
+    let schemas = directory.join("schemas");
+    fs::create_dir_all(&schemas)?;
+    for (file, text) in schemas::files().map_err(|failure| io::Error::other(failure.message))? {
+        fs::write(schemas.join(file), text)?;
     }
     let completions = directory.join("completions");
     fs::create_dir_all(&completions)?;

@@ -133,7 +133,9 @@ fn options(command: &mut Command) -> Options<'_> {
             FleetCommand::AddHost(args) => json(&mut args.json),
             FleetCommand::ShowPayload(_) | FleetCommand::Hub(_) => Options::default(),
         },
-        Command::Rm(_)
+        // A schema is JSON already.
+        Command::Schema(_)
+        | Command::Rm(_)
         | Command::Gc(_)
         | Command::Import(_)
         | Command::Export(_)

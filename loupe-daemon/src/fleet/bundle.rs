@@ -48,7 +48,9 @@ pub struct Bundle {
 
 /// The host as it was when it made the bundle. Ordered so that the newest is the greatest, and two of
 /// one moment have an order, too.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, schemars::JsonSchema, Deserialize,
+)]
 pub struct Host {
     pub made_ms: u64,
     pub id: String,

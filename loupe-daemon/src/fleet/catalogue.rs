@@ -19,7 +19,7 @@ pub type Word = i64;
 pub type Place = (Vec<(i64, i64)>, u64);
 
 /// A version of an executable of a unit.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, schemars::JsonSchema)]
 pub struct Version {
     pub executable: String,
     #[serde(skip_serializing_if = "Option::is_none")]

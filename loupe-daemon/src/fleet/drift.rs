@@ -10,7 +10,7 @@ use super::catalogue::{Unit, Version, Word};
 use super::database::Fleet;
 use crate::store::StoreError;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct FleetDrift {
     pub schema: &'static str,
     pub since_hour: Hour,
@@ -19,7 +19,7 @@ pub struct FleetDrift {
     pub new_units: Vec<NewUnit>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct NewUse {
     pub name: String,
     #[serde(flatten)]
@@ -29,7 +29,7 @@ pub struct NewUse {
     pub first_hour: Hour,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct NewUnit {
     pub name: String,
     pub hosts: u64,

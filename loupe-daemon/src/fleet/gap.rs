@@ -12,7 +12,7 @@ use crate::plan::need::{Answer, is_restart};
 use crate::plan::{Named, Need, OsProfile};
 use crate::store::StoreError;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct FleetGap {
     pub schema: &'static str,
     pub os: String,
@@ -26,7 +26,7 @@ pub struct FleetGap {
     pub unknown: BTreeSet<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Lacking {
     pub name: String,
     /// On which it runs today, and of these those on which something that it uses is missing.
@@ -35,7 +35,7 @@ pub struct Lacking {
     pub missing: BTreeSet<Feature>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Missing {
     pub feature: Feature,
     pub units: u64,

@@ -11,7 +11,7 @@ use crate::store::StoreError;
 const MOST_REFUSED: i64 = 20_000;
 
 /// Of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Heard {
     /// When it came to the server, by the server's clock.
     pub at_ms: u64,
@@ -23,7 +23,7 @@ pub struct Heard {
 }
 
 /// What was refused of one subject.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Refused {
     pub subject: String,
     pub at_ms: u64,

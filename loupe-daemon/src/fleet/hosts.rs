@@ -8,7 +8,7 @@ use super::heard::Heard;
 use super::merge::decode;
 use crate::store::StoreError;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct HostRow {
     #[serde(flatten)]
     pub host: Host,

@@ -17,7 +17,7 @@ use crate::store::StoreError;
 const OUTLIERS: u64 = 20;
 const HOSTS_FOR_OUTLIERS: u64 = 3;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Shown {
     pub name: String,
     pub kind: SubjectKind,
@@ -27,7 +27,7 @@ pub struct Shown {
     pub features: Vec<FeatureRow>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct VersionRow {
     #[serde(flatten)]
     pub version: Version,
@@ -36,7 +36,7 @@ pub struct VersionRow {
     pub observed_ms: u64,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct FeatureRow {
     pub feature: String,
     pub hosts: u64,

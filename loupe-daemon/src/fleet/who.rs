@@ -11,7 +11,7 @@ use super::hosts::called;
 use super::merge::decode;
 use crate::store::StoreError;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Who {
     pub schema: &'static str,
     pub feature: String,
@@ -22,7 +22,7 @@ pub struct Who {
     pub users: Vec<User>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct User {
     pub name: String,
     #[serde(flatten)]

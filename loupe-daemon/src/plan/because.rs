@@ -11,7 +11,7 @@ use super::select::Named;
 use super::steps::Plan;
 
 /// What speaks for one implementation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct Because {
     pub feature: Feature,
     /// Of how many applications the others are.

@@ -9,7 +9,7 @@ use loupe_common::verdict::Verdict;
 use serde::Serialize;
 
 /// A feature of which the verdict changed; `None`: it was not used.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct VerdictChange {
     pub feature: Feature,
     pub from: Option<Verdict>,
@@ -17,7 +17,7 @@ pub struct VerdictChange {
 }
 
 /// One side of a comparison.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Side {
     pub application: String,
     pub workload: String,
@@ -28,7 +28,7 @@ pub struct Side {
 }
 
 /// From one analysis to another.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Difference {
     pub schema: &'static str,
     pub from: Side,

@@ -12,7 +12,7 @@ use super::select::{Named, fingerprint};
 use super::steps::{Plan, SCHEMA, Step};
 
 /// What became of one application.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Checked {
     /// It runs from the step that promises it.
@@ -26,7 +26,7 @@ pub enum Checked {
 }
 
 /// One application in a replayed plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Check {
     pub application: String,
     pub checked: Checked,

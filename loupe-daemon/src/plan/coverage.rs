@@ -12,7 +12,7 @@ use super::need::is_restart;
 use super::service::{Service, features_of};
 
 /// A feature that only production uses.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Missed {
     pub feature: Feature,
     pub executables: Vec<String>,
@@ -21,7 +21,7 @@ pub struct Missed {
 }
 
 /// See the module.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Coverage {
     pub schema: &'static str,
     pub name: String,

@@ -9,7 +9,7 @@ use super::os::OsProfile;
 use super::select::Named;
 
 /// One application.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Away {
     /// As in plans: with the workload where one application is there with several.
     pub application: String,
@@ -52,7 +52,7 @@ impl Away {
 }
 
 /// An OS and its distance to each application.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Distances {
     pub schema: &'static str,
     pub os: String,

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::service::Service;
 
 /// A feature that is new.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct New {
     pub feature: Feature,
     /// Path of the executable.
@@ -26,14 +26,14 @@ pub struct New {
 }
 
 /// From one version of an executable to another.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, schemars::JsonSchema)]
 pub struct Upgrade {
     pub before: Executable,
     pub now: Executable,
 }
 
 /// A feature that was used before and was not seen since.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Gone {
     pub feature: Feature,
     pub executable: String,
@@ -44,7 +44,7 @@ pub struct Gone {
 }
 
 /// See the module.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Drift {
     pub schema: &'static str,
     pub name: String,

@@ -11,7 +11,7 @@ use super::need::{Answer, Need, NeedBasis};
 use super::os::OsProfile;
 
 /// What an OS does otherwise than an application needs it, and what it may go on to leave out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Missing {
     /// Required, and not implemented.
     pub implement: Vec<Feature>,
@@ -71,7 +71,7 @@ impl Missing {
 }
 
 /// The gap between an OS and an application.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Gap {
     pub schema: &'static str,
     pub os: String,

@@ -14,7 +14,7 @@ use super::service::{Service, features_of};
 use crate::store::{Choosable, Key, Standing};
 
 /// What a need was concluded from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NeedBasis {
     /// Verdicts on each feature alone. That they hold together is an assumption.
@@ -28,7 +28,7 @@ pub enum NeedBasis {
 /// What an application's workload uses, and what of it an OS may leave out. The four classes do
 /// not overlap and together are `used`. Where the operations of a syscall were measured, they are
 /// there, and the syscall is not.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct Need {
     pub application: String,
     pub workload: String,

@@ -44,7 +44,7 @@ pub use write::to_toml;
 
 /// What an OS does with each feature: syscalls, their operations and flags, pseudo-files. Whatever is
 /// in no list is answered as [`OsProfile::answer`] says.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct OsProfile {
     pub name: String,
     pub implement: BTreeSet<Feature>,
@@ -103,7 +103,9 @@ impl OsProfile {
 }
 
 /// Something odd in a file that was read all the same. Nothing is dropped without one.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, schemars::JsonSchema, Deserialize,
+)]
 pub struct Remark {
     pub file: PathBuf,
     /// Counted from 1; `None`: about the file as a whole.

@@ -11,7 +11,7 @@ use super::schedule::{Bits, Job};
 use super::select::Named;
 
 /// The figures of one application.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct AppFigures {
     pub application: String,
     pub workload: String,
@@ -30,7 +30,7 @@ pub struct AppFigures {
 }
 
 /// The figures of a set.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Statistics {
     pub schema: &'static str,
     pub count: usize,

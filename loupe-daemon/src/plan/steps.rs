@@ -13,7 +13,7 @@ use super::os::OsProfile;
 pub const SCHEMA: &str = "loupe.plan/1";
 
 /// What to do, and what runs once it is done. Sorted by name.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct Step {
     #[serde(default)]
     pub implement: Vec<Feature>,
@@ -41,7 +41,7 @@ pub struct Step {
 }
 
 /// What was cut off from a plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct Left {
     pub steps: usize,
     /// Applications that only these steps unlock.
@@ -50,7 +50,7 @@ pub struct Left {
 
 /// A feature that some applications need failing and others need succeeding, so that only an
 /// implementation serves all of them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct Clash {
     pub feature: Feature,
     /// Applications that a fake of it breaks.
@@ -66,7 +66,7 @@ pub struct Clash {
 
 /// An ordered list of steps, the first of which (step 0) implements nothing: it is what the
 /// applications that run already still need stubbed or faked.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct Plan {
     pub schema: String,
     /// The name of the profile.

@@ -15,7 +15,7 @@ use super::select::Named;
 const NEXT: usize = 5;
 
 /// An application that would begin to run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Unlocked {
     pub application: String,
     /// What has to be faked for it as well.
@@ -25,7 +25,7 @@ pub struct Unlocked {
     pub fakes_would_do: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct WhatIf {
     pub schema: &'static str,
     pub os: String,

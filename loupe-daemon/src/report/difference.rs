@@ -20,7 +20,7 @@ const SHOWN_CHANGES: usize = 8;
 const MIN_CHANGE_RATIO: f64 = 1.5;
 
 /// What sets a replay apart from its baseline.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct Difference {
     /// The first place where the order of first use differs.
     pub first: Option<Parting>,
@@ -53,7 +53,7 @@ fn comparable(baseline: &[&Trace], trace: &Trace) -> (Vec<Trace>, Trace) {
 }
 
 /// The first place in the order of first use where a replay and the baseline part.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct Parting {
     /// Features before it, the same in both.
     pub same: usize,
@@ -66,14 +66,14 @@ pub struct Parting {
 }
 
 /// A feature that the baseline does not use.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct NewFeature {
     pub feature: Feature,
     pub calls: u64,
 }
 
 /// A number of calls outside of what the baseline replays had.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct CountChange {
     pub feature: Feature,
     pub baseline_min: u64,
@@ -82,7 +82,7 @@ pub struct CountChange {
 }
 
 /// An errno that a syscall never failed with in the baseline.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct NewError {
     pub feature: Feature,
     pub errno: Errno,

@@ -19,7 +19,7 @@ use crate::store::{Evidence, StoredAnalysis, StoredReplay};
 pub const SCHEMA: &str = "loupe.explain/1";
 
 /// Why a feature of an analysis got its verdict.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct Explanation {
     pub schema: String,
     pub application: String,
@@ -46,7 +46,7 @@ pub struct Explanation {
 }
 
 /// What the replays are compared with.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct BaselineStory {
     pub runs: u64,
     pub passes: u64,
@@ -57,7 +57,7 @@ pub struct BaselineStory {
 }
 
 /// What came of one action on the feature alone.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct TrialStory {
     pub action: Action,
     pub runs: u32,
@@ -76,7 +76,7 @@ pub struct TrialStory {
 }
 
 /// One replay as evidence.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct ReplayStory {
     pub id: i64,
     pub replica: u32,

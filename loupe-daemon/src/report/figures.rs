@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::plan::{self, Named, Need, NeedBasis, OsProfile, Strategy};
 
 /// One application's counts.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Summary {
     pub application: String,
     pub workload: String,
@@ -73,7 +73,7 @@ impl Summary {
 
 /// Applications that run once so many syscalls are implemented, by an OS that begins with none and
 /// follows the published greedy order (as `loupe stats` does).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Curve {
     /// Syscalls, and applications that run with them; both grow.
     pub points: Vec<(usize, usize)>,
@@ -122,7 +122,7 @@ fn only_implementing((index, wanted): (usize, &BTreeSet<Feature>)) -> Named {
 }
 
 /// How many applications use and need one syscall.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Heat {
     /// On x86-64.
     pub number: u32,
@@ -132,7 +132,7 @@ pub struct Heat {
 }
 
 /// Everything that is drawn of some analyses.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Figures {
     pub applications: Vec<Summary>,
     /// With stubs and fakes where they do.

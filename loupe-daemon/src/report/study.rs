@@ -13,7 +13,7 @@ use crate::text::{counted, printable, span, wrap};
 const SCHEMA: &str = "loupe.study/1";
 
 /// What came of all workloads.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct Study {
     schema: &'static str,
     pub workloads: Vec<Studied>,
@@ -23,7 +23,7 @@ pub struct Study {
 }
 
 /// One workload file and what came of it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct Studied {
     pub file: String,
     /// `None`: the file does not tell.
@@ -36,7 +36,7 @@ pub struct Studied {
 }
 
 /// What came of a workload.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {
     Measured(Found),
@@ -55,7 +55,7 @@ pub enum Outcome {
 }
 
 /// A finished analysis.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct Found {
     /// Its number in the database.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -64,7 +64,9 @@ fn fleet(home: &Path, database: &str, words: &[&str]) -> std::process::Output {
 }
 
 fn json_of(output: &std::process::Output) -> Value {
-    serde_json::from_str(&stdout(output)).expect("JSON")
+    let document = serde_json::from_str(&stdout(output)).expect("JSON");
+    crate::schema::assert_fits(&document);
+    document
 }
 
 #[test]

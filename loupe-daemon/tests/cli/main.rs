@@ -7,6 +7,8 @@ mod fleet;
 mod names;
 mod plans;
 mod profile;
+#[path = "../../../tests/src/schema.rs"]
+mod schema;
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::net::UnixListener;
@@ -239,6 +241,7 @@ fn doctor_speaks_json() {
     let home = home();
     let output = run(loupe(home.path()).args(["doctor", "--json"]));
     let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    schema::assert_fits(&report);
     assert_eq!(report["schema"], "loupe.doctor/1");
     let usable = report["usable"].as_bool().expect("a boolean");
     assert_eq!(output.status.code(), Some(if usable { 0 } else { 1 }));
@@ -323,6 +326,7 @@ fn an_analysis_by_the_daemon_ends_with_the_table_and_the_verdicts_exit_code() {
 
         let output = run(analyze().arg("--json"));
         let result: Value = serde_json::from_slice(&output.stdout).expect("JSON alone");
+        schema::assert_fits(&result);
         assert_eq!(result["schema"], "loupe.analysis/1");
         assert_eq!(output.status.code(), Some(code));
     }
@@ -391,6 +395,7 @@ fn a_result_in_parts_is_put_together() {
     let output = run(loupe(home.path()).args(["show", "cat", "--json"]));
     assert!(output.status.success(), "{}", stderr(&output));
     let shown: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    schema::assert_fits(&shown);
     assert_eq!(shown["warnings"], expected["warnings"]);
 }
 
@@ -485,6 +490,7 @@ fn jobs_are_a_table_or_json() {
     assert!(stdout(&output).contains("nginx/wrk"), "{}", stderr(&output));
     let output = run(loupe(home.path()).args(["jobs", "--json"]));
     let jobs: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    schema::assert_fits(&jobs);
     assert_eq!(jobs["schema"], "loupe.jobs/1");
     assert_eq!(jobs["jobs"][0]["id"], 7);
 }

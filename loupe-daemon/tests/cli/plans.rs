@@ -58,7 +58,10 @@ impl World {
     #[track_caller]
     pub(super) fn json(&self, line: &str) -> Value {
         let output = self.run(&format!("{line} --json"));
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+        let document = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {output:?}"));
+        crate::schema::assert_fits(&document);
+        document
     }
 
     #[track_caller]
@@ -441,6 +444,7 @@ fn the_daemon_is_asked_for_all_results_at_once() {
     });
     let output = run(loupe(home.path()).args(["stats", "--json"]));
     let figures: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    crate::schema::assert_fits(&figures);
     assert_eq!(figures["applications"][0]["application"], "cat");
     assert_eq!(figures["required"], 1);
     // What was written elsewhere would not be found behind this daemon, whoever wrote it.

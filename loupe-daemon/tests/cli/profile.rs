@@ -115,7 +115,10 @@ fn told(home: &Path, line: &str) -> Output {
 
 #[track_caller]
 fn json_of(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+    let document = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    crate::schema::assert_fits(&document);
+    document
 }
 
 #[test]

@@ -76,7 +76,7 @@ pub fn fill(stage: &Path, binaries: &Path, release: &Release) -> Result<()> {
     documents(stage, release)
 }
 
-/// Manual pages and completions, which the binary itself writes.
+/// Manual pages, completions and schemas, which the binary itself writes.
 fn generated(stage: &Path) -> Result<()> {
     let generated = stage.join("generated");
     let loupe = stage.join(BINARIES).join("loupe");
@@ -94,6 +94,10 @@ fn generated(stage: &Path) -> Result<()> {
             copy(&page, &to)?;
             compress(&to)?;
         }
+    }
+    for schema in files(&generated.join("schemas"))? {
+        let name = schema.file_name().context("a schema has a name")?;
+        copy(&schema, &stage.join(DOCUMENTS).join("schemas").join(name))?;
     }
     fs::remove_dir_all(&generated).context("cannot remove the generated files")
 }

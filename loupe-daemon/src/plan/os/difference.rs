@@ -9,7 +9,7 @@ use super::{OsProfile, Unknown};
 use crate::plan::need::Answer;
 
 /// One feature that two profiles answer differently.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct OsChange {
     pub feature: Feature,
     pub from: Answer,
@@ -17,7 +17,7 @@ pub struct OsChange {
 }
 
 /// From one profile to another.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct OsDifference {
     pub schema: &'static str,
     pub from: String,

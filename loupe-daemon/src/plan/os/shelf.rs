@@ -15,7 +15,7 @@ pub fn default_shelf(database: &Path) -> Shelf {
 }
 
 /// Where a profile is from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// A file that was named.

@@ -9,7 +9,7 @@ use crate::plan::need::Answer;
 
 /// Where the facts are from. Every part of it is text for people; only the commit and the date
 /// find a profile among others of its name.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -99,6 +99,20 @@ impl std::str::FromStr for Unknown {
                 )),
             },
         }
+    }
+}
+
+impl schemars::JsonSchema for Unknown {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Unknown".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string" })
     }
 }
 
