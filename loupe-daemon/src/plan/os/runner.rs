@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The words before a program's own.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OsRunner {
     /// `["runsc", "do"]`; `%LOG%` in it stands for a directory that it may write logs to. The
