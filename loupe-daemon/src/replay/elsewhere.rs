@@ -108,10 +108,10 @@ pub fn run(
 fn reader(pipe: Option<impl io::Read + Send + 'static>) -> std::thread::JoinHandle<String> {
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
-        if let Some(mut pipe) = pipe {
-            if let Err(error) = pipe.read_to_end(&mut bytes) {
-                bytes.extend(format!("\n(the rest could not be read: {error})\n").bytes());
-            }
+        if let Some(mut pipe) = pipe
+            && let Err(error) = pipe.read_to_end(&mut bytes)
+        {
+            bytes.extend(format!("\n(the rest could not be read: {error})\n").bytes());
         }
         String::from_utf8_lossy(&bytes).into_owned()
     })
