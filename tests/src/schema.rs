@@ -42,12 +42,49 @@ pub fn assert_fits(document: &Value) {
     let text = std::fs::read_to_string(&path)
         .unwrap_or_else(|error| panic!("{name} has no schema ({}: {error})", path.display()));
     let schema: Value = serde_json::from_str(&text).expect("a schema is JSON");
-    if let Err(what) = fits(document, &schema, &schema, "") {
+    if let Err(what) = is_just(document, &schema, &schema, "") {
         panic!("it is no {name}: {what}\n{document:#}");
     }
 }
 
-/// What does not fit, and where.
+/// Whether it fits and has nothing more than is told. What does not fit, and where.
+fn is_just(value: &Value, schema: &Value, whole: &Value, at: &str) -> Result<(), String> {
+    fits(value, schema, whole, at)?;
+    let more = value
+        .as_object()
+        .into_iter()
+        .flat_map(Map::keys)
+        .find(|name| !is_told(name, value, schema, whole));
+    match more {
+        Some(name) => Err(format!("{at}/{name} is not in the schema")),
+        None => Ok(()),
+    }
+}
+
+/// Whether a schema, or one of those that it is made of and that the value fits, speaks of a member.
+fn is_told(name: &str, value: &Value, schema: &Value, whole: &Value) -> bool {
+    let Value::Object(rules) = schema else {
+        // `true`: anything goes.
+        return true;
+    };
+    let here = rules.contains_key("additionalProperties")
+        || rules
+            .get("properties")
+            .is_some_and(|known| known.get(name).is_some());
+    let referred = rules
+        .get("$ref")
+        .and_then(Value::as_str)
+        .and_then(|rule| whole.pointer(rule.strip_prefix('#')?));
+    let parts = ["anyOf", "oneOf", "allOf"]
+        .iter()
+        .filter_map(|key| rules.get(*key))
+        .flat_map(list);
+    here || parts
+        .chain(referred)
+        .any(|part| fits(value, part, whole, "").is_ok() && is_told(name, value, part, whole))
+}
+
+/// Whether it breaks no rule; it may have members that no rule is about.
 fn fits(value: &Value, schema: &Value, whole: &Value, at: &str) -> Result<(), String> {
     let rules = match schema {
         Value::Bool(true) => return Ok(()),
@@ -93,7 +130,7 @@ fn fits(value: &Value, schema: &Value, whole: &Value, at: &str) -> Result<(), St
                             .get("prefixItems")
                             .map_or(0, |fixed| list(fixed).len())
                     {
-                        fits(item, rule, whole, &format!("{at}/{index}"))?;
+                        is_just(item, rule, whole, &format!("{at}/{index}"))?;
                     }
                 }
                 true
@@ -101,7 +138,7 @@ fn fits(value: &Value, schema: &Value, whole: &Value, at: &str) -> Result<(), St
             "prefixItems" => {
                 let items = value.as_array().into_iter().flatten();
                 for (index, (item, rule)) in items.zip(list(rule)).enumerate() {
-                    fits(item, rule, whole, &format!("{at}/{index}"))?;
+                    is_just(item, rule, whole, &format!("{at}/{index}"))?;
                 }
                 true
             }
@@ -143,24 +180,20 @@ fn fits(value: &Value, schema: &Value, whole: &Value, at: &str) -> Result<(), St
     Ok(())
 }
 
-/// Each member by its rule; others only where the schema speaks of them, or of several shapes.
+/// Each member by its rule, and others by the one for others.
 fn members(
     object: &Map<String, Value>,
     rules: &Map<String, Value>,
     whole: &Value,
     at: &str,
 ) -> Result<(), String> {
-    let of_several = ["anyOf", "oneOf", "allOf", "$ref"];
-    let open = of_several.iter().any(|key| rules.contains_key(*key));
     for (name, member) in object {
         let here = format!("{at}/{name}");
         let known = rules.get("properties").and_then(|known| known.get(name));
         match (known, rules.get("additionalProperties")) {
-            (Some(rule), _) => fits(member, rule, whole, &here)?,
             (None, Some(Value::Bool(false))) => return Err(format!("{here} is not in the schema")),
-            (None, Some(rule)) => fits(member, rule, whole, &here)?,
-            (None, None) if open => {}
-            (None, None) => return Err(format!("{here} is not in the schema")),
+            (Some(rule), _) | (None, Some(rule)) => is_just(member, rule, whole, &here)?,
+            (None, None) => {}
         }
     }
     Ok(())
@@ -203,7 +236,7 @@ mod tests {
             },
             "$defs": { "number": { "type": "integer", "minimum": 0 } },
         });
-        let says = |value: Value| fits(&value, &schema, &schema, "").err();
+        let says = |value: Value| is_just(&value, &schema, &schema, "").err();
         assert_eq!(
             says(json!({ "a": 3, "b": null, "c": ["x"], "d": { "z": true }, "e": "t" })),
             None
@@ -220,6 +253,26 @@ mod tests {
         ] {
             let told = says(value.clone()).unwrap_or_default();
             assert!(told.contains(wrong), "{value}: {told}");
+        }
+        // Of several shapes that are put together, and one of some.
+        let joined = json!({
+            "properties": { "a": true },
+            "oneOf": [
+                { "properties": { "is": { "const": "b" } }, "$ref": "#/$defs/b", "required": ["is"] },
+                { "properties": { "is": { "const": "c" } }, "required": ["is"] },
+            ],
+            "$defs": { "b": { "properties": { "b": { "type": "integer" } } } },
+        });
+        let says = |value: Value| is_just(&value, &joined, &joined, "").err();
+        assert_eq!(says(json!({ "a": 1, "is": "b", "b": 2 })), None);
+        assert_eq!(says(json!({ "a": 1, "is": "c" })), None);
+        for wrong in [
+            json!({ "is": "c", "b": 2 }),
+            json!({ "is": "b", "b": "2" }),
+            json!({ "is": "b", "c": 2 }),
+            json!({ "a": 1 }),
+        ] {
+            assert!(says(wrong.clone()).is_some(), "{wrong}");
         }
         let odd = json!({ "pattern": "x" });
         assert!(

@@ -481,6 +481,9 @@ fn real_containers_are_known_by_their_names() {
         "/etc/containers/containers.conf",
         "[containers]\ndefault_sysctls = []\n",
     );
+    // The host's view of this machine's files is its own: what podman has kept there is of another
+    // driver.
+    host.shell("rm -rf /var/lib/containers/storage");
     // Each run is another container, by its id, of the same name.
     for _ in 0..2 {
         host.shell(&format!(

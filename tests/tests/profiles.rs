@@ -292,7 +292,7 @@ fn predictions_are_compared_with_what_really_happens() {
     scene
         .run(&["verify", "--os", &lacking, workload])
         .expect_code(2)
-        .expect_message(&["no finished analysis"]);
+        .expect_message(&["there is no database", "loupe analyze"]);
     scene.run(&["analyze", workload, "--json"]).expect_code(0);
     let wrong = scene
         .run(&["verify", "--os", &lacking, "--json", workload])

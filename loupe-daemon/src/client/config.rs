@@ -88,6 +88,8 @@ fn load(path: &Path) -> Result<Config, Failure> {
     match std::fs::read_to_string(path) {
         Ok(text) => parse(&text, path),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Config::default()),
+        // `HOME` is somebody else's, as after `setpriv` or in a service; or it is no directory.
+        Err(_) if path.symlink_metadata().is_err() => Ok(Config::default()),
         Err(error) => {
             Err(Failure::usage(format!("cannot read {}", path.display())).because(Some(&error)))
         }
@@ -204,5 +206,15 @@ mod tests {
         assert!(wrong("jobs = 0").contains("a number from 1"));
         assert!(wrong("db = \"/a\"\nsocket = \"/b\"").contains("only be one"));
         assert_eq!(parse("", Path::new("x")).expect("empty"), Config::default());
+    }
+
+    #[test]
+    fn a_home_that_is_none_has_no_settings_and_a_file_that_cannot_be_read_is_told() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("file");
+        std::fs::write(&file, "").expect("written");
+        let below = file.join("config.toml");
+        assert_eq!(load(&below).expect("none"), Config::default());
+        load(directory.path()).expect_err("a directory is no file");
     }
 }

@@ -21,7 +21,7 @@ const NEXT_FEATURES: usize = 10;
 const FIRST_NUMBER_OF_2017: u16 = 332;
 
 /// A feature that an OS does not implement.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Next {
     pub feature: Feature,
     /// Applications that lack nothing else to be implemented.
@@ -31,7 +31,7 @@ pub struct Next {
 }
 
 /// One OS.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Compared {
     pub os: String,
     pub title: Option<String>,
@@ -45,7 +45,7 @@ pub struct Compared {
 }
 
 /// A syscall that is new in Linux, and what each OS does with it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Recent {
     pub feature: Feature,
     pub number: u16,
@@ -57,7 +57,7 @@ pub struct Recent {
     pub faked_by: Vec<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Comparison {
     pub schema: &'static str,
     pub applications: usize,

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::gap::Gap;
 
 /// What came of one application.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Verified {
     pub application: String,
     pub workload: String,
@@ -34,7 +34,7 @@ impl Verified {
 }
 
 /// How often predictions were right.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Matrix {
     pub schema: &'static str,
     pub os: String,

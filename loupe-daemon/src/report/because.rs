@@ -4,8 +4,9 @@
 use loupe_common::feature::Feature;
 
 use crate::plan::because::Because;
+use crate::plan::need::PROFILE_PREFIX;
 use crate::plan::{Plan, Step};
-use crate::text::printable;
+use crate::text::{printable, shell_word};
 
 /// A feature and what speaks for it.
 pub(super) struct Reason {
@@ -72,10 +73,15 @@ pub(super) fn evidence(step: &Step) -> Option<String> {
     let (application, feature) = because
         .filter_map(|because| Some((because.example.as_ref()?, &because.feature)))
         .next()?;
-    Some(format!(
-        "loupe explain {} {feature}",
-        crate::text::shell_word(application)
-    ))
+    Some(command(application, feature))
+}
+
+fn command(application: &str, feature: &Feature) -> String {
+    // Of a service there are no replays, but what was counted.
+    match application.strip_prefix(PROFILE_PREFIX) {
+        Some(service) => format!("loupe profile show {}", shell_word(service)),
+        None => format!("loupe explain {} {feature}", shell_word(application)),
+    }
 }
 
 pub(super) fn names(features: &[Feature]) -> String {
@@ -86,4 +92,20 @@ pub(super) fn names(features: &[Feature]) -> String {
 pub(super) fn applications(names: &[String]) -> String {
     let names: Vec<String> = names.iter().map(|name| printable(name)).collect();
     names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_evidence_of_a_service_is_its_profile() {
+        let futex: Feature = "futex".parse().expect("a syscall");
+        let shown = command("profile:nginx.service", &futex);
+        assert_eq!(shown, "loupe profile show nginx.service");
+        assert_eq!(
+            command("nginx/wrk", &futex),
+            "loupe explain nginx/wrk futex"
+        );
+    }
 }

@@ -231,6 +231,14 @@ fn kills_of_server_hub_and_host_lose_nothing_and_double_nothing() {
         }
     }
     println!("{kills:?} kills of server, hub and host, standstills of the server");
+    // What a killed louped had not recorded is gone; of this there is a profile.
+    behave(&victims[0], BEHAVIOURS[0]);
+    wait_until("something is recorded", || {
+        let status = a.profile(&["status", "--json"]).expect_code(0).json();
+        status["subjects"]
+            .as_array()
+            .is_some_and(|subjects| !subjects.is_empty())
+    });
     // With everything up, what is left arrives.
     wait_until("the host is connected and nothing waits", || {
         let status = a.status();
