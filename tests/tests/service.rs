@@ -105,11 +105,12 @@ fn a_detached_job_goes_on_when_louped_was_stopped_and_when_it_was_killed() {
 }
 
 #[test]
-fn a_user_with_one_job_waits_for_one_of_another_users_many() {
+fn a_user_with_one_job_waits_only_for_those_of_another_users_many_that_run() {
     require!(Replays);
     let scene = Scene::new();
     let daemon = Daemon::start(&scene);
-    let many: Vec<String> = (0..3).map(|n| quick(&scene, &format!("many{n}"))).collect();
+    // More than run at once.
+    let many: Vec<String> = (0..6).map(|n| quick(&scene, &format!("many{n}"))).collect();
     let single = quick(&scene, "single");
     for path in &many {
         detached(&daemon, path);
@@ -137,8 +138,11 @@ fn a_user_with_one_job_waits_for_one_of_another_users_many() {
         })
         .collect();
     began.sort();
+    // Of one user, as many run at once as there are CPUs, from two to four.
+    let at_once = std::thread::available_parallelism().map_or(1, usize::from);
     let place = began.iter().position(|(_, name)| name == "single");
-    assert!(place.is_some_and(|place| place <= 1), "{began:?}");
+    let at_most = at_once.clamp(2, 4);
+    assert!(place.is_some_and(|place| place <= at_most), "{began:?}");
     daemon.stop(libc::SIGTERM).expect_code(0);
     scene.assert_nothing_left();
 }

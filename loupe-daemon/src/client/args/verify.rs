@@ -9,6 +9,9 @@ use clap::{Args, ValueHint};
 /// An application is predicted to pass when its newest analysis lacks nothing of the OS profile. Then
 /// its workload is really run by what the profile names as its runner. Exits with 1 when a
 /// prediction was wrong.
+///
+/// There is no sandbox but the OS's own: where that shares the host's files, what a workload
+/// writes stays there.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
