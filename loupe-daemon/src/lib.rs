@@ -65,6 +65,13 @@ pub mod benchmarks {
 /// What `--version` prints: the release, and the commit where the build knew it.
 pub(crate) const VERSION: &str = env!("LOUPE_VERSION");
 
+/// The time by the host's clock, in milliseconds since 1970.
+pub(crate) fn now_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    // A clock before 1970 is wrong anyway.
+    since.map_or(0, |since| since.as_millis() as u64)
+}
+
 /// Locks a mutex whose data stays valid even if a holder panicked.
 pub(crate) fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex

@@ -33,7 +33,6 @@ mod tests;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use loupe_common::analysis::Analysis;
 use loupe_common::policy::Policy;
@@ -374,9 +373,7 @@ fn outcome_kind(outcome: &Outcome) -> &'static str {
     }
 }
 
+/// As the database has moments.
 fn now_ms() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        // A clock before 1970 is wrong anyway.
-        .map_or(0, |since| since.as_millis() as i64)
+    crate::now_ms().cast_signed()
 }

@@ -84,11 +84,32 @@ fn calls(profile: &Value) -> u64 {
 }
 
 fn assert_no_troubles(host: &Host) {
-    let status = host.run(&["loupe", "profile", "status", "--json"]);
-    let status = status.expect_code(0).json();
+    let status = status(host);
     assert_eq!(status.get("troubles"), None, "{status:#}");
     let lost = status["lost"].as_object().expect("an object");
     assert!(lost.values().all(|count| count == 0), "{lost:#?}");
+}
+
+/// Everything ends, and nothing is left.
+fn assert_stops_cleanly(scene: &Scene, host: Host, before: &[String]) {
+    host.systemctl(&["stop", "louped.service", "louped.socket"]);
+    wait_until("nothing is left", || leftovers::bpf_objects() == before);
+    host.down();
+    scene.assert_nothing_left();
+}
+
+/// What `loupe profile status` says.
+fn status(host: &Host) -> Value {
+    let status = host.run(&["loupe", "profile", "status", "--json"]);
+    status.expect_code(0).json()
+}
+
+/// Has louped end and begin in one of two ways.
+fn end_and_begin(host: &Host, killed: bool) {
+    match killed {
+        true => kill(host),
+        false => drop(host.systemctl(&["restart", "louped.service"])),
+    }
 }
 
 /// Where systemd keeps what louped has pinned.
@@ -121,10 +142,7 @@ fn pinned_counts_go_on_over_restarts_and_kills_and_none_is_taken_twice() {
         host.systemctl(&["start", &format!("once@{onces}.service")]);
     };
     for round in 0..7 {
-        match round {
-            2 | 5 => kill(&host),
-            _ => drop(host.systemctl(&["restart", "louped.service"])),
-        }
+        end_and_begin(&host, matches!(round, 2 | 5));
         once(&host);
     }
     // One that comes and goes while nobody is there.
@@ -153,10 +171,7 @@ fn pinned_counts_go_on_over_restarts_and_kills_and_none_is_taken_twice() {
     assert_eq!(once["starts"], onces);
     assert_no_troubles(&host);
 
-    host.systemctl(&["stop", "louped.service", "louped.socket"]);
-    wait_until("nothing is left", || leftovers::bpf_objects() == before);
-    host.down();
-    scene.assert_nothing_left();
+    assert_stops_cleanly(&scene, host, &before);
 }
 
 #[test]
@@ -165,20 +180,14 @@ fn windows_of_a_partial_duty_are_taken_over_as_they_are() {
     let scene = Scene::new();
     let (host, before) = pinning(&scene, "50%");
     host.systemctl(&["start", "ceaseless.service"]);
-    let is_attached = || {
-        let status = host.run(&["loupe", "profile", "status", "--json"]);
-        status.expect_code(0).json()["attached"] == true
-    };
+    let is_attached = || status(&host)["attached"] == true;
     wait_until("it is seen", || {
         calls(&profile(&host, "ceaseless.service")) > 0
     });
     // Windows stay open for half a minute after what is new.
     wait_until("a window is closed", || !is_attached());
     for round in 0..6 {
-        match round {
-            1 | 4 => kill(&host),
-            _ => drop(host.systemctl(&["restart", "louped.service"])),
-        }
+        end_and_begin(&host, matches!(round, 1 | 4));
         wait_until("a window is open", is_attached);
     }
     wait_until("it is closed by the one that has taken it over", || {
@@ -191,10 +200,7 @@ fn windows_of_a_partial_duty_are_taken_over_as_they_are() {
     let observation = &ceaseless["observation"];
     assert_eq!(observation.get("gaps"), None, "{observation:#}");
     assert_no_troubles(&host);
-    host.systemctl(&["stop", "louped.service", "louped.socket"]);
-    wait_until("nothing is left", || leftovers::bpf_objects() == before);
-    host.down();
-    scene.assert_nothing_left();
+    assert_stops_cleanly(&scene, host, &before);
 }
 
 #[test]
@@ -219,10 +225,7 @@ fn what_a_full_disk_cannot_take_is_left_to_the_next_and_recorded_when_there_is_r
         });
     };
     once(1);
-    let troubles = || {
-        let status = host.run(&["loupe", "profile", "status", "--json"]);
-        status.expect_code(0).json()["troubles"].to_string()
-    };
+    let troubles = || status(&host)["troubles"].to_string();
     wait_until("it is told", || troubles().contains("disk is full"));
     for number in 2..4 {
         host.systemctl(&["restart", "louped.service"]);
@@ -244,10 +247,7 @@ fn what_a_full_disk_cannot_take_is_left_to_the_next_and_recorded_when_there_is_r
     // Nothing is kept twice.
     host.systemctl(&["restart", "louped.service"]);
     assert_eq!(calls(&profile(&host, "ceaseless.service")), said);
-    host.systemctl(&["stop", "louped.service", "louped.socket"]);
-    wait_until("nothing is left", || leftovers::bpf_objects() == before);
-    host.down();
-    scene.assert_nothing_left();
+    assert_stops_cleanly(&scene, host, &before);
 }
 
 #[test]
@@ -279,15 +279,11 @@ fn what_another_louped_has_pinned_is_refused_and_goes() {
             }
         }
         host.systemctl(&["restart", "louped.service"]);
-        let status = host.run(&["loupe", "profile", "status", "--json"]);
-        let troubles = status.expect_code(0).json()["troubles"].to_string();
+        let troubles = status(&host)["troubles"].to_string();
         assert!(troubles.contains(told), "{troubles}");
         // What was begun anew is taken over again.
         host.systemctl(&["restart", "louped.service"]);
         assert_no_troubles(&host);
     }
-    host.systemctl(&["stop", "louped.service", "louped.socket"]);
-    wait_until("nothing is left", || leftovers::bpf_objects() == before);
-    host.down();
-    scene.assert_nothing_left();
+    assert_stops_cleanly(&scene, host, &before);
 }

@@ -1,7 +1,7 @@
 //! One analysis from its beginning to its result in the store.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use loupe_common::analysis::Analysis;
 use loupe_common::feature::Depth;
@@ -117,7 +117,7 @@ impl Engine {
         let recording = &session.recording;
         let prepared = &recording.0.prepared;
         let (provenance, script) = tokio::task::block_in_place(|| {
-            let provenance = provenance::of(prepared, identity, now_ms());
+            let provenance = provenance::of(prepared, identity, crate::now_ms().cast_signed());
             (provenance, script::remark(prepared, identity))
         });
         let provenance = provenance?;
@@ -191,12 +191,6 @@ impl Engine {
             _attached: attached,
         })
     }
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    // A clock before 1970 is wrong anyway.
-    since.map_or(0, |since| since.as_millis() as i64)
 }
 
 /// What is to be replayed.

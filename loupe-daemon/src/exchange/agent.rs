@@ -3,7 +3,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use async_nats::Client;
 use async_nats::connection::State;
@@ -19,6 +19,7 @@ use super::{ExchangeError, stream};
 use crate::fleet::{Bundle, Known};
 use crate::lock;
 use crate::nats::{Credentials, Link, Part, connect};
+use crate::now_ms;
 
 /// Rounds between two that tell how long subjects were observed, where nothing else is new of them.
 const ROUNDS_OF_TIMES: u64 = 60;
@@ -283,10 +284,4 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, String> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| error.to_string())
-}
-
-pub(super) fn now_ms() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    // A clock before 1970 is wrong anyway.
-    now.map_or(0, |now| now.as_millis() as u64)
 }

@@ -18,11 +18,11 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::agent::now_ms;
 use super::{ExchangeError, stream};
 use crate::fleet::{Fleet, Heard};
 use crate::lock;
 use crate::nats::{Credentials, Link, Part, connect};
+use crate::now_ms;
 use intake::{Incoming, Taken, take_in};
 
 /// Messages and bytes of a batch. A transaction costs as much as some messages, and a batch is in memory.

@@ -93,13 +93,7 @@ impl Outbox {
                     i64::try_from(told.whole_ms).unwrap_or(i64::MAX)
                 ],
             )?;
-            for piece in pieces {
-                transaction.execute(
-                    "INSERT INTO outbox (id, payload) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-                    params![piece.id, piece.payload],
-                )?;
-            }
-            Ok(())
+            insert(transaction, pieces)
         })?;
         match self.backlog()? > MOST_WAITING {
             true => self.squeeze(),
@@ -171,13 +165,7 @@ impl Outbox {
             let Some(joined) = joined else {
                 return Ok(());
             };
-            for piece in Piece::all_of(&joined).map_err(unwritable)? {
-                transaction.execute(
-                    "INSERT INTO outbox (id, payload) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-                    params![piece.id, piece.payload],
-                )?;
-            }
-            Ok(())
+            insert(transaction, &Piece::all_of(&joined).map_err(unwritable)?)
         })
     }
 
@@ -198,6 +186,17 @@ impl Outbox {
         });
         self.sorted(done)
     }
+}
+
+/// What waits already waits once.
+fn insert(connection: &Connection, pieces: &[Piece]) -> rusqlite::Result<()> {
+    for piece in pieces {
+        connection.execute(
+            "INSERT INTO outbox (id, payload) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+            params![piece.id, piece.payload],
+        )?;
+    }
+    Ok(())
 }
 
 fn unwritable(error: io::Error) -> rusqlite::Error {

@@ -9,11 +9,11 @@ use tokio::sync::mpsc;
 
 use super::difference::lost_since;
 use super::meter::Meter;
-use super::observer::now_ms;
 use super::owners::Owners;
 use super::pending::{Ledger, Slot};
 use super::pinning::{self, KeptSlot, Plan, Whole};
 use super::{ProfileError, hierarchy};
+use crate::now_ms;
 use crate::store::Kept;
 use crate::tracer::profiler::{Profiler, ProfilerBounds, ProfilerEvent, SlotCounts, Window};
 

@@ -6,7 +6,7 @@ mod recording;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use loupe_common::profile::{Subject, Target};
 use tokio::sync::mpsc;
@@ -22,6 +22,7 @@ use super::tally::Tally;
 use super::unrecorded;
 use super::watchers::Watchers;
 use super::{ProfileError, Settings};
+use crate::now_ms;
 use crate::store::Store;
 use crate::text::counted;
 use crate::tracer::profiler::{Profiler, ProfilerEvent};
@@ -448,10 +449,4 @@ impl Observer {
     pub fn store(&self) -> &Store {
         &self.store
     }
-}
-
-pub fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    // A clock before 1970 is wrong anyway.
-    since.map_or(0, |since| since.as_millis() as u64)
 }

@@ -142,7 +142,7 @@ impl Pinning {
         let profiler = Profiler::load_pinned(bounds, Pins::new(&set)?)?;
         let whole = Whole {
             at_ns: monotonic_ns(),
-            until_ms: super::observer::now_ms(),
+            until_ms: crate::now_ms(),
             lost: ProfileLost::default(),
         };
         store.keep_profile(&Kept {

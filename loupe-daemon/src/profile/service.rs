@@ -13,13 +13,14 @@ use loupe_common::profile::{
 use tokio::sync::{mpsc, watch};
 
 use super::marks::Marks;
-use super::observer::{EVENTS_AT_ONCE, Observer, now_ms};
+use super::observer::{EVENTS_AT_ONCE, Observer};
 use super::pinning::Pinning;
 use super::rounds::Rounds;
 use super::tally::SyscallCalls;
 use super::targets::{TargetError, settle};
 use super::{Access, ProfileError, Settings, hierarchy};
 use crate::lock;
+use crate::now_ms;
 use crate::store::{ProfileQuery, Store};
 use crate::tracer::profiler::ProfilerEvent;
 

@@ -14,22 +14,19 @@ use nix::sys::socket::{
 use crate::profile::{Keeper, Left, Pinning};
 use crate::sys::descriptors;
 
-/// Under which name each is kept; sockets have the name of their unit.
-const NAMES: [(Left, &str); 2] = [
-    (Left::Pins, "loupe-profile"),
-    (Left::Unrecorded, "loupe-unrecorded"),
-];
-
-/// Whether a descriptor of this name is one that an earlier louped has left.
-pub fn is_left(name: &str) -> bool {
-    NAMES.iter().any(|(_, known)| *known == name)
-}
-
+/// Under which name it is kept; sockets have the name of their unit.
 fn name_of(what: Left) -> &'static str {
     match what {
-        Left::Pins => NAMES[0].1,
-        Left::Unrecorded => NAMES[1].1,
+        Left::Pins => "loupe-profile",
+        Left::Unrecorded => "loupe-unrecorded",
     }
+}
+
+/// Which of what an earlier louped has left has this name.
+pub fn left_as(name: &str) -> Option<Left> {
+    [Left::Pins, Left::Unrecorded]
+        .into_iter()
+        .find(|what| name_of(*what) == name)
 }
 
 /// Keeps what a profile leaves for the next louped.
@@ -43,15 +40,15 @@ struct Systemd {
 pub fn pinning() -> io::Result<Pinning> {
     let (mut pins, mut unrecorded) = (None, None);
     for (number, name) in sd_notify::listen_fds_with_names()? {
-        if !is_left(&name) {
+        let Some(what) = left_as(&name) else {
             continue;
-        }
+        };
         // By the protocol of sd_listen_fds it was opened for this process to own. There is one of
         // each; of several the last was kept last.
         let descriptor = Some(descriptors::inherited(number)?);
-        match name == name_of(Left::Pins) {
-            true => pins = descriptor,
-            false => unrecorded = descriptor,
+        match what {
+            Left::Pins => pins = descriptor,
+            Left::Unrecorded => unrecorded = descriptor,
         }
     }
     let address = env::var_os("NOTIFY_SOCKET");

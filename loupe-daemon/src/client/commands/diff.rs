@@ -6,7 +6,7 @@ use loupe_common::analysis::{Analysis, SCHEMA};
 use loupe_common::exit;
 use loupe_common::wire::Failure;
 
-use super::report::{now_ms, write};
+use super::report::write;
 use crate::client::args::{Diff, Global};
 use crate::client::{Ending, measured, output};
 use crate::plan::change::Difference;
@@ -23,7 +23,8 @@ pub async fn run(global: &Global, args: &Diff) -> Result<Ending, Failure> {
             finished_ms: side.finished_ms,
             evidence: Vec::new(),
         });
-        let page = report::difference_page(&difference, [&from, &to], now_ms());
+        let page =
+            report::difference_page(&difference, [&from, &to], crate::now_ms().cast_signed());
         write(path, &page)?;
         output::note(&format!("{}", path.display()));
     }

@@ -1,7 +1,6 @@
 //! `loupe export FORMAT APP…`; the forms other than the paper's data set are in `profiles`.
 
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use loupe_common::analysis::{Analysis, Basis, FeatureVerdict, Trial};
 use loupe_common::exit;
@@ -101,7 +100,7 @@ fn as_analysis(need: &Need) -> StoredAnalysis {
         choice: None,
         started_ms: 0,
         // Its name in the data set: one that is exported again has grown.
-        finished_ms: now_ms(),
+        finished_ms: crate::now_ms().cast_signed(),
         analysis: Analysis {
             application: application.to_owned(),
             workload: need.workload.clone(),
@@ -115,10 +114,4 @@ fn as_analysis(need: &Need) -> StoredAnalysis {
             ..Analysis::default()
         },
     }
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    // A clock before 1970 is wrong anyway.
-    since.map_or(0, |since| since.as_millis() as i64)
 }

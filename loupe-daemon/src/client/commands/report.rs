@@ -1,7 +1,6 @@
 //! `loupe report`.
 
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use loupe_common::analysis::{Analysis, FeatureVerdict, Trial};
 use loupe_common::policy::Action;
@@ -85,7 +84,7 @@ pub async fn run(global: &Global, args: &Report) -> Result<Ending, Failure> {
             systems: &systems,
             plans: &plans,
             profiles: &profiles,
-            written_ms: now_ms(),
+            written_ms: crate::now_ms().cast_signed(),
         };
         let html = page.html().map_err(|error| {
             Failure::internal("the page cannot be written").because(Some(&error))
@@ -177,12 +176,6 @@ fn distances(systems: Vec<OsProfile>, needs: &[Named]) -> Vec<System> {
         profile,
     });
     with_distances.collect()
-}
-
-pub(super) fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    // A clock before 1970 is wrong anyway.
-    since.map_or(0, |since| since.as_millis() as i64)
 }
 
 pub(super) fn write(path: &Path, text: &str) -> Result<(), Failure> {

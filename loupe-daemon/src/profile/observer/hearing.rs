@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use loupe_common::profile::Subject;
 
-use super::{EVENTS_AT_ONCE, Observer, RECORD_NEWS_AFTER, now_ms};
+use super::{EVENTS_AT_ONCE, Observer, RECORD_NEWS_AFTER};
+use crate::now_ms;
 use crate::profile::ProfileError;
 use crate::profile::pinning;
 use crate::store::Kept;

@@ -2,7 +2,8 @@
 
 use loupe_common::profile::{Happening, ProfileEvent};
 
-use super::{Observer, READ_EVERY, now_ms};
+use super::{Observer, READ_EVERY};
+use crate::now_ms;
 use crate::profile::loaded::Loaded;
 use crate::profile::outbox;
 

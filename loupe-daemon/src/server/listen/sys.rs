@@ -14,7 +14,7 @@ use crate::sys::descriptors;
 pub(super) fn activated() -> Result<Option<UnixListener>, ListenError> {
     let failed = |why: String| ListenError::Activation { why };
     let passed = sd_notify::listen_fds_with_names().map_err(|error| failed(error.to_string()))?;
-    let sockets = passed.filter(|(_, name)| !fd_store::is_left(name));
+    let sockets = passed.filter(|(_, name)| fd_store::left_as(name).is_none());
     let mut passed = sockets
         .map(|(number, _)| number)
         .collect::<Vec<_>>()

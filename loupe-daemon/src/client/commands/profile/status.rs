@@ -1,7 +1,7 @@
 //! `loupe profile status`, and `top`, which is drawn again and again.
 
 use std::io::IsTerminal as _;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use loupe_common::exit;
 use loupe_common::profile::{ProfileAnswer, ProfileRequest, ProfileStatus};
@@ -24,7 +24,11 @@ pub async fn status(global: &Global, args: &StatusArgs) -> Result<Ending, Failur
     let status = asked(global).await?;
     match args.json {
         true => output::print_json(&report::profile_status_json(&status))?,
-        false => output::print(&report::profile_status(&status, now_ms(), output::style()))?,
+        false => output::print(&report::profile_status(
+            &status,
+            crate::now_ms(),
+            output::style(),
+        ))?,
     }
     Ok(Ending::OK)
 }
@@ -59,10 +63,4 @@ async fn asked(global: &Global) -> Result<ProfileStatus, Failure> {
         ProfileAnswer::Status(status) => Ok(*status),
         other => Err(unexpected(other)),
     }
-}
-
-fn now_ms() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    // A clock before 1970 is wrong anyway.
-    now.map_or(0, |now| now.as_millis() as u64)
 }
