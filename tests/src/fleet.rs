@@ -278,7 +278,7 @@ impl Node<'_> {
         self.start_with(&words);
     }
 
-    /// Starts louped with these words, and waits until it answers.
+    /// Starts louped with these words, and waits until it listens: it answers, and watches again, later.
     ///
     /// # Panics
     /// If it ends instead.

@@ -231,7 +231,9 @@ fn kills_of_server_hub_and_host_lose_nothing_and_double_nothing() {
         }
     }
     println!("{kills:?} kills of server, hub and host, standstills of the server");
-    // What a killed louped had not recorded is gone; of this there is a profile.
+    // What a killed louped had not recorded is gone; of this there is a profile. One that was started
+    // just now listens before it watches, and answers after that.
+    a.status();
     behave(&victims[0], BEHAVIOURS[0]);
     wait_until("something is recorded", || {
         let status = a.profile(&["status", "--json"]).expect_code(0).json();
