@@ -1,7 +1,8 @@
 //! A fleet on this machine, for a test: a real NATS server, hosts that are a `louped` each, and a hub.
 //! Everything is in the test's scene and ends with it; any of it can be killed and started again.
 
-use std::net::TcpListener;
+use std::ffi::OsString;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,6 +13,7 @@ use serde_json::Value;
 use crate::binaries;
 use crate::command::{self, Finished, Running};
 use crate::daemon::wait_until;
+use crate::network::Network;
 use crate::scene::Scene;
 
 /// Debian's, or the one that `LOUPE_NATS_SERVER` names.
@@ -24,6 +26,7 @@ fn nats_server() -> PathBuf {
 pub struct Fleet<'a> {
     pub scene: &'a Scene,
     directory: PathBuf,
+    address: Ipv4Addr,
     port: u16,
     server: Option<Running>,
     hub: Option<Running>,
@@ -35,26 +38,44 @@ impl<'a> Fleet<'a> {
     /// # Panics
     /// If it cannot be founded.
     pub fn found(scene: &'a Scene, hosts: &[&str]) -> Fleet<'a> {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Self::found_at(Ipv4Addr::LOCALHOST, scene, hosts)
+    }
+
+    /// The same with a server that listens at this address.
+    ///
+    /// # Panics
+    /// If it cannot be founded.
+    pub fn found_at(address: Ipv4Addr, scene: &'a Scene, hosts: &[&str]) -> Fleet<'a> {
+        let listener = TcpListener::bind((address, 0)).expect("a free port");
         let port = listener.local_addr().expect("its number").port();
         drop(listener);
         let fleet = Fleet {
             scene,
             directory: scene.path("fleet"),
+            address,
             port,
             server: None,
             hub: None,
         };
         let port = port.to_string();
         let directory = fleet.directory.to_str().expect("a plain path");
-        let mut words = vec!["init", directory, "--server", "localhost", "--port", &port];
+        let server = fleet.server_name();
+        let mut words = vec!["init", directory, "--server", &server, "--port", &port];
         words.extend(hosts.iter().flat_map(|host| ["--host", *host]));
         fleet.run(&words).expect_code(0);
         fleet
     }
 
     pub fn url(&self) -> String {
-        format!("tls://localhost:{}", self.port)
+        format!("tls://{}:{}", self.server_name(), self.port)
+    }
+
+    /// By which members know the server.
+    fn server_name(&self) -> String {
+        match self.address.is_loopback() {
+            true => "localhost".to_owned(),
+            false => self.address.to_string(),
+        }
     }
 
     pub fn credentials(&self, host: &str) -> PathBuf {
@@ -111,12 +132,11 @@ impl<'a> Fleet<'a> {
         server
             .arg("-c")
             .arg(self.directory.join("server/nats-server.conf"))
-            .args(["-a", "127.0.0.1"]);
+            .args(["-a", &self.address.to_string()]);
         let running = command::start(server);
-        let port = self.port;
+        let place = (self.address, self.port);
         wait_until("the NATS server listens", || {
-            std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
-                || running.ends_within(Duration::ZERO)
+            std::net::TcpStream::connect(place).is_ok() || running.ends_within(Duration::ZERO)
         });
         if running.ends_within(Duration::ZERO) {
             panic!("the NATS server ended: {:#?}", running.wait());
@@ -186,6 +206,7 @@ impl<'a> Fleet<'a> {
             directory,
             credentials: self.credentials(name),
             url: self.url(),
+            before: Vec::new(),
             running: None,
         }
     }
@@ -255,10 +276,27 @@ pub struct Node<'a> {
     directory: PathBuf,
     credentials: PathBuf,
     url: String,
+    /// The words before the command of louped.
+    before: Vec<String>,
     running: Option<Running>,
 }
 
 impl Node<'_> {
+    /// Its louped runs in this network.
+    pub fn enter(&mut self, network: &Network) {
+        self.before.extend(network.enter());
+    }
+
+    /// Its louped has a clock that is off by so many seconds.
+    pub fn set_clock(&mut self, offset_s: i64) {
+        // `faketime` itself would be a process between the test and louped.
+        let library = "LD_PRELOAD=/usr/$LIB/faketime/libfaketime.so.1";
+        // Who measures a time by the other clock is right.
+        let words = ["env", library, "FAKETIME_DONT_FAKE_MONOTONIC=1"];
+        self.before.extend(words.map(str::to_owned));
+        self.before.push(format!("FAKETIME={offset_s:+}"));
+    }
+
     fn socket(&self) -> PathBuf {
         self.directory.join("louped.sock")
     }
@@ -282,9 +320,16 @@ impl Node<'_> {
     ///
     /// # Panics
     /// If it ends instead.
-    pub fn start_with(&mut self, words: &[std::ffi::OsString]) {
-        let mut louped = Command::new(binaries::louped());
+    pub fn start_with(&mut self, words: &[OsString]) {
+        let mut all = self
+            .before
+            .iter()
+            .map(Into::into)
+            .collect::<Vec<OsString>>();
+        all.push(binaries::louped().into());
+        let mut louped = Command::new(&all[0]);
         louped
+            .args(&all[1..])
             .args(words)
             .arg("--socket")
             .arg(self.socket())

@@ -13,6 +13,7 @@ pub mod ground_truth;
 pub mod host;
 pub mod leftovers;
 pub mod member;
+pub mod network;
 pub mod operations;
 pub mod requirement;
 pub mod scene;

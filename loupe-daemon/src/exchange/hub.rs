@@ -9,16 +9,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_nats::connection::State;
-use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::{AckKind, Message};
 use async_nats::{Client, HeaderMap};
 use futures::StreamExt as _;
 use loupe_common::profile::{FleetRole, FleetStatus};
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{ExchangeError, stream};
+use super::ExchangeError;
+use super::stream::{self, Intake};
 use crate::fleet::{Fleet, Heard};
 use crate::lock;
 use crate::nats::{Credentials, Link, Part, connect};
@@ -30,6 +30,8 @@ const BATCH: usize = 512;
 const BATCH_BYTES: usize = 8 << 20;
 /// A batch that does not fill ends after this time.
 const BATCH_WAIT: Duration = Duration::from_secs(1);
+/// Between two looks at whether the server keeps what it does not give out, where nothing comes.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(10);
 /// Before another attempt, with the server or the database.
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -90,10 +92,10 @@ impl Hub {
         let context = async_nats::jetstream::new(self.client.clone());
         loop {
             self.wait_for_connection().await;
-            match stream::open(&context).await {
-                Ok(consumer) => {
+            match Intake::open(&context).await {
+                Ok(intake) => {
                     self.status.send_modify(|status| status.trouble = None);
-                    let error = self.consume(&consumer).await;
+                    let error = self.consume(intake).await;
                     self.trouble(format!("taking from the stream: {error}"));
                 }
                 Err(error) => self.trouble(format!("the stream of facts: {error}")),
@@ -114,10 +116,12 @@ impl Hub {
     }
 
     /// Batch by batch, until the server does not go on.
-    async fn consume(&self, consumer: &PullConsumer) -> async_nats::Error {
+    async fn consume(&self, mut intake: Intake) -> async_nats::Error {
+        let mut looked = Instant::now();
         loop {
             self.look_at_link();
-            let mut batch = match consumer
+            let mut batch = match intake
+                .consumer
                 .batch()
                 .max_messages(BATCH)
                 .max_bytes(BATCH_BYTES)
@@ -145,6 +149,11 @@ impl Hub {
             }
             if !messages.is_empty() {
                 self.merge(messages).await;
+            } else if looked.elapsed() > BETWEEN_LOOKS {
+                if let Err(error) = intake.recover().await {
+                    return error;
+                }
+                looked = Instant::now();
             }
         }
     }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
-use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream};
 use async_nats::jetstream::{Context, context};
 
 /// The facts of all hosts.
@@ -55,13 +55,42 @@ fn config() -> Config {
     }
 }
 
-/// The hub's end of the stream, which is made where it is not there.
-pub async fn open(context: &Context) -> Result<PullConsumer, async_nats::Error> {
-    let stream = match context.get_stream(STREAM).await {
-        Ok(stream) => stream,
-        Err(error) if is_missing(&error) => context.create_stream(config()).await?,
-        Err(error) => return Err(error.into()),
-    };
+/// The hub's end of the stream.
+pub struct Intake {
+    stream: Stream,
+    pub consumer: PullConsumer,
+}
+
+impl Intake {
+    /// Makes the stream where it is not there.
+    pub async fn open(context: &Context) -> Result<Intake, async_nats::Error> {
+        let stream = match context.get_stream(STREAM).await {
+            Ok(stream) => stream,
+            Err(error) if is_missing(&error) => context.create_stream(config()).await?,
+            Err(error) => return Err(error.into()),
+        };
+        let consumer = consumer_of(&stream).await?;
+        Ok(Intake { stream, consumer })
+    }
+
+    /// For a hub to which nothing comes. A server that was killed may count messages as taken that are
+    /// still in the stream, merged or not (seen with 2.9.10): it would keep them for ever and give them
+    /// to nobody. They are given out once more.
+    pub async fn recover(&mut self) -> Result<(), async_nats::Error> {
+        // In this order: what comes in between is pending.
+        let kept = self.stream.info().await?.state.messages;
+        let counted = self.consumer.info().await?;
+        if kept == 0 || counted.num_pending > 0 || counted.num_ack_pending > 0 {
+            return Ok(());
+        }
+        tracing::info!(kept, "the server keeps what it counts as taken: once more");
+        self.stream.delete_consumer(CONSUMER).await?;
+        self.consumer = consumer_of(&self.stream).await?;
+        Ok(())
+    }
+}
+
+async fn consumer_of(stream: &Stream) -> Result<PullConsumer, async_nats::Error> {
     let consumer = pull::Config {
         durable_name: Some(CONSUMER.to_owned()),
         ack_policy: AckPolicy::Explicit,

@@ -3,8 +3,11 @@
 
 mod intruder;
 
+use std::time::Duration;
+
 use loupe_tests::daemon::wait_until;
 use loupe_tests::fleet::{Fleet, Node, behave};
+use loupe_tests::network::Network;
 use loupe_tests::require;
 use loupe_tests::requirement::Requirement::{Program, Replays};
 use loupe_tests::scene::Scene;
@@ -36,6 +39,10 @@ fn size(quick: u64, full: u64) -> u64 {
         true => full,
         false => quick,
     }
+}
+
+fn milliseconds(number: usize) -> Duration {
+    Duration::from_millis(number as u64)
 }
 
 fn who(fleet: &Fleet<'_>, feature: &str) -> Option<Value> {
@@ -192,27 +199,46 @@ fn what_hosts_observe_is_at_the_hub_while_they_run() {
     hub.stop(libc::SIGTERM).expect("it ran").expect_code(0);
 }
 
+/// Times that the clocks of hosts are off, in seconds.
+const CLOCKS: [i64; 2] = [-600, 600];
+
 #[test]
-fn kills_of_server_hub_and_host_lose_nothing_and_double_nothing() {
-    require!(Replays, Program("nats-server"), Program("sqlite3"));
+fn kills_cuts_and_wrong_clocks_lose_nothing_and_double_nothing() {
+    require!(
+        Replays,
+        Program("nats-server"),
+        Program("sqlite3"),
+        Program("ip"),
+        Program("faketime")
+    );
     let scene = Scene::new();
-    let mut fleet = Fleet::found(&scene, &["a"]);
+    let network = Network::lay();
+    let mut fleet = Fleet::found_at(network.host(), &scene, &["a"]);
     let mut a = fleet.node("a");
+    // Every run of the test is another; a failing one names its beginning.
+    let mut random = Random::seeded();
+    let clock_s = CLOCKS[random.below(2)];
+    a.enter(&network);
+    a.set_clock(clock_s);
     a.start();
     fleet.start_server();
     fleet.start_hub();
     let victims: Vec<_> = (0..4).map(|at| a.watched(&format!("tool{at}"))).collect();
-    // Every run of the test is another; a failing one names its beginning.
-    let mut random = Random::seeded();
-    let mut kills = [0; 4];
+    let mut faults = [0; 5];
     let mut earlier = Vec::new();
     for round in 0..size(20, 200) {
         behave(&victims[random.below(4)], BEHAVIOURS[random.below(16)]);
-        std::thread::sleep(std::time::Duration::from_millis(random.below(700) as u64));
-        let which = random.below(4);
-        kills[which] += 1;
+        std::thread::sleep(milliseconds(random.below(700)));
+        let which = random.below(faults.len());
+        faults[which] += 1;
         match which {
-            3 => fleet.suspend_server(std::time::Duration::from_millis(random.below(1500) as u64)),
+            4 => {
+                network.pull();
+                behave(&victims[random.below(4)], BEHAVIOURS[random.below(16)]);
+                std::thread::sleep(milliseconds(random.below(size(2_000, 20_000) as usize)));
+                network.plug();
+            }
+            3 => fleet.suspend_server(milliseconds(random.below(1_500))),
             0 => {
                 fleet.stop_server(libc::SIGKILL);
                 fleet.start_server();
@@ -230,7 +256,7 @@ fn kills_of_server_hub_and_host_lose_nothing_and_double_nothing() {
             }
         }
     }
-    println!("{kills:?} kills of server, hub and host, standstills of the server");
+    println!("clock {clock_s:+} s; kills of server, hub, host, standstills, cuts: {faults:?}");
     // What a killed louped had not recorded is gone; of this there is a profile. One that was started
     // just now listens before it watches, and answers after that.
     a.status();
@@ -248,6 +274,10 @@ fn kills_of_server_hub_and_host_lose_nothing_and_double_nothing() {
     });
     a.stop(libc::SIGTERM).expect("it ran").expect_code(0);
     assert_the_hub_has_it_exactly(&fleet, &[&a]);
+    let hosts = fleet.run(&["hosts", "--json"]).expect_code(0).json();
+    let offset_ms = &hosts["hosts"][0]["heard"]["offset_ms"];
+    let apart = offset_ms.as_i64().expect("a number") - clock_s * 1_000;
+    assert!(apart.abs() < 60_000, "{offset_ms}");
     // What was told long ago and comes again, doubled and out of order, changes nothing.
     let exact = fleet.content(&fleet.database());
     let mut again: Vec<_> = earlier.iter().chain(&earlier).collect();

@@ -84,6 +84,8 @@ pub fn packages(purpose: Purpose) -> Vec<Package> {
             Package::server("prometheus", "prometheus", "prometheus"),
             // Between hosts and the hub of a fleet.
             Package::server("nats-server", "nats-server", "nats-server"),
+            // A host whose clock is wrong.
+            Package::program("faketime", "faketime"),
             // Judges the package.
             Package::program("lintian", "lintian"),
             // Looks at the report; the largest of them, 80 MB to download.
