@@ -30,6 +30,8 @@ use loupe_common::wire::Failure;
 use args::{Cli, Command};
 use output::print_failure;
 
+use crate::report::Rows;
+
 /// How `loupe` ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
@@ -82,7 +84,11 @@ fn complete(cli: &mut Cli) -> Result<(), Failure> {
     let itself = matches!(cli.command, Command::Trace(_) | Command::Export(_));
     output::choose(output::Choice {
         color: global.color.unwrap_or_default(),
-        markdown: global.format == Some(args::Form::Markdown),
+        rows: match global.format {
+            Some(args::Form::Markdown) => Some(Rows::Markdown),
+            Some(args::Form::Csv) => Some(Rows::Csv),
+            _ => None,
+        },
         file: global.output.clone().filter(|_| !itself),
     });
     Ok(())

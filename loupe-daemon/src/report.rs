@@ -63,7 +63,7 @@ pub use fleet::{fleet_drift, fleet_gap, fleet_hosts, fleet_shown, fleet_who};
 pub use gap::{gap_csv, gap_table};
 pub use list::{history_table, list_json, list_table};
 pub use metrics::{Measured, MetricsForm, metrics};
-pub use os::{os_difference, os_list};
+pub use os::{os_difference, os_list, os_table};
 pub use page::{Entry, Page, Shown, System, difference_page, last_words};
 pub use phases::phase_lines;
 pub use plan::{check_csv, check_table, plan_csv, plan_table};
@@ -104,6 +104,8 @@ pub enum Rows {
     Whole,
     /// As tables of Markdown.
     Markdown,
+    /// As comma-separated values: the table alone. What is said around it is left out.
+    Csv,
 }
 
 impl Style {
@@ -122,6 +124,11 @@ impl Style {
 
     pub(crate) fn columns(self) -> usize {
         self.width.max(40)
+    }
+
+    /// Nothing but the table is wanted.
+    pub(crate) fn is_csv(self) -> bool {
+        self.rows == Rows::Csv
     }
 
     /// Nothing is to be shortened.

@@ -98,7 +98,7 @@ pub struct Global {
     #[arg(long, value_name = "WHEN", global = true)]
     pub color: Option<Color>,
 
-    /// Print in this form; tables can be Markdown everywhere, CSV where the command has --csv
+    /// Print in this form; what has a table can be CSV and Markdown, too
     #[arg(long, value_name = "FORM", global = true)]
     pub format: Option<Form>,
 

@@ -10,10 +10,13 @@ use super::args::{Cli, Command, FleetCommand, Form, OsCommand, ProfileCommand};
 #[derive(Default)]
 struct Options<'a> {
     json: Option<&'a mut bool>,
-    csv: Option<&'a mut bool>,
-    markdown: Option<&'a mut bool>,
     /// Its JSON goes to a file.
     report: Option<&'a mut Option<PathBuf>>,
+    /// It has a table, which is printed as [`crate::report::Rows`] says.
+    table: bool,
+    /// It has values of its own for these.
+    csv: Option<&'a mut bool>,
+    markdown: Option<&'a mut bool>,
 }
 
 fn json(json: &mut bool) -> Options<'_> {
@@ -23,11 +26,18 @@ fn json(json: &mut bool) -> Options<'_> {
     }
 }
 
-fn json_csv<'a>(json: &'a mut bool, csv: &'a mut bool) -> Options<'a> {
+fn table(json: &mut bool) -> Options<'_> {
     Options {
         json: Some(json),
-        csv: Some(csv),
+        table: true,
         ..Options::default()
+    }
+}
+
+fn table_csv<'a>(json: &'a mut bool, csv: &'a mut bool) -> Options<'a> {
+    Options {
+        csv: Some(csv),
+        ..table(json)
     }
 }
 
@@ -37,98 +47,99 @@ pub fn apply(cli: &mut Cli) -> Result<(), Failure> {
         return Ok(());
     };
     let options = options(&mut cli.command);
-    let can = [
-        ("json", options.json.is_some() || options.report.is_some()),
-        ("csv", options.csv.is_some()),
-        ("markdown", true),
-    ];
-    let wanted = match form {
-        Form::Text => return Ok(()),
-        Form::Markdown => {
-            if let Some(markdown) = options.markdown {
-                *markdown = true;
-            }
-            return Ok(());
-        }
-        Form::Json => match options.report {
-            Some(report) => {
+    let has_json = options.json.is_some() || options.report.is_some();
+    let (has, own) = match form {
+        Form::Text => (true, None),
+        Form::Json => {
+            if let Some(report) = options.report {
                 report.get_or_insert_with(|| PathBuf::from("-"));
-                return Ok(());
             }
-            None => options.json,
-        },
-        Form::Csv => options.csv,
+            (has_json, options.json)
+        }
+        Form::Csv => (options.table, options.csv),
+        Form::Markdown => (options.table, options.markdown),
     };
-    match wanted {
-        Some(option) => {
-            *option = true;
-            Ok(())
-        }
-        None => {
-            let can = can.iter().filter(|(_, can)| *can).map(|(name, _)| *name);
-            let can: Vec<&str> = std::iter::once("text").chain(can).collect();
-            Err(Failure::usage(format!(
-                "this command has no such form; it has {}",
-                can.join(", ")
-            )))
-        }
+    if let Some(own) = own {
+        *own = true;
     }
+    if has {
+        return Ok(());
+    }
+    let can: Vec<&str> = [
+        ("text", true),
+        ("json", has_json),
+        ("csv", options.table),
+        ("markdown", options.table),
+    ]
+    .into_iter()
+    .filter_map(|(name, can)| can.then_some(name))
+    .collect();
+    Err(Failure::usage(format!(
+        "this has no such form; it has {}",
+        can.join(", ")
+    )))
 }
 
 fn options(command: &mut Command) -> Options<'_> {
     match command {
-        Command::Doctor(args) => json(&mut args.json),
-        Command::Trace(args) => json(&mut args.json),
+        Command::Doctor(args) => table(&mut args.json),
+        Command::Trace(args) => Options {
+            // Each call as it ends is no table.
+            table: !args.stream,
+            ..json(&mut args.json)
+        },
         Command::Run(args) => Options {
             report: Some(&mut args.json),
             ..Options::default()
         },
         Command::Try(args) => json(&mut args.json),
-        Command::Analyze(args) => json(&mut args.json),
-        Command::Verify(args) => json(&mut args.json),
-        Command::Study(args) => json(&mut args.json),
-        Command::List(args) => json(&mut args.json),
-        Command::Show(args) => json(&mut args.json),
+        Command::Analyze(args) => table(&mut args.json),
+        Command::Verify(args) => table(&mut args.json),
+        Command::Study(args) => table(&mut args.json),
+        Command::List(args) => table(&mut args.json),
+        Command::Show(args) => table(&mut args.json),
         Command::Explain(args) => json(&mut args.json),
         Command::Emulate(args) => json(&mut args.json),
-        Command::Report(args) => json_csv(&mut args.json, &mut args.csv),
-        Command::Diff(args) => json_csv(&mut args.json, &mut args.csv),
-        Command::Stats(args) => json_csv(&mut args.json, &mut args.csv),
-        Command::Gap(args) => json_csv(&mut args.json, &mut args.csv),
+        Command::Report(args) => table_csv(&mut args.json, &mut args.csv),
+        Command::Diff(args) => table_csv(&mut args.json, &mut args.csv),
+        Command::Stats(args) => table_csv(&mut args.json, &mut args.csv),
+        Command::Gap(args) => table_csv(&mut args.json, &mut args.csv),
         Command::Plan(args) => Options {
             markdown: Some(&mut args.markdown),
-            ..json_csv(&mut args.json, &mut args.csv)
+            // What would run is a sentence, and so is whether a promise holds.
+            table: args.what_if.is_empty() && args.verify.is_empty(),
+            ..table_csv(&mut args.json, &mut args.csv)
         },
-        Command::Jobs(args) => json(&mut args.json),
-        Command::Watch(args) => json(&mut args.json),
+        Command::Jobs(args) => table(&mut args.json),
+        Command::Watch(args) => table(&mut args.json),
         Command::Os(args) => match &mut args.command {
-            OsCommand::List(args) => json(&mut args.json),
-            OsCommand::Show(args) => json(&mut args.json),
-            OsCommand::Diff(args) => json(&mut args.json),
+            OsCommand::List(args) => table(&mut args.json),
+            OsCommand::Show(args) => table(&mut args.json),
+            OsCommand::Diff(args) => table(&mut args.json),
             OsCommand::Compare(args) => Options {
                 markdown: Some(&mut args.markdown),
-                ..json(&mut args.json)
+                ..table(&mut args.json)
             },
             OsCommand::Import(_) => Options::default(),
         },
         Command::Profile(args) => match &mut args.command {
             ProfileCommand::Add(args) => json(&mut args.json),
             ProfileCommand::Remove(args) => json(&mut args.json),
-            ProfileCommand::Status(args) => json(&mut args.json),
-            ProfileCommand::Show(args) => json(&mut args.json),
-            ProfileCommand::Watch(args) => json(&mut args.json),
-            ProfileCommand::Diff(args) => json(&mut args.json),
-            ProfileCommand::Top(args) => json(&mut args.json),
+            ProfileCommand::Status(args) => table(&mut args.json),
+            ProfileCommand::Show(args) => table(&mut args.json),
+            ProfileCommand::Watch(args) => table(&mut args.json),
+            ProfileCommand::Diff(args) => table(&mut args.json),
+            ProfileCommand::Top(args) => table(&mut args.json),
             ProfileCommand::Export(_) => Options::default(),
         },
         Command::Fleet(args) => match &mut args.command {
             FleetCommand::Import(args) => json(&mut args.json),
-            FleetCommand::Hosts(args) => json(&mut args.json),
-            FleetCommand::Who(args) => json(&mut args.json),
-            FleetCommand::Show(args) => json(&mut args.json),
-            FleetCommand::Drift(args) => json(&mut args.json),
-            FleetCommand::Gap(args) => json(&mut args.json),
-            FleetCommand::Plan(args) => json(&mut args.json),
+            FleetCommand::Hosts(args) => table(&mut args.json),
+            FleetCommand::Who(args) => table(&mut args.json),
+            FleetCommand::Show(args) => table(&mut args.json),
+            FleetCommand::Drift(args) => table(&mut args.json),
+            FleetCommand::Gap(args) => table(&mut args.json),
+            FleetCommand::Plan(args) => table(&mut args.json),
             FleetCommand::Init(args) => json(&mut args.json),
             FleetCommand::AddHost(args) => json(&mut args.json),
             FleetCommand::ShowPayload(_) | FleetCommand::Hub(_) => Options::default(),
@@ -176,12 +187,52 @@ mod tests {
 
     #[test]
     fn a_form_that_a_command_has_not_is_refused_with_those_that_it_has() {
-        let refused = applied("loupe explain a futex --format csv").expect_err("no CSV");
-        assert!(
-            refused.message.contains("text, json, markdown"),
-            "{refused}"
-        );
+        for form in ["csv", "markdown"] {
+            let line = format!("loupe explain a futex --format {form}");
+            let refused = applied(&line).expect_err("no table");
+            assert!(refused.message.ends_with("it has text, json"), "{refused}");
+        }
+        assert!(applied("loupe plan --os x --what-if futex --format csv").is_err());
         assert!(applied("loupe cancel 3 --format json").is_err());
         assert!(applied("loupe cancel 3 --format text").is_ok());
+    }
+
+    #[test]
+    fn what_has_a_table_has_it_in_all_forms() {
+        for command in [
+            "doctor",
+            "trace ls",
+            "analyze a.toml",
+            "study dir",
+            "list",
+            "show a",
+            "report",
+            "diff a b",
+            "stats",
+            "os list",
+            "os show x",
+            "os diff x y",
+            "os compare",
+            "gap --os x",
+            "plan --os x",
+            "jobs",
+            "watch 3",
+            "verify --os x a.toml",
+            "profile status",
+            "profile show a",
+            "profile diff a --since 1h",
+            "profile top",
+            "fleet hosts",
+            "fleet who futex",
+            "fleet show a",
+            "fleet drift --since 1h",
+            "fleet gap --os x",
+            "fleet plan --os x",
+        ] {
+            for form in ["json", "csv", "markdown"] {
+                let line = format!("loupe {command} --format {form}");
+                assert!(applied(&line).is_ok(), "{line}");
+            }
+        }
     }
 }

@@ -21,8 +21,8 @@ const DEFAULT_COLUMNS: usize = 80;
 #[derive(Debug, Default)]
 pub struct Choice {
     pub color: Color,
-    /// Tables are those of Markdown.
-    pub markdown: bool,
+    /// How tables are written, where that was said.
+    pub rows: Option<Rows>,
     /// Results go there.
     pub file: Option<PathBuf>,
 }
@@ -124,10 +124,10 @@ pub fn file_style() -> Style {
 }
 
 fn as_chosen(style: Style) -> Style {
-    match CHOICE.get().is_some_and(|choice| choice.markdown) {
-        false => style,
-        true => Style {
-            rows: Rows::Markdown,
+    match CHOICE.get().and_then(|choice| choice.rows) {
+        None => style,
+        Some(rows) => Style {
+            rows,
             color: false,
             ..style
         },

@@ -19,7 +19,7 @@ impl Status {
 pub fn table(report: &Report, style: Style) -> String {
     let mut layout = Layout::new(&[
         ("check", Align::Left),
-        ("", Align::Left),
+        ("status", Align::Left),
         ("for", Align::Left),
         ("found", Align::Left),
     ]);
@@ -32,6 +32,9 @@ pub fn table(report: &Report, style: Style) -> String {
         ]);
     }
     let mut text = layout.print(style);
+    if style.is_csv() {
+        return text;
+    }
     text.push('\n');
     for status in [Status::Fail, Status::Warn] {
         for check in report.checks.iter().filter(|check| check.status == status) {

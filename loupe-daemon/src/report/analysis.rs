@@ -35,6 +35,9 @@ fn has(analysis: &Analysis, what: fn(&FeatureVerdict) -> bool) -> bool {
 
 /// The answer, the verdicts by group, what to know about them, a legend, and what to do next.
 pub fn analysis_table(analysis: &Analysis, telling: Telling, style: Style) -> String {
+    if style.is_csv() {
+        return verdicts(analysis, true).print(style);
+    }
     let mut text = String::new();
     let mut push = |paragraph: &str, hanging, tone| {
         push_paragraph(&mut text, paragraph, hanging, tone, style);
@@ -231,8 +234,9 @@ fn verdicts(analysis: &Analysis, full: bool) -> Layout {
         }
         layout.section(title);
         for feature in group {
-            layout.row_of(cells(feature, feature.feature.to_string(), plausible));
+            layout.row_of(cells(feature, (&feature.feature).into(), plausible));
             for (name, part) in operations::below(analysis, &feature.feature) {
+                let name = Cell::from(name).exactly(&part.feature);
                 layout.row_of(cells(part, name, plausible));
             }
         }
@@ -242,16 +246,16 @@ fn verdicts(analysis: &Analysis, full: bool) -> Layout {
         layout.section(format!("── not injected one by one ({count})"));
         for used in &analysis.not_injected {
             let mut cells: Vec<Cell> = vec![(&used.feature).into(), used.calls.into()];
-            cells.resize_with(columns.len(), || Cell::toned("–", Tone::Faint));
+            cells.resize_with(columns.len(), || Cell::none());
             layout.row_of(cells);
         }
     }
     layout
 }
 
-fn cells(row: &FeatureVerdict, name: String, plausible: bool) -> Vec<Cell> {
+fn cells(row: &FeatureVerdict, name: Cell, plausible: bool) -> Vec<Cell> {
     let mut cells = vec![
-        name.into(),
+        name,
         calls(row),
         Cell::toned(row.verdict, tone(row.verdict)),
         passes(&row.stub),
@@ -278,14 +282,14 @@ pub(super) fn tone(verdict: Verdict) -> Tone {
 /// The number of calls. An imported measurement does not tell it, which is not 0.
 fn calls(feature: &FeatureVerdict) -> Cell {
     match feature.basis {
-        Basis::Imported => Cell::toned("–", Tone::Faint),
+        Basis::Imported => Cell::none(),
         _ => feature.calls.into(),
     }
 }
 
 fn injections(feature: &FeatureVerdict) -> Cell {
     match feature.basis {
-        Basis::Imported => Cell::toned("–", Tone::Faint),
+        Basis::Imported => Cell::none(),
         _ => (feature.stub.injections + feature.fake.injections).into(),
     }
 }
@@ -298,7 +302,7 @@ fn passes(trial: &Trial) -> Cell {
         return match (&trial.basis, trial.works) {
             (Basis::Imported, Some(true)) => Cell::toned("yes", Tone::Good),
             (Basis::Imported, Some(false)) => Cell::toned("no", Tone::Bad),
-            _ => Cell::toned("–", Tone::Faint),
+            _ => Cell::none(),
         };
     }
     let tone = match trial.works {

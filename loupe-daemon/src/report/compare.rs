@@ -10,6 +10,10 @@ use crate::text::{counted, printable};
 const NAMES_IN_A_LINE: usize = 3;
 
 pub fn comparison_table(comparison: &Comparison, style: Style) -> String {
+    let layout = table(comparison);
+    if style.is_csv() {
+        return layout.print(style);
+    }
     let mut text = String::new();
     let headline = format!(
         "{} beside each other, by {}.",
@@ -18,6 +22,15 @@ pub fn comparison_table(comparison: &Comparison, style: Style) -> String {
     );
     push_paragraph(&mut text, &headline, 0, Tone::Title, style);
     text.push('\n');
+    text.push_str(&layout.print(style));
+    text.push('\n');
+    let legend = "with fakes: more run once something is faked, or no longer faked; next: (applications \
+                  that lack nothing else/that lack it).";
+    push_paragraph(&mut text, legend, 0, Tone::Plain, style);
+    text
+}
+
+fn table(comparison: &Comparison) -> Layout {
     let mut layout = Layout::new(&[
         ("profile", Align::Left),
         ("implement", Align::Right),
@@ -35,12 +48,7 @@ pub fn comparison_table(comparison: &Comparison, style: Style) -> String {
             next.collect::<Vec<String>>().join(", ").into(),
         ]);
     }
-    text.push_str(&layout.print(style));
-    text.push('\n');
-    let legend = "with fakes: more run once something is faked, or no longer faked; next: (applications \
-                  that lack nothing else/that lack it).";
-    push_paragraph(&mut text, legend, 0, Tone::Plain, style);
-    text
+    layout
 }
 
 fn next_words(next: &Next) -> String {

@@ -13,6 +13,9 @@ const HOUR_MS: u64 = 3_600_000;
 const SOUND_CLOCK_MS: u64 = 5_000;
 
 pub fn fleet_hosts(hosts: &[HostRow], refused: &[Refused], now_ms: u64, style: Style) -> String {
+    if style.is_csv() {
+        return host_rows(hosts, now_ms).print(style);
+    }
     let mut text = String::new();
     let times: u64 = refused.iter().map(|one| one.times).sum();
     if let Some(last) = refused.first() {
@@ -33,6 +36,10 @@ pub fn fleet_hosts(hosts: &[HostRow], refused: &[Refused], now_ms: u64, style: S
         );
         return text;
     }
+    text + &host_rows(hosts, now_ms).print(style)
+}
+
+fn host_rows(hosts: &[HostRow], now_ms: u64) -> Layout {
     let mut layout = Layout::new(&[
         ("host", Align::Left),
         ("last heard (UTC)", Align::Left),
@@ -73,8 +80,7 @@ pub fn fleet_hosts(hosts: &[HostRow], refused: &[Refused], now_ms: u64, style: S
             printable(&row.host.kernel).into(),
         ]);
     }
-    text.push_str(&layout.print(style));
-    text
+    layout
 }
 
 /// How far a clock is off; what the way of a message may have taken is nothing.
@@ -90,6 +96,9 @@ fn clock(offset_ms: i64) -> Cell {
 }
 
 pub fn fleet_who(who: &Who, style: Style) -> String {
+    if style.is_csv() {
+        return users(who).print(style);
+    }
     let mut text = String::new();
     let feature = printable(&who.feature);
     let headline = match who.hosts.len() {
@@ -120,6 +129,10 @@ pub fn fleet_who(who: &Who, style: Style) -> String {
         style,
     );
     text.push('\n');
+    text + &users(who).print(style)
+}
+
+fn users(who: &Who) -> Layout {
     let mut layout = Layout::new(&[
         ("unit", Align::Left),
         ("executable", Align::Left),
@@ -136,12 +149,17 @@ pub fn fleet_who(who: &Who, style: Style) -> String {
             package(&user.version).into(),
         ]);
     }
-    text + &layout.print(style)
+    layout
 }
 
 pub fn fleet_shown(units: &[Shown], style: Style) -> String {
-    let tables: Vec<String> = units.iter().map(|unit| shown(unit, style)).collect();
-    tables.join("\n")
+    if style.is_csv() {
+        let tables = units.iter();
+        let tables = tables.map(|unit| ([printable(&unit.name)], seen(unit)));
+        return Layout::of_all(["unit"], tables).print(style);
+    }
+    let texts: Vec<String> = units.iter().map(|unit| shown(unit, style)).collect();
+    texts.join("\n")
 }
 
 fn shown(unit: &Shown, style: Style) -> String {
@@ -166,11 +184,15 @@ fn shown(unit: &Shown, style: Style) -> String {
         push_paragraph(&mut text, &line, 4, Tone::Plain, style);
     }
     text.push('\n');
+    text + &seen(unit).print(style)
+}
+
+fn seen(unit: &Shown) -> Layout {
     let mut layout = Layout::new(&[
         ("feature", Align::Left),
         ("hosts", Align::Right),
         ("first seen (UTC)", Align::Left),
-        ("", Align::Left),
+        ("remark", Align::Left),
     ]);
     for row in &unit.features {
         let remark = match row.outlier {
@@ -184,10 +206,13 @@ fn shown(unit: &Shown, style: Style) -> String {
             remark,
         ]);
     }
-    text + &layout.print(style)
+    layout
 }
 
 pub fn fleet_drift(drift: &FleetDrift, style: Style) -> String {
+    if style.is_csv() {
+        return new_uses(drift).print(style);
+    }
     let mut text = String::new();
     let headline = format!(
         "Since {} (UTC): {} that no host had before, and {}.",
@@ -197,24 +222,8 @@ pub fn fleet_drift(drift: &FleetDrift, style: Style) -> String {
     );
     push_paragraph(&mut text, &headline, 0, Tone::Title, style);
     if !drift.new.is_empty() {
-        let mut layout = Layout::new(&[
-            ("unit", Align::Left),
-            ("feature", Align::Left),
-            ("hosts", Align::Right),
-            ("since (UTC)", Align::Left),
-            ("package", Align::Left),
-        ]);
-        for row in &drift.new {
-            layout.row([
-                printable(&row.name).into(),
-                Cell::toned(printable(&row.feature), Tone::Bad),
-                row.hosts.into(),
-                hour(row.first_hour).into(),
-                package(&row.version).into(),
-            ]);
-        }
         text.push('\n');
-        text.push_str(&layout.print(style));
+        text.push_str(&new_uses(drift).print(style));
     }
     for row in &drift.new_units {
         let line = format!(
@@ -228,7 +237,30 @@ pub fn fleet_drift(drift: &FleetDrift, style: Style) -> String {
     text
 }
 
+fn new_uses(drift: &FleetDrift) -> Layout {
+    let mut layout = Layout::new(&[
+        ("unit", Align::Left),
+        ("feature", Align::Left),
+        ("hosts", Align::Right),
+        ("since (UTC)", Align::Left),
+        ("package", Align::Left),
+    ]);
+    for row in &drift.new {
+        layout.row([
+            printable(&row.name).into(),
+            Cell::toned(printable(&row.feature), Tone::Bad),
+            row.hosts.into(),
+            hour(row.first_hour).into(),
+            package(&row.version).into(),
+        ]);
+    }
+    layout
+}
+
 pub fn fleet_gap(gap: &FleetGap, style: Style) -> String {
+    if style.is_csv() {
+        return units_that_lack(gap).print(style);
+    }
     let mut text = String::new();
     let headline = format!(
         "{} of {} would not run everywhere on {}; all that was seen in use counts.",
@@ -238,23 +270,8 @@ pub fn fleet_gap(gap: &FleetGap, style: Style) -> String {
     );
     push_paragraph(&mut text, &headline, 0, Tone::Title, style);
     if !gap.lacking.is_empty() {
-        let mut layout = Layout::new(&[
-            ("unit", Align::Left),
-            ("not on", Align::Right),
-            ("hosts", Align::Right),
-            ("missing", Align::Left),
-        ]);
-        for row in &gap.lacking {
-            let missing: Vec<String> = row.missing.iter().map(ToString::to_string).collect();
-            layout.row([
-                printable(&row.name).into(),
-                Cell::toned(row.would_not_run, Tone::Bad),
-                row.hosts.into(),
-                missing.join(", ").into(),
-            ]);
-        }
         text.push('\n');
-        text.push_str(&layout.print(style));
+        text.push_str(&units_that_lack(gap).print(style));
         let mut layout = Layout::new(&[
             ("missing most", Align::Left),
             ("units", Align::Right),
@@ -279,6 +296,25 @@ pub fn fleet_gap(gap: &FleetGap, style: Style) -> String {
         push_paragraph(&mut text, &line, 2, Tone::Middling, style);
     }
     text
+}
+
+fn units_that_lack(gap: &FleetGap) -> Layout {
+    let mut layout = Layout::new(&[
+        ("unit", Align::Left),
+        ("not on", Align::Right),
+        ("hosts", Align::Right),
+        ("missing", Align::Left),
+    ]);
+    for row in &gap.lacking {
+        let missing: Vec<String> = row.missing.iter().map(ToString::to_string).collect();
+        layout.row([
+            printable(&row.name).into(),
+            Cell::toned(row.would_not_run, Tone::Bad),
+            row.hosts.into(),
+            missing.join(", ").into(),
+        ]);
+    }
+    layout
 }
 
 fn hour(hour: u32) -> String {

@@ -3,8 +3,9 @@
 //! Where the columns need more than a line has, they move closer together, then the last one
 //! and then the first one become narrower and their cells go on below themselves. Nothing is
 //! cut off: names in tables are what the next command is called with. What is no terminal gets one row
-//! a line, or Markdown. Knows nothing of what is shown.
+//! a line, Markdown, or comma-separated values. Knows nothing of what is shown.
 
+use super::csv::csv;
 use super::{Rows, Style, Tone};
 use crate::text::{width, wrap};
 
@@ -25,6 +26,8 @@ pub(crate) enum Align {
 pub(crate) struct Cell {
     text: String,
     tone: Tone,
+    /// What programs are told instead, where that is something else.
+    exact: Option<String>,
 }
 
 impl Cell {
@@ -32,7 +35,25 @@ impl Cell {
         Cell {
             text: text.to_string(),
             tone,
+            exact: None,
         }
+    }
+
+    /// Not known, or not to be asked.
+    pub(crate) fn none() -> Cell {
+        Cell::toned("–", Tone::Faint).exactly("")
+    }
+
+    /// What a cell says to people by where it stands is said in full to programs.
+    pub(crate) fn exactly(self, exact: impl ToString) -> Cell {
+        Cell {
+            exact: Some(exact.to_string()),
+            ..self
+        }
+    }
+
+    fn value(&self) -> String {
+        self.exact.as_ref().unwrap_or(&self.text).clone()
     }
 }
 
@@ -47,7 +68,8 @@ enum Row {
     Cells(Vec<Cell>),
 }
 
-/// Rows are added, then it is printed once.
+/// Rows are added, then it is printed once. Each section says nothing of its rows that is not in a column
+/// as well: where they are values, there are no sections.
 pub(crate) struct Layout {
     columns: Vec<(&'static str, Align)>,
     rows: Vec<Row>,
@@ -59,6 +81,27 @@ impl Layout {
             columns: columns.to_vec(),
             rows: Vec::new(),
         }
+    }
+
+    /// One table of several alike: each row begins with what tells whose it is.
+    pub(crate) fn of_all<const N: usize>(
+        whose: [&'static str; N],
+        tables: impl IntoIterator<Item = ([String; N], Layout)>,
+    ) -> Layout {
+        let mut all = Layout::new(&whose.map(|title| (title, Align::Left)));
+        for (key, table) in tables {
+            all.columns.truncate(N);
+            all.columns.extend(table.columns);
+            let rows = table.rows.into_iter().filter_map(|row| match row {
+                Row::Cells(cells) => Some(cells),
+                Row::Section(_) => None,
+            });
+            for cells in rows {
+                let key = key.iter().map(Cell::from);
+                all.row_of(key.chain(cells).collect());
+            }
+        }
+        all
     }
 
     pub(crate) fn section(&mut self, heading: String) {
@@ -80,6 +123,7 @@ impl Layout {
     pub(crate) fn print(&self, style: Style) -> String {
         let columns = match style.rows {
             Rows::Markdown => return self.markdown(),
+            Rows::Csv => return self.csv(),
             Rows::Whole => usize::MAX,
             Rows::Fitting => style.columns().max(MIN_TABLE_COLUMNS),
         };
@@ -102,6 +146,15 @@ impl Layout {
             }
         }
         text
+    }
+
+    fn csv(&self) -> String {
+        let titles: Vec<&str> = self.columns.iter().map(|(title, _)| *title).collect();
+        let rows = self.rows.iter().filter_map(|row| match row {
+            Row::Cells(cells) => Some(cells.iter().map(Cell::value)),
+            Row::Section(_) => None,
+        });
+        csv(&titles, rows)
     }
 
     /// A table for each section.
@@ -234,5 +287,29 @@ mod tests {
         assert_eq!(lines[2], "| name | many |");
         assert_eq!(lines[3], "| --- | ---: |");
         assert_eq!(lines[5], "| a\\|b | 12 |");
+    }
+
+    #[test]
+    fn values_are_the_rows_alone_and_name_what_indentation_only_hints_at() {
+        let mut layout = Layout::new(&[("feature", Align::Left), ("calls", Align::Right)]);
+        layout.section("── required (2)".to_owned());
+        layout.row(["fcntl".into(), 3.into()]);
+        layout.row([
+            Cell::from("  F_SETFD").exactly("fcntl:F_SETFD"),
+            Cell::none(),
+        ]);
+        let style = Style {
+            rows: Rows::Csv,
+            ..Style::PLAIN
+        };
+        assert_eq!(
+            layout.print(style),
+            "feature,calls\nfcntl,3\nfcntl:F_SETFD,\n"
+        );
+        let all = Layout::of_all(["unit"], [(["a,b".to_owned()], layout)]);
+        assert_eq!(
+            all.print(style),
+            "unit,feature,calls\n\"a,b\",fcntl,3\n\"a,b\",fcntl:F_SETFD,\n"
+        );
     }
 }

@@ -13,7 +13,7 @@ use crate::text::{date, printable, rfc3339};
 const SCHEMA: &str = "loupe.list/1";
 
 pub fn list_table(list: &[Listed], style: Style) -> String {
-    if list.is_empty() {
+    if list.is_empty() && !style.is_csv() {
         return "No analysis in the database yet; `loupe analyze WORKLOAD.toml` makes one.\n"
             .to_owned();
     }
@@ -53,7 +53,7 @@ pub fn history_table(list: &[Listed], style: Style) -> String {
     });
     let mut layout = Layout::new(&[
         ("analysis", Align::Right),
-        ("", Align::Left),
+        ("meant", Align::Left),
         ("application/workload", Align::Left),
         ("required", Align::Right),
         ("stub", Align::Right),
@@ -87,6 +87,9 @@ pub fn history_table(list: &[Listed], style: Style) -> String {
         ]);
     }
     let mut text = layout.print(style);
+    if style.is_csv() {
+        return text;
+    }
     if let (Some(id), Some(first)) = (meant, list.first()) {
         let name = printable(&first.application);
         text +=
@@ -113,7 +116,7 @@ fn verdicts(listed: &Listed) -> [Cell; 5] {
 
 fn count(listed: &Listed, verdicts: &[Verdict]) -> Cell {
     if listed.progress.is_some() {
-        return Cell::toned("–", Tone::Faint);
+        return Cell::none();
     }
     let counts = verdicts
         .iter()
@@ -125,7 +128,7 @@ fn state(listed: &Listed) -> Cell {
     match (listed.progress, listed.finished_ms) {
         (Some(progress), _) => Cell::toned(in_words(progress), Tone::Middling),
         (None, Some(finished)) => date(finished).into(),
-        (None, None) => Cell::toned("–", Tone::Faint),
+        (None, None) => Cell::none(),
     }
 }
 

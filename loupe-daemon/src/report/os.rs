@@ -4,13 +4,23 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::analysis::push_paragraph;
-use super::layout::{Align, Layout};
+use super::layout::{Align, Cell, Layout};
 use super::{Style, Tone};
 use crate::plan::need::Answer;
 use crate::plan::os::{Origin, OsDifference, OsProfile};
 use crate::text::{counted, printable};
 
 pub fn os_list(profiles: &[(OsProfile, Origin)], directory: &Path, style: Style) -> String {
+    if style.is_csv() {
+        let each = profiles.iter().map(|(os, origin)| {
+            let origin = match origin {
+                Origin::BuiltIn => "built in",
+                Origin::Kept | Origin::File => "kept",
+            };
+            ([origin.to_owned()], table(&[os]))
+        });
+        return Layout::of_all(["origin"], each).print(style);
+    }
     let mut text = String::new();
     let place = printable(&directory.display().to_string());
     for (is_built_in, heading) in [
@@ -58,23 +68,63 @@ fn table(profiles: &[&OsProfile]) -> Layout {
             os.stub.len().into(),
             (errors + os.kill.len()).into(),
             os.unknown.to_string().into(),
-            printable(os.source.date.as_deref().unwrap_or("-")).into(),
-            printable(&short_commit(os)).into(),
+            known(os.source.date.clone()),
+            known(short_commit(os)),
         ]);
     }
     layout
 }
 
+/// What an OS says of each feature that it speaks of: what `loupe os import` reads, too.
+pub fn os_table(os: &OsProfile, style: Style) -> String {
+    let mut layout = Layout::new(&[
+        ("feature", Align::Left),
+        ("status", Align::Left),
+        ("errno", Align::Left),
+        ("note", Align::Left),
+    ]);
+    let errors = os.error.iter();
+    let errors = errors.map(|(errno, features)| (features, "error", errno.to_string()));
+    let lists = [
+        (&os.implement, "full"),
+        (&os.fake, "fake"),
+        (&os.stub, "stub"),
+        (&os.kill, "kill"),
+    ];
+    let lists = lists.map(|(features, status)| (features, status, String::new()));
+    for (features, status, errno) in lists.into_iter().chain(errors) {
+        for feature in features {
+            let note = os.notes.get(feature).map_or("", String::as_str);
+            let status = match os.partial.contains(feature) {
+                true => "partial",
+                false => status,
+            };
+            layout.row([
+                feature.into(),
+                status.into(),
+                errno.as_str().into(),
+                printable(note).into(),
+            ]);
+        }
+    }
+    layout.print(style)
+}
+
 /// The commit as people shorten it, where it is one.
-fn short_commit(os: &OsProfile) -> String {
-    let Some(commit) = &os.source.commit else {
-        return "-".to_owned();
-    };
+fn short_commit(os: &OsProfile) -> Option<String> {
+    let commit = os.source.commit.as_ref()?;
     let is_digest = commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
-    match is_digest {
+    Some(match is_digest {
         true => commit[..8].to_owned(),
         false => commit.clone(),
-    }
+    })
+}
+
+fn known(value: Option<String>) -> Cell {
+    value.map_or_else(
+        || Cell::from("-").exactly(""),
+        |value| printable(&value).into(),
+    )
 }
 
 pub(super) fn answer(answer: Answer) -> String {
@@ -88,6 +138,21 @@ pub(super) fn answer(answer: Answer) -> String {
 }
 
 pub fn os_difference(difference: &OsDifference, style: Style) -> String {
+    let mut layout = Layout::new(&[
+        ("feature", Align::Left),
+        ("before", Align::Left),
+        ("after", Align::Left),
+    ]);
+    for change in &difference.changes {
+        layout.row([
+            (&change.feature).into(),
+            answer(change.from).into(),
+            answer(change.to).into(),
+        ]);
+    }
+    if style.is_csv() {
+        return layout.print(style);
+    }
     let (from, to) = (printable(&difference.from), printable(&difference.to));
     let mut text = String::new();
     let count = difference.changes.len() as u64;
@@ -112,18 +177,5 @@ pub fn os_difference(difference: &OsDifference, style: Style) -> String {
         return text;
     }
     text.push('\n');
-    let mut layout = Layout::new(&[
-        ("feature", Align::Left),
-        ("before", Align::Left),
-        ("after", Align::Left),
-    ]);
-    for change in &difference.changes {
-        layout.row([
-            (&change.feature).into(),
-            answer(change.from).into(),
-            answer(change.to).into(),
-        ]);
-    }
-    text.push_str(&layout.print(style));
-    text
+    text + &layout.print(style)
 }

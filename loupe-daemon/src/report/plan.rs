@@ -200,7 +200,7 @@ pub fn check_table(plan: &Plan, checks: &[Check], style: Style) -> String {
         ("application", Align::Left),
         ("promised", Align::Right),
         ("runs from", Align::Right),
-        ("", Align::Left),
+        ("verdict", Align::Left),
     ]);
     let mut sorted: Vec<&Check> = checks.iter().collect();
     sorted.sort_by_key(|check| (check.checked == Checked::Kept, check.promised));
@@ -223,7 +223,7 @@ pub fn check_table(plan: &Plan, checks: &[Check], style: Style) -> String {
 }
 
 fn step(step: Option<usize>) -> Cell {
-    step.map_or(Cell::toned("–", Tone::Faint), Cell::from)
+    step.map_or(Cell::none(), Cell::from)
 }
 
 pub fn check_csv(checks: &[Check]) -> String {

@@ -41,6 +41,18 @@ pub fn profiles(
     operations: bool,
     style: Style,
 ) -> String {
+    if style.is_csv() {
+        let profiles = services.iter().flat_map(|service| {
+            let name = printable(service.name);
+            let profiles = service.profiles.iter();
+            profiles.map(move |profile| (name.clone(), profile))
+        });
+        let tables = profiles.map(|(name, profile)| {
+            let executable = words::executable(&profile.subject.executable);
+            ([name, executable], rows(profile, operations))
+        });
+        return Layout::of_all(["subject", "executable"], tables).print(style);
+    }
     let texts = services
         .iter()
         .map(|service| of_service(service, since_ms, operations, style));
@@ -99,6 +111,10 @@ fn table(profile: &Profile, operations: bool, style: Style) -> String {
     if profile.features.is_empty() && profile.foreign.is_empty() {
         return "  nothing was seen of it\n".to_owned();
     }
+    rows(profile, operations).print(style)
+}
+
+fn rows(profile: &Profile, operations: bool) -> Layout {
     let mut layout = Layout::new(&[
         ("feature", Align::Left),
         ("calls", Align::Right),
@@ -116,10 +132,11 @@ fn table(profile: &Profile, operations: bool, style: Style) -> String {
         (part, std::cmp::Reverse(used.counts.calls))
     });
     for used in features {
-        layout.row(row(used.feature.to_string(), used));
+        layout.row(row(printable(&used.feature.to_string()).into(), used));
         if operations {
             for part in parts(profile, &used.feature) {
-                layout.row(row(part_name(&part.feature), part));
+                let name = Cell::from(printable(&part_name(&part.feature)));
+                layout.row(row(name.exactly(&part.feature), part));
             }
         }
     }
@@ -132,12 +149,12 @@ fn table(profile: &Profile, operations: bool, style: Style) -> String {
             "".into(),
         ]);
     }
-    layout.print(style)
+    layout
 }
 
-fn row(name: String, used: &FeatureUse) -> [Cell; 5] {
+fn row(name: Cell, used: &FeatureUse) -> [Cell; 5] {
     [
-        printable(&name).into(),
+        name,
         used.counts.calls.into(),
         date(signed(used.first_seen_ms)).into(),
         date(signed(used.last_seen_ms)).into(),

@@ -53,7 +53,7 @@ pub fn statistics_table(figures: &Statistics, style: Style) -> String {
 }
 
 fn optional(value: Option<impl ToString>) -> Cell {
-    value.map_or(Cell::toned("–", Tone::Faint), Cell::from)
+    value.map_or(Cell::none(), Cell::from)
 }
 
 /// What static analysis found; marked where that is less than was used.

@@ -182,12 +182,15 @@ pub fn study_table(study: &Study, style: Style) -> String {
         ("replays", Align::Right),
         ("time", Align::Right),
         ("analysis", Align::Right),
-        ("", Align::Left),
+        ("remark", Align::Left),
     ]);
     for one in &study.workloads {
         layout.row_of(row(one));
     }
     let mut text = layout.print(style);
+    if style.is_csv() {
+        return text;
+    }
     for one in &study.workloads {
         if let Some(failure) = one.failure() {
             text.push('\n');
@@ -203,7 +206,7 @@ pub fn study_table(study: &Study, style: Style) -> String {
 }
 
 fn row(one: &Studied) -> Vec<Cell> {
-    let none = || Cell::toned("–", Tone::Faint);
+    let none = || Cell::none();
     let numbers = match one.found() {
         None => [none(), none(), none(), none(), none()],
         Some(found) => [

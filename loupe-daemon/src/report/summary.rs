@@ -4,11 +4,11 @@ use loupe_common::analysis::Analysis;
 use loupe_common::syscalls::Syscall;
 use serde_json::{Value, json};
 
+use super::Style;
 use super::csv::csv;
 use super::figures::Figures;
 use super::layout::{Align, Cell, Layout};
 use super::statistics::{found, missed_by_static_analysis};
-use super::{Style, Tone};
 use crate::text::{counted, printable, wrap};
 
 /// The value of `schema` in the JSON of a report.
@@ -33,7 +33,7 @@ pub fn summary_table(figures: &Figures, style: Style) -> String {
     ]);
     let maybe = |number: Option<usize>| match number {
         Some(number) => Cell::from(number),
-        None => Cell::toned("–", Tone::Faint),
+        None => Cell::none(),
     };
     for one in &figures.applications {
         layout.row([

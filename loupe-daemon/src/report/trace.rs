@@ -19,8 +19,19 @@ const SCHEMA: &str = "loupe.trace/1";
 /// pseudo-file.
 struct Row {
     name: String,
+    /// How a part is named below its syscall.
+    below: Option<String>,
     kind: Kind,
     counts: CallCounts,
+}
+
+impl Row {
+    fn cell(&self) -> Cell {
+        match &self.below {
+            Some(below) => Cell::from(below).exactly(&self.name),
+            None => (&self.name).into(),
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,6 +46,7 @@ enum Kind {
 fn rows(trace: &Trace) -> Vec<Row> {
     let native = trace.calls.iter().map(|(feature, counts)| Row {
         name: feature.to_string(),
+        below: None,
         kind: match feature {
             Feature::PseudoFile(_) => Kind::File,
             Feature::IoUring(_) => Kind::Ring,
@@ -44,6 +56,7 @@ fn rows(trace: &Trace) -> Vec<Row> {
     });
     let foreign = trace.foreign.iter().map(|call| Row {
         name: format!("{}:{}", printable(&call.abi), call.number),
+        below: None,
         kind: Kind::Foreign,
         counts: CallCounts {
             calls: call.calls,
@@ -94,10 +107,11 @@ fn with_parts(trace: &Trace, rows: Vec<Row>) -> Vec<Row> {
         };
         all.push(row);
         all.extend(parts.into_iter().map(|(part, counts)| Row {
-            name: match part.is_flag() {
+            name: part.to_string(),
+            below: Some(match part.is_flag() {
                 true => format!("  + {}", part.name()),
                 false => format!("  {}", part.name()),
-            },
+            }),
             kind: Kind::Native,
             counts: counts.clone(),
         }));
@@ -114,14 +128,16 @@ pub fn trace_table(trace: &Trace, wall: Duration, operations: bool, style: Style
     if operations {
         rows = with_parts(trace, rows);
     }
+    let timed = rows.iter().any(|row| row.counts.latency.is_some());
+    let layout = match timed {
+        true => with_times(&rows),
+        false => without_times(&rows),
+    };
+    if style.is_csv() {
+        return layout.print(style);
+    }
     let mut text = String::new();
     if !rows.is_empty() {
-        let timed = rows.iter().any(|row| row.counts.latency.is_some());
-        let layout = if timed {
-            with_times(&rows)
-        } else {
-            without_times(&rows)
-        };
         text.push_str(&layout.print(style));
         text.push('\n');
     }
@@ -154,7 +170,7 @@ fn without_times(rows: &[Row]) -> Layout {
     ]);
     for row in rows {
         layout.row([
-            row.name.as_str().into(),
+            row.cell(),
             row.counts.calls.into(),
             failed(&row.counts),
             errors(&row.counts).into(),
@@ -182,10 +198,10 @@ fn with_times(rows: &[Row]) -> Layout {
             .filter(|latency| measured(latency) > 0);
         let time = |of: fn(&LatencySummary) -> u64| match latency {
             Some(latency) => Cell::from(nanoseconds(of(latency))),
-            None => Cell::toned("–", Tone::Faint),
+            None => Cell::none(),
         };
         layout.row([
-            row.name.as_str().into(),
+            row.cell(),
             row.counts.calls.into(),
             time(|latency| latency.total_ns),
             time(average),

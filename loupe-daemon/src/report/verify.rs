@@ -12,6 +12,9 @@ use crate::text::printable;
 const OUTPUT_LINES: usize = 5;
 
 pub fn verified_table(matrix: &Matrix, style: Style) -> String {
+    if style.is_csv() {
+        return applications(matrix).print(style);
+    }
     let mut text = String::new();
     let headline = format!(
         "predictions right: {} of {} on {}",
@@ -26,7 +29,7 @@ pub fn verified_table(matrix: &Matrix, style: Style) -> String {
     push_paragraph(&mut text, &headline, 0, tone, style);
     text.push('\n');
     let mut cells = Layout::new(&[
-        ("", Align::Left),
+        ("predictions", Align::Left),
         ("really passes", Align::Right),
         ("really fails", Align::Right),
     ]);
@@ -42,6 +45,25 @@ pub fn verified_table(matrix: &Matrix, style: Style) -> String {
     ]);
     text.push_str(&cells.print(style));
     text.push('\n');
+    text.push_str(&applications(matrix).print(style));
+    for one in matrix.applications.iter().filter(|one| !one.is_right()) {
+        text.push('\n');
+        push_paragraph(&mut text, &why(one), 2, Tone::Middling, style);
+        let lines: Vec<&str> = one.output.lines().collect();
+        for line in &lines[lines.len().saturating_sub(OUTPUT_LINES)..] {
+            push_paragraph(
+                &mut text,
+                &format!("  {}", printable(line)),
+                4,
+                Tone::Faint,
+                style,
+            );
+        }
+    }
+    text
+}
+
+fn applications(matrix: &Matrix) -> Layout {
     let word = |passes: bool| if passes { "passes" } else { "fails" };
     let mut layout = Layout::new(&[
         ("application", Align::Left),
@@ -63,22 +85,7 @@ pub fn verified_table(matrix: &Matrix, style: Style) -> String {
             list(&one.missing).into(),
         ]);
     }
-    text.push_str(&layout.print(style));
-    for one in matrix.applications.iter().filter(|one| !one.is_right()) {
-        text.push('\n');
-        push_paragraph(&mut text, &why(one), 2, Tone::Middling, style);
-        let lines: Vec<&str> = one.output.lines().collect();
-        for line in &lines[lines.len().saturating_sub(OUTPUT_LINES)..] {
-            push_paragraph(
-                &mut text,
-                &format!("  {}", printable(line)),
-                4,
-                Tone::Faint,
-                style,
-            );
-        }
-    }
-    text
+    layout
 }
 
 fn name(one: &Verified) -> String {

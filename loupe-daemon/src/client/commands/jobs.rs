@@ -28,7 +28,7 @@ pub async fn run(global: &Global, args: &Jobs) -> Result<Ending, Failure> {
 }
 
 fn table(jobs: &[JobInfo], style: Style) -> String {
-    if jobs.is_empty() {
+    if jobs.is_empty() && !style.is_csv() {
         return "No jobs; `loupe analyze WORKLOAD.toml --detach` starts one.\n".to_owned();
     }
     let mut layout = Layout::new(&[
@@ -38,7 +38,7 @@ fn table(jobs: &[JobInfo], style: Style) -> String {
         ("state", Align::Left),
         ("done", Align::Right),
         ("left", Align::Right),
-        ("", Align::Left),
+        ("remark", Align::Left),
     ]);
     for job in jobs {
         let name = format!("{}/{}", job.application, job.workload);

@@ -11,7 +11,7 @@ use crate::client::measured::{Sources, os_failure, profile, remark, shelf};
 use crate::client::{Ending, measured, output};
 use crate::plan::compare::Comparison;
 use crate::plan::os::{self, OsDifference};
-use crate::report;
+use crate::report::{self, Rows};
 use crate::text::shell_word;
 
 pub async fn run(global: &Global, command: &OsCommand) -> Result<Ending, Failure> {
@@ -95,9 +95,11 @@ fn list(global: &Global, args: &OsList) -> Result<Ending, Failure> {
 
 fn show(global: &Global, args: &OsShow) -> Result<Ending, Failure> {
     let profile = profile(global, &args.os)?;
-    match args.json {
-        true => output::print_json(&profile)?,
-        false => output::print(&os::to_toml(&profile))?,
+    let style = output::style();
+    match (args.json, style.rows) {
+        (true, _) => output::print_json(&profile)?,
+        (_, Rows::Csv | Rows::Markdown) => output::print(&report::os_table(&profile, style))?,
+        (_, Rows::Fitting | Rows::Whole) => output::print(&os::to_toml(&profile))?,
     }
     Ok(Ending::OK)
 }

@@ -51,6 +51,7 @@ pub async fn run(global: &Global, args: Trace) -> Result<Ending, Failure> {
             let table = report::trace_table(&report.trace, wall(&report), args.operations, style);
             match report.target_execs {
                 0 | 1 => table,
+                _ if style.is_csv() => table,
                 starts => format!("{table}The target was started {starts} times.\n"),
             }
         }

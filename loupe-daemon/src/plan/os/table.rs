@@ -1,5 +1,5 @@
 //! Tables of names with a status: a header that names the columns, a row for each syscall, with
-//! tabs or commas between. Columns: `syscall` (or `name`), `status`, and where they are there
+//! tabs or commas between. Columns: `syscall` (or `name`, `feature`), `status`, and where they are there
 //! `errno` and `note`.
 
 use std::collections::BTreeMap;
@@ -36,7 +36,7 @@ fn columns(text: &str) -> Option<Columns> {
     };
     Some(Columns {
         separator,
-        syscall: find(&["syscall", "name"])?,
+        syscall: find(&["syscall", "name", "feature"])?,
         status: find(&["status", "state", "support"])?,
         errno: find(&["errno", "error"]),
         note: find(&["note", "notes", "comment"]),

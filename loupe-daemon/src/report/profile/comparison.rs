@@ -11,6 +11,11 @@ use crate::report::{Style, Tone};
 use crate::text::{counted, date, printable, signed};
 
 pub fn profile_drift(drift: &Drift, style: Style) -> String {
+    if style.is_csv() {
+        let groups = by_executable(&drift.new, |new| &new.executable).into_iter();
+        let tables = groups.map(|(path, new)| ([shown_path(path)], new_rows(&new)));
+        return Layout::of_all(["executable"], tables).print(style);
+    }
     let mut text = String::new();
     let (what, tone) = match drift.new.len() {
         0 => ("nothing new".to_owned(), Tone::Good),
@@ -32,7 +37,7 @@ pub fn profile_drift(drift: &Drift, style: Style) -> String {
         };
         let heading = format!("{}: {what}", shown_path(executable));
         push_paragraph(&mut text, &heading, 2, Tone::Title, style);
-        text.push_str(&new_table(&new, style));
+        text.push_str(&new_rows(&new).print(style));
     }
     for (executable, gone) in by_executable(&drift.gone, |gone| &gone.executable) {
         text.push('\n');
@@ -61,7 +66,7 @@ fn shown_path(path: &str) -> String {
     }
 }
 
-fn new_table(new: &[&New], style: Style) -> String {
+fn new_rows(new: &[&New]) -> Layout {
     let mut layout = Layout::new(&[
         ("feature", Align::Left),
         ("calls", Align::Right),
@@ -82,7 +87,7 @@ fn new_table(new: &[&New], style: Style) -> String {
                 .into(),
         ]);
     }
-    layout.print(style)
+    layout
 }
 
 /// `nginx 1.22.1-9 → nginx 1.26.0-1`; without a package, by their build-ids.
@@ -121,7 +126,33 @@ fn gone_lines(executable: &str, gone: &[&Gone], style: Style) -> String {
     text
 }
 
+fn missed_rows(coverage: &Coverage) -> Layout {
+    let mut layout = Layout::new(&[
+        ("feature", Align::Left),
+        ("calls", Align::Right),
+        ("last seen", Align::Left),
+        ("by", Align::Left),
+    ]);
+    for missed in &coverage.missing {
+        let by: Vec<String> = missed
+            .executables
+            .iter()
+            .map(|path| shown_path(path))
+            .collect();
+        layout.row([
+            printable(&missed.feature.to_string()).into(),
+            missed.calls.into(),
+            date(signed(missed.last_seen_ms)).into(),
+            by.join(", ").into(),
+        ]);
+    }
+    layout
+}
+
 pub fn profile_coverage(coverage: &Coverage, style: Style) -> String {
+    if style.is_csv() {
+        return missed_rows(coverage).print(style);
+    }
     let mut text = String::new();
     let workload = format!(
         "{}/{}",
@@ -149,27 +180,8 @@ pub fn profile_coverage(coverage: &Coverage, style: Style) -> String {
     };
     push_paragraph(&mut text, &headline, 0, tone, style);
     if !coverage.missing.is_empty() {
-        let mut layout = Layout::new(&[
-            ("feature", Align::Left),
-            ("calls", Align::Right),
-            ("last seen", Align::Left),
-            ("by", Align::Left),
-        ]);
-        for missed in &coverage.missing {
-            let by: Vec<String> = missed
-                .executables
-                .iter()
-                .map(|path| shown_path(path))
-                .collect();
-            layout.row([
-                printable(&missed.feature.to_string()).into(),
-                missed.calls.into(),
-                date(signed(missed.last_seen_ms)).into(),
-                by.join(", ").into(),
-            ]);
-        }
         text.push('\n');
-        text.push_str(&layout.print(style));
+        text.push_str(&missed_rows(coverage).print(style));
     }
     text.push('\n');
     if !coverage.only_workload.is_empty() {

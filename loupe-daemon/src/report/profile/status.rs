@@ -57,6 +57,9 @@ pub fn unwatched(targets: &[TargetStatus]) -> String {
 }
 
 pub fn profile_status(status: &ProfileStatus, now_ms: u64, style: Style) -> String {
+    if style.is_csv() {
+        return subjects(&status.subjects).print(style);
+    }
     let mut text = String::new();
     for trouble in &status.troubles {
         let line = format!("trouble: {}", printable(trouble));
@@ -149,7 +152,7 @@ fn targets(targets: &[TargetStatus]) -> Layout {
     let mut layout = Layout::new(&[
         ("watched", Align::Left),
         ("cgroups", Align::Right),
-        ("", Align::Left),
+        ("from", Align::Left),
     ]);
     for status in targets {
         let origin = match status.configured {
@@ -262,6 +265,9 @@ pub fn profile_top(status: &ProfileStatus, rows: Option<usize>, style: Style) ->
             state(status),
             unobserved(status).into(),
         ]);
+    }
+    if style.is_csv() {
+        return layout.print(style);
     }
     if !subjects.is_empty() {
         text.push('\n');

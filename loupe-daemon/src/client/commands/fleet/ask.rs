@@ -18,7 +18,7 @@ use crate::fleet::Fleet;
 use crate::plan::because::explain;
 use crate::plan::make::Weights;
 use crate::plan::{self, Named, Strategy};
-use crate::report;
+use crate::report::{self, Rows};
 use crate::store::StoreError;
 use crate::text::printable;
 
@@ -141,9 +141,11 @@ pub fn plan(global: &Global, args: &Args, plan: &FleetPlan) -> Result<Ending, Fa
     let needs: Vec<Named> = needs.into_iter().map(|(named, _)| named).collect();
     let mut made = plan::make(&os, &needs, Strategy::default(), &weights);
     explain(&mut made, &os, &needs);
-    match plan.json {
-        true => output::print_json(&made)?,
-        false => output::print(&report::plan_table(&made, false, output::style()))?,
+    let style = output::style();
+    match (plan.json, style.rows) {
+        (true, _) => output::print_json(&made)?,
+        (_, Rows::Csv) => output::print(&report::plan_csv(&made))?,
+        _ => output::print(&report::plan_table(&made, false, style))?,
     }
     Ok(Ending::OK)
 }
