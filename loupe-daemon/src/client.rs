@@ -6,6 +6,7 @@
 
 mod args;
 mod commands;
+mod completion;
 mod config;
 mod documents;
 mod door;
@@ -46,7 +47,7 @@ impl Ending {
 
 /// Does what the arguments say.
 pub fn main() -> ExitCode {
-    if let Some(ending) = documents::if_asked() {
+    if let Some(ending) = completion::if_asked().or_else(documents::if_asked) {
         return ending;
     }
     let mut cli = match Cli::try_parse() {

@@ -31,7 +31,7 @@ pub use bundle::{
     write_bundle,
 };
 pub use catalogue::Version;
-pub use database::Fleet;
+pub use database::{DATABASE, Fleet, names_at};
 pub use delta::Known;
 pub use drift::FleetDrift;
 pub use error::FleetError;

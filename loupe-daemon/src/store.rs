@@ -17,6 +17,7 @@ mod choice;
 mod claim;
 mod error;
 mod jobs;
+mod names;
 mod open;
 // Until the service uses all of it.
 #[allow(dead_code, unused_imports)]
@@ -48,6 +49,7 @@ use schema::MIGRATIONS;
 pub use choice::{Choosable, Key, RULE, Standing, WorkloadKind, choose, every_workload, is_suite};
 pub use error::StoreError;
 pub use jobs::{JobBook, JobEnding, NewJob, StoredJob, StoredState};
+pub use names::{Names, words_at};
 #[allow(unused_imports)]
 pub use profiles::{
     Kept, ObservedDays, ProfileBatch, ProfileQuery, ProfileSummary, SubjectDelta, fits,

@@ -8,7 +8,7 @@ use loupe_common::wire::Failure;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use super::args::{Cli, Color, Command, Parallel, UsualDatabase};
+use super::args::{Cli, Color, Command, Global, Parallel, UsualDatabase};
 use crate::text::Wrong;
 
 /// Below the directory of configurations.
@@ -74,14 +74,23 @@ fn variable(name: &str) -> Option<PathBuf> {
 
 /// Reads the file, and completes what the command line says.
 pub fn complete(cli: &mut Cli) -> Result<(), Failure> {
+    apply(cli, read()?, variable("LOUPE_DB"));
+    Ok(())
+}
+
+/// Completes what every command takes.
+pub fn settle(global: &mut Global) -> Result<(), Failure> {
+    apply_to_all(global, &read()?, variable("LOUPE_DB"));
+    Ok(())
+}
+
+fn read() -> Result<Config, Failure> {
     let directory = variable("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
     let directory = directory.or_else(|| home().map(|home| home.join(".config")));
-    let config = match directory {
-        Some(directory) => load(&directory.join(FILE))?,
-        None => Config::default(),
-    };
-    apply(cli, config, variable("LOUPE_DB"));
-    Ok(())
+    match directory {
+        Some(directory) => load(&directory.join(FILE)),
+        None => Ok(Config::default()),
+    }
 }
 
 fn load(path: &Path) -> Result<Config, Failure> {
@@ -112,16 +121,22 @@ fn parse(text: &str, path: &Path) -> Result<Config, Failure> {
     }
 }
 
-fn apply(cli: &mut Cli, config: Config, variable: Option<PathBuf>) {
-    let global = &mut cli.global;
+fn apply_to_all(global: &mut Global, config: &Config, variable: Option<PathBuf>) {
     let says_db = variable.is_some() || global.db.is_some();
     if !global.insists_on_daemon() && !says_db && !global.local {
-        global.chosen_socket = config.socket;
+        global.chosen_socket.clone_from(&config.socket);
     }
     let by = |path, said_by| UsualDatabase { path, said_by };
-    let configured = config.db.map(|path| by(path, "`db` in config.toml"));
+    let configured = config
+        .db
+        .clone()
+        .map(|path| by(path, "`db` in config.toml"));
     global.usual_db = variable.map(|path| by(path, "LOUPE_DB")).or(configured);
     global.color = global.color.or(config.color);
+}
+
+fn apply(cli: &mut Cli, config: Config, variable: Option<PathBuf>) {
+    apply_to_all(&mut cli.global, &config, variable);
     match &mut cli.command {
         Command::Analyze(args) => {
             args.measuring.jobs = args.measuring.jobs.or(config.jobs);

@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Command, CommandFactory as _};
-use clap_complete::Shell;
+use clap_complete::{Generator as _, Shell};
 use loupe_common::exit;
 
 use super::args::Cli;
-use super::{output, schemas};
+use super::{completion, output, schemas};
 
 const VERB: &str = "write-documents";
 
@@ -62,7 +62,13 @@ fn write(directory: &Path) -> io::Result<()> {
     for (program, _) in programs() {
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
             let name = program.get_name().to_owned();
-            clap_complete::generate_to(shell, &mut program.clone(), name, &completions)?;
+            if name == "louped" {
+                clap_complete::generate_to(shell, &mut program.clone(), name, &completions)?;
+                continue;
+            }
+            let mut script = Vec::new();
+            completion::script(shell, &mut script)?;
+            fs::write(completions.join(shell.file_name(&name)), script)?;
         }
     }
     Ok(())

@@ -101,6 +101,11 @@ fn without_daemon(global: &Global, need: Need, root: bool) -> Option<&'static st
     applies.then_some(said_by)
 }
 
+/// Whether somebody has said that this is done without the daemon.
+pub fn is_done_here(global: &Global, need: Need) -> bool {
+    without_daemon(global, need, nix::unistd::geteuid().is_root()).is_some()
+}
+
 /// With `--local`, `--db` or what stands for that.
 fn forced(flag: &str, need: Need, root: bool) -> Result<Door, Failure> {
     match need {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use crate::store::{Shape, StoreError, open_as};
+use crate::store::{Shape, StoreError, open_as, words_at};
 
 /// Marks a database as a fleet's (`PRAGMA application_id`): the letters "LouF".
 const APPLICATION_ID: i64 = 0x4c6f_7546;
@@ -19,6 +19,14 @@ const SHAPE: Shape<'static> = Shape {
 };
 /// Kibibytes of the database that are kept in memory: indices of some ten thousand hosts.
 const CACHE_KIB: i64 = 64 << 10;
+
+/// What such a database is called, beside the ordinary one.
+pub const DATABASE: &str = "fleet.db";
+
+/// What hosts have told of, for whoever is just typing a name: nothing is made or waited for.
+pub fn names_at(path: &Path) -> Vec<String> {
+    words_at(path, "SELECT DISTINCT name FROM subjects ORDER BY name")
+}
 
 /// What many hosts have told.
 #[derive(Debug)]

@@ -14,8 +14,7 @@ use super::config::{FleetConfig, Role};
 use crate::backend::{Here, exchange_failure, gather};
 use crate::exchange::{Agent, Hub};
 
-/// The database of a hub, and the outbox of an agent, beside the ordinary database.
-const FLEET_DATABASE: &str = "fleet.db";
+/// The outbox of an agent, beside the ordinary database.
 const OUTBOX: &str = "fleet-outbox.db";
 
 /// See the module.
@@ -49,9 +48,13 @@ pub async fn begin(
             (tokio::spawn(run), status)
         }
         Role::Hub => {
-            let hub = Hub::start(url, credentials, &database.with_file_name(FLEET_DATABASE))
-                .await
-                .map_err(|error| exchange_failure(&error))?;
+            let hub = Hub::start(
+                url,
+                credentials,
+                &database.with_file_name(crate::fleet::DATABASE),
+            )
+            .await
+            .map_err(|error| exchange_failure(&error))?;
             let status = hub.status();
             (tokio::spawn(hub.run(stop.clone())), status)
         }

@@ -19,9 +19,6 @@ use crate::client::door;
 use crate::fleet::{Fleet, FleetError};
 use crate::store::StoreError;
 
-/// The name of the database beside the ordinary one.
-const FLEET_DATABASE: &str = "fleet.db";
-
 pub async fn run(global: &Global, args: &Args) -> Result<Ending, Failure> {
     door::here_only(global, "asking a fleet")?;
     match &args.command {
@@ -48,7 +45,7 @@ fn database(global: &Global, args: &Args) -> Result<PathBuf, Failure> {
     match &args.fleet_db {
         // An empty variable is as good as none.
         Some(path) if !path.as_os_str().is_empty() => Ok(path.clone()),
-        _ => beside_database(global, FLEET_DATABASE),
+        _ => beside_database(global, crate::fleet::DATABASE),
     }
 }
 

@@ -166,7 +166,8 @@ impl Shelf {
         }
     }
 
-    fn names(&self) -> Result<Vec<String>, OsError> {
+    /// All that can be named: those that are kept, and then those that come with Loupe.
+    pub fn names(&self) -> Result<Vec<String>, OsError> {
         let kept = self.files()?.into_iter().map(|(name, _)| name);
         Ok(kept.chain(built_in::names()).collect())
     }

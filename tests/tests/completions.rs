@@ -1,0 +1,129 @@
+//! What a shell is told while a command line is being typed: names from the database, of OSes, of
+//! syscalls; from the scripts that the package has, in a real shell. Nothing is made by asking.
+
+use std::process::Command;
+
+use loupe_tests::ground_truth::victim;
+use loupe_tests::requirement::Requirement::{Program, Replays};
+use loupe_tests::scene::Scene;
+use loupe_tests::{binaries, command, require};
+
+/// What the protocol answers to a line that is being typed; its last word may be empty.
+fn asked(scene: &Scene, shell: &str, line: &[&str]) -> Vec<String> {
+    let mut ask = Command::new(binaries::loupe());
+    ask.args(["--", "loupe"])
+        .args(line)
+        .current_dir(scene.directory())
+        .env("COMPLETE", shell)
+        .env("_CLAP_IFS", "\n")
+        .env("_CLAP_COMPLETE_INDEX", line.len().to_string())
+        .env("LOUPE_DB", scene.database());
+    let said = command::run(ask).expect_code(0);
+    assert_eq!(said.stderr, "", "{line:?}");
+    said.stdout.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn names_are_completed_from_the_database_and_the_tables() {
+    require!(Replays);
+    let scene = Scene::new();
+    let truth = victim("accepts-enosys");
+    let workload = scene.workload(truth);
+    let path = workload.to_str().expect("a plain path");
+    scene.run(&["analyze", path]).expect_code(0);
+    let ask = |line: &[&str]| asked(&scene, "bash", line);
+    let both = ["accepts-enosys", "accepts-enosys/truth"];
+    for verb in [
+        &["show"][..],
+        &["explain"],
+        &["list"],
+        &["rm"],
+        &["diff"],
+        &["report"],
+    ] {
+        let offered = ask(&[verb, &["acc"]].concat());
+        // `diff` takes files, too.
+        assert_eq!(offered[..2], both, "{verb:?}");
+    }
+    assert_eq!(
+        ask(&["plan", "--apps", "other,acc"])[0],
+        "other,accepts-enosys"
+    );
+    assert_eq!(ask(&["show", "1"]), ["1"]);
+    assert_eq!(ask(&["gap", "--os", "gvis"]), ["gvisor"]);
+    assert_eq!(ask(&["os", "show", "GVIS"]), ["gvisor"]);
+    assert!(ask(&["explain", "accepts-enosys", "fut"]).contains(&"futex".to_owned()));
+    assert!(ask(&["sho"]).contains(&"show".to_owned()));
+    // For people the number says what it is of.
+    assert_eq!(
+        asked(&scene, "fish", &["show", "1"]),
+        ["1\taccepts-enosys/truth"]
+    );
+    assert_eq!(
+        asked(&scene, "zsh", &["show", "1"]),
+        ["1:accepts-enosys/truth"]
+    );
+    // The database is named in the line that is typed, too.
+    let other = scene.path("other.db");
+    let other = other.to_str().expect("plain");
+    assert_eq!(ask(&["show", "--db", other, "acc"]), Vec::<String>::new());
+    assert!(!scene.path("other.db").exists(), "to ask makes nothing");
+    scene.assert_nothing_left();
+}
+
+#[test]
+fn without_a_database_nothing_is_made_and_nothing_is_said() {
+    let scene = Scene::new();
+    for verb in ["show", "list", "stats"] {
+        let mut offered = asked(&scene, "bash", &[verb, ""]);
+        offered.retain(|word| !word.starts_with('-'));
+        assert_eq!(offered, Vec::<String>::new(), "{verb}");
+    }
+    assert!(!scene.database().exists());
+    assert_eq!(
+        asked(&scene, "bash", &["os", "show", "asteri"]),
+        ["asterinas"]
+    );
+    // No shell: a variable of somebody else's.
+    let mut version = Command::new(binaries::loupe());
+    version.arg("--version").env("COMPLETE", "1");
+    let said = command::run(version).expect_code(0);
+    assert!(said.stdout.starts_with("loupe "), "{}", said.stdout);
+    scene.assert_nothing_left();
+}
+
+#[test]
+fn the_packages_script_completes_in_a_real_bash() {
+    require!(Replays, Program("bash"));
+    let scene = Scene::new();
+    let workload = scene.workload(victim("accepts-enosys"));
+    let path = workload.to_str().expect("a plain path");
+    scene.run(&["analyze", path]).expect_code(0);
+    let documents = tempfile::tempdir().expect("a directory");
+    let mut write = Command::new(binaries::loupe());
+    write.arg("write-documents").arg(documents.path());
+    command::run(write).expect_code(0);
+    let completed = |words: &[&str]| -> Vec<String> {
+        let mut bash = Command::new("bash");
+        let loupe = binaries::loupe();
+        let directory = loupe.parent().expect("a directory");
+        let line = "source \"$1\"; shift; complete -p loupe > /dev/null || exit 1; \
+                    COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); COMP_TYPE=9; \
+                    _clap_complete_loupe loupe \"${COMP_WORDS[COMP_CWORD]}\" x; \
+                    printf '%s\\n' \"${COMPREPLY[@]}\"";
+        bash.args(["--norc", "-c", line, "bash"])
+            .arg(documents.path().join("completions/loupe.bash"))
+            .arg("loupe")
+            .args(words)
+            .env("PATH", format!("{}:/usr/bin:/bin", directory.display()))
+            .env("LOUPE_DB", scene.database());
+        let said = command::run(bash).expect_code(0);
+        said.stdout.lines().map(str::to_owned).collect()
+    };
+    assert_eq!(
+        completed(&["show", "acc"]),
+        ["accepts-enosys", "accepts-enosys/truth"]
+    );
+    assert_eq!(completed(&["os", "show", "gvis"]), ["gvisor"]);
+    scene.assert_nothing_left();
+}
