@@ -55,6 +55,9 @@ pub struct Test {
     pub value: u64,
 }
 
+/// The name of all operations that have none.
+const UNNAMED: &str = "*";
+
 /// Why calls of an operation cannot be told from others by their arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unreachable {
@@ -62,6 +65,8 @@ pub enum Unreachable {
     InMemory,
     /// It has no value on this architecture.
     NotOnThisArchitecture,
+    /// It is what is left of a syscall when all that has a name is taken away.
+    Unnamed,
 }
 
 impl Operation {
@@ -79,11 +84,35 @@ impl Operation {
         &self.name
     }
 
+    /// All operations of a syscall that have no name, at once: `ioctl:*`. `None` where a call's arguments
+    /// do not tell its operation.
+    pub fn unnamed(syscall: Syscall) -> Option<Operation> {
+        let row = Row::of(syscall)?;
+        (row.selects() && row.place == Place::Registers).then(|| Operation {
+            syscall,
+            is_flag: false,
+            name: UNNAMED.into(),
+        })
+    }
+
+    /// Whether it stands for all operations that have no name.
+    pub fn is_unnamed(&self) -> bool {
+        &*self.name == UNNAMED
+    }
+
+    /// Whether it is one of those that have no name: a number, or a number in a part of it.
+    pub fn has_no_name(&self) -> bool {
+        !self.is_flag && self.name.split('/').any(|part| part.starts_with("0x"))
+    }
+
     /// What all must hold of a call's arguments, if it is a call of this operation.
     pub fn tests(&self) -> Result<Vec<Test>, Unreachable> {
         let row = Row::of(self.syscall).ok_or(Unreachable::NotOnThisArchitecture)?;
         if row.place != Place::Registers {
             return Err(Unreachable::InMemory);
+        }
+        if self.is_unnamed() {
+            return Err(Unreachable::Unnamed);
         }
         self.values(row).ok_or(Unreachable::NotOnThisArchitecture)
     }

@@ -76,6 +76,56 @@ fn an_operation_that_is_missing_is_named_and_makes_it_fail() {
     scene.assert_nothing_left();
 }
 
+/// The victim makes one call that has no name, `ioctl:0xdead`, and notices if that works.
+#[test]
+fn operations_without_a_name_get_what_the_os_says_of_what_it_does_not_know() {
+    require!(Replays);
+    let scene = Scene::new();
+    let parts = VICTIMS.iter().find(|it| it.victim.name == "parts-of-ioctl");
+    let workload = scene.workload(&parts.expect("a victim").victim);
+    let path = workload.to_str().expect("a plain path");
+    let words = ["analyze", path, "--json"];
+    let analysis = Analysis::new(scene.run(&words).expect_code(0).json());
+    let joint = &analysis.0["joint"];
+    let emulated = |more: Value, code: i32| {
+        let mut os =
+            json!({ "name": "half", "implement": joint["implement"], "fake": joint["fake"] });
+        for (key, value) in more.as_object().expect("lists") {
+            match (&mut os[key], value) {
+                (Value::Array(list), Value::Array(more)) => list.extend(more.clone()),
+                (place, value) => *place = value.clone(),
+            }
+        }
+        let file = scene.write("half.json", &os.to_string());
+        let file = file.to_str().expect("a plain path");
+        let said = scene.run(&["emulate", "--os", file, path, "--json"]);
+        said.expect_code(code).json()
+    };
+    let answered = |emulation: &Value| -> Option<Value> {
+        let all = emulation["answered"].as_array().expect("a list").iter();
+        let mut unnamed = all.filter(|one| one["feature"] == "ioctl:*");
+        unnamed.next().cloned()
+    };
+    assert!(
+        joint["implement"].to_string().contains("ioctl:FIONREAD"),
+        "{joint:#}"
+    );
+    let unknown = emulated(json!({ "unknown": "EPERM" }), 0);
+    let one = answered(&unknown).expect("it was answered");
+    assert_eq!(
+        (&one["action"], &one["calls"]),
+        (&json!("stub=EPERM"), &json!(1))
+    );
+    let told = emulated(json!({ "error": { "ENOTTY": ["ioctl:*"] } }), 0);
+    let one = answered(&told).expect("it was answered");
+    assert_eq!(one["action"], "stub=ENOTTY", "{told:#}");
+    // That this OS only seems to do it is what the victim itself finds out.
+    let faked = emulated(json!({ "fake": ["ioctl:*"] }), 1);
+    assert_eq!(faked["broken"][0]["feature"], "ioctl:*", "{faked:#}");
+    assert_eq!(faked["broken"][0]["action"], "fake", "{faked:#}");
+    scene.assert_nothing_left();
+}
+
 #[test]
 fn a_pseudo_file_that_is_missing_is_named_and_makes_it_fail() {
     require!(Replays);

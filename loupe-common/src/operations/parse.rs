@@ -1,7 +1,7 @@
 //! From text to an operation or flag, as a user writes it or a database holds it.
 
-use super::Operation;
 use super::meaning::{Meaning, Row};
+use super::{Operation, UNNAMED};
 use crate::syscalls::{Arch, Syscall, UnknownSyscall, edit_distance};
 
 /// Not the name of an operation or flag.
@@ -39,6 +39,11 @@ impl std::str::FromStr for Operation {
         let (syscall, name) = text.split_once(':').unwrap_or((text, ""));
         let syscall: Syscall = syscall.parse()?;
         let row = Row::of(syscall).ok_or(UnknownOperation::NotVectored(syscall))?;
+        if name == UNNAMED
+            && let Some(unnamed) = Operation::unnamed(syscall)
+        {
+            return Ok(unnamed);
+        }
         let found = row.flag(name).map(|name| (true, name)).or_else(|| {
             let name = row.operation(name)?;
             Some((false, name))

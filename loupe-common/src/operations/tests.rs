@@ -156,6 +156,19 @@ fn what_is_not_the_name_of_an_operation_is_refused_with_a_hint() {
 }
 
 #[test]
+fn all_that_has_no_name_has_one_together() {
+    let unnamed = operation("ioctl:*");
+    assert_eq!(unnamed.to_string(), "ioctl:*");
+    assert!(unnamed.is_unnamed() && !unnamed.is_flag() && !unnamed.has_no_name());
+    assert_eq!(unnamed.tests(), Err(Unreachable::Unnamed));
+    assert!(operation("ioctl:0xdead").has_no_name());
+    assert!(!operation("ioctl:FIONREAD").has_no_name());
+    for none in ["mmap:*", "clone3:*", "getpid:*"] {
+        assert!(none.parse::<Operation>().is_err(), "{none}");
+    }
+}
+
+#[test]
 fn a_test_says_which_argument_has_which_value() {
     let test = |argument, mask, value| Test {
         argument,

@@ -238,6 +238,7 @@ Examples:
   loupe run --stub futex memcached -h
   loupe run --stub openat=EPERM --fake brk cat /etc/hostname
   loupe run --stub fcntl:F_SETFD --fake ioctl:TCGETS bash -c true
+  loupe run --stub 'ioctl:*=ENOTTY' ls     all operations of ioctl that have no name
   loupe run --stub /proc/cpuinfo --fake /dev/urandom nproc
   loupe run --fake getpid=plausible sh -c 'echo $$'
   loupe run --stub sendfile --target /usr/sbin/nginx sh -c './start.sh; ./test.sh'")]

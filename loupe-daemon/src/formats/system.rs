@@ -14,8 +14,8 @@ use crate::plan::need::{Answer, is_restart};
 /// beside those that its profile names. What this kernel has processes call is left out only if the
 /// profile says so: the OS restarts calls in its own way.
 ///
-/// Of a syscall that is there in part, the operations that are not are left out one by one, as far as
-/// they have names.
+/// Of a syscall that is there in part, the operations that are not are left out one by one, and all that
+/// have no name together (`ioctl:*`).
 pub fn left_out(profile: &OsProfile, files: &BTreeSet<Feature>) -> Policy {
     let table = Arch::NATIVE.table().iter();
     let syscalls = table
@@ -55,7 +55,11 @@ fn asked(profile: &OsProfile, syscall: Syscall) -> Vec<Feature> {
                 }
                 _ => None,
             });
-        (named.count() > 0).then(|| all.map(Feature::from).collect())
+        // What this OS has by its number is not told from the others that have no name.
+        let unnamed = Operation::unnamed(syscall)
+            .filter(|_| !named.clone().any(Operation::has_no_name))
+            .map(Feature::from);
+        (named.count() > 0).then(|| all.map(Feature::from).chain(unnamed).collect())
     };
     match profile.answer(&whole) {
         Answer::Implement => vec![whole],
@@ -67,7 +71,7 @@ fn asked(profile: &OsProfile, syscall: Syscall) -> Vec<Feature> {
 /// left out by themselves.
 fn is_injected(feature: &Feature) -> bool {
     match feature {
-        Feature::Operation(part) => part.tests().is_ok(),
+        Feature::Operation(part) => part.is_unnamed() || part.tests().is_ok(),
         Feature::IoUring(_) => false,
         _ => true,
     }
@@ -152,12 +156,43 @@ mod tests {
             assert_eq!(answer(missing), Some(Action::STUB), "{missing}");
         }
         assert_eq!(answer("fcntl:F_SETFD"), Some(Action::Fake));
+        assert_eq!(
+            answer("fcntl:*"),
+            Some(Action::STUB),
+            "nor what has no name"
+        );
+        assert_eq!(answer("ioctl:*"), None, "all of it is there");
         assert_eq!(answer("/proc/cpuinfo"), None, "it says nothing of any");
         assert!(
             policy
                 .iter()
                 .all(|(feature, _)| feature.kind() != "io_uring")
         );
+    }
+
+    #[test]
+    fn what_has_no_name_is_answered_as_the_profile_says_unless_it_has_a_number_of_that_kind() {
+        let mut profile = OsProfile {
+            implement: features(&["ioctl:TCGETS"]).into_iter().collect(),
+            unknown: "EINVAL".parse().expect("an errno"),
+            ..OsProfile::default()
+        };
+        let unnamed = &features(&["ioctl:*"])[0];
+        let answer = |profile: &OsProfile| rules(profile, &[]).get(unnamed);
+        let errno = |name: &str| Some(Action::Stub(name.parse().expect("an errno")));
+        assert_eq!(answer(&profile), errno("EINVAL"));
+        let enotty = "ENOTTY".parse().expect("an errno");
+        profile
+            .error
+            .entry(enotty)
+            .or_default()
+            .insert(unnamed.clone());
+        assert_eq!(answer(&profile), errno("ENOTTY"));
+        let number = &features(&["ioctl:0xdead"])[0];
+        assert_eq!(profile.answer(number), Answer::Error(enotty));
+        profile.error.clear();
+        profile.implement.insert(number.clone());
+        assert_eq!(answer(&profile), None);
     }
 
     #[test]

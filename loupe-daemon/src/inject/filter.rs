@@ -3,8 +3,8 @@
 //! The filter looks at the architecture and the number only, so the kernel caches "always
 //! allowed" per number and an allowed call costs the same whatever the policy's size. Only for a
 //! syscall of which operations or flags have rules are its arguments looked at (`arguments`): the
-//! operation's rule answers before a flag's, flags in the order of their names, and the rule of
-//! the whole syscall answers what is left. Calls of other ABIs (i386, x32) are allowed: their
+//! operation's rule answers before a flag's, flags in the order of their names, then the rule of
+//! operations without a name, and the rule of the whole syscall answers what is left. Calls of other ABIs (i386, x32) are allowed: their
 //! numbers mean other syscalls. The numbers are found by binary search over the boundaries between
 //! runs of equal answers.
 
@@ -12,8 +12,9 @@ use std::collections::BTreeMap;
 
 use libc::sock_filter;
 use loupe_common::feature::Feature;
-use loupe_common::operations::Unreachable;
+use loupe_common::operations::{Operation, Unreachable};
 use loupe_common::policy::{Action, Policy};
+use loupe_common::syscalls::Syscall;
 
 use super::arguments::{self, Case};
 use super::notify;
@@ -75,11 +76,28 @@ impl Decision {
         let cases = Vec::new();
         Decision { cases, otherwise }
     }
+
+    /// Answers what is left of calls without a name; those with one are answered as before. Behind all
+    /// other cases: a rule of a flag answers a call of any operation.
+    fn answer_unnamed(&mut self, syscall: Syscall, answer: u32) {
+        let named = Operation::all_of(syscall).into_iter();
+        let known: Vec<Case> = named
+            .filter_map(|operation| operation.tests().ok())
+            .map(|tests| Case {
+                tests,
+                answer: self.otherwise,
+            })
+            .filter(|case| !self.cases.iter().any(|other| other.tests == case.tests))
+            .collect();
+        self.cases.extend(known);
+        self.otherwise = answer;
+    }
 }
 
 /// Compiles the constant answers of a policy. Without any, the filter allows everything.
 pub fn compile(policy: &Policy) -> Result<Vec<sock_filter>, CompileError> {
     let mut answers: BTreeMap<u32, Decision> = BTreeMap::new();
+    let mut unnamed: Vec<(u32, Syscall, u32)> = Vec::new();
     // In the order of the features, which is the order of the cases.
     for (feature, action) in policy.iter() {
         let Some(syscall) = feature.syscall() else {
@@ -92,15 +110,23 @@ pub fn compile(policy: &Policy) -> Result<Vec<sock_filter>, CompileError> {
         };
         let decision = answers.entry(number).or_insert(Decision::ALLOW);
         match feature {
+            Feature::Operation(operation) if operation.is_unnamed() => {
+                unnamed.push((number, syscall, answer(action)));
+            }
             Feature::Operation(operation) => {
                 let tests = operation.tests().map_err(|why| match why {
                     Unreachable::InMemory => CompileError::InMemory(feature.clone()),
-                    Unreachable::NotOnThisArchitecture => absent(),
+                    Unreachable::NotOnThisArchitecture | Unreachable::Unnamed => absent(),
                 })?;
                 let answer = answer(action);
                 decision.cases.push(Case { tests, answer });
             }
             _ => decision.otherwise = answer(action),
+        }
+    }
+    for (number, syscall, answer) in unnamed {
+        if let Some(decision) = answers.get_mut(&number) {
+            decision.answer_unnamed(syscall, answer);
         }
     }
     program(&answers)

@@ -71,10 +71,17 @@ pub fn injections(
 /// Operations go before the rest and exclude each other; flags do not, so where rules of several
 /// flags meet in one call, both count it.
 fn reached(policy: &Policy, trace: &Trace, feature: &Feature) -> Option<CallCounts> {
-    let mut counts = trace.counts(feature)?.clone();
+    let mut counts = match feature {
+        Feature::Operation(part) if part.is_unnamed() => unnamed(policy, trace, part)?,
+        _ => trace.counts(feature)?.clone(),
+    };
     if let Feature::Syscall(syscall) = feature {
         let parts = parts(policy, *syscall).filter(|(_, operation)| !operation.is_flag());
-        for answered in parts.filter_map(|(part, _)| trace.counts(part)) {
+        let parts = parts.filter_map(|(feature, part)| match part.is_unnamed() {
+            true => unnamed(policy, trace, part),
+            false => trace.counts(feature).cloned(),
+        });
+        for answered in parts {
             counts.calls = counts.calls.saturating_sub(answered.calls);
             for (errno, calls) in &answered.errors {
                 let left = counts.errors.entry(*errno).or_default();
@@ -83,6 +90,28 @@ fn reached(policy: &Policy, trace: &Trace, feature: &Feature) -> Option<CallCoun
         }
     }
     Some(counts)
+}
+
+/// The calls of operations that have neither a name nor a rule of their own.
+fn unnamed(policy: &Policy, trace: &Trace, unnamed: &Operation) -> Option<CallCounts> {
+    let counts = trace.operations.iter();
+    let counts = counts.filter_map(|(feature, counts)| match feature {
+        Feature::Operation(part)
+            if part.syscall() == unnamed.syscall()
+                && part.has_no_name()
+                && policy.get(feature).is_none() =>
+        {
+            Some(counts)
+        }
+        _ => None,
+    });
+    counts.cloned().reduce(|mut all, counts| {
+        all.calls += counts.calls;
+        for (errno, calls) in counts.errors {
+            *all.errors.entry(errno).or_default() += calls;
+        }
+        all
+    })
 }
 
 /// The rules of operations and flags of a syscall.
@@ -101,7 +130,7 @@ fn is_ambiguous(policy: &Policy, feature: &Feature, syscall: Syscall) -> bool {
     let mut others = parts(policy, syscall).filter(|(part, _)| *part != feature);
     match feature {
         Feature::Operation(own) if is_flag(own) => others.next().is_some(),
-        Feature::Operation(_) => false,
+        Feature::Operation(own) if !own.is_unnamed() => false,
         _ => others.any(|(_, other)| is_flag(other)),
     }
 }

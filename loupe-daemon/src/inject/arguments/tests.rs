@@ -222,3 +222,32 @@ fn as_many_operations_as_there_are_get_their_own_answers() {
         assert_eq!(course.answer, expected, "{index}: {part}");
     }
 }
+
+#[test]
+fn what_has_no_name_is_answered_behind_all_that_has_one() {
+    let rule = |name: &str, action| (name.parse().expect("a feature"), action);
+    let policy: Policy = [
+        rule("ioctl:*", Action::STUB),
+        rule("ioctl:FIONBIO", Action::Fake),
+        rule("ioctl:0xbeef", Action::Fake),
+    ]
+    .into_iter()
+    .collect();
+    let answer = |policy: &Policy, value: u64| {
+        let program = compile(policy).expect("compiles");
+        course(&program, "ioctl", [3, value, 0, 0, 0, 0]).answer
+    };
+    for (value, expected) in [
+        (libc::FIONREAD, ALLOW),
+        (libc::FIONBIO, FAKE),
+        (0xbeef, FAKE),
+        (0xdead, STUB),
+    ] {
+        assert_eq!(answer(&policy, value), expected, "{value:#x}");
+    }
+    let both: Policy = [rule("ioctl", Action::Fake), rule("ioctl:*", Action::STUB)]
+        .into_iter()
+        .collect();
+    assert_eq!(answer(&both, libc::FIONREAD), FAKE);
+    assert_eq!(answer(&both, 0xdead), STUB);
+}

@@ -1,7 +1,7 @@
 //! Filters answer as the policy says, for every number.
 
 use loupe_common::errno::Errno;
-use loupe_common::syscalls::{Arch, Syscall};
+use loupe_common::syscalls::Arch;
 use proptest::prelude::*;
 
 use super::super::interpreter;

@@ -4,21 +4,26 @@
 use std::collections::BTreeSet;
 
 use loupe_common::feature::Feature;
+use loupe_common::operations::Operation;
 
 use super::OsProfile;
 use crate::plan::need::{Answer, Need};
 use crate::plan::steps::Step;
 
 impl OsProfile {
-    /// What is named gets what its list says; else a part is answered as its syscall is, and the rest
-    /// as [`OsProfile::unknown`] says. An OS that says nothing of any pseudo-file is not known to lack
+    /// What is named gets what its list says; an operation without a name, what that of those says; else a
+    /// part is answered as its syscall is, and the rest as [`OsProfile::unknown`] says. An OS that says nothing of any pseudo-file is not known to lack
     /// one.
     pub fn answer(&self, feature: &Feature) -> Answer {
         if let Some(own) = self.own_answer(feature) {
             return own;
         }
         match feature {
-            Feature::Operation(part) => self.answer(&Feature::from(part.syscall())),
+            Feature::Operation(part) => {
+                let unnamed = Operation::unnamed(part.syscall()).filter(|_| part.has_no_name());
+                let own = unnamed.and_then(|unnamed| self.own_answer(&Feature::from(unnamed)));
+                own.unwrap_or_else(|| self.answer(&Feature::from(part.syscall())))
+            }
             Feature::PseudoFile(_) if !self.speaks_of_pseudo_files() => Answer::Implement,
             Feature::PseudoFile(_) | Feature::IoUring(_) => Answer::Stub,
             Feature::Syscall(_) => self.unknown.answer(),
