@@ -283,7 +283,7 @@ fn uname(scene: &Scene) -> String {
 
 #[test]
 fn predictions_are_compared_with_what_really_happens() {
-    require!(Replays);
+    require!(Replays, Program("strace"));
     let scene = Scene::new();
     let workload = &uname(&scene);
     // This host, which has what the profile says that it lacks.
@@ -322,6 +322,22 @@ fn predictions_are_compared_with_what_really_happens() {
         .run(&["verify", "--os", &none, workload])
         .expect_code(2)
         .expect_message(&["does not say how to run a program there"]);
+    // An OS whose profile is wrong: it has the call, and lacks it.
+    let lies =
+        "[\"strace\", \"-qqf\", \"-e\", \"inject=uname:error=ENOSYS\", \"-o\", \"%LOG%/calls\"]";
+    let runner = format!("runner = {{ command = {lies}, trace = {lies} }}");
+    let lying = linux_but(&scene, &runner, "acct");
+    let verify = ["verify", "--os", &lying, workload];
+    let told = scene.run(&verify).expect_code(1).stdout;
+    assert!(
+        told.contains("uname failed with ENOSYS; the application needs it"),
+        "{told}"
+    );
+    let wrong = scene
+        .run(&[verify.as_slice(), &["--json"]].concat())
+        .expect_code(1)
+        .json();
+    assert_eq!(wrong["wrong_passes"], 1, "{wrong:#}");
     // The runner is no sandbox: what the workload writes is the user's.
     std::fs::remove_file(scene.path("result")).expect("it was written here");
     scene.assert_nothing_left();

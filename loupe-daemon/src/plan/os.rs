@@ -37,6 +37,7 @@ use crate::text::Wrong;
 pub(super) use answer::parts;
 pub use built_in::all as built_in;
 pub use difference::OsDifference;
+pub use evidence::failing;
 pub use runner::OsRunner;
 pub use shelf::{Origin, Shelf, default_shelf};
 pub use source::{Source, Unknown};

@@ -1,9 +1,12 @@
 //! Predictions beside what really happened: whether an application runs on an OS. Runs nothing.
 
+use loupe_common::errno::Errno;
 use loupe_common::feature::Feature;
+use loupe_common::syscalls::Syscall;
 use serde::Serialize;
 
 use super::gap::Gap;
+use super::need::Need;
 
 /// What came of one application.
 #[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
@@ -22,9 +25,40 @@ pub struct Verified {
     /// the profile says are implemented.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unsupported: Vec<Feature>,
+    /// The last calls that failed there, where it was to pass and did not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failing: Vec<FailingCall>,
     /// The end of what it printed, where the prediction is wrong.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub output: String,
+}
+
+/// A call that failed on the OS, beside what the application needs of it.
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
+pub struct FailingCall {
+    pub feature: Feature,
+    pub errno: Errno,
+    /// By the analysis: the application, or one of the call's operations, does not do without it.
+    pub needed: bool,
+}
+
+impl FailingCall {
+    /// What is needed is what an OS that runs the application implements or fakes.
+    pub fn beside(need: &Need, calls: Vec<(Syscall, Errno)>) -> Vec<FailingCall> {
+        let is_needed = |call: &Feature| {
+            let mut features = need.required.iter().chain(&need.fake_only);
+            features.any(|one| one == call || one.parent().as_ref() == Some(call))
+        };
+        let calls = calls.into_iter().map(|(syscall, errno)| {
+            let feature = Feature::from(syscall);
+            FailingCall {
+                needed: is_needed(&feature),
+                feature,
+                errno,
+            }
+        });
+        calls.collect()
+    }
 }
 
 impl Verified {
@@ -98,6 +132,7 @@ mod tests {
             timed_out: false,
             seconds: 1.0,
             unsupported: Vec::new(),
+            failing: Vec::new(),
             output: String::new(),
         };
         let all = vec![

@@ -5,7 +5,7 @@ use loupe_common::feature::Feature;
 use super::analysis::push_paragraph;
 use super::layout::{Align, Layout};
 use super::{Style, Tone};
-use crate::plan::prediction::{Matrix, Verified};
+use crate::plan::prediction::{FailingCall, Matrix, Verified};
 use crate::text::printable;
 
 /// Lines of output that are shown of a prediction that was wrong.
@@ -49,6 +49,9 @@ pub fn verified_table(matrix: &Matrix, style: Style) -> String {
     for one in matrix.applications.iter().filter(|one| !one.is_right()) {
         text.push('\n');
         push_paragraph(&mut text, &why(one), 2, Tone::Middling, style);
+        for call in &one.failing {
+            push_paragraph(&mut text, &told(call), 4, Tone::Faint, style);
+        }
         let lines: Vec<&str> = one.output.lines().collect();
         for line in &lines[lines.len().saturating_sub(OUTPUT_LINES)..] {
             push_paragraph(
@@ -109,6 +112,14 @@ fn why(one: &Verified) -> String {
             list(&one.missing)
         ),
     }
+}
+
+fn told(call: &FailingCall) -> String {
+    let need = match call.needed {
+        true => "the application needs it",
+        false => "the application can do without it",
+    };
+    format!("  {} failed with {}; {need}", call.feature, call.errno)
 }
 
 fn list(features: &[Feature]) -> String {

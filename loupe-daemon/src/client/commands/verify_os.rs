@@ -3,17 +3,21 @@
 use std::path::Path;
 use std::time::Duration;
 
+use loupe_common::analysis::Analysis;
+use loupe_common::errno::Errno;
 use loupe_common::exit;
+use loupe_common::syscalls::Syscall;
 use loupe_common::wire::Failure;
 
 use crate::client::args::{Global, VerifyOs};
 use crate::client::measured::Sources;
 use crate::client::{Ending, door, measured, output};
 use crate::plan::gap::Gap;
-use crate::plan::os::{self, OsProfile};
-use crate::plan::prediction::{self, Matrix, Verified};
+use crate::plan::need::Need;
+use crate::plan::os::{self, OsProfile, OsRunner};
+use crate::plan::prediction::{self, FailingCall, Matrix, Verified};
 use crate::replay::Workload;
-use crate::replay::elsewhere::{self, Logs};
+use crate::replay::elsewhere::{self, Elsewhere, Logs};
 use crate::report;
 use crate::store::StoredAnalysis;
 use crate::text::printable;
@@ -51,8 +55,7 @@ pub async fn run(global: &Global, args: &VerifyOs) -> Result<Ending, Failure> {
     let mut verified = Vec::new();
     for (workload, stored) in workloads.iter().zip(analysed) {
         output::note(&printable(&format!("running {}", full(workload))));
-        let gap = Gap::between(&profile, &stored.analysis);
-        verified.push(really(&profile, &runner.command, workload, &gap, limit)?);
+        verified.push(really(&profile, runner, workload, &stored.analysis, limit)?);
     }
     let matrix = Matrix::of(&profile.name, verified);
     match args.json {
@@ -93,24 +96,21 @@ fn starts(profile: &OsProfile, runner: &[String]) -> Result<(), Failure> {
 
 fn really(
     profile: &OsProfile,
-    runner: &[String],
+    runner: &OsRunner,
     workload: &Workload,
-    gap: &Gap,
+    analysis: &Analysis,
     limit: Duration,
 ) -> Result<Verified, Failure> {
+    let gap = Gap::between(profile, analysis);
     let logs = logs()?;
-    let script = elsewhere::script(workload);
-    let words = ["/bin/sh".to_owned(), "-c".to_owned(), script];
-    let ran = elsewhere::run(runner, &words, logs.path(), limit).map_err(|error| {
-        Failure::internal("the runner could not be started").because(Some(&error))
-    })?;
+    let ran = started(&runner.command, workload, logs.path(), limit)?;
     let predicted = gap.runs();
     let right = predicted == ran.passed;
     Ok(Verified {
         application: workload.application.clone(),
         workload: workload.workload.clone(),
         predicted,
-        missing: prediction::missing(gap),
+        missing: prediction::missing(&gap),
         really: ran.passed,
         timed_out: ran.timed_out,
         seconds: ran.seconds,
@@ -118,11 +118,50 @@ fn really(
             true => Vec::new(),
             false => unsupported(profile, logs.path()),
         },
+        failing: match predicted && !ran.passed && !runner.trace.is_empty() {
+            true => FailingCall::beside(
+                &Need::asked_of_os(analysis),
+                last_failures(&runner.trace, workload, limit)?,
+            ),
+            false => Vec::new(),
+        },
         output: match right {
             true => String::new(),
             false => ran.output,
         },
     })
+}
+
+fn started(
+    runner: &[String],
+    workload: &Workload,
+    logs: &Path,
+    limit: Duration,
+) -> Result<Elsewhere, Failure> {
+    let script = elsewhere::script(workload);
+    let words = ["/bin/sh".to_owned(), "-c".to_owned(), script];
+    elsewhere::run(runner, &words, logs, limit)
+        .map_err(|error| Failure::internal("the runner could not be started").because(Some(&error)))
+}
+
+/// Of another run, with a trace.
+fn last_failures(
+    runner: &[String],
+    workload: &Workload,
+    limit: Duration,
+) -> Result<Vec<(Syscall, Errno)>, Failure> {
+    let logs = logs()?;
+    started(runner, workload, logs.path(), limit)?;
+    let unreadable = |error: std::io::Error| {
+        Failure::internal("the trace of the OS cannot be read").because(Some(&error))
+    };
+    let mut trace = String::new();
+    for entry in std::fs::read_dir(logs.path()).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        let bytes = std::fs::read(path).map_err(unreadable)?;
+        trace.push_str(&String::from_utf8_lossy(&bytes));
+    }
+    Ok(os::failing(&trace))
 }
 
 /// What the OS logged that it does not support, of what its profile has.

@@ -1,6 +1,7 @@
 //! Evidence of an OS that somebody else collected: logs and test results. Each kind of file is read
 //! to what it says of single calls; [`over`] puts that over what was known before.
 
+mod failing;
 mod gvisor;
 mod ltp;
 mod strace;
@@ -13,6 +14,8 @@ use std::path::Path;
 use loupe_common::errno::Errno;
 use loupe_common::feature::Feature;
 use loupe_common::syscalls::{Arch, Syscall};
+
+pub use failing::failing;
 
 use super::{OsError, OsProfile, ReadProfile, Remark, built_in, name_of};
 use crate::plan::need::Answer;

@@ -9,4 +9,8 @@ pub struct OsRunner {
     /// `["runsc", "do"]`; `%LOG%` in it stands for a directory that it may write logs to. The
     /// program has the host's files there, and what it writes stays there.
     pub command: Vec<String>,
+    /// The same with a trace of all calls in `%LOG%`, as `strace` or gVisor write it: for a run that
+    /// is to be explained.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trace: Vec<String>,
 }

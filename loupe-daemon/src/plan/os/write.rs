@@ -63,8 +63,17 @@ pub fn to_toml(profile: &OsProfile) -> String {
         }
     }
     if let Some(runner) = &profile.runner {
-        let words: Vec<String> = runner.command.iter().map(|word| quoted(word)).collect();
-        text.push_str(&format!("\n[runner]\ncommand = [{}]\n", words.join(", ")));
+        let list = |words: &[String]| -> String {
+            let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+            words.join(", ")
+        };
+        text.push_str(&format!(
+            "\n[runner]\ncommand = [{}]\n",
+            list(&runner.command)
+        ));
+        if !runner.trace.is_empty() {
+            text.push_str(&format!("trace = [{}]\n", list(&runner.trace)));
+        }
     }
     if !profile.notes.is_empty() {
         text.push_str("\n[notes]\n");
