@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use loupe_tests::browser::{self, Browser};
 use loupe_tests::ground_truth::victim;
-use loupe_tests::require;
 use loupe_tests::requirement::Requirement::{Program, Replays};
 use loupe_tests::scene::Scene;
+use loupe_tests::{binaries, command, require};
 use serde_json::json;
 
 /// The views of the page, by their addresses.
@@ -24,7 +24,8 @@ const VIEWS: [&str; 9] = [
     "figures",
 ];
 
-/// What is too small to read, and what sticks out of the window without a place to scroll in.
+/// What is too small to read, what sticks out of the window without a place to scroll in, and which names
+/// are cut.
 const MISFITS: &str = r##"
 const small = new Set(), wide = new Set();
 const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
@@ -44,7 +45,9 @@ while (texts.nextNode()) {
   const scrolls = place.closest(".scroll, .drawing");
   if ((right > innerWidth + 1 || left < -1) && !scrolls) wide.add(text.textContent);
 }
-return { seen, small: [...small], wide: [...wide], over: document.documentElement.scrollWidth - innerWidth };
+const cut = [...document.querySelectorAll("tbody th")]
+  .filter((one) => one.checkVisibility() && one.scrollWidth > one.clientWidth).map((one) => one.textContent);
+return { seen, cut, small: [...small], wide: [...wide], over: document.documentElement.scrollWidth - innerWidth };
 "##;
 
 /// The address, the view that is shown, and what the sheet of evidence says, if it is open.
@@ -135,7 +138,7 @@ fn every_view_has_an_address_and_fits_a_phone() {
             assert_eq!(browser.run(WHERE)[1], id, "{view}");
             let misfits = browser.run(MISFITS);
             assert!(misfits["seen"].as_u64() > Some(20), "{view}: {misfits:#}");
-            for what in ["small", "wide"] {
+            for what in ["small", "wide", "cut"] {
                 assert_eq!(misfits[what], json!([]), "{view} at {width} px: {what}");
             }
             assert_eq!(misfits["over"], 0, "{view} at {width} px");
@@ -147,6 +150,42 @@ fn every_view_has_an_address_and_fits_a_phone() {
     assert!(
         headline.starts_with("Toy runs 0 of 2 applications."),
         "{headline}"
+    );
+    browser.assert_no_complaints();
+    scene.assert_nothing_left();
+}
+
+/// What was imported tells no replays, but which way works.
+#[test]
+fn of_what_was_imported_the_page_says_what_works() {
+    require!(Replays, Program(browser::PROGRAM));
+    let scene = Scene::new();
+    let workload = scene.workload(victim("accepts-enosys"));
+    let workload = workload.to_str().expect("a plain path");
+    scene.run(&["analyze", workload]).expect_code(0);
+    let elsewhere = tempfile::tempdir().expect("a directory");
+    let place = |name: &str| elsewhere.path().join(name);
+    let data = place("data");
+    let data = data.to_str().expect("a plain path");
+    let export = ["export", "loupedb", data, "accepts-enosys"];
+    scene.run(&export).expect_code(0);
+    let there = |words: &[&str]| {
+        let mut loupe = std::process::Command::new(binaries::loupe());
+        loupe.args(words).arg("--db").arg(place("other.db"));
+        command::run(loupe).expect_code(0)
+    };
+    there(&["import", "loupedb", data]);
+    let page = place("page.html");
+    there(&["report", "--html", page.to_str().expect("plain")]);
+    let mut browser = Browser::start();
+    browser.load(&page, "verdicts?q=getpriority");
+    let cells = browser.run(
+        "return [...document.querySelectorAll('#verdict-table tr.row td')].map((one) => one.textContent)",
+    );
+    let cells = cells.to_string();
+    assert!(
+        cells.contains(r#""yes","no""#),
+        "stub, and not fake: {cells}"
     );
     browser.assert_no_complaints();
     scene.assert_nothing_left();

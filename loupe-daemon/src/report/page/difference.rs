@@ -99,7 +99,7 @@ fn table(title: &str, changes: &[VerdictChange], newly_required: &[Feature]) -> 
         .collect();
     format!(
         "<h2>{title} ({})</h2>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" \
-         aria-label=\"{title}\"><table>\n<thead><tr><th scope=\"col\">Feature</th>\
+         aria-label=\"{title}\"><table class=\"changes\">\n<thead><tr><th scope=\"col\">Feature</th>\
          <th scope=\"col\">Before</th><th scope=\"col\">After</th><th scope=\"col\">Gate</th></tr>\
          </thead>\n<tbody>\n{rows}</tbody></table></div>\n",
         changes.len()

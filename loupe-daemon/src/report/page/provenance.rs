@@ -63,6 +63,11 @@ pub fn summary(entries: &[Entry<'_>]) -> String {
             formats.join(", ")
         ));
     }
+    if let [only] = entries
+        && let Some(provenance) = &only.analysis.provenance
+    {
+        parts.push(provenance.summary());
+    }
     let workloads = counted(entries.len() as u64, "workload");
     printable(&format!("{workloads}: {}", parts.join("; ")))
 }

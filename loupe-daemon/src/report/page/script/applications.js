@@ -24,7 +24,7 @@ const showApplications = () => {
   const list = data.applications.filter((one) => one.name.toLowerCase().includes(wanted));
   const body = sortRows(list, applicationColumns, by, down).map((one) => {
     const row = make("tr", { class: "row" }, make("th", { scope: "row" },
-      link(`#${new URLSearchParams({ app: one.name })}`, one.name)));
+      link(`#${new URLSearchParams({ app: one.name })}`, breakable(one.name))));
     for (const column of applicationColumns.slice(1)) {
       row.append(make("td", { class: column.number ? "number" : "" }, column.show(one)));
     }

@@ -19,7 +19,9 @@ const make = (tag, attributes, ...children) => {
   made.append(...children);
   return made;
 };
-const link = (address, text, attributes) => make("a", { href: address, ...attributes }, text);
+const link = (address, text, attributes) => make("a", { href: address, ...attributes }, ...[].concat(text));
+// A long name goes on below itself behind a slash, and not amid a word.
+const breakable = (name) => name.split(/(?<=\/)/).flatMap((part, at) => (at ? [make("wbr"), part] : [part]));
 const counted = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
 
 // Every row of every application, unpacked once.

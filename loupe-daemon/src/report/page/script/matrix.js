@@ -30,6 +30,10 @@ const matrixOrder = (order, parts) => {
   return { columns, list, steps, unlocked, has, system };
 };
 
+// Of a long path the end tells more than the beginning.
+const HEAD_CHARACTERS = 20;
+const headName = (name) => (name.startsWith("/") && name.length > HEAD_CHARACTERS ? `…${name.slice(1 - HEAD_CHARACTERS)}` : name);
+
 const matrixTable = (columns, list, { steps, has }, first) => {
   const head = make("tr", {}, make("th", { scope: "col", class: "corner" }, make("span", {}, "Application")));
   let before;
@@ -43,11 +47,11 @@ const matrixTable = (columns, list, { steps, has }, first) => {
     const name = data.features[feature];
     const told = steps.has(feature) ? `, step ${steps.get(feature)}` : has.has(feature) ? ", implemented" : "";
     head.append(make("th", { scope: "col", class: `feature${starts[index]}`, title: name + told },
-      make("span", {}, link(`#syscalls/${encodeURIComponent(name)}`, name, { tabindex: "-1" }))));
+      make("span", {}, link(`#syscalls/${encodeURIComponent(name)}`, headName(name), { tabindex: "-1" }))));
   });
   const body = list.map((application) => {
     const line = make("tr", {}, make("th", { scope: "row", class: mixed && application.imported ? "imported" : "" },
-      link(`#${new URLSearchParams({ app: application.name })}`, shortName(application.name), { tabindex: "-1", 
+      link(`#${new URLSearchParams({ app: application.name })}`, breakable(shortName(application.name)), { tabindex: "-1",
         title: application.name + (application.imported ? " (imported)" : "") })));
     columns.forEach((feature, index) => {
       const row = application.rowOf.get(feature);
@@ -68,6 +72,7 @@ const matrixTable = (columns, list, { steps, has }, first) => {
   const table = make("table", { class: "grid", role: "grid", "aria-label": first ? "Applications by features" : "Continued" },
     make("thead", {}, head), make("tbody", {}, ...body));
   table.style.setProperty("--columns", columns.length);
+  table.style.setProperty("--longest", Math.max(0, ...list.map((one) => shortName(one.name).length)));
   return table;
 };
 

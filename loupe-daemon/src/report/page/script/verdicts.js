@@ -1,14 +1,21 @@
 // The table of all verdicts, and what holds for the application that is chosen.
 const BATCH = 200;
 const ratio = (passes, runs) => (runs > 0 ? passes / runs : -1);
+// How many replays passed; what was imported says only whether it works.
+const passed = (row, way) => {
+  const runs = row[`${way}s`];
+  if (runs) return `${row[way]}/${runs}`;
+  if (row.basis !== "imported" || VERDICTS.indexOf(row.verdict) > 3) return "–";
+  return row.verdict === way || row.verdict === "any" ? "yes" : "no";
+};
 // What matters most comes first: the rest is off the screen of a phone.
 const verdictColumns = [
   { key: "feature", title: "Feature", value: (row) => row.feature,
     tie: (a, b) => byName(a.feature, b.feature) || byName(nameOf(a.application), nameOf(b.application)) },
   { key: "verdict", title: "Verdict", value: (row) => VERDICTS.indexOf(row.verdict), show: verdictMark },
-  { key: "app", title: "Application", value: (row) => nameOf(row.application), show: (row) => nameOf(row.application) },
-  { key: "stub", title: "Stub", number: true, value: (row) => ratio(row.stub, row.stubs), show: (row) => (row.stubs ? `${row.stub}/${row.stubs}` : "–") },
-  { key: "fake", title: "Fake", number: true, value: (row) => ratio(row.fake, row.fakes), show: (row) => (row.fakes ? `${row.fake}/${row.fakes}` : "–") },
+  { key: "app", title: "Application", value: (row) => nameOf(row.application), name: true, show: (row) => breakable(nameOf(row.application)) },
+  { key: "stub", title: "Stub", number: true, value: (row) => ratio(row.stub, row.stubs), show: (row) => passed(row, "stub") },
+  { key: "fake", title: "Fake", number: true, value: (row) => ratio(row.fake, row.fakes), show: (row) => passed(row, "fake") },
   { key: "calls", title: "Calls", number: true, value: (row) => row.calls, show: (row) => (row.calls ? row.calls.toLocaleString("en") : "–") },
   { key: "number", title: "No.", number: true, value: (row) => row.number ?? 1e9, show: (row) => String(row.number ?? "–") },
   { key: "basis", title: "Basis", value: (row) => row.basis, show: (row) => row.basis },
@@ -24,7 +31,7 @@ const rowOf = (row) => {
   const open = make("button", { type: "button", "aria-expanded": "false" }, make("code", {}, row.feature));
   const columns = columnsOf(state.app);
   const made = make("tr", { class: "row", "data-feature": row.feature }, make("th", { scope: "row" }, open));
-  for (const column of columns.slice(1)) made.append(make("td", { class: column.number ? "number" : "" }, column.show(row)));
+  for (const column of columns.slice(1)) made.append(make("td", { class: column.number ? "number" : column.name ? "name" : "" }, ...[].concat(column.show(row))));
   const toggle = () => {
     const closed = open.getAttribute("aria-expanded") === "false";
     open.setAttribute("aria-expanded", String(closed));
