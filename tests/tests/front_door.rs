@@ -87,6 +87,9 @@ fn what_was_analysed_can_be_listed_shown_and_explained() {
     for file in [output.to_owned(), format!("{output}.provenance.json")] {
         std::fs::remove_file(file).expect("it was asked for, and is there");
     }
+    let before = format!("{}~1", truth.name);
+    let none = scene.run(&["show", &before]).expect_code(2);
+    assert!(!none.stderr.contains("did you mean"), "{}", none.stderr);
     let history = scene.run(&["list", truth.name]).expect_code(0).stdout;
     assert!(
         history.contains("measured here before imported"),

@@ -287,6 +287,8 @@ impl Sources {
                 let names = of_it.map(|analysis| analysis.workload.as_str());
                 (workload, names.collect())
             }
+            // It is there, and not so often or not with that number.
+            None if own.next().is_some() => return String::new(),
             _ => {
                 let names = results().map(|analysis| analysis.application.as_str());
                 (application, names.collect())

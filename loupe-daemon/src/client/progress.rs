@@ -100,11 +100,14 @@ impl Display {
     fn phase(&self, name: &str, number: u32, of: u32) {
         let shown = numbered(name, number, of);
         let mut state = lock(&self.state);
+        let is_same = state.phase == shown;
         state.phase.clone_from(&shown);
         state.more = of > number;
         drop(state);
         match &self.bar {
             Some(bar) => bar.set_prefix(printable(&shown)),
+            // It begins anew where something was found out on the way, and is the same phase.
+            None if is_same => {}
             None => self.line(&format!("phase: {shown}")),
         }
     }

@@ -59,8 +59,8 @@ pub async fn run(global: &Global, args: &Analyze) -> Result<Ending, Failure> {
         (Ok((analysis, id)), _) => {
             let telling = Telling {
                 id,
+                finished_ms: id.map(|_| crate::now_ms().cast_signed()),
                 full: args.full,
-                ..Telling::default()
             };
             follow::print(&analysis, args.json, telling)
         }

@@ -108,14 +108,53 @@ fn arguments(call: &StreamedCall) -> Vec<String> {
     let Some(index) = syscall.path_argument().filter(|index| *index < count) else {
         return texts;
     };
-    if let Some(path) = &call.path {
-        texts[index] = format!("\"{}\"", printable(path));
+    let at = AT_FLAGS_OF.iter().find(|(name, _)| *name == call.name);
+    let at = at.map(|(_, place)| (*place, call.args[*place]));
+    if let Some((place, flags)) = at {
+        texts[place] = at_flags(flags);
+    }
+    match &call.path {
+        Some(path) => texts[index] = format!("\"{}\"", printable(path)),
+        // The descriptor itself is meant.
+        None if at.is_some_and(|(_, flags)| flags & libc::AT_EMPTY_PATH as u64 != 0) => {
+            texts[index] = "\"\"".to_owned();
+        }
+        None => {}
     }
     // What a path is relative to.
     if index == 1 && call.args[0] as i32 == libc::AT_FDCWD {
         texts[0] = "AT_FDCWD".to_owned();
     }
     texts
+}
+
+/// Which argument of a call has flags of how its path is meant.
+const AT_FLAGS_OF: [(&str, usize); 4] = [
+    ("fchownat", 4),
+    ("newfstatat", 3),
+    ("statx", 2),
+    ("unlinkat", 2),
+];
+const AT_FLAGS: [(i32, &str); 4] = [
+    (libc::AT_SYMLINK_NOFOLLOW, "AT_SYMLINK_NOFOLLOW"),
+    (libc::AT_REMOVEDIR, "AT_REMOVEDIR"),
+    (libc::AT_NO_AUTOMOUNT, "AT_NO_AUTOMOUNT"),
+    (libc::AT_EMPTY_PATH, "AT_EMPTY_PATH"),
+];
+
+/// By name, and what has none as a number.
+fn at_flags(mut flags: u64) -> String {
+    let mut names: Vec<String> = Vec::new();
+    for (bit, name) in AT_FLAGS {
+        if flags & bit as u64 != 0 {
+            flags &= !(bit as u64);
+            names.push(name.to_owned());
+        }
+    }
+    if flags != 0 || names.is_empty() {
+        names.push(number(flags));
+    }
+    names.join("|")
 }
 
 /// Small numbers are counts and descriptors, others flags and addresses.
@@ -175,6 +214,20 @@ mod tests {
         let max = u64::MAX;
         assert_eq!(shown("fcntl", [5, 2, 1, max, max, max]), "5, F_SETFD, 1");
         assert_eq!(shown("getpid", [max; 6]), "");
+        assert_eq!(
+            shown(
+                "newfstatat",
+                [3, 0x7f00_0000, 0x7f00_1000, 0x1100, max, max]
+            ),
+            "3, \"\", 0x7f001000, AT_SYMLINK_NOFOLLOW|AT_EMPTY_PATH"
+        );
+        assert_eq!(
+            shown(
+                "statx",
+                [0xffff_ff9c, 0x7f00_0000, 0x2000, 0xfff, 0x7f00_1000, max]
+            ),
+            "AT_FDCWD, 0x7f000000, 8192, 4095, 0x7f001000"
+        );
         let foreign = shown("i386:240", [1, 0x7f00_0000, max, 0, 0, 0]);
         assert_eq!(foreign, "1, 0x7f000000, -1, 0, 0, 0");
         assert_eq!(
