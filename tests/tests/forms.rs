@@ -116,7 +116,9 @@ fn every_table_is_had_as_values_and_as_markdown_under_the_same_names() {
     for words in own {
         table(&with(words, "csv").stdout);
     }
-    let traced = with(&["trace", "--operations", "true"], "csv").expect_code(0);
+    // What stands behind the command is its own.
+    let traced = ["trace", "--format", "csv", "--operations", "true"];
+    let traced = scene.run(&traced).expect_code(0);
     let (_, rows) = table(&traced.stderr);
     let features: Vec<&str> = rows.iter().map(|row| row[0].as_str()).collect();
     assert!(features.contains(&"mmap:MAP_PRIVATE"), "{features:?}");
