@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use clap::{Arg, Command, CommandFactory as _};
 use clap_complete::engine::{
-    ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter,
+    ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter as _,
 };
 use clap_complete::env::Shells;
 use clap_complete::{CompleteEnv, Shell};
@@ -308,7 +308,7 @@ mod tests {
 
     fn words(found: Vec<CompletionCandidate>) -> Vec<String> {
         let words = found.iter().map(|one| one.get_value().to_string_lossy());
-        words.map(|word| word.into_owned()).collect()
+        words.map(std::borrow::Cow::into_owned).collect()
     }
 
     #[test]

@@ -246,7 +246,7 @@ fn verdicts(analysis: &Analysis, full: bool) -> Layout {
         layout.section(format!("── not injected one by one ({count})"));
         for used in &analysis.not_injected {
             let mut cells: Vec<Cell> = vec![(&used.feature).into(), used.calls.into()];
-            cells.resize_with(columns.len(), || Cell::none());
+            cells.resize_with(columns.len(), Cell::none);
             layout.row_of(cells);
         }
     }
