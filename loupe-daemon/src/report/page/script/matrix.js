@@ -31,7 +31,7 @@ const matrixOrder = (order, parts) => {
 };
 
 // Of a long path the end tells more than the beginning.
-const HEAD_CHARACTERS = 20;
+const HEAD_CHARACTERS = 16;
 const headName = (name) => (name.startsWith("/") && name.length > HEAD_CHARACTERS ? `…${name.slice(1 - HEAD_CHARACTERS)}` : name);
 
 const matrixTable = (columns, list, { steps, has }, first) => {
