@@ -24,6 +24,8 @@ pub mod exit;
 #[cfg(feature = "user")]
 pub mod feature;
 #[cfg(feature = "user")]
+pub mod host_class;
+#[cfg(feature = "user")]
 pub mod impact;
 #[cfg(feature = "user")]
 pub mod io_uring;

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::feature::Feature;
+use crate::host_class::HostClass;
 use crate::policy::Policy;
 use crate::trace::Trace;
 
@@ -305,6 +306,9 @@ pub struct Conditions {
     /// failure void.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub stood_still_ms: u64,
+    /// What kind of host it ran on, where it was one of several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on: Option<Box<HostClass>>,
 }
 
 impl Conditions {

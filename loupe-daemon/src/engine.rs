@@ -3,6 +3,7 @@
 //! Puts tracer, launcher, replays, analysis and store together. It prints nothing.
 
 mod analysis;
+mod bench;
 mod command;
 mod emulate;
 mod error;

@@ -25,12 +25,12 @@ mod plan;
 mod plausible;
 pub mod priors;
 #[cfg(test)]
-mod properties;
+pub(crate) mod properties;
 mod purpose;
 mod run;
 mod scheduler;
 #[cfg(test)]
-mod simulated;
+pub(crate) mod simulated;
 mod single;
 mod statistics;
 mod suspicion;
@@ -133,7 +133,8 @@ pub enum Probed {
 }
 
 /// How far a replay came that was only begun.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Reached {
     /// The test could begin.
     Start,

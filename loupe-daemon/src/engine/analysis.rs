@@ -10,8 +10,9 @@ use loupe_common::provenance::Provenance;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::bench::{Bench, How};
 use super::phases::Phases;
-use super::recording::{How, Recording, Shared};
+use super::recording::{Recording, Shared};
 use super::slots::Cpus;
 use super::stages::Stages;
 use super::{
@@ -115,7 +116,7 @@ impl Engine {
         };
         let session = self.open(&order, fingerprint)?;
         let recording = &session.recording;
-        let prepared = &recording.0.prepared;
+        let prepared = &recording.0.bench.prepared;
         let (provenance, script) = tokio::task::block_in_place(|| {
             let provenance = provenance::of(prepared, identity, crate::now_ms().cast_signed());
             (provenance, script::remark(prepared, identity))
@@ -172,18 +173,11 @@ impl Engine {
                 .store
                 .begin_analysis_of(owner, order.workload, &fingerprint, order.fresh)?;
         let stop = Cancel::new().map_err(EngineError::from)?;
-        let launcher = Arc::clone(&self.launcher);
         let cpus = self.cpus();
         let heartbeat = Heartbeat::start(&cpus.numbers());
-        let shared = Shared::new(
-            order.store,
-            run,
-            prepared,
-            launcher,
-            tracer,
-            (stop.clone(), heartbeat),
-            order.how,
-        );
+        let launcher = Arc::clone(&self.launcher);
+        let bench = Bench::new(prepared, order.how, (launcher, tracer), heartbeat);
+        let shared = Shared::new(order.store, run, bench, stop.clone());
         Ok(Opened {
             recording: Recording(Arc::new(shared)),
             cpus,

@@ -9,7 +9,7 @@ use loupe_common::replay::Replay;
 use tokio_util::sync::CancellationToken;
 
 use super::analysis::{Opened, Order};
-use super::recording::How;
+use super::bench::How;
 use super::{AnalyzeError, AnalyzeOptions, Engine, Identity, ProgressSink, fingerprint};
 use crate::explore::{self, Emulated, ExploreOptions};
 use crate::inject;

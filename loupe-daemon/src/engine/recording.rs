@@ -1,45 +1,19 @@
 //! The replayer behind an analysis: hands its requests to runners and keeps what they bring.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use loupe_common::policy::Policy;
-use loupe_common::replay::{Control, Replay};
+use loupe_common::replay::Replay;
 
+use super::bench::{Bench, Manner, reached};
 use super::slots::{Slot, Slots};
 use super::{AnalyzeError, EngineError};
-use crate::explore::{Probed, Reached, Recorded, ReplayError, Replayer, Request, Room};
-use crate::launcher::Launcher;
+use crate::explore::{Probed, Recorded, ReplayError, Replayer, Request, Room};
 use crate::lock;
-use crate::replay::{
-    BaselineFacts, Heartbeat, Job, Mode, Pace, Part, Prepared, ReplayFailure, Runner, Sabotage,
-};
+use crate::replay::{BaselineFacts, Mode, Part, Sabotage};
 use crate::run::Cancel;
 use crate::store::{AnalysisRun, FIRST_TRIAL, Store};
-use crate::tracer::Tracer;
-
-/// What all replays of an analysis have in common beside the workload.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct How {
-    pub pace: Pace,
-    /// Memory and descriptors are wanted.
-    pub sample: bool,
-    /// The first so many replicas of the baseline are watched for pseudo-files; none, and the
-    /// first of no other policy is.
-    pub watched: u32,
-    /// The vDSO is hidden from the target.
-    pub hide_vdso: bool,
-}
-
-/// How one replay is run.
-struct Manner<'a> {
-    part: Part,
-    watch: bool,
-    hasty: bool,
-    control: Option<Control>,
-    cancel: &'a Cancel,
-}
 
 /// A replayer that remembers: what the database has is not run again.
 pub struct Recording(pub Arc<Shared>);
@@ -47,20 +21,12 @@ pub struct Recording(pub Arc<Shared>);
 pub struct Shared {
     store: Arc<Store>,
     pub run: AnalysisRun,
-    pub prepared: Prepared,
-    launcher: Arc<Launcher>,
-    tracer: Tracer,
-    /// Runners that run nothing, by the CPU that their next sandbox is made for.
-    idle: Mutex<Vec<(usize, Runner)>>,
+    pub bench: Bench,
     slots: Mutex<Arc<Slots>>,
-    /// Replays that have given their slot up.
-    waiting: AtomicUsize,
     facts: Mutex<BaselineFacts>,
-    heartbeat: Heartbeat,
     /// Replays that this analysis has run itself.
     own: Mutex<BTreeSet<i64>>,
     stop: Cancel,
-    how: How,
 }
 
 impl Replayer for Recording {
@@ -82,7 +48,7 @@ impl Replayer for Recording {
     }
 
     fn waiting(&self) -> usize {
-        self.0.waiting.load(Ordering::Relaxed)
+        self.0.bench.waiting()
     }
 
     fn more_waiting(&self) -> impl Future<Output = ()> + Send {
@@ -92,29 +58,15 @@ impl Replayer for Recording {
 }
 
 impl Shared {
-    pub fn new(
-        store: &Arc<Store>,
-        run: AnalysisRun,
-        prepared: Prepared,
-        launcher: Arc<Launcher>,
-        tracer: Tracer,
-        (stop, heartbeat): (Cancel, Heartbeat),
-        how: How,
-    ) -> Shared {
+    pub fn new(store: &Arc<Store>, run: AnalysisRun, bench: Bench, stop: Cancel) -> Shared {
         Shared {
             store: Arc::clone(store),
             run,
-            prepared,
-            launcher,
-            tracer,
-            idle: Mutex::default(),
+            bench,
             slots: Mutex::new(Slots::new(0, &[])),
-            waiting: AtomicUsize::new(0),
             facts: Mutex::default(),
-            heartbeat,
             own: Mutex::default(),
             stop,
-            how,
         }
     }
 
@@ -149,14 +101,13 @@ impl Shared {
     ) -> Result<Replay, AnalyzeError> {
         let manner = Manner {
             part,
-            watch: request.is_watched(self.how.watched),
+            watch: request.is_watched(self.bench.how.watched),
             hasty: request.hasty,
             control: request.control,
             cancel,
         };
-        let mut replay = self.with_runner(slot, |runner| {
-            Ok(self.run_job(runner, &request.policy, slot, manner)?)
-        })?;
+        let facts = lock(&self.facts).clone();
+        let mut replay = self.bench.run(&request.policy, &facts, slot, manner)?;
         replay.usage.crowd = slot.crowd();
         Ok(replay)
     }
@@ -177,11 +128,7 @@ impl Shared {
     }
 
     fn begun(&self, replay: Replay) -> Probed {
-        let reached = match lock(&self.facts).beginning() {
-            None => Reached::Start,
-            Some(beginning) if beginning.is_over(&replay) => Reached::Test,
-            Some(_) => Reached::Standstill,
-        };
+        let reached = reached(&lock(&self.facts), &replay);
         Probed::Begun(replay, reached)
     }
 
@@ -251,67 +198,8 @@ impl Shared {
             control: None,
             cancel: &self.stop,
         };
-        self.with_runner(slot, |runner| {
-            Ok(self.run_job(runner, policy, slot, manner)?)
-        })
-    }
-
-    /// Lends a runner for the slot's CPU, and keeps it for the next.
-    fn with_runner<T>(
-        &self,
-        slot: &Slot,
-        work: impl FnOnce(&Runner) -> Result<T, AnalyzeError>,
-    ) -> Result<T, AnalyzeError> {
-        let runner = self.runner(slot.cpu);
-        let result = work(&runner);
-        lock(&self.idle).push((slot.cpu, runner));
-        result
-    }
-
-    /// A runner for this CPU; as many as are needed at a time are made.
-    fn runner(&self, cpu: usize) -> Runner {
-        let mut idle = lock(&self.idle);
-        let found = idle.iter().rposition(|(of, _)| *of == cpu);
-        match found {
-            Some(index) => idle.swap_remove(index).1,
-            None => Runner::new(Arc::clone(&self.launcher), self.tracer.clone()),
-        }
-    }
-
-    fn run_job(
-        &self,
-        runner: &Runner,
-        policy: &Policy,
-        slot: &Slot,
-        manner: Manner<'_>,
-    ) -> Result<Replay, ReplayFailure> {
         let facts = lock(&self.facts).clone();
-        let waits = AtomicBool::new(false);
-        let replay = runner.replay(&Job {
-            prepared: &self.prepared,
-            policy,
-            facts: &facts,
-            heartbeat: &self.heartbeat,
-            cpu: Some(slot.cpu),
-            cancel: manner.cancel,
-            part: manner.part,
-            pace: self.how.pace,
-            sample: self.how.sample,
-            watch: manner.watch,
-            hasty: manner.hasty,
-            control: manner.control,
-            hide_vdso: self.how.hide_vdso,
-            on_waiting: &|| {
-                if !waits.swap(true, Ordering::Relaxed) {
-                    self.waiting.fetch_add(1, Ordering::Relaxed);
-                    slot.give_up();
-                }
-            },
-        });
-        if waits.into_inner() {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
-        }
-        replay
+        Ok(self.bench.run(policy, &facts, slot, manner)?)
     }
 
     /// Whether a replay that is only begun reaches into its test.
@@ -332,7 +220,7 @@ impl Recording {
     /// batch application is also judged by its exit status.) Asks nothing of a workload that
     /// fails as it is, in this replay.
     pub async fn check_test(&self, first: &Replay) -> Result<(), AnalyzeError> {
-        if self.0.prepared.workload.mode != Mode::Server || !first.outcome.passed() {
+        if self.0.bench.prepared.workload.mode != Mode::Server || !first.outcome.passed() {
             return Ok(());
         }
         let shared = Arc::clone(&self.0);

@@ -38,7 +38,7 @@ pub async fn run(
 ) -> Result<Vec<TestCheck>, AnalyzeError> {
     progress(Progress::phase(TEST_CHECK));
     let mut checks = Vec::new();
-    for attempt in attempts(recording.0.prepared.workload.mode, first) {
+    for attempt in attempts(recording.0.bench.prepared.workload.mode, first) {
         checks.push(check(recording, attempt).await?);
     }
     Ok(checks)

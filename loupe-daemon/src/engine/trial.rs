@@ -11,7 +11,7 @@ use loupe_common::word::Word;
 use tokio_util::sync::CancellationToken;
 
 use super::analysis::Order;
-use super::recording::How;
+use super::bench::How;
 use super::{
     AnalyzeError, AnalyzeOptions, Engine, Identity, ProgressSink, RunControl, RunRequest,
     fingerprint, parallel, script, test_check,
@@ -59,7 +59,7 @@ impl Engine {
             Ok(format!("trial\n{text}"))
         })?;
         let recording = &session.recording;
-        let prepared = &recording.0.prepared;
+        let prepared = &recording.0.bench.prepared;
         if let Some(text) = tokio::task::block_in_place(|| script::remark(prepared, identity)) {
             progress(Progress::Notice { text });
         }

@@ -22,7 +22,7 @@ use proptest::prelude::*;
 use super::simulated::{App, Effect, Rescue, SimFeature, Simulator, Use};
 use super::{ExploreError, ExploreOptions, Plan, Subject, analyze};
 
-fn feature(index: usize) -> Feature {
+pub(crate) fn feature(index: usize) -> Feature {
     let (_, name) = Arch::X86_64.table()[index];
     name.parse().expect("names of the table are features")
 }
@@ -62,7 +62,7 @@ fn effect(flaky: bool) -> BoxedStrategy<Effect> {
 
 /// A random application; `noisy` ones have flaky effects, features that come and go, and runs
 /// that cannot be used.
-fn app(noisy: bool) -> impl Strategy<Value = App> {
+pub(crate) fn app(noisy: bool) -> impl Strategy<Value = App> {
     let when = prop_oneof![
         6 => Just(None),
         1 => (0usize..12).prop_map(|first| Some(Use::InsteadOf(feature(first)))),
@@ -138,7 +138,7 @@ fn row<'a>(analysis: &'a Analysis, feature: &Feature) -> Option<&'a FeatureVerdi
 }
 
 /// `n` features: all of them can be stubbed, none faked.
-fn plain_app(n: usize) -> App {
+pub(crate) fn plain_app(n: usize) -> App {
     let sim = SimFeature::always(Effect::Works, Effect::Breaks);
     App {
         features: (0..n).map(|index| (feature(index), sim.clone())).collect(),

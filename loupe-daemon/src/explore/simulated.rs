@@ -25,7 +25,7 @@ use super::{ExploreOptions, Probed, Reached, Recorded, ReplayError, Replayer, Re
 
 /// What comes of leaving a feature out one way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Effect {
+pub(crate) enum Effect {
     Works,
     Breaks,
     /// Breaks in so many of a thousand runs.
@@ -34,7 +34,7 @@ pub(super) enum Effect {
 
 /// When the application uses a feature.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Use {
+pub(crate) enum Use {
     Always,
     /// In so many of a thousand runs.
     Sometimes(u64),
@@ -45,7 +45,7 @@ pub(super) enum Use {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct SimFeature {
+pub(crate) struct SimFeature {
     pub stub: Effect,
     pub fake: Effect,
     pub when: Use,
@@ -61,7 +61,7 @@ pub(super) struct SimFeature {
 
 /// What makes up for the absence of a feature.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Rescue {
+pub(crate) enum Rescue {
     /// This one is used.
     Use(Feature),
     /// This one is stubbed, which changes no call.
@@ -93,7 +93,7 @@ impl SimFeature {
 
 /// An application and its workload. Operations are features of it beside their syscalls.
 #[derive(Clone, Debug, Default)]
-pub(super) struct App {
+pub(crate) struct App {
     pub features: BTreeMap<Feature, SimFeature>,
     /// Rules that break it together, when all of them fire.
     pub conflicts: Vec<Policy>,
@@ -327,7 +327,7 @@ impl App {
 
 /// A crowd: more replays at a time than there are CPUs.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Crowd {
+pub(crate) struct Crowd {
     /// Of a thousand replays in it, so many fail for that.
     pub breaks: u64,
     /// What fails for it has done the workload's work all the same, and was only too slow.
@@ -377,7 +377,7 @@ fn hash(what: &(impl Hash + ?Sized)) -> u64 {
 
 /// A host that stands still now and then, for some replays.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Host {
+pub(crate) struct Host {
     /// Of a thousand times, it does so in so many, and that is noticed.
     pub noticed: u64,
     /// Once, from this replay on, it does so and nobody notices.
@@ -403,7 +403,7 @@ impl Host {
 }
 
 /// Runs an [`App`], answering in an order that depends on `order`.
-pub(super) struct Simulator<'a> {
+pub(crate) struct Simulator<'a> {
     pub app: &'a App,
     pub order: u64,
     /// Of a thousand replays, so many cannot be carried out.
@@ -419,7 +419,7 @@ pub(super) struct Simulator<'a> {
 
 /// What was asked of a simulator.
 #[derive(Default)]
-pub(super) struct Log {
+pub(crate) struct Log {
     pub answers: Vec<(Request, Outcome)>,
     pub running: usize,
     pub most_running: usize,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use loupe_common::replay::{ExitStatus, Replay};
+use serde::{Deserialize, Serialize};
 
 use super::watch::usual::{self, Idling, Pauses};
 use super::workload::Limits;
@@ -57,7 +58,7 @@ const BEGINNING_TIME_PART: u32 = 10;
 const BEGINNING_TIME: Duration = Duration::from_millis(40);
 
 /// What the passing baseline replays had in common.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BaselineFacts {
     /// Sorted.
     ready: Vec<Duration>,

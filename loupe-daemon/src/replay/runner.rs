@@ -75,7 +75,8 @@ pub enum Part {
 }
 
 /// When a replay goes on and when it ends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Pace {
     /// As soon as the kernel shows that it can.
     #[default]

@@ -152,6 +152,7 @@ impl<'a> Session<'a> {
             listens: self.state.listens_when_ready,
             left: self.state.left,
             conditions: Conditions {
+                on: None,
                 control: self.job.control,
                 refused,
                 stood_still_ms,
