@@ -14,9 +14,11 @@ mod provenance;
 mod recording;
 mod script;
 mod slots;
+mod spreading;
 mod stages;
 mod test_check;
 mod trial;
+mod worker;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -39,10 +41,13 @@ pub use crate::launcher::protocol::Identity;
 use crate::replay::MOST_REPLICAS;
 use crate::tracer::{Tracer, TracerError};
 use crate::{cgroup, lock};
+pub use bench::How;
 pub use emulate::EmulateOptions;
 pub use error::{AnalyzeError, EngineError};
 use slots::Cpus;
+pub use spreading::analyze_spread;
 pub use trial::Trial;
+pub use worker::{HostWorker, Package, Packages, host_class};
 
 /// More replays at a time than any host can run.
 const MOST_JOBS: u64 = 65_535;

@@ -34,8 +34,6 @@ mod replay;
 mod report;
 mod run;
 mod server;
-// Until a queue between hosts carries jobs.
-#[allow(dead_code, unused_imports)]
 mod spread;
 mod store;
 mod sys;
@@ -45,6 +43,19 @@ mod tracer;
 pub use client::main as loupe;
 pub use launcher::main_if_asked as launcher_if_asked;
 pub use server::main as louped;
+
+/// Analyses whose replays workers run. No command does that yet: there is no queue between hosts.
+pub mod spreading {
+    pub use crate::engine::{
+        AnalyzeOptions, Engine, HostWorker, How, Package, Packages, ProgressSink, analyze_spread,
+        host_class,
+    };
+    pub use crate::launcher::protocol::Identity;
+    pub use crate::replay::Workload;
+    pub use crate::spread::{Claims, Local, RealClock, Worker, work};
+    pub use crate::store::Store;
+    pub use tokio_util::sync::CancellationToken;
+}
 
 /// What the benchmarks measure from inside, without a command line around it.
 pub mod benchmarks {

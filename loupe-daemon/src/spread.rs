@@ -4,7 +4,7 @@
 //! The truth is with who asks: the records, which are the analysis's own database. The queue only
 //! carries. It may hand a job to several workers, lose a worker with its job, tell a result twice, late or
 //! to another process; none of that changes an answer, because a replay is known by what it is
-//! of ([`Key`]) and counts once. Starts no process, opens no socket.
+//! of (its `job::Key`) and counts once. Starts no process, opens no socket.
 
 mod clock;
 mod coordinator;
@@ -18,7 +18,7 @@ mod tests;
 
 pub use clock::{Clock, RealClock};
 pub use coordinator::{Records, Spread, SpreadError};
-pub use job::{Answer, Done, Job, Key, Order};
-pub use local::{Local, LocalJobs};
-pub use queue::{Claim, Claims, Jobs, QueueError, Told, Worker};
+pub use job::{Answer, Job};
+pub use local::Local;
+pub use queue::{Claims, Jobs, Worker};
 pub use worker::{Bench, work};

@@ -319,7 +319,7 @@ async fn beside(
     explored
 }
 
-fn explore_options(
+pub(super) fn explore_options(
     options: &AnalyzeOptions,
     workload: &Workload,
     shape: &Shape<'_>,

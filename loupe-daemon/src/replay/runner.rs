@@ -54,7 +54,8 @@ impl From<CompileError> for ReplayFailure {
 }
 
 /// A reason for the test to fail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Sabotage {
     /// The application is never started.
     Absent,
@@ -63,7 +64,8 @@ pub enum Sabotage {
 }
 
 /// What of the workload is run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Part {
     #[default]
     Whole,

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use loupe_common::host_class::HostClass;
+use loupe_common::policy::Policy;
 use loupe_common::replay::Replay;
 use tokio::sync::oneshot;
 
@@ -15,7 +16,7 @@ use super::job::{Answer, Done, Job, Key, Order};
 use super::queue::{Jobs, QueueError, Told as _, Worker};
 use crate::explore::{Probed, Recorded, ReplayError, Replayer, Request};
 use crate::lock;
-use crate::replay::BaselineFacts;
+use crate::replay::{BaselineFacts, Part, Sabotage};
 
 /// Why a replay cannot be run anywhere.
 #[derive(Debug, thiserror::Error)]
@@ -137,6 +138,20 @@ impl<Q: Jobs, R: Records, C: Clock> Spread<Q, R, C> {
         error
     }
 
+    /// Runs the baseline with something done to the application, and keeps nothing of it.
+    pub async fn sabotaged(&self, sabotage: Sabotage) -> Result<Replay, SpreadError> {
+        let request = Request::new(Policy::baseline(), 0);
+        match self.ask(&request, Part::Sabotaged(sabotage)).await? {
+            Probed::Begun(replay, _) => Ok(replay),
+            Probed::Ended(recorded) => Ok(recorded.replay),
+        }
+    }
+
+    /// Whether a replay that is only begun reaches into its test.
+    pub fn begins_tests(&self) -> bool {
+        lock(&self.state).facts.beginning().is_some()
+    }
+
     async fn settle(&self, told: Q::Told) -> Result<(), QueueError> {
         let done = told.done().clone();
         let asked = lock(&self.state).asked.remove(&done.key);
@@ -185,7 +200,7 @@ impl<Q: Jobs, R: Records, C: Clock> Spread<Q, R, C> {
                 lock(&self.state).attempts.insert(done.key, attempt);
                 Err(SpreadError::Lost(why))
             }
-            Answer::Begun(replay, reached) => Ok(Probed::Begun(*replay, reached)),
+            Answer::Partial(replay, reached) => Ok(Probed::Begun(*replay, reached)),
             Answer::Replayed(mut replay) => {
                 replay.conditions.on = Some(Box::new(done.class.clone()));
                 let request = asked.job.order.request();
@@ -281,27 +296,28 @@ impl<Q: Jobs, R: Records, C: Clock> Spread<Q, R, C> {
         }
     }
 
-    async fn ask(&self, request: &Request, begin_only: bool) -> Result<Probed, SpreadError> {
-        if let Some(kept) = self.records.find(request).map_err(SpreadError::Records)? {
+    async fn ask(&self, request: &Request, part: Part) -> Result<Probed, SpreadError> {
+        let is_kept = !matches!(part, Part::Sabotaged(_));
+        if is_kept && let Some(kept) = self.records.find(request).map_err(SpreadError::Records)? {
             self.learn(&kept);
             return Ok(Probed::Ended(kept));
         }
         if let Some(class) = self.class() {
-            return self.have_run(request, begin_only, class).await;
+            return self.have_run(request, part, class).await;
         }
         let opening = self.opening.lock().await;
         if let Some(class) = self.class() {
             drop(opening);
-            return self.have_run(request, begin_only, class).await;
+            return self.have_run(request, part, class).await;
         }
         let class = self.widest_class().await?;
-        self.have_run(request, begin_only, class).await
+        self.have_run(request, part, class).await
     }
 
     async fn have_run(
         &self,
         request: &Request,
-        begin_only: bool,
+        part: Part,
         class: HostClass,
     ) -> Result<Probed, SpreadError> {
         let (answer, answered) = oneshot::channel();
@@ -310,7 +326,7 @@ impl<Q: Jobs, R: Records, C: Clock> Spread<Q, R, C> {
             if state.is_stopped {
                 return Err(SpreadError::Stopped);
             }
-            let order = Order::new(request, begin_only);
+            let order = Order::new(request, part);
             let own = (self.subject.as_str(), self.asker.as_str());
             let mut job = Job::new(own, &class, order, state.facts.clone());
             job.attempt = state.attempts.get(&job.key).copied().unwrap_or(0);
@@ -337,13 +353,13 @@ fn may_run(worker: &Worker, job: &Job) -> bool {
 
 impl<Q: Jobs, R: Records, C: Clock> Replayer for Spread<Q, R, C> {
     async fn replay(&self, request: &Request) -> Result<Recorded, ReplayError> {
-        match self.ask(request, false).await? {
+        match self.ask(request, Part::Whole).await? {
             Probed::Ended(recorded) => Ok(recorded),
             Probed::Begun(..) => Err(SpreadError::Lost("it was only begun".to_owned()).into()),
         }
     }
 
     async fn probe(&self, request: &Request) -> Result<Probed, ReplayError> {
-        Ok(self.ask(request, true).await?)
+        Ok(self.ask(request, Part::Start).await?)
     }
 }

@@ -38,13 +38,12 @@ pub struct Order {
     pub hasty: bool,
     #[serde(default)]
     pub purpose: String,
-    /// It is only begun.
     #[serde(default)]
-    pub begin_only: bool,
+    pub part: Part,
 }
 
 impl Order {
-    pub fn new(request: &Request, begin_only: bool) -> Order {
+    pub fn new(request: &Request, part: Part) -> Order {
         Order {
             policy: request.policy.clone(),
             replica: request.replica,
@@ -52,7 +51,7 @@ impl Order {
             control: request.control,
             hasty: request.hasty,
             purpose: request.purpose.clone(),
-            begin_only,
+            part,
         }
     }
 
@@ -66,16 +65,12 @@ impl Order {
         }
     }
 
-    pub fn part(&self) -> Part {
-        match self.begin_only {
-            true => Part::Start,
-            false => Part::Whole,
-        }
-    }
-
     /// Whether it is the replay by which an analysis finds its class: the baseline's first.
     pub fn opens(&self) -> bool {
-        self.policy.is_empty() && self.replica == 0 && self.control.is_none()
+        self.policy.is_empty()
+            && self.replica == 0
+            && self.control.is_none()
+            && self.part == Part::Whole
     }
 }
 
@@ -135,7 +130,7 @@ fn key(subject: &str, class: &HostClass, order: &Order) -> Key {
         order.replica,
         order.watch,
         order.control,
-        order.begin_only,
+        order.part,
     );
     // Serializing plain strings and numbers to a string cannot fail.
     digest.text(serde_json::to_string(&own).unwrap_or_default().as_bytes());
@@ -160,8 +155,9 @@ pub struct Done {
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
     Replayed(Box<Replay>),
-    /// It was only to begin, and nothing has failed so far.
-    Begun(Box<Replay>, Reached),
+    /// It was not the whole workload that was to be run, or something was done to it: this is no
+    /// replay to keep. Of one that was only to begin, nothing has failed so far.
+    Partial(Box<Replay>, Reached),
     /// This worker cannot run it: what it lacks, or what is broken there. Another may.
     Cannot(String),
     /// The host may have been too busy for it.

@@ -1,5 +1,6 @@
 //! How long a study takes on many workers, in simulated time.
 
+use futures::future::join_all;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 
 use super::*;
