@@ -5,7 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// A kind of host, and the build of a workload's target on it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, schemars::JsonSchema, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, schemars::JsonSchema, Deserialize,
+)]
 pub struct HostClass {
     /// The kernel's release.
     pub kernel: String,
@@ -14,6 +16,9 @@ pub struct HostClass {
     /// The host's C library: `glibc 2.36`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub libc: Option<String>,
+    /// Whether workloads have root's rights: others are refused other calls.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub root: bool,
     /// The build-id of the workload's target, or what else tells two builds apart; `None`: any build.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
@@ -41,6 +46,9 @@ impl fmt::Display for HostClass {
         if let Some(libc) = &self.libc {
             write!(f, ", {libc}")?;
         }
+        if self.root {
+            write!(f, ", as root")?;
+        }
         match &self.target {
             Some(target) => write!(f, ", build {target}"),
             None => Ok(()),
@@ -58,6 +66,7 @@ mod tests {
             kernel: kernel.to_owned(),
             architecture: "x86_64".to_owned(),
             libc: Some("glibc 2.36".to_owned()),
+            root: false,
             target: target.map(str::to_owned),
         };
         let any = class("6.1", None);
@@ -66,6 +75,12 @@ mod tests {
         assert!(!built.admits(&class("6.1", Some("def"))));
         assert!(!built.admits(&any), "nobody knows its build");
         assert!(!any.admits(&class("6.12", Some("abc"))));
+        let root = HostClass {
+            root: true,
+            ..any.clone()
+        };
+        assert!(!any.admits(&root) && !root.admits(&built));
+        assert_eq!(root.to_string(), "Linux 6.1 x86_64, glibc 2.36, as root");
         assert_eq!(built.to_string(), "Linux 6.1 x86_64, glibc 2.36, build abc");
     }
 }

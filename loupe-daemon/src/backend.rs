@@ -5,6 +5,7 @@
 mod here;
 mod membership;
 mod observation;
+mod spreading;
 
 use std::os::fd::OwnedFd;
 
@@ -27,6 +28,7 @@ use crate::store::{JobBook, Listed, Selector, StoredAnalysis, Which};
 
 pub use membership::{exchange_failure, gather};
 pub use observation::observe_here;
+pub use spreading::{Spreading, dispatch_failure};
 
 pub use here::{
     Here, Library, default_database, emulate_here, own_identity, run_here, shell_here,

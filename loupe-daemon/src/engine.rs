@@ -8,6 +8,7 @@ mod command;
 mod emulate;
 mod error;
 mod fingerprint;
+mod package;
 mod parallel;
 mod phases;
 mod provenance;
@@ -41,13 +42,15 @@ pub use crate::launcher::protocol::Identity;
 use crate::replay::MOST_REPLICAS;
 use crate::tracer::{Tracer, TracerError};
 use crate::{cgroup, lock};
+pub use analysis::how;
 pub use bench::How;
 pub use emulate::EmulateOptions;
 pub use error::{AnalyzeError, EngineError};
+pub use package::{Content, Package, Packages, Shipped};
 use slots::Cpus;
-pub use spreading::analyze_spread;
+pub use spreading::{analyze_spread, done_spread};
 pub use trial::Trial;
-pub use worker::{HostWorker, Package, Packages, host_class};
+pub use worker::{HostWorker, host_class, user_identity};
 
 /// More replays at a time than any host can run.
 const MOST_JOBS: u64 = 65_535;

@@ -16,6 +16,7 @@ mod backend;
 mod cgroup;
 mod client;
 mod completeness;
+mod dispatch;
 mod doctor;
 mod engine;
 mod exchange;
@@ -44,15 +45,16 @@ pub use client::main as loupe;
 pub use launcher::main_if_asked as launcher_if_asked;
 pub use server::main as louped;
 
-/// Analyses whose replays workers run. No command does that yet: there is no queue between hosts.
+/// Analyses whose replays workers run, for tests and benchmarks with workers of their own.
 pub mod spreading {
+    pub use crate::dispatch::{ACK_WAIT, Coordinator, Shipment, WorkerLink};
     pub use crate::engine::{
         AnalyzeOptions, Engine, HostWorker, How, Package, Packages, ProgressSink, analyze_spread,
         host_class,
     };
     pub use crate::launcher::protocol::Identity;
     pub use crate::replay::Workload;
-    pub use crate::spread::{Claims, Local, RealClock, Worker, work};
+    pub use crate::spread::{Answer, Bench, Claims, Job, Local, RealClock, Worker, work};
     pub use crate::store::Store;
     pub use tokio_util::sync::CancellationToken;
 }

@@ -8,5 +8,5 @@ mod credentials;
 mod error;
 
 pub use connection::{Link, connect};
-pub use credentials::{Credentials, KeyPair, Part};
+pub use credentials::{Credentials, Extra, KeyPair, Part};
 pub use error::NatsError;

@@ -27,5 +27,6 @@ pub use facts::BaselineFacts;
 pub use heartbeat::Heartbeat;
 pub use prepared::{PrepareError, Prepared, find_program, later};
 pub use runner::{Job, Pace, Part, ReplayFailure, Runner, Sabotage};
+pub use user::identity as user_identity;
 pub use watch::usual::computes;
 pub use workload::*;

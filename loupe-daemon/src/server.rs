@@ -15,6 +15,7 @@ mod log;
 mod manager;
 mod metrics;
 mod requests;
+mod worker;
 
 #[cfg(test)]
 pub(crate) mod fake;

@@ -17,8 +17,10 @@ mod worker;
 mod tests;
 
 pub use clock::{Clock, RealClock};
-pub use coordinator::{Records, Spread, SpreadError};
-pub use job::{Answer, Job};
+pub use coordinator::{Records, Spread, SpreadError, slots_of_the_widest};
+#[cfg(test)]
+pub use job::Order;
+pub use job::{Answer, Done, Job, Key};
 pub use local::Local;
-pub use queue::{Claims, Jobs, Worker};
+pub use queue::{Claim, Claims, Jobs, QueueError, Told, Worker};
 pub use worker::{Bench, work};

@@ -41,11 +41,27 @@ impl<'a> Fleet<'a> {
         Self::found_at(Ipv4Addr::LOCALHOST, scene, hosts)
     }
 
+    /// The same with workers.
+    ///
+    /// # Panics
+    /// If it cannot be founded.
+    pub fn found_with_workers(scene: &'a Scene, hosts: &[&str], workers: &[&str]) -> Fleet<'a> {
+        Self::found_of(Ipv4Addr::LOCALHOST, scene, (hosts, workers))
+    }
+
     /// The same with a server that listens at this address.
     ///
     /// # Panics
     /// If it cannot be founded.
     pub fn found_at(address: Ipv4Addr, scene: &'a Scene, hosts: &[&str]) -> Fleet<'a> {
+        Self::found_of(address, scene, (hosts, &[]))
+    }
+
+    fn found_of(
+        address: Ipv4Addr,
+        scene: &'a Scene,
+        (hosts, workers): (&[&str], &[&str]),
+    ) -> Fleet<'a> {
         let listener = TcpListener::bind((address, 0)).expect("a free port");
         let port = listener.local_addr().expect("its number").port();
         drop(listener);
@@ -62,8 +78,17 @@ impl<'a> Fleet<'a> {
         let server = fleet.server_name();
         let mut words = vec!["init", directory, "--server", &server, "--port", &port];
         words.extend(hosts.iter().flat_map(|host| ["--host", *host]));
+        words.extend(workers.iter().flat_map(|worker| ["--worker", *worker]));
         fleet.run(&words).expect_code(0);
         fleet
+    }
+
+    pub fn worker_credentials(&self, worker: &str) -> PathBuf {
+        self.directory.join(format!("workers/{worker}.credentials"))
+    }
+
+    pub fn coordinator_credentials(&self) -> PathBuf {
+        self.directory.join("coordinator.credentials")
     }
 
     pub fn url(&self) -> String {
@@ -211,6 +236,31 @@ impl<'a> Fleet<'a> {
         }
     }
 
+    /// A worker that does not run yet. It runs workloads as root, as a study of root on its own host does.
+    pub fn worker(&self, name: &str) -> Node<'a> {
+        let mut node = self.node(name);
+        let files = node.directory.join("files");
+        let config = format!("[worker]\nuser = \"root\"\ndirectory = {files:?}\n");
+        std::fs::write(node.directory.join("louped.toml"), config).expect("written");
+        node.credentials = self.worker_credentials(name);
+        node
+    }
+
+    /// `loupe study` of these on the workers.
+    pub fn study(&self, paths: &[&Path], words: &[&str]) -> Command {
+        let mut loupe = Command::new(binaries::loupe());
+        loupe
+            .arg("study")
+            .args(paths)
+            .args(["--on", &self.url(), "--credentials"])
+            .arg(self.coordinator_credentials())
+            .arg("--db")
+            .arg(self.scene.database())
+            .args(words)
+            .env("NO_COLOR", "1");
+        loupe
+    }
+
     /// Everything that a fleet's database holds, line by line, by names instead of numbers. What only says
     /// when something was told is left out.
     pub fn content(&self, database: &Path) -> Vec<String> {
@@ -312,6 +362,19 @@ impl Node<'_> {
             self.url.clone().into(),
             "--credentials".into(),
             self.credentials.clone().into_os_string(),
+        ];
+        self.start_with(&words);
+    }
+
+    /// Starts louped as a worker with so many slots.
+    pub fn start_working(&mut self, slots: usize) {
+        let words = [
+            "--worker".into(),
+            self.url.clone().into(),
+            "--credentials".into(),
+            self.credentials.clone().into_os_string(),
+            "--slots".into(),
+            slots.to_string().into(),
         ];
         self.start_with(&words);
     }

@@ -32,6 +32,8 @@ impl Packages for One {
             false => Err("no such package".to_owned()),
         }
     }
+
+    fn forget(&self, _: &str) {}
 }
 
 fn main() {
@@ -54,10 +56,18 @@ fn main() {
     println!("test {NAME} ... ok");
 }
 
+fn root() -> Identity {
+    Identity {
+        uid: 0,
+        gid: 0,
+        groups: vec![0],
+    }
+}
+
 fn worker(name: &str) -> Worker {
     Worker {
         name: name.to_owned(),
-        class: host_class(),
+        class: host_class(&root()),
         slots: 1,
     }
 }
@@ -75,12 +85,9 @@ async fn spread_replays_have_the_verdicts_of_one_host() {
         base: workload.base.clone(),
         workload,
         how: How::default(),
+        files: Vec::new(),
     };
-    let root = Identity {
-        uid: 0,
-        gid: 0,
-        groups: vec![0],
-    };
+    let root = root();
     let engine = Arc::new(Engine::start().expect("an engine"));
     let clock = RealClock::default();
     let queue = Local::new(clock, ACK_WAIT);

@@ -18,8 +18,8 @@ use super::observation::Observation;
 use super::{Backend, RunControl, Viewer, not_analyzed, not_used};
 use crate::doctor::{self, Facts, Work};
 use crate::engine::{
-    AnalyzeError, AnalyzeOptions, EmulateOptions, Engine, EngineError, Finished, Identity,
-    ProgressSink, RunReport, RunRequest, StreamedCall, Trial,
+    AnalyzeError, AnalyzeOptions, EmulateOptions, Engine, EngineError, Finished, HostWorker,
+    Identity, Packages, ProgressSink, RunReport, RunRequest, StreamedCall, Trial,
 };
 use crate::profile::{Pinning, Readings, Settings};
 use crate::replay::Workload;
@@ -179,7 +179,7 @@ impl Library {
 
 /// Engine and database in this process.
 pub struct Here {
-    engine: Engine,
+    engine: Arc<Engine>,
     library: Library,
     observation: Observation,
 }
@@ -191,10 +191,15 @@ impl Here {
         let library = Library::open(database)?;
         let engine = Engine::start().map_err(engine_failure)?;
         Ok(Here {
-            engine,
+            engine: Arc::new(engine),
             library,
             observation: Observation::default(),
         })
+    }
+
+    /// This host as a worker: it runs what comes in packages with these rights.
+    pub fn worker<P: Packages>(&self, identity: Identity, packages: P) -> HostWorker<P> {
+        HostWorker::new(Arc::clone(&self.engine), identity, packages)
     }
 
     /// Begins to watch what the settings and the database say.
@@ -422,7 +427,7 @@ fn engine_failure(error: EngineError) -> Failure {
     Failure::from_error(error.exit_code(), &error).explained(error.hint(), None)
 }
 
-fn analyze_failure(error: AnalyzeError) -> Failure {
+pub(super) fn analyze_failure(error: AnalyzeError) -> Failure {
     if matches!(error, AnalyzeError::Cancelled) {
         return Failure::new(code::CANCELLED, exit::INTERRUPTED, error.to_string());
     }

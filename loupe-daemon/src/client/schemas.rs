@@ -228,9 +228,13 @@ struct FleetInit {
     configuration: String,
     hub: String,
     hosts: Vec<Enrolled>,
+    /// Of `loupe study --on`, where there are workers.
+    coordinator: Option<String>,
+    /// Those that got new keys.
+    workers: Vec<Enrolled>,
 }
 
-/// A host's name, and the file that makes it one of the fleet.
+/// A host's or worker's name, and the file that makes it one of the fleet.
 #[derive(Serialize, JsonSchema)]
 struct Enrolled {
     name: String,

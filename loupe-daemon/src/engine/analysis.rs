@@ -95,24 +95,12 @@ impl Engine {
         cancel: &CancellationToken,
     ) -> Result<Finished, AnalyzeError> {
         let fingerprint = |prepared: &Prepared| fingerprint::of(prepared, identity, options);
-        let how = How {
-            pace: match options.paper_mode {
-                true => Pace::Paper,
-                false => Pace::Events,
-            },
-            sample: options.impact.is_some(),
-            watched: match options.no_pseudo_files || options.paper_mode {
-                true => 0,
-                false => WATCHED,
-            },
-            hide_vdso: options.no_vdso,
-        };
         let order = Order {
             store,
             workload,
             identity,
             fresh: options.fresh,
-            how,
+            how: how(options),
         };
         let session = self.open(&order, fingerprint)?;
         let recording = &session.recording;
@@ -184,6 +172,22 @@ impl Engine {
             stop: StopOnDrop(stop),
             _attached: attached,
         })
+    }
+}
+
+/// What the options say of every replay.
+pub fn how(options: &AnalyzeOptions) -> How {
+    How {
+        pace: match options.paper_mode {
+            true => Pace::Paper,
+            false => Pace::Events,
+        },
+        sample: options.impact.is_some(),
+        watched: match options.no_pseudo_files || options.paper_mode {
+            true => 0,
+            false => WATCHED,
+        },
+        hide_vdso: options.no_vdso,
     }
 }
 

@@ -14,13 +14,13 @@ use loupe_common::replay::Replay;
 use tokio_util::sync::CancellationToken;
 
 use super::analysis::explore_options;
+use super::package::Package;
 use super::phases::Phases;
 use super::stages::Stages;
-use super::worker::Package;
 use super::{AnalyzeError, AnalyzeOptions, Finished, Identity, ProgressSink};
 use crate::explore::{self, Recorded, ReplayError, Replayer as _, Request, Shape, Subject};
 use crate::replay::{Kind, Mode, Sabotage};
-use crate::spread::{Clock, Jobs, Records, Spread, SpreadError};
+use crate::spread::{Clock, Jobs, Records, Spread, SpreadError, slots_of_the_widest};
 use crate::store::{AnalysisRun, Store};
 use crate::{lock, now_ms, text};
 
@@ -72,11 +72,11 @@ pub async fn analyze_spread<Q: Jobs, C: Clock>(
     cancel: &CancellationToken,
 ) -> Result<Finished, AnalyzeError> {
     let subject = package.subject();
-    let fingerprint = format!("spread\n{subject}");
+    let fingerprint = fingerprint(&subject);
     let workload = &package.workload;
     let run = store.begin_analysis_of(identity.uid, workload, &fingerprint, options.fresh)?;
     let workers = queue.workers().await.map_err(broken)?;
-    let slots: usize = workers.iter().map(|worker| worker.slots).sum();
+    let slots = options.jobs.unwrap_or(slots_of_the_widest(&workers));
     let kept = Arc::new(Kept {
         store: Arc::clone(store),
         run,
@@ -105,6 +105,27 @@ pub async fn analyze_spread<Q: Jobs, C: Clock>(
         analysis,
         kept: false,
     })
+}
+
+/// Of which workload, by which Loupe: the workers' class is found out.
+fn fingerprint(subject: &str) -> String {
+    format!("spread by loupe {}\n{subject}", env!("CARGO_PKG_VERSION"))
+}
+
+/// The same analysis, if the database has it already.
+pub fn done_spread(
+    store: &Store,
+    package: &Package,
+    identity: &Identity,
+    options: &AnalyzeOptions,
+) -> Result<Option<Finished>, AnalyzeError> {
+    let (fingerprint, digest) = (fingerprint(&package.subject()), options.digest());
+    let found = store.finished_like(identity.uid, &package.workload, &fingerprint, &digest)?;
+    Ok(found.map(|found| Finished {
+        id: found.id,
+        analysis: found.analysis,
+        kept: true,
+    }))
 }
 
 fn broken(error: impl Into<SpreadError>) -> AnalyzeError {

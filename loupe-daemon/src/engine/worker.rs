@@ -2,51 +2,25 @@
 //! of its own. Judges nothing, keeps nothing.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use loupe_common::host_class::HostClass;
 use loupe_common::provenance::Provenance;
 use loupe_common::replay::Replay;
-use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use crate::now_ms;
-use super::bench::{Bench, How, Manner, reached};
+use super::bench::{Bench, Manner, reached};
+use super::package::{Package, Packages};
 use super::recording::blocking;
 use super::slots::Slots;
 use super::{AnalyzeError, Engine, EngineError, Identity, provenance};
 use crate::executable::{self, Digest};
 use crate::launcher::with_rights_of;
-use crate::replay::{Heartbeat, Part, PrepareError, Prepared, Workload};
+use crate::now_ms;
+use crate::replay::{Heartbeat, Part, PrepareError, Prepared};
 use crate::run::Cancel;
 use crate::spread::{self, Answer, Job};
 use crate::tracer::Attachment;
-
-/// What a worker needs to replay a workload.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Package {
-    pub workload: Workload,
-    /// Where its relative paths start from.
-    pub base: PathBuf,
-    pub how: How,
-}
-
-impl Package {
-    /// By this it is known.
-    pub fn subject(&self) -> String {
-        let mut digest = Digest::default();
-        // Serializing plain strings and numbers to a string cannot fail.
-        digest.text(serde_json::to_string(self).unwrap_or_default().as_bytes());
-        digest.finish()
-    }
-}
-
-/// Where packages come from.
-pub trait Packages: Send + Sync {
-    /// The package of a subject; the error says what is missing.
-    fn get(&self, subject: &str) -> impl Future<Output = Result<Package, String>> + Send;
-}
 
 /// Runs jobs on this host.
 pub struct HostWorker<P> {
@@ -57,6 +31,9 @@ pub struct HostWorker<P> {
     /// Workloads by subject; or what lacks here for one.
     open: tokio::sync::Mutex<BTreeMap<String, Result<Arc<Open>, String>>>,
 }
+
+/// Workloads that are kept open. Each has threads that look whether its CPUs stand still.
+const MOST_OPEN: usize = 16;
 
 /// A workload that can be replayed here.
 struct Open {
@@ -86,6 +63,19 @@ impl<P: Packages> HostWorker<P> {
             // It may be there later.
             Err(missing) => return Err(missing),
         };
+        if open.len() >= MOST_OPEN {
+            // What runs stays.
+            let is_idle = |opened: &Result<Arc<Open>, String>| match opened {
+                Ok(open) => Arc::strong_count(open) == 1,
+                Err(_) => true,
+            };
+            let idle = open.iter().filter(|(_, opened)| is_idle(opened));
+            let idle: Vec<String> = idle.map(|(subject, _)| subject.clone()).collect();
+            for subject in idle {
+                open.remove(&subject);
+                self.packages.forget(&subject);
+            }
+        }
         open.insert(subject.to_owned(), opened.clone());
         opened
     }
@@ -110,8 +100,13 @@ impl<P: Packages> HostWorker<P> {
     }
 }
 
-/// This host, with any build.
-pub fn host_class() -> HostClass {
+/// A user of this host, if there is one whose workloads this process may run.
+pub fn user_identity(name: &str, own: &Identity) -> Option<Identity> {
+    crate::replay::user_identity(Some(name), own).ok()
+}
+
+/// This host, with any build, for workloads with these rights.
+pub fn host_class(identity: &Identity) -> HostClass {
     let name = nix::sys::utsname::uname().ok();
     let word = |of: fn(&nix::sys::utsname::UtsName) -> &std::ffi::OsStr| {
         let name = name.as_ref();
@@ -122,6 +117,7 @@ pub fn host_class() -> HostClass {
         kernel: word(nix::sys::utsname::UtsName::release),
         architecture: word(nix::sys::utsname::UtsName::machine),
         libc: shell.and_then(executable::c_library),
+        root: identity.uid == 0,
         target: None,
     }
 }
@@ -143,7 +139,7 @@ fn class_of(prepared: &Prepared, identity: &Identity) -> Result<HostClass, Prepa
     Ok(HostClass {
         // One that is yet to be made is told apart by nothing.
         target: build.or(Some("unknown".to_owned())),
-        ..host_class()
+        ..host_class(identity)
     })
 }
 
@@ -162,7 +158,7 @@ impl<P: Packages> spread::Bench for HostWorker<P> {
     async fn run(&self, job: &Job, stop: &CancellationToken) -> Option<(HostClass, Answer)> {
         let open = match self.open(&job.subject).await {
             Ok(open) => open,
-            Err(lacks) => return Some((host_class(), Answer::Cannot(lacks))),
+            Err(lacks) => return Some((host_class(&self.identity), Answer::Cannot(lacks))),
         };
         if !job.class.admits(&open.class) {
             let what = format!("it is of another kind: {}", open.class);
@@ -220,29 +216,5 @@ async fn replay(
             cancel.cancel();
             running.await
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_package_is_another_one_when_anything_of_it_is() {
-        let text = "application = \"a\"\nworkload = \"w\"\nmode = \"batch\"\n\
-                    command = [\"true\"]\ntest = [\"true\"]\n";
-        let base = PathBuf::from("/");
-        let workload = Workload::parse(text, &base, base.clone()).expect("a workload");
-        let package = Package {
-            workload,
-            base,
-            how: How::default(),
-        };
-        let elsewhere = Package {
-            base: PathBuf::from("/tmp"),
-            ..package.clone()
-        };
-        assert_eq!(package.subject(), package.clone().subject());
-        assert_ne!(package.subject(), elsewhere.subject());
     }
 }

@@ -14,14 +14,16 @@ use serde::{Deserialize, Serialize};
 
 use super::{ExchangeError, authority, server_conf};
 use crate::fleet::{Salt, replace};
-use crate::nats::{Credentials, KeyPair, Part};
+use crate::nats::{Credentials, Extra, KeyPair, Part};
 
 const REGISTER: &str = "fleet.toml";
 const SALT: &str = "fleet.salt";
 const AUTHORITY: &str = "ca.crt";
 const AUTHORITY_KEY: &str = "ca.key";
 const HUB: &str = "hub.credentials";
+const COORDINATOR: &str = "coordinator.credentials";
 const HOSTS: &str = "hosts";
+const WORKERS: &str = "workers";
 const SERVER: &str = "server";
 const FORMAT: &str = "loupe.fleet/1";
 const LONGEST_NAME: usize = 64;
@@ -38,6 +40,19 @@ struct Register {
     hub: String,
     #[serde(default)]
     hosts: Vec<Member>,
+    /// Who has replays of studies run; `None` until there is a worker.
+    #[serde(default)]
+    coordinator: Option<Coordinator>,
+    #[serde(default)]
+    workers: Vec<Member>,
+}
+
+/// The public halves of its two keys.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Coordinator {
+    key: String,
+    /// By which its jobs are signed.
+    signs: String,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -141,7 +156,8 @@ impl Charter {
         write(&directory.join(AUTHORITY), PUBLIC, &authority.certificate)?;
         write(&directory.join(AUTHORITY_KEY), SECRET, &authority.key)?;
         let hub = KeyPair::make()?;
-        let text = Credentials::text(Part::Hub, "hub", "hub", &hub.seed, &authority.certificate);
+        let ca = &authority.certificate;
+        let text = Credentials::text(Part::Hub, "hub", "hub", &hub.seed, ca, Extra::default());
         write(&directory.join(HUB), SECRET, &text)?;
         let mut charter = Charter {
             directory,
@@ -151,6 +167,8 @@ impl Charter {
                 servers: Vec::new(),
                 hub: hub.public,
                 hosts: Vec::new(),
+                coordinator: None,
+                workers: Vec::new(),
             },
         };
         charter.serve_by(servers)?;
@@ -195,12 +213,7 @@ impl Charter {
             });
         }
         let salt = Salt::read(&self.directory.join(SALT))?;
-        let authority = self.directory.join(AUTHORITY);
-        let authority =
-            fs::read_to_string(&authority).map_err(|error| ExchangeError::NotFounded {
-                path: self.directory.clone(),
-                what: format!("{AUTHORITY}: {error}"),
-            })?;
+        let authority = self.authority()?;
         let mut enrolled = Vec::new();
         for newcomer in newcomers {
             let Newcomer { name, machine_id } = newcomer;
@@ -215,7 +228,8 @@ impl Charter {
                 .directory
                 .join(HOSTS)
                 .join(format!("{name}.credentials"));
-            let text = Credentials::text(Part::Host, name, &id, &pair.seed, &authority);
+            let (seed, none) = (&pair.seed, Extra::default());
+            let text = Credentials::text(Part::Host, name, &id, seed, &authority, none);
             write(&path, SECRET, &text)?;
             self.register.hosts.retain(|host| host.name != *name);
             self.register.hosts.push(Member {
@@ -232,6 +246,84 @@ impl Charter {
         self.register.hosts.sort_by(|a, b| a.name.cmp(&b.name));
         self.keep()?;
         Ok(enrolled)
+    }
+
+    fn authority(&self) -> Result<String, ExchangeError> {
+        let read = fs::read_to_string(self.directory.join(AUTHORITY));
+        read.map_err(|error| ExchangeError::NotFounded {
+            path: self.directory.clone(),
+            what: format!("{AUTHORITY}: {error}"),
+        })
+    }
+
+    /// Gives workers their keys, and whoever has them work its own with the first of them.
+    pub fn hire(&mut self, names: &[String], renew: bool) -> Result<Vec<Enrolled>, ExchangeError> {
+        let mut known: BTreeSet<&str> = match renew {
+            true => BTreeSet::new(),
+            false => self.register.workers.iter().map(|it| &*it.name).collect(),
+        };
+        names
+            .iter()
+            .try_for_each(|name| check_name(name, "a worker"))?;
+        if let Some(twice) = names.iter().find(|name| !known.insert(name)) {
+            return Err(ExchangeError::Enrolled {
+                name: twice.clone(),
+            });
+        }
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let salt = Salt::read(&self.directory.join(SALT))?;
+        let ca = self.authority()?;
+        let trusts = [self.coordinator(&ca)?];
+        let extra = Extra {
+            trusts: &trusts,
+            ..Extra::default()
+        };
+        make_directory(&self.directory.join(WORKERS), 0o700)?;
+        let mut hired = Vec::new();
+        for name in names {
+            let id = salt.id_of_named(&format!("worker {name}"));
+            let pair = KeyPair::make()?;
+            let file = format!("{name}.credentials");
+            let path = self.directory.join(WORKERS).join(file);
+            let text = Credentials::text(Part::Worker, name, &id, &pair.seed, &ca, extra);
+            write(&path, SECRET, &text)?;
+            self.register.workers.retain(|it| it.name != *name);
+            self.register.workers.push(Member {
+                name: name.clone(),
+                id: id.clone(),
+                key: pair.public,
+            });
+            hired.push(Enrolled {
+                name: name.clone(),
+                id,
+                credentials: path,
+            });
+        }
+        self.register.workers.sort_by(|a, b| a.name.cmp(&b.name));
+        self.keep()?;
+        Ok(hired)
+    }
+
+    /// The key that signs jobs; it is made where there is none.
+    fn coordinator(&mut self, ca: &str) -> Result<String, ExchangeError> {
+        if let Some(coordinator) = &self.register.coordinator {
+            return Ok(coordinator.signs.clone());
+        }
+        let (own, signing) = (KeyPair::make()?, KeyPair::make()?);
+        let extra = Extra {
+            signing_seed: Some(&signing.seed),
+            ..Extra::default()
+        };
+        let (part, name) = (Part::Coordinator, "coordinator");
+        let text = Credentials::text(part, name, name, &own.seed, ca, extra);
+        write(&self.coordinator_credentials(), SECRET, &text)?;
+        self.register.coordinator = Some(Coordinator {
+            key: own.public,
+            signs: signing.public.clone(),
+        });
+        Ok(signing.public)
     }
 
     /// Makes the server's certificate anew, for these names and addresses beside those that it has.
@@ -256,18 +348,14 @@ impl Charter {
     /// The server's configuration, then the register.
     pub fn keep(&self) -> Result<(), ExchangeError> {
         let server = self.directory.join(SERVER);
-        let hosts: Vec<server_conf::Known<'_>> = self
-            .register
-            .hosts
-            .iter()
-            .map(|host| server_conf::Known {
-                name: &host.name,
-                id: &host.id,
-                key: &host.key,
-            })
-            .collect();
         let Register { port, hub, .. } = &self.register;
-        let text = server_conf::text(&server, *port, hub, &hosts);
+        let members = server_conf::Members {
+            hub,
+            hosts: known(&self.register.hosts),
+            coordinator: self.register.coordinator.as_ref().map(|it| &*it.key),
+            workers: known(&self.register.workers),
+        };
+        let text = server_conf::text(&server, *port, &members);
         write(&self.configuration(), PUBLIC, &text)?;
         let text = toml::to_string(&self.register).map_err(|error| ExchangeError::Write {
             path: self.directory.join(REGISTER),
@@ -285,6 +373,15 @@ impl Charter {
         self.directory.join(HUB)
     }
 
+    /// Whether there is anybody to whom work can be given.
+    pub fn has_workers(&self) -> bool {
+        !self.register.workers.is_empty()
+    }
+
+    pub fn coordinator_credentials(&self) -> PathBuf {
+        self.directory.join(COORDINATOR)
+    }
+
     /// What hosts and the hub are told.
     pub fn url(&self) -> String {
         let server = self.register.servers.first();
@@ -295,6 +392,15 @@ impl Charter {
             false => format!("tls://{server}:{port}"),
         }
     }
+}
+
+fn known(members: &[Member]) -> Vec<server_conf::Known<'_>> {
+    let known = members.iter().map(|member| server_conf::Known {
+        name: &member.name,
+        id: &member.id,
+        key: &member.key,
+    });
+    known.collect()
 }
 
 fn write(path: &Path, mode: u32, text: &str) -> Result<(), ExchangeError> {

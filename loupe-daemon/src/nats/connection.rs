@@ -111,6 +111,8 @@ mod tests {
             name: "a".to_owned(),
             id: "a".to_owned(),
             seed: "S".to_owned(),
+            trusts: Vec::new(),
+            signing: None,
         };
         let error = connect("tls://:x:", &credentials).await.err();
         let error = error.expect("refused");

@@ -1,5 +1,5 @@
-//! The file by which somebody is known to a fleet's server: one for each host, one for the hub. Text
-//! that TOML reads, with the certificate of the fleet's authority as PEM in it, so that one file is
+//! The file by which somebody is known to a fleet's server: one for each host and worker, one for
+//! the hub and for whoever coordinates studies. Text that TOML reads, with the certificate of the fleet's authority as PEM in it, so that one file is
 //! all that has to be copied. Opens no connection.
 
 use std::fs::{self, File};
@@ -23,6 +23,10 @@ pub enum Part {
     Host,
     /// Takes in what hosts tell.
     Hub,
+    /// Runs replays of studies.
+    Worker,
+    /// Has replays of studies run.
+    Coordinator,
 }
 
 impl Part {
@@ -30,6 +34,27 @@ impl Part {
         match self {
             Part::Host => "a host",
             Part::Hub => "a hub",
+            Part::Worker => "a worker",
+            Part::Coordinator => "a coordinator of studies",
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Part::Host => "host",
+            Part::Hub => "hub",
+            Part::Worker => "worker",
+            Part::Coordinator => "coordinator",
+        }
+    }
+
+    /// What whoever has the file can do.
+    fn can(self) -> &'static str {
+        match self {
+            Part::Host => "tell facts as this host",
+            Part::Hub => "read and remove what all hosts tell",
+            Part::Worker => "take replays of studies and tell their results",
+            Part::Coordinator => "have any workload run on all workers",
         }
     }
 }
@@ -45,6 +70,34 @@ pub struct Credentials {
     /// The host's id in the fleet.
     pub id: String,
     pub(super) seed: String,
+    /// The keys whose jobs a worker runs.
+    pub trusts: Vec<String>,
+    /// By which a coordinator signs its jobs. It is another than that of the connection, with which whatever
+    /// a server asks for is signed.
+    pub signing: Option<SigningSeed>,
+}
+
+/// The secret half of a key. `Debug` leaves it out.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SigningSeed(pub(super) String);
+
+impl SigningSeed {
+    pub fn pair(&self) -> Result<nkeys::KeyPair, NatsError> {
+        nkeys::KeyPair::from_seed(&self.0).map_err(|error| NatsError::Key(error.to_string()))
+    }
+}
+
+impl std::fmt::Debug for SigningSeed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SigningSeed")
+    }
+}
+
+/// What a file says beside who it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extra<'a> {
+    pub trusts: &'a [String],
+    pub signing_seed: Option<&'a str>,
 }
 
 impl std::fmt::Debug for Credentials {
@@ -60,6 +113,10 @@ struct Text {
     name: String,
     id: String,
     seed: String,
+    #[serde(default)]
+    trusts: Vec<String>,
+    #[serde(default)]
+    signing_seed: Option<String>,
     ca: String,
 }
 
@@ -83,20 +140,29 @@ impl KeyPair {
 
 impl Credentials {
     /// The text of a file.
-    pub fn text(part: Part, name: &str, id: &str, seed: &str, ca: &str) -> String {
-        let part_word = match part {
-            Part::Host => "host",
-            Part::Hub => "hub",
-        };
-        let can = match part {
-            Part::Host => "tell facts as this host",
-            Part::Hub => "read and remove what all hosts tell",
-        };
+    pub fn text(
+        part: Part,
+        name: &str,
+        id: &str,
+        seed: &str,
+        ca: &str,
+        extra: Extra<'_>,
+    ) -> String {
+        let mut more = String::new();
+        if let Some(seed) = extra.signing_seed {
+            more += &format!("# By this its jobs are signed.\nsigning_seed = \"{seed}\"\n");
+        }
+        if !extra.trusts.is_empty() {
+            let trusts = extra.trusts.join("\", \"");
+            more += &format!("# Whose jobs it runs.\ntrusts = [\"{trusts}\"]\n");
+        }
         format!(
-            "# Whoever has this file can {can}. Made by `loupe fleet`.\n\
-             format = \"{FORMAT}\"\npart = \"{part_word}\"\nname = \"{name}\"\nid = \"{id}\"\n\
-             seed = \"{seed}\"\n# The authority that the server's certificate is from.\n\
+            "# Whoever has this file can {}. Made by `loupe fleet`.\n\
+             format = \"{FORMAT}\"\npart = \"{}\"\nname = \"{name}\"\nid = \"{id}\"\n\
+             seed = \"{seed}\"\n{more}# The authority that the server's certificate is from.\n\
              ca = '''\n{}\n'''\n",
+            part.can(),
+            part.word(),
             ca.trim()
         )
     }
@@ -134,6 +200,10 @@ impl Credentials {
         }
         nkeys::KeyPair::from_seed(&text.seed)
             .map_err(|error| damaged(format!("its seed is none: {error}")))?;
+        if let Some(seed) = &text.signing_seed {
+            nkeys::KeyPair::from_seed(seed)
+                .map_err(|error| damaged(format!("its signing seed is none: {error}")))?;
+        }
         if text.part != wanted {
             return Err(NatsError::OtherPart {
                 path: path.to_owned(),
@@ -148,6 +218,8 @@ impl Credentials {
             name: text.name,
             id: text.id,
             seed: text.seed,
+            trusts: text.trusts,
+            signing: text.signing_seed.map(SigningSeed),
         })
     }
 }
@@ -174,6 +246,7 @@ mod tests {
             ID,
             &pair.seed,
             "-----BEGIN CERTIFICATE-----",
+            Extra::default(),
         )
     }
 

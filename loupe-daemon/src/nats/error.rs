@@ -41,7 +41,9 @@ impl NatsError {
             }
             NatsError::Exposed { path } => format!("`chmod 600 {}`", path.display()),
             NatsError::OtherPart { .. } => {
-                "hosts take DIR/hosts/NAME.credentials, the hub takes DIR/hub.credentials".to_owned()
+                "hosts take DIR/hosts/NAME.credentials, the hub DIR/hub.credentials, workers \
+                 DIR/workers/NAME.credentials, and `loupe study --on` DIR/coordinator.credentials"
+                    .to_owned()
             }
             NatsError::Address { .. } => "write it like tls://hub.example.org:4222".to_owned(),
             NatsError::Connect { .. } | NatsError::Key(_) => return None,

@@ -5,6 +5,7 @@
 
 mod fleet;
 mod reload;
+mod worker;
 mod wrong;
 
 use std::fmt;
@@ -23,6 +24,7 @@ use crate::tracer::profiler::ProfilerBounds;
 
 pub use fleet::{FleetConfig, Role, check_address as check_fleet_address};
 pub use reload::{InForce, Reloader};
+pub use worker::WorkerConfig;
 pub use wrong::ConfigError;
 
 /// Read where no other is named; its absence is no error.
@@ -39,6 +41,7 @@ pub struct Config {
     pub profile: ProfileConfig,
     pub metrics: MetricsConfig,
     pub fleet: FleetConfig,
+    pub worker: WorkerConfig,
 }
 
 /// What the command line says as well, and then counts. In force from a start on.

@@ -18,10 +18,10 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::config::{
-    Config, DEFAULT_PATH, FleetConfig, InForce, Reloader, Role, check_fleet_address,
+    Config, DEFAULT_PATH, FleetConfig, InForce, Reloader, Role, WorkerConfig, check_fleet_address,
 };
 use super::manager::{self, tell};
-use super::{Limits, ListenError, Server, fd_store, fleet, listen, log, metrics};
+use super::{Limits, ListenError, Server, fd_store, fleet, listen, log, metrics, worker};
 use crate::backend::{Here, default_database};
 use crate::engine::usual_at_once;
 
@@ -71,7 +71,17 @@ struct Args {
     #[arg(long, value_name = "URL", value_parser = check_fleet_address)]
     hub: Option<String>,
 
-    /// Who this host is to the fleet [default: /etc/loupe/fleet.credentials]
+    /// Run replays of the studies at this NATS server, whatever [worker] says
+    #[arg(long, value_name = "URL", value_parser = check_fleet_address,
+          conflicts_with_all = ["agent", "hub"])]
+    worker: Option<String>,
+
+    /// Replays of studies at a time [default: one per core]
+    #[arg(long, value_name = "N")]
+    slots: Option<NonZeroU16>,
+
+    /// Who this host is to the fleet [default: /etc/loupe/fleet.credentials; with --worker
+    /// /etc/loupe/worker.credentials]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     credentials: Option<PathBuf>,
 
@@ -130,6 +140,7 @@ fn run(args: Args) -> Result<(), Failure> {
     let reloader = Reloader::start(args.config.clone()).map_err(|error| error.failure())?;
     let config = reloader.config();
     let in_fleet = in_fleet(&args, &config.fleet);
+    let as_worker = as_worker(&args, &config.worker);
     let database = args
         .db
         .or_else(default_database)
@@ -184,6 +195,7 @@ fn run(args: Args) -> Result<(), Failure> {
         if let Some(membership) = &membership {
             backend.belong(membership.status.clone());
         }
+        let working = worker::begin(&as_worker, &backend).await?;
         let measured = Arc::clone(&backend);
         let source = metrics::Source::new(
             move |with_syscalls| measured.readings(with_syscalls),
@@ -203,6 +215,9 @@ fn run(args: Args) -> Result<(), Failure> {
             tracing::info!("stopping");
         });
         server.serve(listener, stop).await;
+        if let Some(working) = working {
+            working.finish().await;
+        }
         if let Err(error) = measuring.await {
             tracing::error!(%error, "metrics were not served to the end");
         }
@@ -236,10 +251,21 @@ fn in_fleet(args: &Args, config: &FleetConfig) -> FleetConfig {
             fleet.role = role;
         }
     }
-    if let Some(credentials) = &args.credentials {
+    if let (Some(credentials), None) = (&args.credentials, &args.worker) {
         fleet.credentials = Some(credentials.clone());
     }
     fleet
+}
+
+/// What the command line says counts.
+fn as_worker(args: &Args, config: &WorkerConfig) -> WorkerConfig {
+    let mut worker = config.clone();
+    if let Some(url) = &args.worker {
+        worker.url = Some(url.clone());
+        worker.credentials = args.credentials.clone().or(worker.credentials);
+    }
+    worker.slots = args.slots.or(worker.slots);
+    worker
 }
 
 /// In one line, for `systemctl status`.
@@ -297,6 +323,9 @@ async fn apply(backend: Arc<Here>, mut config: watch::Receiver<InForce>) {
         }
         if now.fleet != before.fleet {
             tracing::warn!("what [fleet] says is in force from the next start on");
+        }
+        if now.worker != before.worker {
+            tracing::warn!("what [worker] says is in force from the next start on");
         }
         if now.profile != before.profile {
             let (backend, settings) = (Arc::clone(&backend), now.profile.settings());

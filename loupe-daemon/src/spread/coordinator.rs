@@ -284,12 +284,7 @@ impl<Q: Jobs, R: Records, C: Clock> Spread<Q, R, C> {
     /// The class that a first replay is asked for: the one with most slots.
     async fn widest_class(&self) -> Result<HostClass, QueueError> {
         loop {
-            let mut slots: BTreeMap<HostClass, usize> = BTreeMap::new();
-            for worker in self.queue.workers().await? {
-                *slots.entry(worker.class.of_any_target()).or_default() += worker.slots;
-            }
-            let widest = slots.into_iter().max_by_key(|(_, slots)| *slots);
-            if let Some((class, _)) = widest {
+            if let Some((class, _)) = widest(&self.queue.workers().await?) {
                 return Ok(class);
             }
             self.clock.sleep(NOBODY_YET).await;
@@ -341,6 +336,20 @@ impl<Q: Jobs, R: Records, C: Clock> Spread<Q, R, C> {
         self.queue.publish(&job).await?;
         answered.await.unwrap_or(Err(SpreadError::Stopped))
     }
+}
+
+/// The class with most slots, and how many it has.
+fn widest(workers: &[Worker]) -> Option<(HostClass, usize)> {
+    let mut slots: BTreeMap<HostClass, usize> = BTreeMap::new();
+    for worker in workers {
+        *slots.entry(worker.class.of_any_target()).or_default() += worker.slots;
+    }
+    slots.into_iter().max_by_key(|(_, slots)| *slots)
+}
+
+/// Replays of one analysis that these run at a time: all are of one class.
+pub fn slots_of_the_widest(workers: &[Worker]) -> usize {
+    widest(workers).map_or(0, |(_, slots)| slots)
 }
 
 /// Between two looks for a first worker.

@@ -143,6 +143,8 @@ fn key(subject: &str, class: &HostClass, order: &Order) -> Key {
 pub struct Done {
     pub key: Key,
     pub subject: String,
+    /// Who asked for it.
+    pub asker: String,
     pub order: Order,
     pub worker: String,
     /// Where it ran; the same as the job's, but for the build that the job may leave open.

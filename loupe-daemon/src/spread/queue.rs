@@ -4,6 +4,7 @@
 use std::error::Error;
 
 use loupe_common::host_class::HostClass;
+use serde::{Deserialize, Serialize};
 
 use super::job::{Done, Job};
 
@@ -13,7 +14,7 @@ use super::job::{Done, Job};
 pub struct QueueError(pub Box<dyn Error + Send + Sync>);
 
 /// A worker that was heard of lately.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Worker {
     pub name: String,
     /// Its host, with any build.

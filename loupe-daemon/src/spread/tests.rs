@@ -47,6 +47,7 @@ fn class(target: &str) -> HostClass {
         kernel: "6.1".to_owned(),
         architecture: "x86_64".to_owned(),
         libc: None,
+        root: false,
         target: Some(target.to_owned()),
     }
 }

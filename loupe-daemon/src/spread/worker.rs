@@ -53,6 +53,7 @@ pub async fn work<Q: Claims, B: Bench, C: Clock>(
         let done = Done {
             key: claim.job().key.clone(),
             subject: claim.job().subject.clone(),
+            asker: claim.job().asker.clone(),
             order: claim.job().order.clone(),
             worker: worker.name.clone(),
             class,

@@ -130,6 +130,13 @@ pub fn try_everything(fleet: &Fleet<'_>, own: &str, other: &str, others: &Path) 
         let forbidden = [
             &*others_facts,
             "loupe.jobs.x86_64",
+            "loupe.jobs.x86_64.h-1",
+            "loupe.results.a.b",
+            "loupe.workers.a",
+            "loupe.files.0a",
+            "$JS.API.STREAM.PURGE.LOUPE_JOBS",
+            "$JS.API.CONSUMER.MSG.NEXT.LOUPE_JOBS.x86_64",
+            "$JS.API.DIRECT.GET.LOUPE_FILES.loupe.files.0a",
             "loupe.facts",
             "$JS.API.INFO",
             "$JS.API.STREAM.INFO.LOUPE_FACTS",
@@ -151,6 +158,8 @@ pub fn try_everything(fleet: &Fleet<'_>, own: &str, other: &str, others: &Path) 
         for reply in [
             "$JS.API.STREAM.PURGE.LOUPE_FACTS",
             "$JS.API.STREAM.DELETE.LOUPE_FACTS",
+            "$JS.API.STREAM.PURGE.LOUPE_JOBS",
+            "loupe.jobs.x86_64.h-1",
             &others_facts,
             &format!("_INBOX.{}.x", victim.id),
         ] {
@@ -187,8 +196,196 @@ pub fn try_everything(fleet: &Fleet<'_>, own: &str, other: &str, others: &Path) 
         }
     });
     // The stream is there as it was; the hub may have taken what it was allowed to send.
-    if waiting(fleet) > before + 4 {
+    if waiting(fleet) > before + 6 {
         worked.push("put more into the stream than its own".to_owned());
     }
+    worked
+}
+
+/// Messages of a stream of studies.
+async fn messages_of(context: &async_nats::jetstream::Context, stream: &str) -> u64 {
+    let mut stream = context.get_stream(stream).await.expect("the stream");
+    stream.info().await.expect("an answer").state.messages
+}
+
+/// Jobs that are still at the server.
+pub fn jobs_left(fleet: &Fleet<'_>) -> u64 {
+    let who = read(fleet.coordinator_credentials());
+    block_on(async {
+        let (client, _) = connect(fleet, &who).await.expect("connected");
+        let context = async_nats::jetstream::new(client);
+        messages_of(&context, "LOUPE_JOBS").await
+    })
+}
+
+/// The jobs that are published while something is done.
+pub fn listen_to_jobs(fleet: &Fleet<'_>, work: impl FnOnce()) -> Vec<async_nats::Message> {
+    let who = read(fleet.coordinator_credentials());
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let mut heard = runtime.block_on(async {
+        let (client, _) = connect(fleet, &who).await.expect("connected");
+        let heard = client.subscribe("loupe.jobs.>").await.expect("asked");
+        client.flush().await.expect("connected");
+        heard
+    });
+    work();
+    runtime.block_on(async {
+        let mut jobs = Vec::new();
+        while let Ok(Some(job)) =
+            tokio::time::timeout(Duration::from_millis(200), heard.next()).await
+        {
+            jobs.push(job);
+        }
+        jobs
+    })
+}
+
+/// Publishes a job with wrong signatures, and at last with the right one: how many of them a worker with one
+/// slot has run.
+pub fn offer_jobs(fleet: &Fleet<'_>, jobs: &[async_nats::Message]) -> u64 {
+    let who = read(fleet.coordinator_credentials());
+    let job = jobs.first().expect("a job");
+    let headers = job.headers.clone().expect("a signature");
+    let without = |names: &[&str]| {
+        let mut some = async_nats::HeaderMap::new();
+        for name in ["Loupe-Key", "Loupe-Signature"] {
+            if let Some(value) = headers.get(name).filter(|_| !names.contains(&name)) {
+                some.insert(name, value.clone());
+            }
+        }
+        some
+    };
+    let other = jobs.iter().find(|it| it.payload != job.payload);
+    let other = other.expect("another job").headers.clone().expect("signed");
+    let swapped = {
+        let mut swapped = without(&["Loupe-Signature"]);
+        let signature = other.get("Loupe-Signature").expect("signed");
+        swapped.insert("Loupe-Signature", signature.clone());
+        swapped
+    };
+    let stranger = {
+        let mut stranger = without(&["Loupe-Key"]);
+        // The public half of a key that was made for this test, and is nobody's.
+        let key = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4";
+        stranger.insert("Loupe-Key", key);
+        stranger
+    };
+    let wrong = [
+        without(&["Loupe-Key", "Loupe-Signature"]),
+        without(&["Loupe-Signature"]),
+        swapped,
+        stranger,
+    ];
+    block_on(async {
+        let (client, _) = connect(fleet, &who).await.expect("connected");
+        let context = async_nats::jetstream::new(client);
+        for headers in wrong.into_iter().chain([without(&[])]) {
+            let message = PublishMessage::build()
+                .payload(job.payload.clone())
+                .headers(headers);
+            let sent = context.send_publish(job.subject.clone(), message).await;
+            sent.expect("sent").await.expect("taken");
+        }
+        // The worker takes one after the other. What is left is the stranger's, which is always given
+        // back: another worker may trust that key.
+        let mut ran = 0;
+        while ran == 0 || messages_of(&context, "LOUPE_JOBS").await > 1 {
+            tokio::time::sleep(PATIENCE / 40).await;
+            ran = messages_of(&context, "LOUPE_RESULTS").await;
+        }
+        for stream in ["LOUPE_RESULTS", "LOUPE_JOBS"] {
+            let stream = context.get_stream(stream).await.expect("the stream");
+            stream.purge().await.expect("emptied");
+        }
+        ran
+    })
+}
+
+/// Tries, with the key of one worker, all that would harm another or the studies: what of it worked.
+pub fn try_as_worker(fleet: &Fleet<'_>, own: &str, other: &str) -> Vec<String> {
+    let who = read(fleet.worker_credentials(own));
+    let victim = read(fleet.worker_credentials(other));
+    let coordinator = read(fleet.coordinator_credentials());
+    let mut worked = Vec::new();
+    block_on(async {
+        let (above, _) = connect(fleet, &coordinator).await.expect("connected");
+        let context = async_nats::jetstream::new(above);
+        let class = {
+            let stream = context.get_stream("LOUPE_JOBS").await.expect("the stream");
+            let mut names = stream.consumer_names();
+            names.next().await.expect("a class").expect("an answer")
+        };
+        // A job that nobody takes: it is of another class.
+        let waiting = "loupe.jobs.none.h-1";
+        let sent = context.publish(waiting, "a job".into()).await;
+        sent.expect("sent").await.expect("taken");
+        let (client, complaints) = connect(fleet, &who).await.expect("its own key");
+        let results_of_other = format!("loupe.results.{}.x", victim.id);
+        let forbidden = [
+            waiting,
+            &*results_of_other,
+            &format!("loupe.workers.{}", victim.id),
+            "loupe.files.0a",
+            "loupe.facts.0a",
+            "$JS.API.INFO",
+            "$JS.API.STREAM.INFO.LOUPE_JOBS",
+            "$JS.API.STREAM.PURGE.LOUPE_JOBS",
+            "$JS.API.STREAM.DELETE.LOUPE_FILES",
+            "$JS.API.CONSUMER.DELETE.LOUPE_JOBS.x",
+        ];
+        for subject in forbidden {
+            let asked = client.request(subject.to_owned(), "x".into());
+            if let Ok(Ok(answer)) = tokio::time::timeout(PATIENCE / 4, asked).await {
+                worked.push(format!("ask {subject}: {:?}", answer.payload));
+            }
+        }
+        // What the server answers goes where the message says, with the server's rights.
+        let own_result = format!("loupe.results.{}.x", who.id);
+        let next = format!("$JS.API.CONSUMER.MSG.NEXT.LOUPE_JOBS.{class}");
+        let get = "$JS.API.DIRECT.GET.LOUPE_FILES.loupe.files.0a".to_owned();
+        for reply in [
+            "$JS.API.STREAM.PURGE.LOUPE_JOBS",
+            "$JS.API.STREAM.DELETE.LOUPE_JOBS",
+            "$JS.API.STREAM.DELETE.LOUPE_FILES",
+            "loupe.jobs.none.h-2",
+            &results_of_other,
+            "loupe.facts.0a",
+        ] {
+            for subject in [&own_result, &next, &get] {
+                let text = "{\"batch\":1,\"no_wait\":true}";
+                let sent =
+                    client.publish_with_reply(subject.clone(), reply.to_owned(), text.into());
+                sent.await.expect("queued");
+            }
+        }
+        client.flush().await.expect("connected");
+        tokio::time::sleep(PATIENCE / 2).await;
+        for stream in ["LOUPE_JOBS", "LOUPE_FILES"] {
+            let count = context.get_stream(stream).await.expect("it is there");
+            let count = count.cached_info().state.messages;
+            if count == 0 {
+                worked.push(format!("empty {stream}"));
+            }
+        }
+        if messages_of(&context, "LOUPE_JOBS").await != 1 {
+            worked.push("add a job".to_owned());
+        }
+        let complaints = complaints.lock().expect("unpoisoned").clone();
+        for subject in forbidden {
+            let told = format!("\"{}\"", subject.to_lowercase());
+            if !complaints
+                .iter()
+                .any(|it| it.to_lowercase().contains(&told))
+            {
+                worked.push(format!(
+                    "use {subject} without a complaint: {complaints:#?}"
+                ));
+            }
+        }
+    });
     worked
 }

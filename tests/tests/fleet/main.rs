@@ -2,6 +2,7 @@
 //! the hub exactly once, whatever is killed on the way, and nobody speaks for another.
 
 mod intruder;
+mod studies;
 
 use std::time::Duration;
 

@@ -50,12 +50,14 @@ pub enum FleetCommand {
 /// Found a fleet that tells over a NATS server: keys, certificates, the server's configuration
 ///
 /// The directory then holds what the server is started with (server/), one file for each host
-/// (hosts/NAME.credentials) and one for the hub. Whoever reads the directory is the fleet's owner.
+/// (hosts/NAME.credentials) and worker (workers/NAME.credentials), one for the hub and, where there are
+/// workers, one for who has them replay (coordinator.credentials). Whoever reads the directory is the fleet's owner.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   loupe fleet init fleet --server hub.example.org --host web1 --host web2
   loupe fleet init fleet --hosts names.txt
+  loupe fleet init fleet --worker big1 --worker big2     for `loupe study --on URL`
   loupe fleet init fleet --host web1=$(ssh web1 cat /etc/machine-id)    as its files are known")]
 pub struct FleetInit {
     /// The directory to make
@@ -79,13 +81,14 @@ pub struct FleetInit {
     pub json: bool,
 }
 
-/// Add hosts to a fleet that `loupe fleet init` has founded, or give them other keys
+/// Add hosts and workers to a fleet that `loupe fleet init` has founded, or give them other keys
 ///
 /// Writes the server's configuration anew; `nats-server --signal reload` has it read.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   loupe fleet add-host fleet --host web3
+  loupe fleet add-host fleet --worker big3
   loupe fleet add-host fleet --host web1 --renew         the key that it had is worthless
   loupe fleet add-host fleet --server 10.0.0.7           another address of the server")]
 pub struct FleetAddHost {
@@ -100,7 +103,7 @@ pub struct FleetAddHost {
     #[arg(long = "server", value_name = "NAME")]
     pub servers: Vec<String>,
 
-    /// Give hosts that belong to the fleet already another key
+    /// Give hosts and workers that belong to the fleet already another key
     #[arg(long)]
     pub renew: bool,
 
@@ -119,6 +122,10 @@ pub struct Newcomers {
     /// A file with one such host a line; lines that begin with # are left out
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub hosts: Option<PathBuf>,
+
+    /// A worker, which runs replays of studies; it need not be one of the hosts
+    #[arg(long = "worker", value_name = "NAME")]
+    pub workers: Vec<String>,
 }
 
 /// Take in what hosts tell over a NATS server, until Ctrl-C

@@ -22,7 +22,8 @@ Examples:
   loupe study workloads/                         every *.toml in it
   loupe study workloads/ redis.toml --jobs 4
   loupe study workloads/ --report study.html     and the page of what came out
-  loupe study workloads/ --json > study.json")]
+  loupe study workloads/ --json > study.json
+  loupe study workloads/ --on tls://hub:4222     on all workers of a fleet (docs/fleet.md)")]
 pub struct Study {
     /// Workload files, and directories whose *.toml are all taken (not those below them)
     #[arg(value_name = "DIR|WORKLOAD.toml", required = true, value_hint = ValueHint::AnyPath)]
@@ -31,8 +32,17 @@ pub struct Study {
     #[command(flatten)]
     pub measuring: Measuring,
 
+    /// Have the workers of the fleet at this NATS server replay; results are kept in the database here
+    #[arg(long, value_name = "URL", value_parser = crate::server::check_fleet_address)]
+    pub on: Option<String>,
+
+    /// What `loupe fleet init` made for whoever has workers replay
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "on",
+          default_value = "coordinator.credentials")]
+    pub credentials: PathBuf,
+
     /// Analyses at a time, which share the CPUs [default: one per core, at least 2, at most 4; with
-    /// --paper-mode 1]
+    /// --paper-mode 1; with --on as many as workers replay at a time, at least 4, at most 64]
     #[arg(long, value_name = "N", value_parser = at_least_one::<usize>)]
     pub at_once: Option<usize>,
 
@@ -54,12 +64,14 @@ pub struct Study {
 }
 
 impl Study {
-    /// Analyses at a time.
-    pub fn at_once(&self) -> usize {
-        // Times are compared there.
-        let usual = match self.measuring.paper_mode {
-            true => 1,
-            false => usual_at_once(),
+    /// Analyses at a time, where workers replay so many at a time.
+    pub fn at_once(&self, workers: Option<usize>) -> usize {
+        let usual = match workers {
+            // While one of them waits for its last replays, the others have some.
+            Some(slots) => slots.clamp(4, 64),
+            // Times are compared there.
+            None if self.measuring.paper_mode => 1,
+            None => usual_at_once(),
         };
         self.at_once.unwrap_or(usual)
     }

@@ -29,26 +29,33 @@ pub async fn run(global: &Global, args: &Args) -> Result<Ending, Failure> {
         ..args.measuring.options()
     };
     options.check().map_err(Failure::usage)?;
+    if args.on.is_some() {
+        measure::check_spread(&options)?;
+    }
     let read = files::read(&args.paths)?;
     for failure in read.iter().filter_map(|read| read.workload.as_ref().err()) {
         output::print_failure("loupe", failure);
     }
     let begun = Instant::now();
+    let mut at_once = args.at_once(None);
     let mut studies = Studies::new(read);
     let nothing_to_do = studies.waiting.is_empty();
     let stopped = args.fail_fast && studies.rows.iter().any(is_bad);
     let signal = match nothing_to_do || stopped {
         true => None,
         false => {
-            let way = Way::choose(global).await?;
+            let way = Way::choose(global, args).await?;
+            at_once = args.at_once(way.slots());
             let board = Board::new(studies.waiting.len(), global.verbose > 0);
-            let signal = studies.measure(way, args, &options, &board).await;
+            let signal = studies
+                .measure(way, args, at_once, (&options, &board))
+                .await;
             board.finish();
             signal?
         }
     };
     let seconds = begun.elapsed().as_secs_f64();
-    let study = Study::new(studies.rows, args.at_once(), seconds);
+    let study = Study::new(studies.rows, at_once, seconds);
     match args.json {
         true => output::print_json(&study)?,
         false => output::print(&study_table(&study, output::style()))?,
@@ -109,8 +116,8 @@ impl Studies {
         &mut self,
         way: Way,
         args: &Args,
-        options: &AnalyzeOptions,
-        board: &Arc<Board>,
+        at_once: usize,
+        (options, board): (&AnalyzeOptions, &Arc<Board>),
     ) -> Result<Option<i32>, Failure> {
         let mut signals = Signals::catch()?;
         let way = Arc::new(way);
@@ -119,7 +126,7 @@ impl Studies {
         let mut interrupted = None;
         loop {
             while !cancel.is_cancelled()
-                && running.len() < args.at_once()
+                && running.len() < at_once
                 && let Some((index, workload)) = self.waiting.pop()
             {
                 let watched = board.begin(index, &self.rows[index].name());

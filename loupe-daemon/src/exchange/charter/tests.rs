@@ -103,3 +103,31 @@ fn names_that_would_be_more_than_names_are_refused() {
     let bad = ["a:b".to_owned()];
     assert!(Charter::found(directory.path(), &bad, 1).is_err());
 }
+
+#[test]
+fn workers_have_keys_of_their_own_and_trust_who_signs_jobs() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("fleet");
+    let mut charter = Charter::found(&path, &servers(), 4333).expect("founded");
+    assert!(!charter.has_workers() && !charter.coordinator_credentials().exists());
+    let hired = charter
+        .hire(&["w1".to_owned(), "w2".to_owned()], false)
+        .expect("hired");
+    let one = Credentials::read(&hired[0].credentials, Part::Worker).expect("read");
+    let other = Credentials::read(&hired[1].credentials, Part::Worker).expect("read");
+    assert_ne!((&one.id, &hired[0].id), (&other.id, &hired[1].id));
+    let above = Credentials::read(&charter.coordinator_credentials(), Part::Coordinator);
+    let signing = above.expect("read").signing.expect("a key");
+    let signs = signing.pair().expect("a key").public_key();
+    assert_eq!(one.trusts, std::slice::from_ref(&signs));
+    assert_eq!(other.trusts, one.trusts);
+    // Later ones trust the same, and a renewed one keeps its id.
+    let mut read = Charter::read(&path).expect("read");
+    let again = read.hire(&["w1".to_owned()], false).expect_err("there");
+    assert!(matches!(again, ExchangeError::Enrolled { .. }), "{again}");
+    let renewed = read.hire(&["w1".to_owned()], true).expect("renewed");
+    assert_eq!(renewed[0].id, one.id);
+    let renewed = Credentials::read(&renewed[0].credentials, Part::Worker).expect("read");
+    assert_eq!(renewed.trusts, [signs]);
+    assert_ne!(renewed, one);
+}

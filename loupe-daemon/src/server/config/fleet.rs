@@ -70,7 +70,9 @@ pub fn check_address(url: &str) -> Result<String, String> {
     }
 }
 
-fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+pub(super) fn address<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
     let url = String::deserialize(deserializer)?;
     check_address(&url).map(Some).map_err(D::Error::custom)
 }

@@ -33,6 +33,21 @@ fn nothing_is_a_configuration_and_so_is_the_one_that_is_installed() {
 }
 
 #[test]
+fn a_host_is_a_worker_where_a_server_is_named() {
+    let none = parse("[worker]\n").expect("right").worker;
+    assert_eq!((none.url.as_deref(), none.user()), (None, "nobody"));
+    let text = "[worker]\nurl = \"tls://hub:4222\"\nslots = 3\nuser = \"builder\"\n";
+    let worker = parse(text).expect("right").worker;
+    assert_eq!(worker.url.as_deref(), Some("tls://hub:4222"));
+    assert_eq!(
+        (worker.slots.map(u16::from), worker.user()),
+        (Some(3), "builder")
+    );
+    assert!(shown("[worker]\nurl = \"hub\"\n").contains("louped.toml:2"));
+    assert!(shown("[worker]\nslots = 0\n").contains("louped.toml:2"));
+}
+
+#[test]
 fn a_host_belongs_to_a_fleet_where_a_server_is_named() {
     assert_eq!(parse("[fleet]\n").expect("right").fleet.url, None);
     let text = "[fleet]\nurl = \"tls://hub:4222\"\nrole = \"hub\"\ninterval_seconds = 5\n\

@@ -73,6 +73,7 @@ async fn disturbed(
         let done = Done {
             key: job.key.clone(),
             subject: job.subject.clone(),
+            asker: job.asker.clone(),
             order: job.order.clone(),
             worker: worker.name.clone(),
             class,

@@ -28,16 +28,18 @@ pub fn init(args: &FleetInit) -> Result<Ending, Failure> {
     let made = (|| {
         let mut charter = Charter::found(&args.directory, &servers, args.port)?;
         let enrolled = charter.enrol(&newcomers, false)?;
-        Ok((charter, enrolled))
+        let hired = charter.hire(&args.hosts.workers, false)?;
+        Ok((charter, enrolled, hired))
     })();
-    let (charter, enrolled) = made.map_err(|error| exchange_failure(&error))?;
-    told(&charter, &enrolled, args.json, "Founded a fleet")
+    let (charter, enrolled, hired) = made.map_err(|error| exchange_failure(&error))?;
+    told(&charter, (&enrolled, &hired), args.json, "Founded a fleet")
 }
 
 pub fn add_host(args: &FleetAddHost) -> Result<Ending, Failure> {
     let newcomers = newcomers(&args.hosts)?;
-    if newcomers.is_empty() && args.servers.is_empty() {
-        return Err(Failure::usage("there is nobody to add").hint("--host NAME, or --server NAME"));
+    if newcomers.is_empty() && args.servers.is_empty() && args.hosts.workers.is_empty() {
+        return Err(Failure::usage("there is nobody to add")
+            .hint("--host NAME, --worker NAME, or --server NAME"));
     }
     let made = (|| {
         let mut charter = Charter::read(&args.directory)?;
@@ -45,10 +47,16 @@ pub fn add_host(args: &FleetAddHost) -> Result<Ending, Failure> {
             charter.serve_by(&args.servers)?;
         }
         let enrolled = charter.enrol(&newcomers, args.renew)?;
-        Ok((charter, enrolled))
+        let hired = charter.hire(&args.hosts.workers, args.renew)?;
+        Ok((charter, enrolled, hired))
     })();
-    let (charter, enrolled) = made.map_err(|error| exchange_failure(&error))?;
-    told(&charter, &enrolled, args.json, "Changed the fleet")
+    let (charter, enrolled, hired) = made.map_err(|error| exchange_failure(&error))?;
+    told(
+        &charter,
+        (&enrolled, &hired),
+        args.json,
+        "Changed the fleet",
+    )
 }
 
 fn newcomers(args: &Newcomers) -> Result<Vec<Newcomer>, Failure> {
@@ -70,11 +78,14 @@ fn newcomers(args: &Newcomers) -> Result<Vec<Newcomer>, Failure> {
 
 fn told(
     charter: &Charter,
-    enrolled: &[Enrolled],
+    (enrolled, hired): (&[Enrolled], &[Enrolled]),
     as_json: bool,
     what: &str,
 ) -> Result<Ending, Failure> {
     let (configuration, hub) = (charter.configuration(), charter.hub_credentials());
+    let coordinator = charter
+        .has_workers()
+        .then(|| charter.coordinator_credentials());
     if as_json {
         output::print_json(&json!({
             "schema": "loupe.fleet-init/1",
@@ -82,6 +93,8 @@ fn told(
             "configuration": configuration,
             "hub": hub,
             "hosts": enrolled,
+            "coordinator": coordinator,
+            "workers": hired,
         }))?;
         return Ok(Ending::OK);
     }
@@ -90,7 +103,7 @@ fn told(
     let mut text = format!(
         "{what}: {}.\n\n  the server   nats-server -c {}\n  the hub      loupe fleet hub {url} \
          --credentials {}\n",
-        counted(enrolled.len() as u64, "new key"),
+        counted((enrolled.len() + hired.len()) as u64, "new key"),
         shown(&configuration),
         shown(&hub),
     );
@@ -101,10 +114,29 @@ fn told(
             shown(&host.credentials)
         ));
     }
+    for worker in hired {
+        text.push_str(&format!(
+            "  {:<12} copy {} to its /etc/loupe/worker.credentials\n",
+            worker.name,
+            shown(&worker.credentials)
+        ));
+    }
+    if let Some(coordinator) = &coordinator {
+        text.push_str(&format!(
+            "  a study      loupe study DIR --on {url} --credentials {}\n",
+            shown(coordinator)
+        ));
+    }
     text.push_str(&format!(
         "\nOn each host: louped --agent {url}, or below [fleet] in /etc/loupe/louped.toml: \
-         url = \"{url}\"\nA server that runs reads its configuration again at: nats-server --signal \
-         reload\n"
+         url = \"{url}\"\n{}A server that runs reads its configuration again at: nats-server --signal \
+         reload\n",
+        match hired {
+            [] => String::new(),
+            _ => format!(
+                "On each worker: louped --worker {url}, or the same line below [worker]\n"
+            ),
+        }
     ));
     output::print(&text)?;
     Ok(Ending::OK)

@@ -1,4 +1,4 @@
-//! One analysis of a study, by the daemon or in this process.
+//! One analysis of a study: by the daemon, in this process, or on the workers of a fleet.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,14 +6,15 @@ use std::sync::Arc;
 use loupe_common::wire::{Failure, Reply, Request};
 use tokio_util::sync::CancellationToken;
 
-use crate::backend::{Backend as _, Here, own_identity};
-use crate::client::args::Global;
+use crate::backend::{Backend as _, Here, Spreading, own_identity};
+use crate::client::args::{Global, Study as Args};
 use crate::client::commands::analyze;
 use crate::client::commands::follow;
 use crate::client::door::{self, Door, Need};
+use crate::client::output::note;
 use crate::client::progress::Watched;
 use crate::client::talk::{self, Talk};
-use crate::engine::AnalyzeOptions;
+use crate::engine::{AnalyzeOptions, Finished};
 use crate::replay::Workload;
 use crate::report::{Found, StudyOutcome};
 
@@ -21,14 +22,66 @@ use crate::report::{Found, StudyOutcome};
 pub enum Way {
     Daemon(PathBuf),
     Here(Box<Here>),
+    Workers {
+        spreading: Spreading,
+        /// Replays of one analysis at a time.
+        slots: usize,
+    },
+}
+
+/// What workers cannot be asked for.
+pub fn check_spread(options: &AnalyzeOptions) -> Result<(), Failure> {
+    for (chosen, what, why) in [
+        (
+            options.paper_mode,
+            "--paper-mode",
+            "runs one replay after the other",
+        ),
+        (
+            options.impact.is_some(),
+            "--impact",
+            "compares times of one host",
+        ),
+        (
+            options.check_test,
+            "--check-test",
+            "is of the test and needs one host only",
+        ),
+    ] {
+        if chosen {
+            let text = format!("{what} makes no sense with --on: it {why}");
+            return Err(Failure::usage(text).hint("leave one of them out"));
+        }
+    }
+    Ok(())
 }
 
 impl Way {
-    pub async fn choose(global: &Global) -> Result<Way, Failure> {
+    pub async fn choose(global: &Global, args: &Args) -> Result<Way, Failure> {
+        if let Some(url) = &args.on {
+            let database = door::database(global)?;
+            let spreading = Spreading::start(url, &args.credentials, &database).await?;
+            let mut slots = spreading.hear().await;
+            if slots == 0 {
+                note(&format!("no worker is heard at {url}: waiting for one"));
+            }
+            while slots == 0 {
+                slots = spreading.hear().await;
+            }
+            return Ok(Way::Workers { spreading, slots });
+        }
         Ok(match door::choose(global, Need::Engine).await? {
             Door::Daemon => Way::Daemon(global.socket().to_owned()),
             Door::Here => Way::Here(Box::new(Here::start(&door::database(global)?)?)),
         })
+    }
+
+    /// Replays of one analysis that workers run at a time.
+    pub fn slots(&self) -> Option<usize> {
+        match self {
+            Way::Workers { slots, .. } => Some(*slots),
+            Way::Daemon(_) | Way::Here(_) => None,
+        }
     }
 
     /// Measures one workload. When `cancel` fires, this returns once its replays are ended.
@@ -48,13 +101,21 @@ impl Way {
             Way::Here(here) => {
                 let progress = Arc::new(move |event| watched.show(&event));
                 let measured = here.analyze(workload, own_identity(), options, progress, cancel);
-                let finished = measured.await?;
-                let code = follow::exit_code(&finished.analysis);
-                let found = Found::new(&finished.analysis, Some(finished.id), code);
-                Ok(outcome(found, finished.kept))
+                Ok(finished(&measured.await?))
+            }
+            Way::Workers { spreading, .. } => {
+                let progress = Arc::new(move |event| watched.show(&event));
+                let measured = spreading.analyze(workload, &options, progress, cancel);
+                Ok(finished(&measured.await?))
             }
         }
     }
+}
+
+fn finished(finished: &Finished) -> StudyOutcome {
+    let code = follow::exit_code(&finished.analysis);
+    let found = Found::new(&finished.analysis, Some(finished.id), code);
+    outcome(found, finished.kept)
 }
 
 async fn by_daemon(

@@ -1,0 +1,269 @@
+//! The queue as a worker sees it. It is in an account without streams, so it asks for jobs as a client asks
+//! a service, and answers a job by the subject that the job came with.
+
+use std::path::Path;
+use std::time::Duration;
+
+use async_nats::connection::State;
+use async_nats::jetstream::message::PublishMessage;
+use async_nats::{Client, Message, Subject};
+use futures::StreamExt as _;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use super::coordinator::MOST_PAYLOAD;
+use super::envelope::{self, Unfit};
+use super::{DispatchError, subjects};
+use crate::nats::{Credentials, Link, Part, connect};
+use crate::spread::{Answer, Claim, Claims, Done, Job, QueueError, Worker};
+
+pub use super::streams::ACK_WAIT;
+
+/// Between two words that a worker is there.
+pub const HEARTBEAT: Duration = Duration::from_secs(2);
+/// A request for a job lasts so long. What it gets after the worker has died comes late to another.
+const EXPIRES: Duration = Duration::from_secs(5);
+/// The server has answered by then.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Before another attempt.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Others have so long to take what this one gives back because it must not run it.
+const REFUSED: &str = "-NAK {\"delay\": 1000000000}";
+/// Attempts to get a part of a workload's files.
+const ATTEMPTS: usize = 5;
+
+/// A worker's connection.
+#[derive(Clone)]
+pub struct WorkerLink {
+    client: Client,
+    context: async_nats::jetstream::Context,
+    link: watch::Receiver<Link>,
+    id: String,
+    name: String,
+    trusts: Vec<String>,
+}
+
+impl WorkerLink {
+    /// Begins to connect; does not wait for the server.
+    pub async fn start(url: &str, credentials: &Path) -> Result<WorkerLink, DispatchError> {
+        let credentials = Credentials::read(credentials, Part::Worker)?;
+        if credentials.trusts.is_empty() {
+            return Err(DispatchError::TrustsNobody {
+                path: credentials.path,
+            });
+        }
+        let (client, link) = connect(url, &credentials).await?;
+        Ok(WorkerLink {
+            context: async_nats::jetstream::new(client.clone()),
+            client,
+            link,
+            id: credentials.id,
+            name: credentials.name,
+            trusts: credentials.trusts,
+        })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Says again and again that it is there.
+    pub async fn tell_presence(&self, worker: &Worker) {
+        let payload = match envelope::pack(worker) {
+            Ok(payload) => payload,
+            Err(error) => return tracing::error!("this worker cannot say that it is: {error}"),
+        };
+        let mut was_up = None;
+        loop {
+            let is_up = self.client.connection_state() == State::Connected;
+            if was_up != Some(is_up) {
+                match is_up {
+                    true => tracing::info!(worker = %self.name, "waits for replays of studies"),
+                    false => tracing::warn!("the server of studies is away{}", self.trouble()),
+                }
+                was_up = Some(is_up);
+            }
+            if is_up {
+                let subject = subjects::presence_of(&self.id);
+                if let Err(error) = self.client.publish(subject, payload.clone().into()).await {
+                    tracing::debug!("nobody was told that this worker is there: {error}");
+                }
+            }
+            sleep(HEARTBEAT).await;
+        }
+    }
+
+    fn trouble(&self) -> String {
+        let trouble = self.link.borrow().trouble.clone();
+        trouble.map_or_else(String::new, |trouble| format!(": {trouble}"))
+    }
+
+    async fn wait_for_connection(&self) {
+        let mut link = self.link.clone();
+        while self.client.connection_state() != State::Connected {
+            drop(timeout(PAUSE, link.changed()).await);
+        }
+    }
+
+    /// What has this digest, if the server has it.
+    pub(super) async fn get(&self, digest: &str) -> Result<Vec<u8>, String> {
+        let mut trouble = String::new();
+        for _ in 0..ATTEMPTS {
+            let asked = self.client.request(subjects::get_file(digest), "".into());
+            match timeout(PATIENCE, asked).await {
+                Ok(Ok(message)) if message.status.is_none() => return Ok(message.payload.to_vec()),
+                Ok(Ok(_)) => return Err("its files are not at the server".to_owned()),
+                Ok(Err(error)) => trouble = error.to_string(),
+                Err(_) => trouble = "no answer".to_owned(),
+            }
+            sleep(PAUSE).await;
+        }
+        Err(format!("its files cannot be had: {trouble}"))
+    }
+
+    /// One message of this class, if one comes.
+    async fn next(&self, class: &str) -> Result<Option<Message>, async_nats::Error> {
+        let inbox = self.client.new_inbox();
+        let mut answers = self.client.subscribe(inbox.clone()).await?;
+        let request = format!("{{\"batch\":1,\"expires\":{}}}", EXPIRES.as_nanos());
+        let subject = subjects::next_job(class);
+        self.client
+            .publish_with_reply(subject, inbox, request.into())
+            .await?;
+        let answer = timeout(EXPIRES + PATIENCE, answers.next()).await;
+        let Ok(Some(message)) = answer else {
+            return Ok(None);
+        };
+        match message.status {
+            None => Ok(Some(message)),
+            Some(async_nats::StatusCode::TIMEOUT) => Ok(None),
+            // Nobody has asked this class for anything yet.
+            Some(_) => {
+                sleep(PAUSE).await;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Whether it is a job that this worker is to run; what it is not is given back, or ended.
+    async fn judge(&self, worker: &Worker, message: &Message) -> Option<Job> {
+        let opened = envelope::open(&message.payload, message.headers.as_ref(), &self.trusts);
+        let refuse = match opened {
+            Ok(job) if !job.not_by.contains(&worker.name) => return Some(job),
+            Ok(_) => REFUSED,
+            Err(unfit @ Unfit::Stranger(_)) => {
+                tracing::warn!("a job is not run: {unfit}");
+                REFUSED
+            }
+            Err(unfit) => {
+                tracing::warn!("a job is not run: {unfit}");
+                "+TERM"
+            }
+        };
+        self.say(message.reply.as_ref(), refuse).await;
+        None
+    }
+
+    async fn say(&self, reply: Option<&Subject>, word: &'static str) {
+        let Some(reply) = reply else { return };
+        if let Err(error) = self.client.publish(reply.clone(), word.into()).await {
+            tracing::debug!("the server was not told {word}: {error}");
+        }
+    }
+}
+
+impl Claims for WorkerLink {
+    type Claim = NatsClaim;
+
+    async fn claim(&self, worker: &Worker) -> Result<NatsClaim, QueueError> {
+        let class = subjects::of_class(&worker.class);
+        loop {
+            self.wait_for_connection().await;
+            match self.next(&class).await {
+                Ok(Some(message)) => {
+                    if let Some(job) = self.judge(worker, &message).await {
+                        let (link, reply) = (self.clone(), message.reply);
+                        return Ok(NatsClaim { link, job, reply });
+                    }
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::debug!("no job was asked for: {error}");
+                    sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn tell(&self, done: &Done) -> Result<(), QueueError> {
+        let failed = |error: std::io::Error| QueueError(Box::new(error));
+        let mut payload = envelope::pack(done).map_err(failed)?;
+        if payload.len() > MOST_PAYLOAD {
+            let what = format!(
+                "what it tells has {} bytes, which is too much",
+                payload.len()
+            );
+            let done = Done {
+                answer: Answer::Cannot(what),
+                ..done.clone()
+            };
+            payload = envelope::pack(&done).map_err(failed)?;
+        }
+        let wanted = subjects::wanted(&done.subject, &done.asker);
+        let id = format!("{}.{}.{:x}", done.key, self.id, fastrand::u64(..));
+        loop {
+            self.wait_for_connection().await;
+            let message = PublishMessage::build()
+                .payload(payload.clone().into())
+                .message_id(&id);
+            let told = async {
+                let subject = subjects::results_of(&self.id, &wanted);
+                self.context.send_publish(subject, message).await?.await
+            };
+            match told.await {
+                Ok(_) => return Ok(()),
+                Err(error) => tracing::debug!("a result was not taken: {error}"),
+            }
+            sleep(PAUSE).await;
+        }
+    }
+}
+
+/// A job until it is acknowledged.
+pub struct NatsClaim {
+    link: WorkerLink,
+    job: Job,
+    reply: Option<Subject>,
+}
+
+impl Claim for NatsClaim {
+    fn job(&self) -> &Job {
+        &self.job
+    }
+
+    async fn extend(&self) -> Result<(), QueueError> {
+        self.link.say(self.reply.as_ref(), "+WPI").await;
+        Ok(())
+    }
+
+    async fn acknowledge(self) -> Result<(), QueueError> {
+        let Some(reply) = &self.reply else {
+            return Ok(());
+        };
+        let asked = self.link.client.request(reply.clone(), "+ACK".into());
+        // Where that does not arrive, another runs it once more.
+        match timeout(PATIENCE, asked).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::debug!("a job was not acknowledged: {error}"),
+            Err(_) => tracing::debug!("a job was not acknowledged: no answer"),
+        }
+        Ok(())
+    }
+
+    async fn give_back(self) -> Result<(), QueueError> {
+        self.link.say(self.reply.as_ref(), "-NAK").await;
+        // This process ends.
+        drop(timeout(PATIENCE, self.link.client.flush()).await);
+        Ok(())
+    }
+}

@@ -1,0 +1,177 @@
+//! The queue as one analysis sees it: its jobs go to the server, its results come from there. What has no
+//! result when the connection was lost is published again: a server may lose what it had.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::PullConsumer;
+use async_nats::jetstream::{AckKind, Message};
+use futures::StreamExt as _;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use super::{Coordinator, envelope, streams, subjects};
+use crate::lock;
+use crate::spread::{Done, Job, Jobs, Key, QueueError, Told, Worker};
+
+/// Results that were taken and not looked at yet.
+const AHEAD: usize = 64;
+/// A request for results lasts so long.
+const EXPIRES: Duration = Duration::from_secs(1);
+/// Before another attempt.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Jobs without a result.
+type Waiting = Arc<Mutex<BTreeMap<Key, Job>>>;
+
+/// See the module.
+pub struct NatsJobs {
+    coordinator: Arc<Coordinator>,
+    asker: String,
+    waiting: Waiting,
+    results: tokio::sync::Mutex<mpsc::Receiver<NatsTold>>,
+    taking: JoinHandle<()>,
+}
+
+impl Drop for NatsJobs {
+    fn drop(&mut self) {
+        self.taking.abort();
+    }
+}
+
+impl NatsJobs {
+    pub(super) fn start(coordinator: Arc<Coordinator>, subject: &str, asker: String) -> NatsJobs {
+        let (sender, results) = mpsc::channel(AHEAD);
+        let taking = Taking {
+            coordinator: Arc::clone(&coordinator),
+            wanted: subjects::wanted(subject, &asker),
+            waiting: Waiting::default(),
+            sender,
+        };
+        NatsJobs {
+            coordinator,
+            asker,
+            waiting: Arc::clone(&taking.waiting),
+            results: tokio::sync::Mutex::new(results),
+            taking: tokio::spawn(taking.go_on()),
+        }
+    }
+
+    /// Who asks, as jobs name it.
+    pub fn asker(&self) -> &str {
+        &self.asker
+    }
+}
+
+impl Jobs for NatsJobs {
+    type Told = NatsTold;
+
+    async fn publish(&self, job: &Job) -> Result<(), QueueError> {
+        lock(&self.waiting).insert(job.key.clone(), job.clone());
+        self.coordinator.publish(job).await
+    }
+
+    async fn told(&self) -> Result<NatsTold, QueueError> {
+        let told = self.results.lock().await.recv().await;
+        let told = told.ok_or_else(|| QueueError("results are not taken any more".into()))?;
+        lock(&self.waiting).remove(&told.done.key);
+        Ok(told)
+    }
+
+    async fn workers(&self) -> Result<Vec<Worker>, QueueError> {
+        Ok(self.coordinator.workers())
+    }
+}
+
+/// A result until it is acknowledged.
+pub struct NatsTold {
+    done: Done,
+    message: Message,
+}
+
+impl Told for NatsTold {
+    fn done(&self) -> &Done {
+        &self.done
+    }
+
+    async fn acknowledge(self) -> Result<(), QueueError> {
+        // What does not arrive is told again, which changes nothing.
+        if let Err(error) = self.message.ack().await {
+            tracing::debug!("a result was not acknowledged: {error}");
+        }
+        Ok(())
+    }
+}
+
+/// Takes results from the server for ever.
+struct Taking {
+    coordinator: Arc<Coordinator>,
+    wanted: String,
+    waiting: Waiting,
+    sender: mpsc::Sender<NatsTold>,
+}
+
+impl Taking {
+    async fn go_on(self) {
+        let mut lost = false;
+        while !self.sender.is_closed() {
+            self.coordinator.open().await;
+            match streams::results(&self.coordinator.context, &self.wanted).await {
+                Ok(consumer) => {
+                    let link = self.coordinator.link();
+                    if lost {
+                        self.publish_again().await;
+                    }
+                    lost = true;
+                    if let Err(error) = self.consume(&consumer, &link).await {
+                        tracing::debug!("results are asked for anew: {error}");
+                    }
+                }
+                Err(error) => tracing::warn!("the stream of results: {error}"),
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    async fn publish_again(&self) {
+        self.coordinator.doubt();
+        let waiting: Vec<Job> = lock(&self.waiting).values().cloned().collect();
+        for job in waiting {
+            if let Err(error) = self.coordinator.publish(&job).await {
+                tracing::warn!("a job was not published again: {error}");
+            }
+        }
+    }
+
+    /// Until the connection is lost.
+    async fn consume(
+        &self,
+        consumer: &PullConsumer,
+        link: &tokio::sync::watch::Receiver<crate::nats::Link>,
+    ) -> Result<(), async_nats::Error> {
+        loop {
+            let batch = consumer.batch().max_messages(AHEAD).expires(EXPIRES);
+            let mut messages = batch.messages().await?;
+            while let Some(message) = messages.next().await {
+                let message = message?;
+                match envelope::unpack::<Done>(&message.payload) {
+                    Ok(done) => {
+                        let told = NatsTold { done, message };
+                        if self.sender.send(told).await.is_err() {
+                            return Ok(());
+                        }
+                    }
+                    Err(error) => {
+                        tracing::warn!(subject = %message.subject, "no result: {error}");
+                        message.ack_with(AckKind::Term).await?;
+                    }
+                }
+            }
+            if link.has_changed()? || !self.coordinator.is_connected() {
+                return Ok(());
+            }
+        }
+    }
+}
