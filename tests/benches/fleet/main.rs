@@ -2,9 +2,13 @@
 //! connection sends. First each host tells all that it knows, then each tells a minute's news (0.1 % of
 //! it). Printed: facts a second, memory, sizes on disk, and how long questions take meanwhile and after.
 //!
-//! `cargo xtask bench fleet -- [HOSTS [UNITS [FEATURES]]]`; 500, 200 and 60 where none is named.
+//! Then the other thing that travels: how much faster a study is on more workers.
+//!
+//! `cargo xtask bench fleet -- [HOSTS [UNITS [FEATURES]]]`; 500, 200 and 60 where none is named,
+//! and 0 hosts leave that part out.
 
 mod hosts;
+mod spread;
 
 use std::path::Path;
 use std::process::Command;
@@ -34,9 +38,25 @@ fn main() {
         features: next(60),
     };
     let scene = Scene::new();
-    let mut fleet = Fleet::found(&scene, &[]);
+    let workers = spread::names();
+    let workers: Vec<&str> = workers.iter().map(String::as_str).collect();
+    let mut fleet = Fleet::found_with_workers(&scene, &[], &workers);
     fleet.start_server();
-    fleet.start_hub();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    if hosts.hosts > 0 {
+        fleet.start_hub();
+        bear(&fleet, &hosts);
+        fleet.stop_hub(libc::SIGTERM);
+    }
+    runtime.block_on(spread::run(&fleet));
+}
+
+/// What the hub has to bear.
+fn bear(fleet: &Fleet<'_>, hosts: &Hosts) {
     println!(
         "{} hosts x {} units x {} features",
         hosts.hosts, hosts.units, hosts.features
@@ -47,12 +67,12 @@ fn main() {
         .build()
         .expect("a runtime");
     runtime.block_on(async {
-        let client = connect(&fleet).await;
+        let client = connect(fleet).await;
         let context = jetstream::new(client);
         wait_for_stream(&context).await;
         let facts = u64::from(hosts.hosts) * u64::from(hosts.units) * u64::from(hosts.features);
         run(
-            &fleet,
+            fleet,
             &context,
             "first telling",
             facts,
@@ -60,10 +80,10 @@ fn main() {
             |host| hosts.whole(host),
         )
         .await;
-        ask(&fleet);
+        ask(fleet);
         let news = u64::from(hosts.hosts) * u64::from(hosts.news());
         run(
-            &fleet,
+            fleet,
             &context,
             "a minute's news",
             news,
@@ -71,7 +91,7 @@ fn main() {
             |host| hosts.minute(host),
         )
         .await;
-        ask(&fleet);
+        ask(fleet);
     });
     let size = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
     let database = fleet.database();
