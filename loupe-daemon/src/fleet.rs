@@ -18,6 +18,7 @@ mod hosts;
 mod identity;
 mod lattice;
 mod merge;
+mod overview;
 mod show;
 mod who;
 
@@ -36,11 +37,16 @@ pub use delta::Known;
 pub use drift::FleetDrift;
 pub use error::FleetError;
 pub use export::export;
-pub use gap::FleetGap;
+#[cfg(test)]
+pub use gap::Lacking;
+pub use gap::{FleetGap, Missing};
 pub use heard::{Heard, Refused};
 pub use hosts::{HostRow, called};
 pub use identity::{Salt, host_of_this_machine, this_machine};
 pub use lattice::Member;
 pub use merge::Merged;
+pub use overview::UnitOverview;
+#[cfg(test)]
+pub use overview::Use;
 pub use show::Shown;
 pub use who::Who;

@@ -64,7 +64,7 @@ pub use gap::{gap_csv, gap_table};
 pub use list::{history_table, list_json, list_table};
 pub use metrics::{Measured, MetricsForm, metrics};
 pub use os::{os_difference, os_list, os_table};
-pub use page::{Entry, Page, Shown, System, difference_page, last_words};
+pub use page::{Entry, FleetPage, Page, Shown, System, difference_page, last_words};
 pub use phases::phase_lines;
 pub use plan::{check_csv, check_table, plan_csv, plan_table};
 pub use plan_next::{plan_next, what_if_table};

@@ -21,6 +21,31 @@ const START: &str = "exec chromium --headless=new --no-sandbox --disable-gpu --h
                      --remote-debugging-pipe --user-data-dir=\"$0\" about:blank \
                      3<&0 4>&1 </dev/null >/dev/null 2>&1";
 
+/// What is too small to read, and what sticks out of the window without a place to scroll in.
+const MISFITS: &str = r##"
+const small = new Set(), wide = new Set();
+const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+let seen = 0;
+while (texts.nextNode()) {
+  const text = texts.currentNode, place = text.parentElement;
+  const unseen = place.closest("script, style, noscript, title, desc, .skip, [hidden]");
+  if (!text.textContent.trim() || unseen || !place.checkVisibility()) continue;
+  seen += 1;
+  const drawing = place.closest("svg");
+  const scale = drawing ? Math.min(1, drawing.getScreenCTM().a) : 1;
+  const size = parseFloat(getComputedStyle(place).fontSize) * scale;
+  if (size < 11) small.add(`${size} px: ${text.textContent}`);
+  const range = document.createRange();
+  range.selectNodeContents(text);
+  const { left, right } = range.getBoundingClientRect();
+  const scrolls = place.closest(".scroll, .drawing");
+  if ((right > innerWidth + 1 || left < -1) && !scrolls) wide.add(text.textContent);
+}
+const cut = [...document.querySelectorAll("tbody th")]
+  .filter((one) => one.checkVisibility() && one.scrollWidth > one.clientWidth).map((one) => one.textContent);
+return { seen, cut, small: [...small], wide: [...wide], over: document.documentElement.scrollWidth - innerWidth };
+"##;
+
 pub struct Browser {
     child: Child,
     commands: ChildStdin,
@@ -156,6 +181,18 @@ impl Browser {
             "await new Promise((drawn) => requestAnimationFrame(() => \
                  requestAnimationFrame(() => setTimeout(drawn))));",
         );
+    }
+
+    /// # Panics
+    /// If what is shown is too small to read, or sticks out of the window, or is nearly nothing.
+    #[track_caller]
+    pub fn assert_readable(&mut self, what: &str) {
+        let misfits = self.run(MISFITS);
+        assert!(misfits["seen"].as_u64() > Some(20), "{what}: {misfits:#}");
+        for fault in ["small", "wide", "cut"] {
+            assert_eq!(misfits[fault], json!([]), "{what}: {fault}");
+        }
+        assert_eq!(misfits["over"], 0, "{what}");
     }
 
     /// # Panics

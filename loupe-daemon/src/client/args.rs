@@ -30,8 +30,8 @@ pub use emulate::Emulate;
 pub use export::{Applications, Filter, Mocked, Written};
 pub use fleet::{
     Fleet, FleetAddHost, FleetCommand, FleetDrift, FleetGap, FleetHosts, FleetHub, FleetImport,
-    FleetInit, FleetPlan, FleetShow, FleetShowPayload, FleetWho, HostIdentity, Newcomers,
-    ProfileExport,
+    FleetInit, FleetPlan, FleetReport, FleetShow, FleetShowPayload, FleetWho, HostIdentity,
+    Newcomers, ProfileExport,
 };
 pub use list::{Gc, List, Rm};
 pub use moment::Moment;

@@ -142,7 +142,9 @@ fn options(command: &mut Command) -> Options<'_> {
             FleetCommand::Plan(args) => table(&mut args.json),
             FleetCommand::Init(args) => json(&mut args.json),
             FleetCommand::AddHost(args) => json(&mut args.json),
-            FleetCommand::ShowPayload(_) | FleetCommand::Hub(_) => Options::default(),
+            FleetCommand::Report(_) | FleetCommand::ShowPayload(_) | FleetCommand::Hub(_) => {
+                Options::default()
+            }
         },
         // A schema is JSON already.
         Command::Schema(_)

@@ -45,73 +45,13 @@ pub struct Missing {
 
 impl Fleet {
     pub fn gap(&self, os: &OsProfile) -> Result<FleetGap, StoreError> {
+        Ok(gap(&self.catalogue(None)?, os))
+    }
+
+    /// The same of several OSes.
+    pub fn gaps(&self, oses: &[OsProfile]) -> Result<Vec<FleetGap>, StoreError> {
         let catalogue = self.catalogue(None)?;
-        let mut gap = FleetGap {
-            schema: "loupe.fleet-gap/1",
-            os: os.name.clone(),
-            units: catalogue.units.len() as u64,
-            lacking: Vec::new(),
-            missing: Vec::new(),
-            unknown: BTreeSet::new(),
-        };
-        let mut lacks: HashMap<Word, Feature> = HashMap::new();
-        for (word, text) in &catalogue.words {
-            match text.parse::<Feature>() {
-                // Of operations nothing is known here but their syscalls.
-                Ok(Feature::Operation(_) | Feature::IoUring(_)) => {}
-                Ok(feature) if is_restart(&feature) => {}
-                Ok(feature) if os.answer(&feature) == Answer::Implement => {}
-                Ok(feature) => {
-                    lacks.insert(*word, feature);
-                }
-                Err(_) => {
-                    gap.unknown.insert(text.clone());
-                }
-            }
-        }
-        let mut counts: BTreeMap<Feature, (u64, u64)> = BTreeMap::new();
-        for unit in &catalogue.units {
-            let own = unit.own();
-            let mut row = Lacking {
-                name: unit.name.clone(),
-                hosts: unit.hosts(),
-                would_not_run: 0,
-                missing: BTreeSet::new(),
-            };
-            for (sets, hosts) in &unit.places {
-                let own = sets.iter().filter(|(subject, _)| own.contains(subject));
-                let features = catalogue.features(own.map(|(_, set)| *set));
-                let missing: Vec<&Feature> =
-                    features.iter().filter_map(|word| lacks.get(word)).collect();
-                if missing.is_empty() {
-                    continue;
-                }
-                row.would_not_run += hosts;
-                for feature in missing {
-                    counts.entry(feature.clone()).or_default().1 += hosts;
-                    row.missing.insert(feature.clone());
-                }
-            }
-            for feature in &row.missing {
-                counts.entry(feature.clone()).or_default().0 += 1;
-            }
-            if row.would_not_run > 0 {
-                gap.lacking.push(row);
-            }
-        }
-        gap.lacking
-            .sort_by(|a, b| (b.would_not_run, &a.name).cmp(&(a.would_not_run, &b.name)));
-        gap.missing = counts
-            .into_iter()
-            .map(|(feature, (units, places))| Missing {
-                feature,
-                units,
-                places,
-            })
-            .collect();
-        gap.missing
-            .sort_by(|a, b| (b.places, b.units, &a.feature).cmp(&(a.places, a.units, &b.feature)));
-        Ok(gap)
+        Ok(oses.iter().map(|os| gap(&catalogue, os)).collect())
     }
 
     /// What each unit was seen to use anywhere, and on how many hosts it runs.
@@ -129,6 +69,75 @@ impl Fleet {
         });
         Ok(needs.collect())
     }
+}
+
+fn gap(catalogue: &Catalogue, os: &OsProfile) -> FleetGap {
+    let mut gap = FleetGap {
+        schema: "loupe.fleet-gap/1",
+        os: os.name.clone(),
+        units: catalogue.units.len() as u64,
+        lacking: Vec::new(),
+        missing: Vec::new(),
+        unknown: BTreeSet::new(),
+    };
+    let mut lacks: HashMap<Word, Feature> = HashMap::new();
+    for (word, text) in &catalogue.words {
+        match text.parse::<Feature>() {
+            // Of operations nothing is known here but their syscalls.
+            Ok(Feature::Operation(_) | Feature::IoUring(_)) => {}
+            Ok(feature) if is_restart(&feature) => {}
+            Ok(feature) if os.answer(&feature) == Answer::Implement => {}
+            Ok(feature) => {
+                lacks.insert(*word, feature);
+            }
+            Err(_) => {
+                gap.unknown.insert(text.clone());
+            }
+        }
+    }
+    let mut counts: BTreeMap<Feature, (u64, u64)> = BTreeMap::new();
+    for unit in &catalogue.units {
+        let own = unit.own();
+        let mut row = Lacking {
+            name: unit.name.clone(),
+            hosts: unit.hosts(),
+            would_not_run: 0,
+            missing: BTreeSet::new(),
+        };
+        for (sets, hosts) in &unit.places {
+            let own = sets.iter().filter(|(subject, _)| own.contains(subject));
+            let features = catalogue.features(own.map(|(_, set)| *set));
+            let missing: Vec<&Feature> =
+                features.iter().filter_map(|word| lacks.get(word)).collect();
+            if missing.is_empty() {
+                continue;
+            }
+            row.would_not_run += hosts;
+            for feature in missing {
+                counts.entry(feature.clone()).or_default().1 += hosts;
+                row.missing.insert(feature.clone());
+            }
+        }
+        for feature in &row.missing {
+            counts.entry(feature.clone()).or_default().0 += 1;
+        }
+        if row.would_not_run > 0 {
+            gap.lacking.push(row);
+        }
+    }
+    gap.lacking
+        .sort_by(|a, b| (b.would_not_run, &a.name).cmp(&(a.would_not_run, &b.name)));
+    gap.missing = counts
+        .into_iter()
+        .map(|(feature, (units, places))| Missing {
+            feature,
+            units,
+            places,
+        })
+        .collect();
+    gap.missing
+        .sort_by(|a, b| (b.places, b.units, &a.feature).cmp(&(a.places, a.units, &b.feature)));
+    gap
 }
 
 fn known_features(

@@ -4,6 +4,7 @@
 mod answer;
 mod data;
 mod difference;
+mod fleet;
 mod profiles;
 mod provenance;
 mod systems;
@@ -13,6 +14,7 @@ use loupe_common::profile::Profile;
 
 pub use data::{Entry, Shown, last_words};
 pub use difference::difference_page;
+pub use fleet::FleetPage;
 pub use systems::System;
 
 use super::drawings::{Drawing, drawings};
@@ -31,7 +33,7 @@ const STYLES: [&str; 4] = [
     include_str!("page/style/print.css"),
 ];
 /// One scope; each file sees the ones before.
-const SCRIPTS: [&str; 9] = [
+const SCRIPTS: [&str; 10] = [
     include_str!("page/script/base.js"),
     include_str!("page/script/routes.js"),
     include_str!("page/script/evidence.js"),
@@ -40,6 +42,7 @@ const SCRIPTS: [&str; 9] = [
     include_str!("page/script/matrix.js"),
     include_str!("page/script/syscalls.js"),
     include_str!("page/script/plans.js"),
+    include_str!("page/script/fleet.js"),
     include_str!("page/script/main.js"),
 ];
 
@@ -146,7 +149,12 @@ fn navigation(drawings: &[Drawing], plans: bool, services: &[Service<'_>]) -> St
     if !services.is_empty() {
         links.push(("profiles", "Profiles"));
     }
-    let links = links
+    self::links(&links)
+}
+
+/// To the views, by their addresses.
+fn links(views: &[(&str, &str)]) -> String {
+    let links = views
         .iter()
         .map(|(target, name)| format!("<a href=\"#{target}\">{name}</a>"));
     links.collect::<Vec<_>>().join("\n")

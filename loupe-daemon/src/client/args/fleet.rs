@@ -20,6 +20,7 @@ Examples:
   loupe fleet who io_uring_setup
   loupe fleet drift --since 7d
   loupe fleet gap --os ./myos.toml                               exits with 1 if anything is missing
+  loupe fleet report --html fleet.html                           one page of all of it
   loupe fleet init DIR --server hub --host web1 --host web2      over a NATS server, instead of files
   loupe fleet hub tls://hub:4222 --credentials DIR/hub.credentials")]
 pub struct Fleet {
@@ -41,6 +42,7 @@ pub enum FleetCommand {
     Drift(FleetDrift),
     Gap(FleetGap),
     Plan(FleetPlan),
+    Report(FleetReport),
     ShowPayload(FleetShowPayload),
     Init(FleetInit),
     AddHost(FleetAddHost),
@@ -226,6 +228,26 @@ pub struct FleetPlan {
     /// Print JSON (schema loupe.plan/1)
     #[arg(long)]
     pub json: bool,
+}
+
+/// Write a page of the whole fleet: units by features, hosts by kernel, drift, what OSes lack
+///
+/// It is one file, and loads nothing. Everything in it is counted per unit, kernel or day, so it stays
+/// small however many hosts there are.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  loupe fleet report --html fleet.html
+  loupe fleet report --html fleet.html --os gvisor --os ./myos.toml")]
+pub struct FleetReport {
+    /// Write the page to this file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub html: PathBuf,
+
+    /// Tell what this OS lacks: a file, or a name from `loupe os list`; may be repeated [default: all
+    /// that are built in]
+    #[arg(long, value_name = "OS")]
+    pub os: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

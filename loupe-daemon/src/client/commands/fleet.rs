@@ -6,6 +6,7 @@ mod found;
 mod hub;
 mod import;
 mod payload;
+mod report;
 
 use std::path::PathBuf;
 
@@ -29,6 +30,7 @@ pub async fn run(global: &Global, args: &Args) -> Result<Ending, Failure> {
         FleetCommand::Drift(drift) => ask::drift(global, args, drift),
         FleetCommand::Gap(gap) => ask::gap(global, args, gap),
         FleetCommand::Plan(plan) => ask::plan(global, args, plan),
+        FleetCommand::Report(report) => report::run(global, args, report),
         FleetCommand::ShowPayload(payload) => payload::show(global, payload),
         FleetCommand::Init(init) => found::init(init),
         FleetCommand::AddHost(add) => found::add_host(add),

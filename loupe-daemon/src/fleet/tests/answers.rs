@@ -177,3 +177,57 @@ fn a_plan_has_each_unit_once_and_counts_its_hosts() {
         ]
     );
 }
+
+#[test]
+fn the_overview_says_when_anybody_saw_what_for_the_first_time() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut fleet = fleet(directory.path());
+    // Two hosts that know one word late, each another one.
+    for (host, late) in [(5, "mmap"), (6, "brk")] {
+        let began = HOUR + host;
+        let words = ["mmap", "brk"].map(|word| (word, began + if word == late { 9 } else { 0 }));
+        let one = (
+            subject("late.service", "late", "1"),
+            member(began, HOUR + 90, &words),
+        );
+        fleet.merge(&bundle(host, 9, vec![one])).expect("merged");
+    }
+    let units = fleet.overview().expect("readable");
+    let names: Vec<(&str, u64)> = units.iter().map(|it| (&*it.name, it.hosts)).collect();
+    assert_eq!(
+        names,
+        [
+            ("nginx.service", 5),
+            ("late.service", 2),
+            ("redis.service", 1)
+        ]
+    );
+    let hours = |unit: &crate::fleet::UnitOverview| -> Vec<(String, u64, u32)> {
+        let uses = unit.uses.iter();
+        uses.map(|(name, used)| (name.clone(), used.hosts, used.first_hour - HOUR))
+            .collect()
+    };
+    let told = |name: &str, hosts, hour| (name.to_owned(), hosts, hour);
+    assert_eq!(hours(&units[1]), [told("brk", 2, 5), told("mmap", 2, 6)]);
+    assert_eq!(units[1].first_hour, HOUR + 5);
+    assert_eq!(
+        hours(&units[0]),
+        [
+            told("io_uring_setup", 1, 52),
+            told("prctl", 5, 0),
+            told("read", 5, 0),
+            told("write", 5, 3)
+        ]
+    );
+    let later: Vec<&str> = units[0].later().map(|(name, _)| name).collect();
+    assert_eq!(later, ["io_uring_setup", "write"]);
+    // It says what each of the exact questions says.
+    for unit in &units {
+        for shown in fleet.show(&unit.name).expect("readable") {
+            for row in shown.features {
+                let used = unit.uses[&row.feature];
+                assert_eq!((used.hosts, used.first_hour), (row.hosts, row.first_hour));
+            }
+        }
+    }
+}

@@ -23,11 +23,11 @@ const WORDS: [&str; 12] = [
 const SERVICES: usize = 8;
 
 /// A sentence and what is said beneath it.
-struct Answer {
-    headline: String,
-    more: Vec<String>,
+pub struct Answer {
+    pub headline: String,
+    pub more: Vec<String>,
     /// Where the page goes on with it.
-    link: Option<(String, &'static str)>,
+    pub link: Option<(String, &'static str)>,
 }
 
 /// The headline, its reasons, the figures; and the same of further OSes.
@@ -54,7 +54,7 @@ pub fn section(page: &Page<'_>, figures: &Figures, services: &[Service<'_>]) -> 
     html
 }
 
-fn answer(answer: &Answer) -> String {
+pub fn answer(answer: &Answer) -> String {
     let headline = escape(&answer.headline);
     let mut html =
         format!("<div class=\"answer\">\n<h2 class=\"headline\" tabindex=\"-1\">{headline}</h2>\n");
@@ -258,6 +258,10 @@ fn tiles(figures: &Figures) -> String {
             "syscalls make half of them run",
         ));
     }
+    tiles_of(&tiles)
+}
+
+pub fn tiles_of(tiles: &[(String, &str)]) -> String {
     let items = tiles
         .iter()
         .map(|(number, what)| format!("<li><b>{number}</b><span>{what}</span></li>"));

@@ -105,6 +105,16 @@ pub struct Data {
     texts: Vec<String>,
     applications: Vec<Application>,
     systems: Vec<systems::Row>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fleet: Option<Units>,
+}
+
+/// Units of a fleet by features.
+#[derive(Serialize)]
+pub(super) struct Units {
+    /// Name, hosts, and features with how many of these hosts have them: a feature and a number, by turns.
+    pub rows: Vec<(String, u64, Vec<u64>)>,
+    pub left_out: usize,
 }
 
 #[derive(Serialize)]
@@ -210,19 +220,32 @@ impl Data {
             texts: builder.texts.texts,
             applications,
             systems,
+            fleet: None,
         }
     }
 
-    /// For a `script` element: nothing in it can end that element or begin another.
-    pub fn json(&self) -> Result<String, serde_json::Error> {
-        let text = serde_json::to_string(self)?;
-        Ok(text
-            .replace('<', "\\u003c")
-            .replace('>', "\\u003e")
-            .replace('&', "\\u0026")
-            .replace('\u{2028}', "\\u2028")
-            .replace('\u{2029}', "\\u2029"))
+    /// Of a fleet; its features are in this pool.
+    pub(super) fn of_fleet(units: Units, features: Pool) -> Data {
+        Data {
+            features: features.texts,
+            fleet: Some(units),
+            ..Data::of(&[], &[], &[])
+        }
     }
+
+    /// As the page has it.
+    pub fn json(&self) -> Result<String, serde_json::Error> {
+        Ok(in_script(&serde_json::to_string(self)?))
+    }
+}
+
+/// JSON for a `script` element: nothing in it can end that element or begin another.
+fn in_script(json: &str) -> String {
+    json.replace('<', "\\u003c")
+        .replace('>', "\\u003e")
+        .replace('&', "\\u0026")
+        .replace('\u{2028}', "\\u2028")
+        .replace('\u{2029}', "\\u2029")
 }
 
 impl Builder {

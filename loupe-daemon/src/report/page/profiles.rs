@@ -365,13 +365,24 @@ fn table<const N: usize>(
     heads: &[&str; N],
     rows: impl Iterator<Item = [String; N]>,
 ) {
+    table_with(text, title, heads, &[1], rows);
+}
+
+/// These columns are numbers.
+pub(super) fn table_with<const N: usize>(
+    text: &mut String,
+    title: &str,
+    heads: &[&str; N],
+    numbers: &[usize],
+    rows: impl Iterator<Item = [String; N]>,
+) {
     text.push_str(&format!(
         "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{}\"><table>\n<thead><tr>",
         escape(title)
     ));
-    let class = |column: usize| match column {
-        1 => " class=\"number\"",
-        _ => " class=\"wrap\"",
+    let class = |column: usize| match numbers.contains(&column) {
+        true => " class=\"number\"",
+        false => " class=\"wrap\"",
     };
     for (column, head) in heads.iter().enumerate() {
         text.push_str(&format!("<th scope=\"col\"{}>{head}</th>", class(column)));

@@ -25,7 +25,7 @@ use crate::text::printable;
 const HOUR_MS: u64 = 3_600_000;
 
 /// The database that is there: a question makes none.
-fn there(global: &Global, args: &Args) -> Result<Fleet, Failure> {
+pub(super) fn there(global: &Global, args: &Args) -> Result<Fleet, Failure> {
     let path = database(global, args)?;
     match path.exists() {
         true => open(&path),
@@ -40,7 +40,7 @@ fn there(global: &Global, args: &Args) -> Result<Fleet, Failure> {
     }
 }
 
-fn answered<T>(answer: Result<T, StoreError>) -> Result<T, Failure> {
+pub(super) fn answered<T>(answer: Result<T, StoreError>) -> Result<T, Failure> {
     answer.map_err(|error| store_failure(&error))
 }
 

@@ -17,6 +17,10 @@ if (data.applications.length) {
     plans: showPlans,
   });
 }
+if (data.fleet) {
+  unitsFilters();
+  views.units = showUnits;
+}
 // On paper there is all of the view that is shown.
 addEventListener("beforeprint", () => {
   if (current.view === "verdicts") showMore(true);
