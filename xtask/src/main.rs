@@ -10,6 +10,7 @@ mod codegen;
 mod commit;
 mod demo;
 mod dist;
+mod fleet_demo;
 mod kernel;
 mod lint;
 #[path = "../../loupe-daemon/build/nested.rs"]
@@ -40,6 +41,8 @@ enum Verb {
     Build(build::Arguments),
     /// Set up, build in release, analyse the real nginx and print its verdict table
     Demo(demo::Arguments),
+    /// Set up, build in release, and show a fleet of two hosts on this machine, in namespaces
+    FleetDemo(fleet_demo::Arguments),
     /// Set up, then run every test, the privileged end-to-end ones included
     Test(test::Arguments),
     /// Check formatting and lints, also for the tests and the in-kernel programs
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Verb::Setup(arguments) => setup::run(&arguments),
         Verb::Build(arguments) => build::run(&arguments),
         Verb::Demo(arguments) => demo::run(&arguments),
+        Verb::FleetDemo(arguments) => fleet_demo::run(&arguments),
         Verb::Test(arguments) => test::run(&arguments),
         Verb::Lint => lint::run(),
         Verb::Codegen(arguments) => codegen::run(&arguments),

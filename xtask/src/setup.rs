@@ -38,6 +38,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             Purpose::Build,
             Purpose::Lint,
             Purpose::Demo,
+            Purpose::Fleet,
             Purpose::Test,
             Purpose::Kernels,
             Purpose::Package,

@@ -12,6 +12,7 @@ pub enum Purpose {
     Build,
     Lint,
     Demo,
+    Fleet,
     Test,
     Kernels,
     Package,
@@ -23,6 +24,7 @@ impl Purpose {
             Purpose::Build => "the build",
             Purpose::Lint => "the lints",
             Purpose::Demo => "the demo",
+            Purpose::Fleet => "the demo of a fleet",
             Purpose::Test => "the tests",
             Purpose::Kernels => "the tests on other kernels",
             Purpose::Package => "the package",
@@ -59,6 +61,14 @@ pub fn packages(purpose: Purpose) -> Vec<Package> {
             Package::server("nginx-light", "nginx", "nginx"),
             Package::program("wrk", "wrk"),
             Package::program("curl", "curl"),
+        ],
+        Purpose::Fleet => vec![
+            Package::server("nats-server", "nats-server", "nats-server"),
+            // What the two hosts run, and who uses it.
+            Package::server("nginx-light", "nginx", "nginx"),
+            Package::program("curl", "curl"),
+            Package::program("iproute2", "ip"),
+            Package::program("util-linux", "nsenter"),
         ],
         Purpose::Test => vec![
             Package::server("redis-server", "redis-server", "redis-server"),
@@ -117,7 +127,12 @@ pub fn packages(purpose: Purpose) -> Vec<Package> {
 pub fn suites(purpose: Purpose) -> &'static [Suite] {
     match purpose {
         Purpose::Test => suites::ALL,
-        Purpose::Build | Purpose::Lint | Purpose::Demo | Purpose::Kernels | Purpose::Package => &[],
+        Purpose::Build
+        | Purpose::Lint
+        | Purpose::Demo
+        | Purpose::Fleet
+        | Purpose::Kernels
+        | Purpose::Package => &[],
     }
 }
 
