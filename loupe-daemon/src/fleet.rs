@@ -7,6 +7,7 @@
 
 mod bundle;
 mod catalogue;
+mod columns;
 mod database;
 mod delta;
 mod drift;
@@ -20,6 +21,7 @@ mod lattice;
 mod merge;
 mod overview;
 mod show;
+mod tables;
 mod who;
 
 #[cfg(test)]
@@ -35,6 +37,8 @@ pub use catalogue::Version;
 pub use database::{DATABASE, Fleet, names_at};
 pub use delta::Known;
 pub use drift::FleetDrift;
+#[cfg(test)]
+pub use drift::{NewUnit, NewUse};
 pub use error::FleetError;
 pub use export::export;
 #[cfg(test)]
@@ -49,4 +53,7 @@ pub use overview::UnitOverview;
 #[cfg(test)]
 pub use overview::Use;
 pub use show::Shown;
+pub use tables::TablesError;
 pub use who::Who;
+
+const HOUR_MS: u64 = 3_600_000;

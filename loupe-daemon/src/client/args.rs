@@ -29,9 +29,9 @@ pub use analyze::{Analyze, Measuring};
 pub use emulate::Emulate;
 pub use export::{Applications, Filter, Mocked, Written};
 pub use fleet::{
-    Fleet, FleetAddHost, FleetCommand, FleetDrift, FleetGap, FleetHosts, FleetHub, FleetImport,
-    FleetInit, FleetPlan, FleetReport, FleetShow, FleetShowPayload, FleetWho, HostIdentity,
-    Newcomers, ProfileExport,
+    Fleet, FleetAddHost, FleetCommand, FleetDrift, FleetExport, FleetGap, FleetHosts, FleetHub,
+    FleetImport, FleetInit, FleetMetrics, FleetPlan, FleetReport, FleetShow, FleetShowPayload,
+    FleetWho, HostIdentity, Newcomers, ProfileExport,
 };
 pub use list::{Gc, List, Rm};
 pub use moment::Moment;
@@ -142,6 +142,10 @@ pub enum Form {
     Csv,
     /// With tables of Markdown
     Markdown,
+    /// An event a line, as JSON
+    Jsonl,
+    /// Log records of OpenTelemetry, as JSON
+    Otlp,
 }
 
 /// A database that is used where no option says which.

@@ -10,6 +10,9 @@ use super::args::{Cli, Command, FleetCommand, Form, OsCommand, ProfileCommand};
 #[derive(Default)]
 struct Options<'a> {
     json: Option<&'a mut bool>,
+    /// Events.
+    jsonl: Option<&'a mut bool>,
+    otlp: Option<&'a mut bool>,
     /// Its JSON goes to a file.
     report: Option<&'a mut Option<PathBuf>>,
     /// It has a table, which is printed as [`crate::report::Rows`] says.
@@ -48,6 +51,7 @@ pub fn apply(cli: &mut Cli) -> Result<(), Failure> {
     };
     let options = options(&mut cli.command);
     let has_json = options.json.is_some() || options.report.is_some();
+    let (has_jsonl, has_otlp) = (options.jsonl.is_some(), options.otlp.is_some());
     let (has, own) = match form {
         Form::Text => (true, None),
         Form::Json => {
@@ -58,6 +62,8 @@ pub fn apply(cli: &mut Cli) -> Result<(), Failure> {
         }
         Form::Csv => (options.table, options.csv),
         Form::Markdown => (options.table, options.markdown),
+        Form::Jsonl => (has_jsonl, options.jsonl),
+        Form::Otlp => (has_otlp, options.otlp),
     };
     if let Some(own) = own {
         *own = true;
@@ -70,6 +76,8 @@ pub fn apply(cli: &mut Cli) -> Result<(), Failure> {
         ("json", has_json),
         ("csv", options.table),
         ("markdown", options.table),
+        ("jsonl", has_jsonl),
+        ("otlp", has_otlp),
     ]
     .into_iter()
     .filter_map(|(name, can)| can.then_some(name))
@@ -137,14 +145,20 @@ fn options(command: &mut Command) -> Options<'_> {
             FleetCommand::Hosts(args) => table(&mut args.json),
             FleetCommand::Who(args) => table(&mut args.json),
             FleetCommand::Show(args) => table(&mut args.json),
-            FleetCommand::Drift(args) => table(&mut args.json),
+            FleetCommand::Drift(args) => Options {
+                jsonl: Some(&mut args.jsonl),
+                otlp: Some(&mut args.otlp),
+                ..table(&mut args.json)
+            },
             FleetCommand::Gap(args) => table(&mut args.json),
             FleetCommand::Plan(args) => table(&mut args.json),
             FleetCommand::Init(args) => json(&mut args.json),
             FleetCommand::AddHost(args) => json(&mut args.json),
-            FleetCommand::Report(_) | FleetCommand::ShowPayload(_) | FleetCommand::Hub(_) => {
-                Options::default()
-            }
+            FleetCommand::Report(_)
+            | FleetCommand::Export(_)
+            | FleetCommand::Metrics(_)
+            | FleetCommand::ShowPayload(_)
+            | FleetCommand::Hub(_) => Options::default(),
         },
         // A schema is JSON already.
         Command::Schema(_)
@@ -196,6 +210,8 @@ mod tests {
         }
         assert!(applied("loupe plan --os x --what-if futex --format csv").is_err());
         assert!(applied("loupe cancel 3 --format json").is_err());
+        assert!(applied("loupe fleet drift --since 7d --format otlp").is_ok());
+        assert!(applied("loupe fleet gap --os x --format otlp").is_err());
         assert!(applied("loupe cancel 3 --format text").is_ok());
     }
 

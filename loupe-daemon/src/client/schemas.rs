@@ -38,6 +38,7 @@ const ALL: &[Entry] = &[
     of::<doctor::Report>("loupe.doctor/1"),
     of::<Emulation>("loupe.emulation/1"),
     of::<report::Explanation>("loupe.explain/1"),
+    of::<report::DriftEvent>("loupe.fleet-drift-event/1"),
     of::<fleet::FleetDrift>("loupe.fleet-drift/1"),
     of::<fleet::FleetGap>("loupe.fleet-gap/1"),
     of::<FleetHosts>("loupe.fleet-hosts/1"),

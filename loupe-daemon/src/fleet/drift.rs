@@ -34,6 +34,7 @@ pub struct NewUnit {
     pub name: String,
     pub hosts: u64,
     pub features: u64,
+    pub first_hour: Hour,
 }
 
 /// Counts of what is since the moment, by subject and set.
@@ -70,6 +71,7 @@ impl Fleet {
                     name: unit.name.clone(),
                     hosts: unit.hosts(),
                     features: catalogue.features(sets.map(|(set, _)| *set)).len() as u64,
+                    first_hour: self.begun(unit)?,
                 });
                 continue;
             };
@@ -96,6 +98,24 @@ impl Fleet {
             (&a.name, &a.version, &a.feature).cmp(&(&b.name, &b.version, &b.feature))
         });
         Ok(drift)
+    }
+
+    /// When anybody saw the unit for the first time.
+    fn begun(&self, unit: &Unit) -> Result<Hour, StoreError> {
+        self.read(|connection| {
+            let mut first = connection.prepare_cached(
+                "SELECT min(first_hour) FROM members WHERE subject = ?1 AND set_id = ?2",
+            )?;
+            let mut begun = Hour::MAX;
+            for member in &unit.members {
+                for (set, _) in &member.tallies {
+                    let hour: Option<Hour> =
+                        first.query_row([member.subject, *set], |row| row.get(0))?;
+                    begun = begun.min(hour.unwrap_or(Hour::MAX));
+                }
+            }
+            Ok(begun)
+        })
     }
 
     fn since(&self, hour: Hour) -> Result<Since, StoreError> {

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use loupe_common::profile::{Profile, Subject, SubjectKind};
 
+use super::HOUR_MS;
 use super::bundle::{Bundle, Calendar, FleetSubject, Host, Hour, is_word, schema};
 use super::lattice::Member;
 
-const HOUR_MS: u64 = 3_600_000;
 /// Calendars are told in steps of this, so that those of subjects that run side by side are one.
 const CALENDAR_STEP_MS: u64 = 60_000;
 /// Units whose names are escaped paths.

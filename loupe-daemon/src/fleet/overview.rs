@@ -62,11 +62,7 @@ fn overview(
             *counts.entry(word).or_default() += hosts;
         }
     }
-    let mut seen = Seen {
-        connection,
-        first_hour: Hour::MAX,
-        by_word: HashMap::new(),
-    };
+    let mut seen = Seen::new(connection);
     for member in &unit.members {
         for (set, _) in &member.tallies {
             let words = catalogue.sets.get(set).map_or(&[][..], Vec::as_slice);
@@ -90,17 +86,25 @@ fn overview(
     })
 }
 
-/// When a unit was seen to do what, for the first time on any host.
-struct Seen<'a> {
+/// What was seen when for the first time, on any host.
+pub(super) struct Seen<'a> {
     connection: &'a Connection,
     first_hour: Hour,
-    by_word: HashMap<Word, Hour>,
+    pub by_word: HashMap<Word, Hour>,
 }
 
 impl Seen<'_> {
+    pub fn new(connection: &Connection) -> Seen<'_> {
+        Seen {
+            connection,
+            first_hour: Hour::MAX,
+            by_word: HashMap::new(),
+        }
+    }
+
     /// Members in the order in which they began: one that began after all features of its set were seen
     /// has nothing to add, and nobody after it.
-    fn look_at(&mut self, subject: i64, set: i64, words: &[Word]) -> rusqlite::Result<()> {
+    pub fn look_at(&mut self, subject: i64, set: i64, words: &[Word]) -> rusqlite::Result<()> {
         let mut members = self.connection.prepare_cached(
             "SELECT host, first_hour FROM members WHERE subject = ?1 AND set_id = ?2
              ORDER BY first_hour",

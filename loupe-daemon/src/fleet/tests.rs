@@ -6,6 +6,7 @@ mod files;
 mod journey;
 mod semilattice;
 mod size;
+mod tables;
 
 use std::path::Path;
 

@@ -3,6 +3,7 @@
 //! Labels are bounded: a unit by its name, a syscall where that is asked for; never a process, never
 //! a path. A unit's executables and their builds are one row.
 
+mod hub;
 mod units;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,8 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::profile::{Readings, SyscallCalls};
 use units::{Label, Units};
+
+pub use hub::hub_metrics;
 
 /// In which form metrics are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,10 +92,14 @@ pub fn metrics(measured: &Measured<'_>, form: MetricsForm) -> Result<String, fmt
     let registry_of_units = registry.sub_registry_with_prefix("unit");
     of_units(registry_of_units, &units);
     of_syscalls(registry_of_units, &units, syscalls);
+    written(&registry, form)
+}
+
+fn written(registry: &Registry, form: MetricsForm) -> Result<String, fmt::Error> {
     let mut written = String::new();
     match form {
-        MetricsForm::OpenMetrics => text::encode(&mut written, &registry)?,
-        MetricsForm::Prometheus => prometheus_text::encode(&mut written, &registry)?,
+        MetricsForm::OpenMetrics => text::encode(&mut written, registry)?,
+        MetricsForm::Prometheus => prometheus_text::encode(&mut written, registry)?,
     }
     Ok(written)
 }

@@ -237,3 +237,46 @@ fn a_fleet_over_a_server_is_founded_with_what_everybody_needs() {
         "are those of a host, not of a hub",
     );
 }
+
+#[test]
+fn a_fleet_goes_out_as_tables_events_and_metrics() {
+    let home = home();
+    let two = host(home.path(), 2, &["io_uring_setup", "read"]);
+    let words = ["import", two.to_str().expect("a path")];
+    fleet(home.path(), "f.db", &words);
+    let tables = home.path().join("tables");
+    let words = ["export", "--parquet", tables.to_str().expect("a path")];
+    let output = fleet(home.path(), "f.db", &words);
+    assert!(output.status.success(), "{}", stderr(&output));
+    for name in ["uses", "hosts", "subjects", "sets", "members", "later"] {
+        let table = fs::read(tables.join(format!("{name}.parquet"))).expect("written");
+        assert!(
+            table.starts_with(b"PAR1") && table.ends_with(b"PAR1"),
+            "{name}"
+        );
+        assert!(stdout(&output).contains(&format!("{name}.parquet: ")));
+    }
+    let drift = ["drift", "--since", "2026-01-01", "--format", "jsonl"];
+    let lines = stdout(&fleet(home.path(), "f.db", &drift));
+    let [line] = lines.lines().collect::<Vec<_>>()[..] else {
+        panic!("one event: {lines}");
+    };
+    let event: Value = serde_json::from_str(line).expect("JSON");
+    crate::schema::assert_fits(&event);
+    assert_eq!(
+        (&event["event"], &event["name"], &event["first_hour"]),
+        (&"new_unit".into(), &"nginx.service".into(), &498_000.into())
+    );
+    let words = ["drift", "--since", "2026-01-01", "--otlp"];
+    let otlp: Value =
+        serde_json::from_str(&stdout(&fleet(home.path(), "f.db", &words))).expect("JSON");
+    let record = &otlp["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0];
+    assert_eq!(record["timeUnixNano"], "1792800000000000000");
+    let metrics = stdout(&fleet(home.path(), "f.db", &["metrics"]));
+    assert!(
+        metrics.contains("loupe_hub_hosts 1\n") && metrics.ends_with("# EOF\n"),
+        "{metrics}"
+    );
+    let none = fleet(home.path(), "none.db", &["export", "--parquet", "x"]);
+    assert_fails(&none, 2, "there is no fleet's database");
+}

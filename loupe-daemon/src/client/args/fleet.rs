@@ -43,6 +43,8 @@ pub enum FleetCommand {
     Gap(FleetGap),
     Plan(FleetPlan),
     Report(FleetReport),
+    Export(FleetExport),
+    Metrics(FleetMetrics),
     ShowPayload(FleetShowPayload),
     Init(FleetInit),
     AddHost(FleetAddHost),
@@ -188,14 +190,26 @@ pub struct FleetShow {
 
 /// Tell what units do since a moment that they did nowhere before, by version
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  loupe fleet drift --since 7d
+  loupe fleet drift --since 1h --format otlp --output drift.jsonl    for a collector that reads files")]
 pub struct FleetDrift {
     /// A time ago (7d, 12h) or a date (2026-11-01; UTC), by the hour
     #[arg(long, value_name = "AGO|DATE", value_parser = moment)]
     pub since: Moment,
 
     /// Print JSON (schema loupe.fleet-drift/1)
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["jsonl", "otlp"])]
     pub json: bool,
+
+    /// Print an event a line (schema loupe.fleet-drift-event/1)
+    #[arg(long, conflicts_with = "otlp")]
+    pub jsonl: bool,
+
+    /// Print log records of OpenTelemetry (OTLP, as JSON)
+    #[arg(long)]
+    pub otlp: bool,
 }
 
 /// Tell which units would not run on an OS, on how many hosts, and what is missing most
@@ -248,6 +262,30 @@ pub struct FleetReport {
     /// that are built in]
     #[arg(long, value_name = "OS")]
     pub os: Vec<String>,
+}
+
+/// Write the fleet as tables for an analytics engine
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  loupe fleet export --parquet tables/          hosts, subjects, sets, members, later, uses
+  loupe fleet export --parquet uses.parquet     only who uses what, on how many hosts, since when")]
+pub struct FleetExport {
+    /// A directory to write all tables into, or a file (*.parquet) for the one flat table
+    #[arg(long, value_name = "DIR|FILE", value_hint = ValueHint::AnyPath)]
+    pub parquet: PathBuf,
+}
+
+/// Print the fleet's health as metrics (OpenMetrics): who was heard, losses, what waits, refusals
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  loupe fleet metrics
+  loupe fleet metrics --textfile --output /var/lib/prometheus/node-exporter/loupe-fleet.prom")]
+pub struct FleetMetrics {
+    /// Print the older form, the only one that node_exporter reads from files
+    #[arg(long)]
+    pub textfile: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

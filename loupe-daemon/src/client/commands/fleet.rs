@@ -2,6 +2,7 @@
 //! with it.
 
 mod ask;
+mod export;
 mod found;
 mod hub;
 mod import;
@@ -30,6 +31,8 @@ pub async fn run(global: &Global, args: &Args) -> Result<Ending, Failure> {
         FleetCommand::Drift(drift) => ask::drift(global, args, drift),
         FleetCommand::Gap(gap) => ask::gap(global, args, gap),
         FleetCommand::Plan(plan) => ask::plan(global, args, plan),
+        FleetCommand::Export(export) => export::run(global, args, export),
+        FleetCommand::Metrics(metrics) => ask::metrics(global, args, metrics),
         FleetCommand::Report(report) => report::run(global, args, report),
         FleetCommand::ShowPayload(payload) => payload::show(global, payload),
         FleetCommand::Init(init) => found::init(init),

@@ -119,6 +119,7 @@ fn drift_is_what_no_host_had_before_in_any_version() {
     assert_eq!(new, [("nginx.service", "io_uring_setup", 52)]);
     assert_eq!(drift.new_units.len(), 1);
     assert_eq!(drift.new_units[0].name, "redis.service");
+    assert_eq!(drift.new_units[0].first_hour, HOUR + 60);
     // What came late to each of the hosts is new, too, from the other side of that hour.
     let early = fleet.drift(HOUR + 2).expect("readable");
     assert!(

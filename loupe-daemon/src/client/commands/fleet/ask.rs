@@ -11,14 +11,15 @@ use serde_json::json;
 
 use super::{database, open, store_failure};
 use crate::client::args::{
-    Fleet as Args, FleetDrift, FleetGap, FleetHosts, FleetPlan, FleetShow, FleetWho, Global,
+    Fleet as Args, FleetDrift, FleetGap, FleetHosts, FleetMetrics, FleetPlan, FleetShow, FleetWho,
+    Global,
 };
 use crate::client::{Ending, measured, output, services};
 use crate::fleet::Fleet;
 use crate::plan::because::explain;
 use crate::plan::make::Weights;
 use crate::plan::{self, Named, Strategy};
-use crate::report::{self, Rows};
+use crate::report::{self, MetricsForm, Rows};
 use crate::store::StoreError;
 use crate::text::printable;
 
@@ -106,10 +107,30 @@ pub fn drift(global: &Global, args: &Args, drift: &FleetDrift) -> Result<Ending,
     let fleet = there(global, args)?;
     let hour = drift.since.unix_ms() / HOUR_MS;
     let answer = answered(fleet.drift(u32::try_from(hour).unwrap_or(u32::MAX)))?;
-    match drift.json {
-        true => output::print_json(&answer)?,
-        false => output::print(&report::fleet_drift(&answer, output::style()))?,
+    let unwritable =
+        |error| Failure::internal("the events cannot be written").because(Some(&error));
+    match (drift.json, drift.jsonl, drift.otlp) {
+        (true, _, _) => output::print_json(&answer)?,
+        (_, true, _) => output::print(&report::drift_lines(&answer).map_err(unwritable)?)?,
+        (_, _, true) => {
+            let text = report::drift_otlp(&answer, crate::now_ms());
+            output::print(&text.map_err(unwritable)?)?;
+        }
+        _ => output::print(&report::fleet_drift(&answer, output::style()))?,
     }
+    Ok(Ending::OK)
+}
+
+pub fn metrics(global: &Global, args: &Args, metrics: &FleetMetrics) -> Result<Ending, Failure> {
+    let fleet = there(global, args)?;
+    let (rows, refused) = (answered(fleet.hosts())?, answered(fleet.refused())?);
+    let form = match metrics.textfile {
+        true => MetricsForm::Prometheus,
+        false => MetricsForm::OpenMetrics,
+    };
+    let text = report::hub_metrics(&rows, &refused, crate::now_ms(), form)
+        .map_err(|error| Failure::internal("metrics cannot be written").because(Some(&error)))?;
+    output::print(&text)?;
     Ok(Ending::OK)
 }
 
