@@ -166,8 +166,9 @@ impl Coordinator {
         }
     }
 
-    /// Publishes until the server keeps it.
-    pub(super) async fn publish(&self, job: &Job) -> Result<(), QueueError> {
+    /// Publishes until the server keeps it. What it knows as published before so many `losses` of the
+    /// connection it takes once more.
+    pub(super) async fn publish(&self, job: &Job, losses: u32) -> Result<(), QueueError> {
         let class = subjects::of_class(&job.class);
         let subject = subjects::jobs(&class, &job.asker);
         let (payload, headers) =
@@ -176,7 +177,7 @@ impl Coordinator {
             let what = format!("a job of {} bytes is too large", payload.len());
             return Err(QueueError(what.into()));
         }
-        let id = job.message_id();
+        let id = format!("{}.{losses}", job.message_id());
         loop {
             self.wait_for_connection().await;
             let message = PublishMessage::build()

@@ -1,5 +1,6 @@
 //! The queue as one analysis sees it: its jobs go to the server, its results come from there. What has no
-//! result when the connection was lost is published again: a server may lose what it had.
+//! result when the connection was lost is published again: a server that was killed may have lost it, or
+//! count it as taken and give it to nobody (seen with 2.9.10).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -47,6 +48,7 @@ impl NatsJobs {
         let taking = Taking {
             coordinator: Arc::clone(&coordinator),
             wanted: subjects::wanted(subject, &asker),
+            asker: asker.clone(),
             waiting: Waiting::default(),
             sender,
         };
@@ -70,7 +72,7 @@ impl Jobs for NatsJobs {
 
     async fn publish(&self, job: &Job) -> Result<(), QueueError> {
         lock(&self.waiting).insert(job.key.clone(), job.clone());
-        self.coordinator.publish(job).await
+        self.coordinator.publish(job, 0).await
     }
 
     async fn told(&self) -> Result<NatsTold, QueueError> {
@@ -109,22 +111,24 @@ impl Told for NatsTold {
 struct Taking {
     coordinator: Arc<Coordinator>,
     wanted: String,
+    asker: String,
     waiting: Waiting,
     sender: mpsc::Sender<NatsTold>,
 }
 
 impl Taking {
     async fn go_on(self) {
-        let mut lost = false;
+        let mut losses = 0;
         while !self.sender.is_closed() {
             self.coordinator.open().await;
-            match streams::results(&self.coordinator.context, &self.wanted).await {
+            let link = self.coordinator.link();
+            let context = &self.coordinator.context;
+            match streams::results(context, &self.wanted, losses > 0).await {
                 Ok(consumer) => {
-                    let link = self.coordinator.link();
-                    if lost {
-                        self.publish_again().await;
+                    if losses > 0 {
+                        self.publish_again(losses).await;
                     }
-                    lost = true;
+                    losses += 1;
                     if let Err(error) = self.consume(&consumer, &link).await {
                         tracing::debug!("results are asked for anew: {error}");
                     }
@@ -135,11 +139,15 @@ impl Taking {
         }
     }
 
-    async fn publish_again(&self) {
+    /// What a worker has is run twice, which changes nothing; what none has is not.
+    async fn publish_again(&self, losses: u32) {
         self.coordinator.doubt();
+        if let Err(error) = streams::forget_jobs(&self.coordinator.context, &self.asker).await {
+            tracing::debug!("jobs are not taken back: {error}");
+        }
         let waiting: Vec<Job> = lock(&self.waiting).values().cloned().collect();
         for job in waiting {
-            if let Err(error) = self.coordinator.publish(&job).await {
+            if let Err(error) = self.coordinator.publish(&job, losses).await {
                 tracing::warn!("a job was not published again: {error}");
             }
         }

@@ -86,9 +86,13 @@ pub async fn serve_class(context: &Context, class: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// The end of the stream of results where those of one analysis come out.
-pub async fn results(context: &Context, wanted: &str) -> Result<PullConsumer, Error> {
+/// The end of the stream of results where those of one analysis come out; made `anew`, all that are kept.
+pub async fn results(context: &Context, wanted: &str, anew: bool) -> Result<PullConsumer, Error> {
     let stream = context.get_stream(RESULTS).await?;
+    if anew && let Err(error) = stream.delete_consumer(wanted).await {
+        // The server may have lost it.
+        tracing::debug!("results come out where they did: {error}");
+    }
     let consumer = taking(wanted, subjects::results_of("*", wanted));
     Ok(stream.get_or_create_consumer(wanted, consumer).await?)
 }

@@ -4,6 +4,8 @@
 //! Secrets are readable by their owner only, and each host's are in one file of its own. A host's id is
 //! made of the fleet's salt, which does not leave the directory.
 
+mod workers;
+
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -15,15 +17,14 @@ use serde::{Deserialize, Serialize};
 use super::{ExchangeError, authority, server_conf};
 use crate::fleet::{Salt, replace};
 use crate::nats::{Credentials, Extra, KeyPair, Part};
+use workers::Coordinator;
 
 const REGISTER: &str = "fleet.toml";
 const SALT: &str = "fleet.salt";
 const AUTHORITY: &str = "ca.crt";
 const AUTHORITY_KEY: &str = "ca.key";
 const HUB: &str = "hub.credentials";
-const COORDINATOR: &str = "coordinator.credentials";
 const HOSTS: &str = "hosts";
-const WORKERS: &str = "workers";
 const SERVER: &str = "server";
 const FORMAT: &str = "loupe.fleet/1";
 const LONGEST_NAME: usize = 64;
@@ -45,14 +46,6 @@ struct Register {
     coordinator: Option<Coordinator>,
     #[serde(default)]
     workers: Vec<Member>,
-}
-
-/// The public halves of its two keys.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Coordinator {
-    key: String,
-    /// By which its jobs are signed.
-    signs: String,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -256,76 +249,6 @@ impl Charter {
         })
     }
 
-    /// Gives workers their keys, and whoever has them work its own with the first of them.
-    pub fn hire(&mut self, names: &[String], renew: bool) -> Result<Vec<Enrolled>, ExchangeError> {
-        let mut known: BTreeSet<&str> = match renew {
-            true => BTreeSet::new(),
-            false => self.register.workers.iter().map(|it| &*it.name).collect(),
-        };
-        names
-            .iter()
-            .try_for_each(|name| check_name(name, "a worker"))?;
-        if let Some(twice) = names.iter().find(|name| !known.insert(name)) {
-            return Err(ExchangeError::Enrolled {
-                name: twice.clone(),
-            });
-        }
-        if names.is_empty() {
-            return Ok(Vec::new());
-        }
-        let salt = Salt::read(&self.directory.join(SALT))?;
-        let ca = self.authority()?;
-        let trusts = [self.coordinator(&ca)?];
-        let extra = Extra {
-            trusts: &trusts,
-            ..Extra::default()
-        };
-        make_directory(&self.directory.join(WORKERS), 0o700)?;
-        let mut hired = Vec::new();
-        for name in names {
-            let id = salt.id_of_named(&format!("worker {name}"));
-            let pair = KeyPair::make()?;
-            let file = format!("{name}.credentials");
-            let path = self.directory.join(WORKERS).join(file);
-            let text = Credentials::text(Part::Worker, name, &id, &pair.seed, &ca, extra);
-            write(&path, SECRET, &text)?;
-            self.register.workers.retain(|it| it.name != *name);
-            self.register.workers.push(Member {
-                name: name.clone(),
-                id: id.clone(),
-                key: pair.public,
-            });
-            hired.push(Enrolled {
-                name: name.clone(),
-                id,
-                credentials: path,
-            });
-        }
-        self.register.workers.sort_by(|a, b| a.name.cmp(&b.name));
-        self.keep()?;
-        Ok(hired)
-    }
-
-    /// The key that signs jobs; it is made where there is none.
-    fn coordinator(&mut self, ca: &str) -> Result<String, ExchangeError> {
-        if let Some(coordinator) = &self.register.coordinator {
-            return Ok(coordinator.signs.clone());
-        }
-        let (own, signing) = (KeyPair::make()?, KeyPair::make()?);
-        let extra = Extra {
-            signing_seed: Some(&signing.seed),
-            ..Extra::default()
-        };
-        let (part, name) = (Part::Coordinator, "coordinator");
-        let text = Credentials::text(part, name, name, &own.seed, ca, extra);
-        write(&self.coordinator_credentials(), SECRET, &text)?;
-        self.register.coordinator = Some(Coordinator {
-            key: own.public,
-            signs: signing.public.clone(),
-        });
-        Ok(signing.public)
-    }
-
     /// Makes the server's certificate anew, for these names and addresses beside those that it has.
     pub fn serve_by(&mut self, servers: &[String]) -> Result<(), ExchangeError> {
         servers.iter().try_for_each(|server| check_server(server))?;
@@ -371,15 +294,6 @@ impl Charter {
 
     pub fn hub_credentials(&self) -> PathBuf {
         self.directory.join(HUB)
-    }
-
-    /// Whether there is anybody to whom work can be given.
-    pub fn has_workers(&self) -> bool {
-        !self.register.workers.is_empty()
-    }
-
-    pub fn coordinator_credentials(&self) -> PathBuf {
-        self.directory.join(COORDINATOR)
     }
 
     /// What hosts and the hub are told.

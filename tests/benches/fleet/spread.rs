@@ -179,7 +179,7 @@ async fn study(
             let subject = shipment.package.subject();
             let jobs = coordinator.jobs(&subject);
             let asker = jobs.asker().to_owned();
-            let nobody = Identity {
+            let root = Identity {
                 uid: 0,
                 gid: 0,
                 groups: Vec::new(),
@@ -191,7 +191,7 @@ async fn study(
             };
             let (progress, cancel): (ProgressSink, _) =
                 (Arc::new(|_| ()), CancellationToken::new());
-            let whose = (&store, &shipment.package, &nobody);
+            let whose = (&store, &shipment.package, &root);
             let over = (jobs, RealClock::default(), asker.as_str());
             let finished = analyze_spread(whose, &options, over, &progress, &cancel).await;
             coordinator.forget(&subject, &asker, true).await;
