@@ -22,6 +22,7 @@ mod merge;
 mod overview;
 mod show;
 mod tables;
+mod told;
 mod who;
 
 #[cfg(test)]
@@ -54,6 +55,7 @@ pub use overview::UnitOverview;
 pub use overview::Use;
 pub use show::Shown;
 pub use tables::TablesError;
+pub use told::is_named_operation;
 pub use who::Who;
 
 const HOUR_MS: u64 = 3_600_000;

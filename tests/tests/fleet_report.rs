@@ -67,7 +67,13 @@ fn host(number: u32) -> Bundle {
         calendars: Default::default(),
         subjects: Vec::new(),
     };
-    let mut nginx = vec![("read", 0), ("openat", 0), ("epoll_wait", 3)];
+    let mut nginx = vec![
+        ("read", 0),
+        ("openat", 0),
+        ("epoll_wait", 3),
+        ("fcntl", 0),
+        ("fcntl:F_SETFD", 0),
+    ];
     if number == 7 {
         nginx.push(("io_uring_setup", 400));
     }
@@ -137,7 +143,7 @@ fn every_view_of_a_fleet_has_an_address_and_fits_a_phone() {
     let headline = browser.run("return document.querySelector('.headline').textContent");
     assert_eq!(
         headline,
-        "40 hosts run 33 units, which were seen to use 7 features."
+        "40 hosts run 33 units, which were seen to use 9 features."
     );
     assert_eq!(browser.run("return document.images.length"), 0);
     browser.assert_no_complaints();
@@ -158,7 +164,10 @@ fn the_matrix_of_a_fleet_is_filtered_and_one_unit_is_told_in_full() {
     let all = browser.run(seen);
     assert_eq!(all[0], 33);
     assert_eq!(all[1][0], "read", "what is used most comes first: {all}");
-    assert_eq!(all[2], "33 units by 7 features");
+    assert_eq!(all[2], "33 units by 8 features");
+    browser.run("document.getElementById('use-parts').click()");
+    assert_eq!(browser.run(seen)[2], "33 units by 9 features");
+    browser.run("document.getElementById('use-parts').click()");
     browser.run(
         "const input = document.getElementById('find-use'); input.value = 'IO_URING'; \
          input.dispatchEvent(new Event('input'));",
@@ -179,7 +188,7 @@ fn the_matrix_of_a_fleet_is_filtered_and_one_unit_is_told_in_full() {
     let told = browser.run("return document.getElementById('unit').textContent");
     let told = told.as_str().expect("a text");
     assert!(
-        told.contains("4 features on 40 hosts") && told.contains("On fewio_uring_setup"),
+        told.contains("6 features on 40 hosts") && told.contains("On fewio_uring_setup"),
         "{told}"
     );
     browser.turn("document.querySelector('#unit a').click()");

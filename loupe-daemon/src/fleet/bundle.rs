@@ -1,4 +1,4 @@
-//! The bundle: everything that a host tells a fleet, as one compressed file (`loupe.bundle/1`), and
+//! The bundle: everything that a host tells a fleet, as one compressed file (`loupe.bundle/2`), and
 //! what a file must be to be taken for one. Knows no database.
 //!
 //! Inside is JSON, so that `show-payload` prints exactly what leaves. Sets of features and calendars
@@ -20,8 +20,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::FleetError;
 
-/// The newest version that is written and read.
-pub const VERSION: u64 = 1;
+/// The newest version that is written and read: sets have operations of syscalls. Bundles of version 1
+/// are read as well: their sets have syscalls as a whole.
+pub const VERSION: u64 = 2;
 const SCHEMA: &str = "loupe.bundle";
 /// Bytes of an unpacked bundle: some hundred times what a large host has.
 const MAX_BYTES: u64 = 256 << 20;
@@ -98,7 +99,7 @@ pub struct Told {
     pub lost: u64,
 }
 
-/// `loupe.bundle/1`.
+/// `loupe.bundle/2`.
 pub fn schema() -> String {
     format!("{SCHEMA}/{VERSION}")
 }
@@ -185,7 +186,7 @@ pub fn unpack(packed: impl BufRead, max_bytes: u64) -> io::Result<Result<Bundle,
     };
     match head.schema.split_once('/') {
         Some((SCHEMA, version)) => match version.parse() {
-            Ok(VERSION) => {}
+            Ok(1..=VERSION) => {}
             Ok(found) => return Ok(Err(Unfit::Newer(found))),
             Err(_) => return Ok(Err(Unfit::Foreign)),
         },

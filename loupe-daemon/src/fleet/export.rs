@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use loupe_common::profile::{Profile, Subject, SubjectKind};
+use loupe_common::profile::{FeatureUse, Profile, Subject, SubjectKind};
 
 use super::HOUR_MS;
 use super::bundle::{Bundle, Calendar, FleetSubject, Host, Hour, is_word, schema};
 use super::lattice::Member;
+use super::told::{is_named_operation, rest_of};
 
 /// Calendars are told in steps of this, so that those of subjects that run side by side are one.
 const CALENDAR_STEP_MS: u64 = 60_000;
@@ -44,11 +45,22 @@ pub fn export(host: Host, profiles: &[Profile], days: &[(Subject, Calendar)]) ->
 fn member(profile: &Profile, days: Option<&Calendar>) -> Member {
     let observation = &profile.observation;
     let (first_hour, last_hour) = (hour(observation.from_ms), hour(observation.until_ms));
-    let features = profile.features.iter().filter_map(|used| {
-        let seen = hour(used.first_seen_ms).clamp(first_hour, last_hour);
-        let feature = used.feature.to_string();
-        is_word(&feature).then_some((feature, seen))
+    let seen = |used: &FeatureUse| hour(used.first_seen_ms).clamp(first_hour, last_hour);
+    let operations = || {
+        let all = profile.operations.iter();
+        all.filter(|used| is_named_operation(&used.feature))
+    };
+    let words = profile.features.iter().chain(operations());
+    let words = words.map(|used| (used.feature.to_string(), seen(used)));
+    // Syscalls of which some calls were of named operations, and others were not.
+    let rests = profile.features.iter().filter_map(|used| {
+        let of_it =
+            operations().filter(|part| part.feature.parent().as_ref() == Some(&used.feature));
+        let told: u64 = of_it.map(|part| part.counts.calls).sum();
+        let is_in_part = told > 0 && told < used.counts.calls;
+        is_in_part.then(|| (rest_of(&used.feature), seen(used)))
     });
+    let words = words.chain(rests).filter(|(word, _)| is_word(word));
     let calls: u64 = profile
         .features
         .iter()
@@ -57,7 +69,7 @@ fn member(profile: &Profile, days: Option<&Calendar>) -> Member {
         .sum();
     let rounded = |(day, ms): (&String, &u64)| (day.clone(), ms.next_multiple_of(CALENDAR_STEP_MS));
     Member {
-        features: features.collect(),
+        features: words.collect(),
         times: Some((first_hour, last_hour)),
         magnitude: magnitude(calls),
         calendar: days.into_iter().flatten().map(rounded).collect(),
@@ -201,6 +213,42 @@ mod tests {
         assert_eq!(b.later, BTreeMap::from([("futex".to_owned(), 72)]));
         assert_eq!((a.magnitude, b.magnitude), (4, 1));
         assert_eq!((a.first_hour, a.last_hour), (0, 14 * 24));
+    }
+
+    #[test]
+    fn operations_leave_by_name_and_that_there_are_others_leaves_too() {
+        let mut one = profile(
+            "a.service",
+            "/a",
+            &[("fcntl", 5), ("ioctl", 9), ("socket", 2)],
+        );
+        for (name, calls) in [
+            ("fcntl:F_SETFD", 3),
+            ("fcntl:F_GETLK", 2),
+            ("ioctl:TCGETS", 4),
+            ("ioctl:0x5499", 5),
+            ("socket:0x63/0x1", 2),
+            ("mmap:MAP_POPULATE", 1),
+        ] {
+            one.operations.push(used(name, calls, DAY_MS, 2 * DAY_MS));
+        }
+        let bundle = export(host(), &[one], &[]);
+        let words: Vec<&str> = bundle.sets.values().flatten().map(String::as_str).collect();
+        assert_eq!(
+            words,
+            [
+                "fcntl",
+                "fcntl:F_GETLK",
+                "fcntl:F_SETFD",
+                "ioctl",
+                "ioctl:TCGETS",
+                "ioctl:…",
+                "socket"
+            ]
+        );
+        // Operations are no calls of their own.
+        assert_eq!(bundle.subjects[0].magnitude, 2);
+        assert_eq!(bundle.subjects[0].later["fcntl:F_GETLK"], 24);
     }
 
     #[test]

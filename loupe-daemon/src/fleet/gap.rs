@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use loupe_common::feature::Feature;
 use serde::Serialize;
 
-use super::catalogue::{Catalogue, Place, Word};
+use super::catalogue::Catalogue;
 use super::database::Fleet;
+use super::told::{Meanings, asked_by_all};
 use crate::plan::need::{Answer, is_restart};
 use crate::plan::{Named, Need, OsProfile};
 use crate::store::StoreError;
@@ -57,9 +58,19 @@ impl Fleet {
     /// What each unit was seen to use anywhere, and on how many hosts it runs.
     pub fn needs(&self) -> Result<Vec<(Named, u64)>, StoreError> {
         let catalogue = self.catalogue(None)?;
+        let meanings = Meanings::of(&catalogue.words);
         let units = catalogue.units.iter();
         let needs = units.filter_map(|unit| {
-            let used = known_features(&catalogue, unit.own(), &unit.places);
+            let own = unit.own();
+            let members = unit
+                .members
+                .iter()
+                .filter(|member| own.contains(&member.subject));
+            let sets: BTreeSet<i64> = members
+                .flat_map(|member| member.tallies.iter().map(|(set, _)| *set))
+                .collect();
+            let sets = sets.iter().filter_map(|set| catalogue.sets.get(set));
+            let used = asked_by_all(sets.map(|words| meanings.asked(words)));
             let need = Need::of_features(&unit.name, &used).without_restart();
             let named = Named {
                 name: need.application.clone(),
@@ -80,21 +91,13 @@ fn gap(catalogue: &Catalogue, os: &OsProfile) -> FleetGap {
         missing: Vec::new(),
         unknown: BTreeSet::new(),
     };
-    let mut lacks: HashMap<Word, Feature> = HashMap::new();
-    for (word, text) in &catalogue.words {
-        match text.parse::<Feature>() {
-            // Of operations nothing is known here but their syscalls.
-            Ok(Feature::Operation(_) | Feature::IoUring(_)) => {}
-            Ok(feature) if is_restart(&feature) => {}
-            Ok(feature) if os.answer(&feature) == Answer::Implement => {}
-            Ok(feature) => {
-                lacks.insert(*word, feature);
-            }
-            Err(_) => {
-                gap.unknown.insert(text.clone());
-            }
-        }
-    }
+    let meanings = Meanings::of(&catalogue.words);
+    let lacks: HashMap<i64, BTreeSet<Feature>> = catalogue
+        .sets
+        .iter()
+        .map(|(set, words)| (*set, lacking(&meanings.asked(words), os)))
+        .collect();
+    gap.unknown = meanings.unknown;
     let mut counts: BTreeMap<Feature, (u64, u64)> = BTreeMap::new();
     for unit in &catalogue.units {
         let own = unit.own();
@@ -106,9 +109,10 @@ fn gap(catalogue: &Catalogue, os: &OsProfile) -> FleetGap {
         };
         for (sets, hosts) in &unit.places {
             let own = sets.iter().filter(|(subject, _)| own.contains(subject));
-            let features = catalogue.features(own.map(|(_, set)| *set));
-            let missing: Vec<&Feature> =
-                features.iter().filter_map(|word| lacks.get(word)).collect();
+            let missing: BTreeSet<&Feature> = own
+                .filter_map(|(_, set)| lacks.get(set))
+                .flatten()
+                .collect();
             if missing.is_empty() {
                 continue;
             }
@@ -140,16 +144,16 @@ fn gap(catalogue: &Catalogue, os: &OsProfile) -> FleetGap {
     gap
 }
 
-fn known_features(
-    catalogue: &Catalogue,
-    own: BTreeSet<i64>,
-    places: &[Place],
-) -> BTreeSet<Feature> {
-    let sets = places.iter().flat_map(|(sets, _)| sets);
-    let own = sets.filter(|(subject, _)| own.contains(subject));
-    let words = catalogue.features(own.map(|(_, set)| *set));
-    let known = words
+/// What of this the OS does not have. Where it says nothing of a syscall's operations, the syscall is what
+/// it lacks.
+fn lacking(asked: &BTreeSet<Feature>, os: &OsProfile) -> BTreeSet<Feature> {
+    let missing = asked
         .iter()
-        .filter_map(|word| catalogue.word(*word).parse().ok());
-    known.collect()
+        .filter(|feature| !is_restart(feature) && os.answer(feature) != Answer::Implement);
+    missing
+        .map(|feature| match feature.parent() {
+            Some(whole) if !os.speaks_of_operations(&whole) => whole,
+            _ => feature.clone(),
+        })
+        .collect()
 }

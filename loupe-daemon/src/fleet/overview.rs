@@ -8,6 +8,7 @@ use rusqlite::{Connection, params};
 use super::bundle::Hour;
 use super::catalogue::{Catalogue, Unit, Word};
 use super::database::Fleet;
+use super::told::is_rest;
 use crate::store::StoreError;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -58,7 +59,11 @@ fn overview(
 ) -> rusqlite::Result<UnitOverview> {
     let mut counts: BTreeMap<Word, u64> = BTreeMap::new();
     for (sets, hosts) in &unit.places {
-        for word in catalogue.features(sets.iter().map(|(_, set)| *set)) {
+        let words = catalogue.features(sets.iter().map(|(_, set)| *set));
+        for word in words
+            .into_iter()
+            .filter(|word| !is_rest(catalogue.word(*word)))
+        {
             *counts.entry(word).or_default() += hosts;
         }
     }

@@ -163,9 +163,11 @@ pub struct FleetHosts {
 #[command(after_help = "\
 Examples:
   loupe fleet who io_uring_setup
+  loupe fleet who fcntl:F_GETLK
   loupe fleet who /proc/self/maps --json")]
 pub struct FleetWho {
-    /// A syscall, a pseudo-file, or an operation of io_uring (io_uring:IORING_OP_READV)
+    /// A syscall, an operation of one (fcntl:F_GETLK), a pseudo-file, or an operation of io_uring
+    /// (io_uring:IORING_OP_READV)
     #[arg(value_name = "FEATURE", value_parser = super::feature)]
     pub feature: Feature,
 
@@ -312,7 +314,7 @@ pub struct FleetImport {
     pub json: bool,
 }
 
-/// Print as JSON exactly what a bundle of this host holds (schema loupe.bundle/1)
+/// Print as JSON exactly what a bundle of this host holds (schema loupe.bundle/2)
 #[derive(Debug, Args)]
 pub struct FleetShowPayload {
     #[command(flatten)]

@@ -163,6 +163,66 @@ fn a_gap_names_units_by_hosts_and_leaves_out_what_the_manager_does() {
 }
 
 #[test]
+fn a_gap_and_a_plan_count_operations_where_hosts_tell_them() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut fleet = open(directory.path(), "fleet");
+    let member = |words: &[&str]| {
+        let words: Vec<(&str, u32)> = words.iter().map(|word| (*word, HOUR)).collect();
+        member(HOUR, HOUR + 9, &words)
+    };
+    let tell = |fleet: &mut Fleet, host, words: &[&str]| {
+        let one = (nginx("1.22"), member(words));
+        fleet.merge(&bundle(host, 5, vec![one])).expect("merged");
+    };
+    tell(&mut fleet, 0, &["fcntl", "fcntl:F_SETFD"]);
+    tell(&mut fleet, 1, &["fcntl", "fcntl:F_SETFD", "fcntl:F_GETLK"]);
+    let mut lacks_locks = os(&["fcntl"]);
+    lacks_locks
+        .stub
+        .insert("fcntl:F_GETLK".parse().expect("a feature"));
+    let gap = fleet.gap(&lacks_locks).expect("readable");
+    assert_eq!((gap.lacking[0].would_not_run, gap.lacking[0].hosts), (1, 2));
+    assert_eq!(gap.missing[0].feature.to_string(), "fcntl:F_GETLK");
+    // It has just these operations, and the syscall in no list.
+    let gap = fleet.gap(&os(&["fcntl:F_SETFD"])).expect("readable");
+    assert_eq!(gap.lacking[0].would_not_run, 1);
+    // Of an OS that says nothing of operations, the syscall is missing.
+    let gap = fleet.gap(&os(&["read"])).expect("readable");
+    let missing: Vec<String> = gap
+        .missing
+        .iter()
+        .map(|one| one.feature.to_string())
+        .collect();
+    assert_eq!(missing, ["fcntl"]);
+    assert_eq!(gap.missing[0].places, 2);
+    let required = |fleet: &Fleet| -> Vec<String> {
+        let needs = fleet.needs().expect("readable");
+        let required = needs[0].0.need.required.iter();
+        required.map(ToString::to_string).collect()
+    };
+    assert_eq!(required(&fleet), ["fcntl:F_GETLK", "fcntl:F_SETFD"]);
+    let who = fleet.who("fcntl:F_GETLK").expect("readable");
+    assert_eq!(who.hosts, ["host1".to_owned()].into());
+    // A host of an earlier release tells of the syscall only: then all of it may be needed.
+    tell(&mut fleet, 2, &["fcntl"]);
+    assert_eq!(required(&fleet), ["fcntl"]);
+    let gap = fleet
+        .gap(&os(&["fcntl:F_SETFD", "fcntl:F_GETLK"]))
+        .expect("readable");
+    assert_eq!((gap.lacking[0].would_not_run, gap.lacking[0].hosts), (1, 3));
+    assert_eq!(gap.missing[0].feature.to_string(), "fcntl");
+    // So does one where other operations were called that have no name.
+    tell(&mut fleet, 3, &["fcntl", "fcntl:F_SETFD", "fcntl:…"]);
+    let gap = fleet
+        .gap(&os(&["fcntl:F_SETFD", "fcntl:F_GETLK"]))
+        .expect("readable");
+    assert_eq!(gap.lacking[0].would_not_run, 2);
+    assert!(gap.unknown.is_empty(), "{:?}", gap.unknown);
+    let units = fleet.overview().expect("readable");
+    assert_eq!(units[0].uses.len(), 3, "{units:#?}");
+}
+
+#[test]
 fn a_plan_has_each_unit_once_and_counts_its_hosts() {
     let directory = tempfile::tempdir().expect("a directory");
     let needs = fleet(directory.path()).needs().expect("readable");

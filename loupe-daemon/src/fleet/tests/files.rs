@@ -96,9 +96,9 @@ fn other_files_and_later_versions_are_told_apart() {
         matches!(other, Err(FleetError::Foreign { .. })),
         "{other:?}"
     );
-    let newer = read_bundle(&packed(directory.path(), r#"{"schema":"loupe.bundle/2"}"#));
+    let newer = read_bundle(&packed(directory.path(), r#"{"schema":"loupe.bundle/3"}"#));
     assert!(
-        matches!(newer, Err(FleetError::Newer { found: 2, .. })),
+        matches!(newer, Err(FleetError::Newer { found: 3, .. })),
         "{newer:?}"
     );
 }
@@ -131,4 +131,41 @@ fn a_bundle_that_contradicts_itself_is_damaged() {
             "{number}: {error}"
         );
     }
+}
+
+/// As the release before operations wrote it, of a program that had called `rt_sigaction` and more.
+const VERSION_1: &[u8] = include_bytes!("../fixtures/bundle-1.loupe");
+
+#[test]
+fn a_bundle_of_the_first_version_is_read_and_merged_and_its_syscalls_are_whole() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("old.loupe");
+    fs::write(&path, VERSION_1).expect("written");
+    let mut old = read_bundle(&path).expect("read");
+    assert_eq!(old.schema, "loupe.bundle/1");
+    let mut fleet = open(directory.path(), "fleet");
+    assert_eq!(fleet.merge(&old).expect("merged").new, 1);
+    let who = fleet.who("rt_sigaction").expect("readable");
+    assert_eq!(who.users[0].name, "v");
+    let needs = fleet.needs().expect("readable");
+    let whole = "rt_sigaction".parse().expect("a feature");
+    assert!(needs[0].0.need.required.contains(&whole));
+    // The same host, after its upgrade: what it tells beyond that is joined to it.
+    let told = &old.subjects[0];
+    let (first, last) = (told.first_hour, told.last_hour);
+    let subject = told.subject.clone();
+    let more = member(
+        first,
+        last,
+        &[("rt_sigaction", first), ("rt_sigaction:SIGTERM", first)],
+    );
+    old.schema = schema();
+    old.subjects.clear();
+    old.tell(subject, more);
+    assert_eq!(fleet.merge(&old).expect("merged").changed, 1);
+    let needs = fleet.needs().expect("readable");
+    let required = &needs[0].0.need.required;
+    assert!(!required.contains(&whole));
+    assert!(required.contains(&"rt_sigaction:SIGTERM".parse().expect("a feature")));
+    assert!(required.contains(&"getpriority".parse().expect("a feature")));
 }

@@ -63,6 +63,12 @@ impl OsProfile {
         answers.find(|answer| !need.accepts(feature, *answer))
     }
 
+    /// Whether any operation of this syscall is in a list. Most profiles have syscalls only.
+    pub fn speaks_of_operations(&self, whole: &Feature) -> bool {
+        let mut parts = self.lists().flat_map(parts);
+        parts.any(|part| is_operation(part) && part.parent().as_ref() == Some(whole))
+    }
+
     /// Whether any pseudo-file is in a list. A list of syscalls says nothing of `/proc`.
     pub fn speaks_of_pseudo_files(&self) -> bool {
         let mut files = self.lists().flat_map(others);

@@ -15,7 +15,7 @@ use crate::client::args::{
     Global,
 };
 use crate::client::{Ending, measured, output, services};
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, is_named_operation};
 use crate::plan::because::explain;
 use crate::plan::make::Weights;
 use crate::plan::{self, Named, Strategy};
@@ -69,10 +69,10 @@ pub fn hosts(global: &Global, args: &Args, hosts: &FleetHosts) -> Result<Ending,
 
 pub fn who(global: &Global, args: &Args, who: &FleetWho) -> Result<Ending, Failure> {
     let fleet = there(global, args)?;
-    if let Feature::Operation(_) = who.feature {
+    if matches!(who.feature, Feature::Operation(_)) && !is_named_operation(&who.feature) {
         let whole = who.feature.whole();
         return Err(Failure::usage(format!(
-            "hosts tell of syscalls as a whole, not of {}",
+            "hosts tell of operations that have a name, not of flags or numbers: {}",
             who.feature
         ))
         .hint(format!("`loupe fleet who {whole}`")));

@@ -56,15 +56,18 @@ const showUnit = (name) => {
 
 let unitsShown = "";
 const showUnits = ({ path, query }) => {
-  const [unit, use] = [query.get("unit") || "", query.get("use") || ""];
+  const [unit, use, parts] = [query.get("unit") || "", query.get("use") || "", query.has("parts")];
   element("find-unit").value = unit;
   element("find-use").value = use;
+  element("use-parts").checked = parts;
   showUnit(path);
-  const key = JSON.stringify([unit, use]);
+  const key = JSON.stringify([unit, use, parts]);
   if (unitsShown === key) return;
   unitsShown = key;
   const has = (text, wanted) => text.toLowerCase().includes(wanted.toLowerCase());
-  const wanted = data.features.map((_, feature) => feature).filter((feature) => has(data.features[feature], use));
+  // Who looks for an operation by name need not ask for all of them.
+  const isShown = (name) => has(name, use) && (parts || use.includes(":") || isWhole(name));
+  const wanted = data.features.map((_, feature) => feature).filter((feature) => isShown(data.features[feature]));
   const list = units.filter((one) => has(one.name, unit) && wanted.some((feature) => one.uses.has(feature)));
   const columns = wanted.filter((feature) => list.some((one) => one.uses.has(feature)));
   columns.sort((a, b) => hostsWith[b] - hostsWith[a] || byName(data.features[a], data.features[b]));
@@ -89,6 +92,8 @@ const unitsFilters = () => {
     const feature = cell.closest("table").tHead.rows[0].cells[cell.cellIndex].title;
     cell.title = `${cell.parentElement.cells[0].title}: ${feature}, ${cell.textContent}`;
   });
+  element("use-parts-label").hidden = data.features.every(isWhole);
+  element("use-parts").addEventListener("change", (event) => change("parts", event.target.checked ? "1" : ""));
   element("find-unit").addEventListener("input", (event) => change("unit", event.target.value));
   element("find-use").addEventListener("input", (event) => change("use", event.target.value));
 };
