@@ -15,7 +15,7 @@ mod outbox;
 mod server_conf;
 mod stream;
 
-pub use agent::{Agent, Gather};
+pub use agent::{Agent, Gather, Gathered, Wanted};
 pub use charter::{Charter, Enrolled, Newcomer};
 pub use error::ExchangeError;
 pub use hub::Hub;

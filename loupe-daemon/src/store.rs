@@ -52,8 +52,8 @@ pub use jobs::{JobBook, JobEnding, NewJob, StoredJob, StoredState};
 pub use names::{Names, words_at};
 #[allow(unused_imports)]
 pub use profiles::{
-    Kept, ObservedDays, ProfileBatch, ProfileQuery, ProfileSummary, SubjectDelta, fits,
-    matches_name,
+    Kept, ObservedDays, ProfileBatch, ProfileNews, ProfileQuery, ProfileSummary, SubjectDelta,
+    fits, matches_name,
 };
 pub use query::{Evidence, Listed, Progressing, StoredAnalysis, StoredReplay, VerdictCounts};
 pub use removal::{Cleared, Removal};

@@ -25,8 +25,8 @@ use crate::profile::{Pinning, Readings, Settings};
 use crate::replay::Workload;
 use crate::report::Explanation;
 use crate::store::{
-    Cleared, Import, JobBook, Listed, ObservedDays, ProfileQuery, Removal, Selector, Store,
-    StoreError, StoredAnalysis, StoredReplay,
+    Cleared, Import, JobBook, Listed, ObservedDays, ProfileNews, ProfileQuery, Removal, Selector,
+    Store, StoreError, StoredAnalysis, StoredReplay,
 };
 use crate::tracer;
 
@@ -150,6 +150,10 @@ impl Library {
         Ok((profiles, days))
     }
 
+    pub fn profile_news(&self) -> Result<ProfileNews, Failure> {
+        self.store.profile_news().map_err(store_failure)
+    }
+
     /// A replay that an analysis names.
     pub fn replay(&self, id: i64) -> Result<Option<Replay>, Failure> {
         self.store.replay(id).map_err(store_failure)
@@ -227,6 +231,11 @@ impl Here {
                 ObservedDays::new(),
             )),
         }
+    }
+
+    /// Whether profiles have anything new, without reading them.
+    pub fn profile_news(&self) -> Result<ProfileNews, Failure> {
+        self.library.profile_news()
     }
 
     /// What metrics are made of, as it is now.

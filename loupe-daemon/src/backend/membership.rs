@@ -8,7 +8,7 @@ use loupe_common::exit;
 use loupe_common::wire::Failure;
 
 use super::Here;
-use crate::exchange::{ExchangeError, Gather};
+use crate::exchange::{ExchangeError, Gather, Gathered, Wanted};
 use crate::fleet;
 use crate::nats::{Credentials, Part};
 
@@ -16,9 +16,13 @@ use crate::nats::{Credentials, Part};
 pub fn gather(backend: Arc<Here>, credentials: &Path, tell_name: bool) -> Result<Gather, Failure> {
     let credentials = Credentials::read(credentials, Part::Host)
         .map_err(|error| exchange_failure(&error.into()))?;
-    Ok(Arc::new(move |with_days| {
+    Ok(Arc::new(move |wanted: Wanted| {
+        let news = backend.profile_news().map_err(|failure| failure.message)?;
+        if wanted.beyond == Some(news) {
+            return Ok(None);
+        }
         let (profiles, days) = backend
-            .profiles(with_days)
+            .profiles(wanted.with_times)
             .map_err(|failure| failure.message)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         // A clock before 1970 is wrong anyway.
@@ -26,7 +30,8 @@ pub fn gather(backend: Arc<Here>, credentials: &Path, tell_name: bool) -> Result
         let name = tell_name.then(|| credentials.name.clone());
         let host = fleet::this_machine(credentials.id.clone(), name, now_ms)
             .map_err(|error| error.to_string())?;
-        Ok(fleet::export(host, &profiles, &days))
+        let bundle = fleet::export(host, &profiles, &days);
+        Ok(Some(Gathered { bundle, news }))
     }))
 }
 

@@ -20,6 +20,7 @@ use crate::fleet::{Bundle, Known};
 use crate::lock;
 use crate::nats::{Credentials, Link, Part, connect};
 use crate::now_ms;
+use crate::store::ProfileNews;
 
 /// Rounds between two that tell how long subjects were observed, where nothing else is new of them.
 const ROUNDS_OF_TIMES: u64 = 60;
@@ -32,8 +33,24 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// What is left to tell at the end may take so long.
 const FAREWELL: Duration = Duration::from_secs(3);
 
-/// Everything that the host knows, with how long it observed what, or without that. It blocks.
-pub type Gather = Arc<dyn Fn(bool) -> Result<Bundle, String> + Send + Sync>;
+/// What is asked of the host.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// With how long it observed what.
+    pub with_times: bool,
+    /// Nothing, unless there is more than there was then.
+    pub beyond: Option<ProfileNews>,
+}
+
+/// Everything that the host knows.
+pub struct Gathered {
+    pub bundle: Bundle,
+    /// What there was before it was read.
+    pub news: ProfileNews,
+}
+
+/// `None`: there is nothing more than there was. It blocks.
+pub type Gather = Arc<dyn Fn(Wanted) -> Result<Option<Gathered>, String> + Send + Sync>;
 
 /// See the module.
 pub struct Agent {
@@ -44,6 +61,8 @@ pub struct Agent {
     context: Context,
     link: watch::Receiver<Link>,
     told: Option<Told>,
+    /// What of the host's profiles is in `told`; `None`: not known.
+    news: Option<ProfileNews>,
     status: watch::Sender<FleetStatus>,
     rounds: u64,
     quiet: u64,
@@ -88,6 +107,7 @@ impl Agent {
             client,
             link,
             told,
+            news: None,
             status,
             rounds: 0,
             quiet: 0,
@@ -153,14 +173,22 @@ impl Agent {
             .as_ref()
             .is_none_or(|told| now_ms.abs_diff(told.whole_ms) > WHOLE_MS);
         let with_times = is_whole || round == Round::Times;
+        self.quiet += 1;
+        let is_due = self.quiet > QUIET_ROUNDS && self.status.borrow().backlog == 0;
+        let wanted = Wanted {
+            with_times,
+            beyond: self.news.filter(|_| !with_times && !is_due),
+        };
         let gather = Arc::clone(&self.gather);
-        let bundle = blocking(move || gather(with_times)).await??;
+        let Some(gathered) = blocking(move || gather(wanted)).await?? else {
+            return Ok(());
+        };
+        let Gathered { bundle, news } = gathered;
         let known = Known::of(&bundle);
         let before = self.told.as_ref().filter(|_| !is_whole);
         let delta = known.beyond(before.map(|told| &told.known), with_times);
-        self.quiet += 1;
-        let is_due = self.quiet > QUIET_ROUNDS && self.status.borrow().backlog == 0;
         if delta.is_empty() && !is_whole && !is_due {
+            self.news = Some(news);
             return Ok(());
         }
         self.quiet = 0;
@@ -187,8 +215,12 @@ impl Agent {
         })
         .await?;
         match told {
-            Ok(told) => self.told = Some(told),
+            Ok(told) => {
+                self.told = Some(told);
+                self.news = Some(news);
+            }
             Err(error) => {
+                self.news = None;
                 // Whatever was kept of it: the outbox knows.
                 self.told = lock(&self.outbox).told().unwrap_or(None);
                 return Err(error);

@@ -10,6 +10,7 @@ mod days;
 mod events;
 mod gaps;
 mod kept;
+mod news;
 mod pattern;
 mod query;
 mod record;
@@ -26,6 +27,7 @@ use super::{Store, StoreError};
 pub use batch::{ProfileBatch, SubjectDelta};
 pub use days::ObservedDays;
 pub use kept::Kept;
+pub use news::ProfileNews;
 pub use pattern::{fits, matches_name};
 pub use query::{ProfileQuery, ProfileSummary};
 

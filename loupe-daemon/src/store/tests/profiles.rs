@@ -433,3 +433,38 @@ fn a_profile_that_cannot_be_read_is_an_error_and_no_empty_one() {
     assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
     assert!(error.to_string().contains("profile_minutes"), "{error}");
 }
+
+#[test]
+fn a_minute_that_brings_nothing_new_is_told_from_one_that_does() {
+    let scratch = Scratch::new();
+    let store = scratch.open();
+    let mut minutes = Minutes::from(NEW_YEAR_MS);
+    let empty = store.profile_news().expect("readable");
+    let minute = |counts: &[(&str, u64)]| vec![delta(nginx("1.24"), counts)];
+    minutes.record(&store, minute(&[("read", 20)]));
+    let first = store.profile_news().expect("readable");
+    assert_ne!(first, empty);
+    // Observed for longer, and more of the same.
+    minutes.record(&store, minute(&[("read", 30)]));
+    assert_eq!(store.profile_news().expect("readable"), first);
+    let mut known = vec![first];
+    let mut lossy = delta(nginx("1.24"), &[]);
+    lossy.lost.calls = 3;
+    let mut operation = delta(nginx("1.24"), &[("fcntl", 1)]);
+    operation.operations = calls(&[("fcntl:F_GETLK", 1)]);
+    for news in [
+        minute(&[("futex", 1)]),
+        vec![operation],
+        vec![lossy],
+        // Ten times as many calls.
+        minute(&[("read", 200)]),
+        vec![delta(nginx("1.26"), &[("read", 1)])],
+    ] {
+        minutes.record(&store, news);
+        let now = store.profile_news().expect("readable");
+        assert!(!known.contains(&now), "{known:?}");
+        known.push(now);
+    }
+    // Another connection sees the same.
+    assert_eq!(scratch.open().profile_news().expect("readable"), known[5]);
+}
