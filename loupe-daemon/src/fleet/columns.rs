@@ -27,6 +27,9 @@ pub enum Kind {
     Text,
 }
 
+/// The columns of a table: what they are called, and what is in them.
+pub type Columns = &'static [(&'static str, Kind)];
+
 /// A cell; `None` is a null.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cell {
@@ -50,16 +53,13 @@ impl From<String> for Cell {
 pub struct Table {
     path: PathBuf,
     draft: PathBuf,
-    columns: &'static [(&'static str, Kind)],
+    columns: Columns,
     writer: SerializedFileWriter<File>,
     rows: Vec<Vec<Cell>>,
 }
 
 impl Table {
-    pub fn create(
-        path: &Path,
-        columns: &'static [(&'static str, Kind)],
-    ) -> std::result::Result<Table, FleetError> {
+    pub fn create(path: &Path, columns: Columns) -> std::result::Result<Table, FleetError> {
         let mut draft = path.as_os_str().to_owned();
         draft.push(format!(".{}", std::process::id()));
         let draft = PathBuf::from(draft);

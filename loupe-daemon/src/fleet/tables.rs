@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::bundle::Hour;
 use super::catalogue::{Version, Word};
-use super::columns::{Cell, Kind, Table};
+use super::columns::{Cell, Columns, Kind, Table};
 use super::database::Fleet;
 use super::hosts::HostRow;
 use super::overview::Seen;
@@ -17,7 +17,7 @@ use crate::store::StoreError;
 /// What a file of one table is called.
 pub const ENDING: &str = "parquet";
 
-const HOSTS: &[(&str, Kind)] = &[
+const HOSTS: Columns = &[
     ("host", Kind::Text),
     ("name", Kind::Text),
     ("kernel", Kind::Text),
@@ -28,7 +28,7 @@ const HOSTS: &[(&str, Kind)] = &[
     ("subjects", Kind::Number),
     ("lost", Kind::Number),
 ];
-const SUBJECTS: &[(&str, Kind)] = &[
+const SUBJECTS: Columns = &[
     ("subject", Kind::Number),
     ("name", Kind::Text),
     ("kind", Kind::Text),
@@ -37,8 +37,8 @@ const SUBJECTS: &[(&str, Kind)] = &[
     ("package", Kind::Text),
     ("version", Kind::Text),
 ];
-const SETS: &[(&str, Kind)] = &[("set", Kind::Number), ("feature", Kind::Text)];
-const MEMBERS: &[(&str, Kind)] = &[
+const SETS: Columns = &[("set", Kind::Number), ("feature", Kind::Text)];
+const MEMBERS: Columns = &[
     ("subject", Kind::Number),
     ("host", Kind::Text),
     ("set", Kind::Number),
@@ -47,13 +47,13 @@ const MEMBERS: &[(&str, Kind)] = &[
     ("magnitude", Kind::Number),
     ("lost", Kind::Number),
 ];
-const LATER: &[(&str, Kind)] = &[
+const LATER: Columns = &[
     ("subject", Kind::Number),
     ("host", Kind::Text),
     ("feature", Kind::Text),
     ("first_seen", Kind::Moment),
 ];
-const USES: &[(&str, Kind)] = &[
+const USES: Columns = &[
     ("name", Kind::Text),
     ("kind", Kind::Text),
     ("executable", Kind::Text),
@@ -66,7 +66,7 @@ const USES: &[(&str, Kind)] = &[
 ];
 
 /// Tables that are the database's own, each with how it is asked for; hours become moments.
-const PLAIN: [(&str, &[(&str, Kind)], &str); 4] = [
+const PLAIN: [(&str, Columns, &str); 4] = [
     (
         "subjects",
         SUBJECTS,
@@ -150,12 +150,7 @@ impl Fleet {
         Ok(table.finish()?)
     }
 
-    fn plain(
-        &self,
-        path: &Path,
-        columns: &'static [(&'static str, Kind)],
-        sql: &str,
-    ) -> Result<(), TablesError> {
+    fn plain(&self, path: &Path, columns: Columns, sql: &str) -> Result<(), TablesError> {
         let mut table = Table::create(path, columns)?;
         let wrong = self.read(|connection| {
             let mut statement = connection.prepare(sql)?;

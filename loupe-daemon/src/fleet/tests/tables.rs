@@ -37,7 +37,10 @@ fn one_file_has_what_each_version_uses_on_how_many_hosts_and_since_when() {
     let directory = tempfile::tempdir().expect("a directory");
     let fleet = told(directory.path());
     let path = directory.path().join("uses.parquet");
-    assert_eq!(fleet.export_tables(&path).expect("written"), [path.clone()]);
+    assert_eq!(
+        fleet.export_tables(&path).expect("written"),
+        std::slice::from_ref(&path)
+    );
     let mut rows = read(&path);
     rows.sort();
     assert_eq!(rows.len(), 3, "{rows:#?}");
