@@ -94,8 +94,8 @@ fn what_a_host_observed_is_asked_for_after_an_import_of_its_bundle() {
     fleet.run(&["import", bundle]).expect_code(0);
     assert_eq!(users(&fleet, "getpriority"), ["a"]);
     assert_eq!(users(&fleet, "kexec_load"), Vec::<String>::new());
-    // Its operations by name: the runtime of its language ignores this signal.
-    assert_eq!(users(&fleet, "rt_sigaction:SIGPIPE"), ["a"]);
+    // Its operations by name: the C library asks for this limit as it starts a program.
+    assert_eq!(users(&fleet, "prlimit64:RLIMIT_STACK"), ["a"]);
     let answer = who(&fleet, "getpriority").expect("an answer");
     let user = &answer["users"][0];
     assert_eq!(
