@@ -133,7 +133,16 @@ fn a_plan_from_an_os_without_anything_holds_when_it_is_tried() {
         .json();
     assert_eq!(result["schema"], "loupe.plan-verify/1");
     assert_eq!(result["kept"], true, "{result:#}");
-    assert_eq!(result["applications"].as_array().map(Vec::len), Some(2));
+    let applications = result["applications"].as_array().expect("a list");
+    assert_eq!(applications.len(), 2);
+    for one in applications {
+        // Each comes alive at its step, not before.
+        assert_eq!(one["emulation"]["passed"], true, "{one:#}");
+        if one["step"] != 0 {
+            assert_eq!(one["before"]["passed"], false, "{one:#}");
+        }
+    }
+    assert!(applications.iter().any(|one| one["step"] != 0));
 
     let plan = scene.run(&["plan", "--os", os, "--json"]).expect_code(0);
     let file = scene.write("plan.json", &plan.stdout);

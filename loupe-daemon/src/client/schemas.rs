@@ -55,7 +55,7 @@ const ALL: &[Entry] = &[
     of::<OsList>("loupe.os-list/1"),
     of::<plan::prediction::Matrix>("loupe.os-verify/1"),
     of::<PlanCheck>("loupe.plan-check/1"),
-    of::<PlanVerify>("loupe.plan-verify/1"),
+    of::<crate::report::PlanVerify<'_>>("loupe.plan-verify/1"),
     of::<plan::Plan>("loupe.plan/1"),
     of::<plan::coverage::Coverage>("loupe.profile-coverage/1"),
     of::<plan::drift::Drift>("loupe.profile-drift/1"),
@@ -163,20 +163,6 @@ struct PlanCheck {
     os: String,
     kept: bool,
     applications: Vec<plan::Check>,
-}
-
-#[derive(Serialize, JsonSchema)]
-struct PlanVerify {
-    schema: String,
-    os: String,
-    kept: bool,
-    applications: Vec<Verified>,
-}
-
-#[derive(Serialize, JsonSchema)]
-struct Verified {
-    step: usize,
-    emulation: Emulation,
 }
 
 #[derive(Serialize, JsonSchema)]

@@ -1,12 +1,10 @@
 //! `loupe plan --verify`: each application that a workload file is given for is run as the OS
-//! would run it after the step that promises it.
+//! would run it after the step that promises it, and after the step before.
 
 use std::path::{Path, PathBuf};
 
-use loupe_common::emulation::Emulation;
 use loupe_common::exit;
 use loupe_common::wire::Failure;
-use serde_json::json;
 
 use super::emulate::{emulated, left_out};
 use crate::client::args::Global;
@@ -14,7 +12,7 @@ use crate::client::{Ending, output};
 use crate::engine::EmulateOptions;
 use crate::plan::{OsProfile, Plan};
 use crate::replay::Workload;
-use crate::report;
+use crate::report::{self, Followed, PlanVerify};
 
 /// Runs them one after the other and prints what came of it.
 pub async fn run(
@@ -33,46 +31,48 @@ pub async fn run(
         let step = step_of(plan, &workload, file)?;
         promised.push((workload, step));
     }
-    let mut emulations: Vec<(usize, Emulation)> = Vec::new();
+    let mut followed = Vec::new();
     for (workload, step) in promised {
-        let done = plan.steps.get(..=step).unwrap_or(&plan.steps);
-        let options = EmulateOptions {
-            os: format!("{} after step {step}", plan.os),
-            policy: left_out(global, &profile.after(done)).await?,
-            ..EmulateOptions::default()
-        };
-        match emulated(global, &workload, &options).await? {
-            Ok(emulation) => emulations.push((step, emulation)),
-            Err(signal) => return Ok(Ending::Code(exit::by_signal(signal))),
+        let mut tried = Vec::new();
+        // The step before it, where there is one, and the step.
+        for step in step.saturating_sub(1)..=step {
+            let done = plan.steps.get(..=step).unwrap_or(&plan.steps);
+            let options = EmulateOptions {
+                os: format!("{} after step {step}", plan.os),
+                policy: left_out(global, &profile.after(done)).await?,
+                ..EmulateOptions::default()
+            };
+            match emulated(global, &workload, &options).await? {
+                Ok(emulation) => tried.push(emulation),
+                Err(signal) => return Ok(Ending::Code(exit::by_signal(signal))),
+            }
         }
+        let after = tried.pop();
+        followed.extend(after.map(|emulation| Followed {
+            step,
+            before: tried.pop(),
+            emulation,
+        }));
     }
     let text = match json {
-        true => output::json_text(&summary(plan, &emulations))?,
-        false => emulations
-            .iter()
-            .map(|(_, emulation)| report::emulation(emulation, output::style()))
-            .collect::<Vec<_>>()
-            .join("\n"),
+        true => output::json_text(&PlanVerify {
+            schema: "loupe.plan-verify/1",
+            os: &plan.os,
+            kept: followed
+                .iter()
+                .all(|one| one.emulation.passed == Some(true)),
+            applications: &followed,
+        })?,
+        false => report::followed(&followed, output::style()),
     };
     output::print(&text)?;
-    let results = || emulations.iter().map(|(_, emulation)| emulation.passed);
+    let results = || followed.iter().map(|one| one.emulation.passed);
     Ok(if results().any(|passed| passed == Some(false)) {
         Ending::Code(exit::FINDING)
     } else if results().any(|passed| passed.is_none()) {
         Ending::Code(exit::INVALID)
     } else {
         Ending::OK
-    })
-}
-
-fn summary(plan: &Plan, emulations: &[(usize, Emulation)]) -> serde_json::Value {
-    let list = emulations.iter();
-    let list = list.map(|(step, emulation)| json!({ "step": step, "emulation": emulation }));
-    json!({
-        "schema": "loupe.plan-verify/1",
-        "os": plan.os,
-        "kept": emulations.iter().all(|(_, emulation)| emulation.passed == Some(true)),
-        "applications": list.collect::<Vec<_>>(),
     })
 }
 
