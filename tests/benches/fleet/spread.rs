@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 /// A replay takes so long, and half as much more.
 const REPLAY: Duration = Duration::from_millis(80);
 /// Applications of a study.
-const STUDIED: usize = 24;
+const STUDIED: usize = 8;
 /// How many workers there are, one after the other.
 const WORKERS: [usize; 3] = [1, 4, 16];
 /// What an application uses; every third it needs.
