@@ -1,6 +1,6 @@
 //! Builds the in-kernel programs (`loupe-ebpf`) and tells the compiler where the objects are, by
-//! `LOUPE_EBPF_OBJECT` and `LOUPE_PROFILE_EBPF_OBJECT`; and what `--version` prints, by
-//! `LOUPE_VERSION`.
+//! `LOUPE_EBPF_OBJECT` and `LOUPE_PROFILE_EBPF_OBJECT`; the probe (`probe/`), by
+//! `LOUPE_PROBE_PROGRAM`; and what `--version` prints, by `LOUPE_VERSION`.
 //!
 //! Where the machine cannot build them, the objects are empty files and a warning names the cure,
 //! so that `cargo check` works anywhere. Where it can and the build fails, this build fails too.
@@ -9,6 +9,8 @@
 mod commit;
 #[path = "build/nested.rs"]
 mod nested;
+#[path = "build/probe.rs"]
+mod probe;
 #[path = "build/toolchain.rs"]
 mod toolchain;
 
@@ -57,7 +59,32 @@ fn main() {
     for (name, object) in VARIABLES.into_iter().zip(objects) {
         println!("cargo:rustc-env={name}={}", object.display());
     }
+    println!(
+        "cargo:rustc-env=LOUPE_PROBE_PROGRAM={}",
+        probe_program(workspace, &out).display()
+    );
     println!("cargo:rustc-env=LOUPE_VERSION={}", version(workspace));
+}
+
+/// The probe. It knows the calls of x86-64 only; elsewhere it is an empty file.
+fn probe_program(workspace: &Path, out: &Path) -> PathBuf {
+    for source in probe::SOURCES {
+        println!(
+            "cargo:rerun-if-changed={}",
+            workspace.join(source).display()
+        );
+    }
+    if variable("CARGO_CFG_TARGET_ARCH") != "x86_64" {
+        let [none, _] = empty(out, "no-probe");
+        return none;
+    }
+    match probe::build(&variable("RUSTC"), &variable("TARGET"), workspace, out) {
+        Ok(program) => program,
+        Err(message) => {
+            eprintln!("{message}");
+            exit(1);
+        }
+    }
 }
 
 /// `0.1.0 (abc1234 2026-11-29)`, and without a commit `0.1.0`.
@@ -103,7 +130,12 @@ fn without_objects(out: &Path, reason: &str) -> Objects {
     println!(
         "cargo:warning=the in-kernel programs are left out, so tracing will not work: {reason}"
     );
-    let object = out.join("none.o");
+    empty(out, "none.o")
+}
+
+/// An empty file, for each place that wants one.
+fn empty(out: &Path, name: &str) -> Objects {
+    let object = out.join(name);
     if let Err(error) = fs::write(&object, b"") {
         eprintln!("cannot write {}: {error}", object.display());
         exit(1);

@@ -11,6 +11,7 @@ mod decode;
 mod list;
 pub mod meaning;
 mod parse;
+mod rows;
 mod x86_64;
 
 use std::fmt;

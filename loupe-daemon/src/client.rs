@@ -135,6 +135,7 @@ async fn dispatch(cli: Cli) -> Result<Ending, Failure> {
         Command::Jobs(args) => commands::jobs::run(&global, &args).await,
         Command::Cancel(args) => commands::cancel::run(&global, &args).await,
         Command::Watch(args) => commands::watch::run(&global, &args).await,
+        Command::Probe(args) => commands::probe::run(&args),
         Command::Schema(args) => schemas::run(&args),
         Command::Fleet(args) => commands::fleet::run(&global, &args).await,
         Command::Profile(args) => commands::profile::run(&global, &args.command).await,

@@ -35,6 +35,7 @@ mod phases;
 mod plan;
 mod plan_next;
 mod plot;
+mod probe;
 mod profile;
 mod provenance;
 mod remarks;
@@ -72,6 +73,7 @@ pub use page::{Entry, FleetPage, Page, Shown, System, difference_page, last_word
 pub use phases::phase_lines;
 pub use plan::{check_csv, check_table, plan_csv, plan_table};
 pub use plan_next::{plan_next, what_if_table};
+pub use probe::probed_table;
 pub use profile::{
     profile_coverage, profile_drift, profile_event, profile_event_json, profile_json,
     profile_sentence, profile_status, profile_status_json, profile_top, profiles, unwatched,

@@ -1,12 +1,9 @@
 //! What the arguments of vectored syscalls mean: which one selects, which bits of it, and where
 //! its names are. Written by hand, one row a syscall; `docs/add-a-syscall.md` says how.
 //!
+//! Nothing here needs `std`: the probe, which has none, is compiled with this file too.
+//!
 //! Source: the manual page of each syscall, section 2, and its `SYSCALL_DEFINE` in the kernel.
-
-use std::collections::BTreeMap;
-use std::sync::LazyLock;
-
-use crate::syscalls::Syscall;
 
 /// What the kernel makes of one syscall's arguments.
 #[derive(Debug, PartialEq, Eq)]
@@ -227,35 +224,9 @@ pub const ROWS: &[Row] = &[
     row("unshare", &[part(0, INT, Flags, &["clone flags"])]),
 ];
 
-static BY_SYSCALL: LazyLock<BTreeMap<Syscall, &'static Row>> = LazyLock::new(|| {
-    let rows = ROWS.iter();
-    rows.filter_map(|row| Some((Syscall::from_name(row.syscall)?, row)))
-        .collect()
-});
-
 impl Row {
-    /// The row of a vectored syscall.
-    pub fn of(syscall: Syscall) -> Option<&'static Row> {
-        BY_SYSCALL.get(&syscall).copied()
-    }
-
     /// Whether calls are of exactly one operation each, beside what flags they have.
     pub fn selects(&self) -> bool {
         self.parts.iter().any(|part| part.meaning == Selects)
-    }
-
-    /// The arguments that are looked at, with all their bits that mean something; at most two.
-    pub fn arguments(&self) -> Vec<(u8, u64)> {
-        let mut arguments: Vec<(u8, u64)> = Vec::new();
-        for part in self.parts {
-            match arguments
-                .iter_mut()
-                .find(|(known, _)| *known == part.argument)
-            {
-                Some((_, mask)) => *mask |= part.mask,
-                None => arguments.push((part.argument, part.mask)),
-            }
-        }
-        arguments
     }
 }

@@ -8,6 +8,7 @@ mod list;
 mod moment;
 mod plan;
 mod plans;
+mod probe;
 mod profile;
 mod report;
 mod source;
@@ -40,6 +41,7 @@ pub use plans::{
     Diff, Export, ExportFormat, ExportLoupedb, Gap, Import, ImportFormat, ImportLoupedb, Os,
     OsCommand, OsCompare, OsDiff, OsImport, OsList, OsShow, Stats,
 };
+pub use probe::Probe;
 pub use profile::{
     Profile, ProfileAdd, ProfileCommand, ProfileDiff, ProfileRemove, ProfileShow, ProfileStatus,
     ProfileTop, ProfileWatch, with_suffix,
@@ -206,6 +208,7 @@ pub enum Command {
     Explain(Explain),
     Emulate(Emulate),
     Verify(VerifyOs),
+    Probe(Probe),
     Report(Report),
     Diff(Diff),
     Stats(Stats),

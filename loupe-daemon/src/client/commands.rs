@@ -14,6 +14,7 @@ pub mod jobs;
 pub mod list;
 pub mod os;
 pub mod plan;
+pub mod probe;
 pub mod profile;
 pub mod remove;
 pub mod report;

@@ -103,6 +103,7 @@ fn options(command: &mut Command) -> Options<'_> {
         Command::Try(args) => json(&mut args.json),
         Command::Analyze(args) => table(&mut args.json),
         Command::Verify(args) => table(&mut args.json),
+        Command::Probe(args) => table(&mut args.json),
         Command::Study(args) => table(&mut args.json),
         Command::List(args) => table(&mut args.json),
         Command::Show(args) => table(&mut args.json),

@@ -57,6 +57,7 @@ const ALL: &[Entry] = &[
     of::<PlanCheck>("loupe.plan-check/1"),
     of::<crate::report::PlanVerify<'_>>("loupe.plan-verify/1"),
     of::<plan::Plan>("loupe.plan/1"),
+    of::<plan::os::Probed>("loupe.probe/1"),
     of::<plan::coverage::Coverage>("loupe.profile-coverage/1"),
     of::<plan::drift::Drift>("loupe.profile-drift/1"),
     of::<report::shape::Event>("loupe.profile-event/1"),

@@ -11,6 +11,7 @@ mod evidence;
 mod foreign;
 mod lines;
 mod names;
+mod probed;
 mod runner;
 mod scml;
 mod shelf;
@@ -38,6 +39,7 @@ pub(super) use answer::parts;
 pub use built_in::all as built_in;
 pub use difference::OsDifference;
 pub use evidence::failing;
+pub use probed::{Probed, ProbedFeature, ProbedResult, check_probed, read_probed};
 pub use runner::OsRunner;
 pub use shelf::{Origin, Shelf, default_shelf};
 pub use source::{Source, Unknown};
@@ -167,6 +169,13 @@ pub enum OsError {
     BadName { name: String },
     #[error("an OS profile `{name}` is there already, and it differs")]
     Taken { name: String },
+    #[error("{} is of another version of the probe ({found}); this Loupe reads {}", path.display(),
+            probed::PROBE_SCHEMA)]
+    ProbeVersion { path: PathBuf, found: String },
+    #[error("{} ends in its middle: the probe did not come to its end", path.display())]
+    ProbeEnded { path: PathBuf },
+    #[error("{} is nothing that the probe printed", path.display())]
+    NotProbed { path: PathBuf },
 }
 
 /// Names that are near, or that this one is a part of, whatever the case.
@@ -217,6 +226,17 @@ impl OsError {
             OsError::Several { .. } => "write the whole name, as `loupe os list` has it",
             OsError::BadName { .. } => "use letters, digits, `-`, `_`, `+` and `.`",
             OsError::Taken { .. } => "replace it with --force, or choose another --name",
+            OsError::ProbeVersion { .. } => {
+                "write this Loupe's probe (`loupe probe --write FILE`), and run it on that OS again"
+            }
+            OsError::ProbeEnded { .. } => {
+                "run it again with --trace, which names what it tries on standard error, and then \
+                 with --skip and what ended it (docs/probe.md)"
+            }
+            OsError::NotProbed { .. } => {
+                "without --probe, other files are read too; the probe's own output is what \
+                 `loupe-probe > FILE` leaves (docs/probe.md)"
+            }
             OsError::Contradiction { .. } => "leave it in one of the two lists",
             OsError::Empty { .. } => {
                 "a profile is a list of names (`*.syscalls`), a TOML or JSON file with \

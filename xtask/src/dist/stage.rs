@@ -113,6 +113,7 @@ fn documents(stage: &Path, release: &Release) -> Result<()> {
             copy(&page, &directory.join(name))?;
         }
     }
+    copy_tree(&root.join("docs/probed"), &directory.join("probed"))?;
     let workloads = directory.join("examples/workloads");
     copy_tree(&root.join("tests/workloads"), &workloads)?;
     let changes = directory.join("changelog");

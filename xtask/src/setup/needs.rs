@@ -81,6 +81,8 @@ pub fn packages(purpose: Purpose) -> Vec<Package> {
             // Another OS, on which predictions are tried.
             Package::program("runsc", "runsc"),
             Package::program("procps", "ps"),
+            // And a third one, which the probe measures.
+            Package::program("qemu-user-static", "qemu-x86_64-static"),
             Package::program("iproute2", "ip"),
             // Boot hosts of the tests' own.
             Package::library("systemd"),

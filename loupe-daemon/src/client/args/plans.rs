@@ -183,7 +183,8 @@ pub struct OsCompare {
 ///
 /// Files that know all of an OS: Loupe's own TOML and JSON, lists of names, SCML, tables with a
 /// status (gvisor.status.tsv). Files that know what was seen: gVisor's log of unsupported calls,
-/// what `strace -f` wrote, the report of LTP's runner (kirk --json-report); they are put over --base.
+/// what `strace -f` wrote, the report of LTP's runner (kirk --json-report), what the probe printed; they
+/// are put over --base.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -191,7 +192,8 @@ Examples:
   loupe os import myos.status.tsv --name myos
   loupe os import runsc.log.boot.txt --name gvisor-here      over the built-in gvisor
   loupe os import kirk.json --base linux-6.1 --name mine
-  loupe os import strace.log --base gvisor --name seen")]
+  loupe os import strace.log --base gvisor --name seen
+  loupe os import --probe out.json --base gvisor --name gvisor-here   docs/probe.md")]
 pub struct OsImport {
     /// Files, or directories of SCML files
     #[arg(value_name = "FILE", required = true, value_hint = ValueHint::AnyPath)]
@@ -200,6 +202,10 @@ pub struct OsImport {
     /// Keep it under this name [default: what the file says, or its own name]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
+
+    /// The files are what `loupe-probe` printed on that OS, and nothing else
+    #[arg(long)]
+    pub probe: bool,
 
     /// What is known before: an OS whose answers stay where the file says nothing
     #[arg(long, value_name = "OS")]

@@ -128,6 +128,9 @@ fn import(global: &Global, args: &OsImport) -> Result<Ending, Failure> {
     let mut profiles = Vec::new();
     // All are read before the first is kept.
     for file in &args.files {
+        if args.probe {
+            os::check_probed(file).map_err(|error| os_failure(&error))?;
+        }
         let mut read = os::read_over(file, base.as_ref()).map_err(|error| os_failure(&error))?;
         remark(&read.remarks);
         if let Some(name) = &args.name {

@@ -4,6 +4,7 @@
 mod failing;
 mod gvisor;
 mod ltp;
+mod probe;
 mod strace;
 #[cfg(test)]
 mod tests;
@@ -17,7 +18,7 @@ use loupe_common::syscalls::{Arch, Syscall};
 
 pub use failing::failing;
 
-use super::{OsError, OsProfile, ReadProfile, Remark, built_in, name_of};
+use super::{OsError, OsProfile, ReadProfile, Remark, built_in, name_of, probed};
 use crate::plan::need::Answer;
 
 /// Lines at the head of a file that are looked at to tell what it is.
@@ -31,10 +32,15 @@ pub(super) enum Kind {
     Strace,
     /// The report of the Linux Test Project's runner.
     Ltp,
+    /// What Loupe's own probe found.
+    Probe,
 }
 
 /// What a file is, if it is evidence.
 pub(super) fn kind_of(path: &Path, text: &str) -> Option<Kind> {
+    if probed::is_probed(text) {
+        return Some(Kind::Probe);
+    }
     let is_json = path.extension().is_some_and(|ending| ending == "json");
     if is_json {
         return ltp::is_report(text).then_some(Kind::Ltp);
@@ -71,10 +77,16 @@ pub(super) fn read(
         _ => None,
     };
     let base = base.or(gvisor.as_ref().map(|read| &read.profile));
+    let mut source = None;
     let mut found = match kind {
         Kind::Gvisor => gvisor::read(path, text, base.unwrap_or(&OsProfile::default())),
         Kind::Strace => strace::read(path, text),
         Kind::Ltp => ltp::read(path, text)?,
+        Kind::Probe => {
+            let (found, probed) = probe::read(path, text, base)?;
+            source = Some((probe::source(&probed), probed.arch));
+            found
+        }
     };
     if base.is_none() {
         let what = "what it does not show counts as missing; --base OS begins with what is known";
@@ -82,10 +94,22 @@ pub(super) fn read(
     }
     let mut profile = base.cloned().unwrap_or_default();
     profile.name = name_of(path);
-    profile.source.files = Some(match &profile.source.files {
-        Some(files) => format!("{files}; over it {}", path.display()),
+    let own = match &source {
+        Some((source, _)) => source.files.clone().unwrap_or_default(),
         None => path.display().to_string(),
-    });
+    };
+    match source {
+        Some((source, arch)) if base.is_none() => {
+            profile.source = source;
+            profile.arch = Some(arch);
+        }
+        _ => {
+            profile.source.files = Some(match &profile.source.files {
+                Some(files) => format!("{files}; over it {own}"),
+                None => own,
+            });
+        }
+    }
     for (feature, answer) in found.answers {
         // What is implemented in part stays so until a whole answer is known.
         let known = profile.answer(&feature);

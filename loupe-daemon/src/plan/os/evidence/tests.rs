@@ -216,3 +216,141 @@ fn a_profile_over_another_keeps_what_it_does_not_mention() {
     assert_eq!(os.answer(&feature("write")), Answer::Implement);
     assert_eq!(os.unknown, base.profile.unknown);
 }
+
+/// As the probe prints it: a result a line.
+fn probed(results: &str) -> String {
+    format!(
+        r#"{{"schema":"loupe.probe/1","arch":"x86_64","os":{{"sysname":"Toy","release":"1","version":"x","machine":"x86_64"}},"time":1795964451,"root":true,"isolated":true,"results":[
+{results}
+]}}
+"#
+    )
+}
+
+const RESULTS: &str = r#"{"feature":"read","result":"works"},
+{"feature":"rseq","result":"ENOSYS"},
+{"feature":"bpf","result":"errno","errno":1},
+{"feature":"mlock","result":"lies"},
+{"feature":"vhangup","result":"crashes"},
+{"feature":"mount","result":"hangs"},
+{"feature":"rmdir","result":"not tried","needs":"mkdir"},
+{"feature":"reboot","result":"not tried","reason":"destroys"},
+{"feature":"frobnicate","result":"works"},
+{"feature":"fcntl","result":"works"},
+{"feature":"fcntl:F_GETFD","result":"works"},
+{"feature":"fcntl:F_GETLK","result":"errno","errno":22},
+{"feature":"/proc/self/maps","result":"works"},
+{"feature":"/proc/cpuinfo","result":"errno","errno":2},
+{"feature":"/dev/urandom","result":"lies"}"#;
+
+#[test]
+fn what_the_probe_found_is_a_profile() {
+    let read = over(&probed(RESULTS), "toy.json", None);
+    let os = &read.profile;
+    let answer = |name: &str| os.answer(&feature(name));
+    assert_eq!(answer("read"), Answer::Implement);
+    assert_eq!(answer("rseq"), Answer::Stub);
+    assert_eq!(
+        answer("bpf"),
+        Answer::Error("EPERM".parse().expect("an errno"))
+    );
+    assert_eq!(answer("mlock"), Answer::Fake);
+    assert_eq!(
+        (answer("vhangup"), answer("mount")),
+        (Answer::Kill, Answer::Kill)
+    );
+    assert_eq!(os.notes[&feature("mount")], "the probe found that it hangs");
+    assert!(!os.mentions(&feature("rmdir")) && !os.mentions(&feature("reboot")));
+    assert!(os.partial.contains(&feature("fcntl")) && !os.mentions(&feature("fcntl:F_GETFD")));
+    assert_eq!(
+        answer("fcntl:F_GETLK"),
+        Answer::Error("EINVAL".parse().expect("an errno"))
+    );
+    assert_eq!(answer("/proc/self/maps"), Answer::Implement);
+    assert_eq!(answer("/proc/cpuinfo"), Answer::Stub);
+    assert_eq!(answer("/dev/urandom"), Answer::Fake);
+    assert_eq!(
+        (os.arch, os.source.date.as_deref()),
+        (Some(Arch::X86_64), Some("2026-11-29"))
+    );
+    assert!(
+        os.source
+            .files
+            .as_deref()
+            .expect("said")
+            .contains("loupe-probe on Toy 1")
+    );
+    let told = told(&read);
+    assert!(told.contains("unknown feature `frobnicate`"), "{told}");
+    assert!(told.contains("counts as missing"), "{told}");
+}
+
+#[test]
+fn what_was_measured_and_published_is_readable() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/probed");
+    let mut count = 0;
+    for entry in std::fs::read_dir(&directory).expect("docs/probed") {
+        let path = entry.expect("an entry").path();
+        let read = read_over(&path, None).expect("readable");
+        assert_eq!(read.remarks, [], "{}", path.display());
+        assert!(read.profile.implement.len() > 200, "{}", path.display());
+        assert!(read.profile.source.read.is_some() && read.profile.arch.is_some());
+        count += 1;
+    }
+    assert_eq!(count, 2);
+}
+
+#[test]
+fn where_the_probe_and_a_list_disagree_the_probe_wins_and_both_are_kept() {
+    let base = OsProfile {
+        name: "list".to_owned(),
+        implement: ["read", "rseq", "rmdir", "fcntl:F_GETFD", "fcntl"]
+            .map(feature)
+            .into(),
+        fake: ["mlock"].map(feature).into(),
+        notes: [(feature("rseq"), "on some".to_owned())].into(),
+        ..OsProfile::default()
+    };
+    let read = over(&probed(RESULTS), "toy.json", Some(&base));
+    let os = &read.profile;
+    assert_eq!(os.answer(&feature("rseq")), Answer::Stub);
+    assert_eq!(
+        os.notes[&feature("rseq")],
+        "the probe found: ENOSYS; the list says: works; on some"
+    );
+    // What the probe did not try is as the list says; what both say alike has no note.
+    assert_eq!(os.answer(&feature("rmdir")), Answer::Implement);
+    assert!(!os.notes.contains_key(&feature("mlock")));
+    let told = told(&read);
+    assert!(told.contains("the probe and list disagree on"), "{told}");
+    assert!(
+        told.contains("the probe wins, and the notes have both"),
+        "{told}"
+    );
+    assert!(told.contains("rseq (works, ENOSYS)"), "{told}");
+    assert!(!told.contains("counts as missing"), "{told}");
+}
+
+#[test]
+fn what_another_version_of_the_probe_printed_or_half_of_it_is_refused_with_a_cure() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("toy.json");
+    let refused = |text: &str| {
+        std::fs::write(&path, text).expect("written");
+        let error = read_over(&path, None).expect_err("refused");
+        (error.to_string(), error.hint().expect("a cure"))
+    };
+    let whole = probed(RESULTS);
+    let (what, cure) = refused(&whole.replace("loupe.probe/1", "loupe.probe/9"));
+    assert!(
+        what.contains("another version of the probe (loupe.probe/9)"),
+        "{what}"
+    );
+    assert!(cure.contains("loupe probe --write"), "{cure}");
+    let (what, cure) = refused(&whole[..whole.len() / 2]);
+    assert!(what.contains("did not come to its end"), "{what}");
+    assert!(cure.contains("--trace"), "{cure}");
+    std::fs::write(&path, "read\n").expect("written");
+    let other = crate::plan::os::check_probed(&path).expect_err("no result of a probe");
+    assert!(other.to_string().contains("nothing that the probe printed"));
+}

@@ -1,0 +1,102 @@
+//! Other processes that cases need beside what they try.
+
+use super::{SIGCHLD, SIGKILL, exit};
+use crate::attempt::{Try, choose, new, sys};
+use crate::machine;
+use crate::tables::{nr, val};
+use crate::tools::WALL;
+
+impl Try<'_> {
+    /// Another process of the case; 0 in it. It goes when the case goes.
+    pub fn fork(&self) -> usize {
+        if !self.tools.isolated {
+            self.skip("needs another process");
+        }
+        let me = self.tools.me();
+        let number = self.pick(&[nr!("fork"), nr!("clone"), nr!("clone3")]);
+        let child = match number {
+            number if number == nr!("clone") => sys!(self, "clone", SIGCHLD, 0, 0, 0, 0),
+            number if number == nr!("clone3") => {
+                let mut arguments = [0_u64; 8];
+                arguments[4] = SIGCHLD as u64;
+                sys!(self, "clone3", &mut arguments, 64)
+            }
+            _ => sys!(self, "fork"),
+        };
+        if child == 0 {
+            if self.tools.me() == me {
+                self.failed(number, &[], 0);
+            }
+            let leave = [val!("prctl", "PR_SET_PDEATHSIG"), SIGKILL, 0, 0, 0, 0];
+            machine::syscall(nr!("prctl"), leave);
+        }
+        child
+    }
+
+    /// Runs something in a process of its own that then exits with 0.
+    pub fn in_child(&self, work: impl FnOnce()) -> usize {
+        let child = self.fork();
+        if child == 0 {
+            work();
+            exit(0);
+        }
+        child
+    }
+
+    /// The address of the path of the probe's own file.
+    pub fn program(&self) -> usize {
+        let path = self.tools.program;
+        if path != 0 && machine::peek(path) == b'/' {
+            return path;
+        }
+        if path != 0 && self.tools.origin > 0 {
+            machine::syscall(nr!("fchdir"), [self.tools.origin as usize, 0, 0, 0, 0, 0]);
+            return path;
+        }
+        c"/proc/self/exe".as_ptr() as usize
+    }
+
+    /// Whether a process that does this is ended by a signal.
+    pub fn dies(&self, work: impl FnOnce()) -> bool {
+        let child = self.in_child(work);
+        self.wait(child) & 0x7f != 0
+    }
+
+    /// How a child ended, as `wait4` tells it.
+    pub fn wait(&self, child: usize) -> u32 {
+        choose!(self, ["wait4", "waitid"], {
+            "waitid" => {
+                let mut info = [0_u32; 32];
+                sys!(self, "waitid", 1, child, &mut info, 4 | 2 | WALL, 0);
+                match info[2] {
+                    0 => self.failed(nr!("waitid"), &[], 0),
+                    1 => info[6] << 8,
+                    // It was killed, or has stopped.
+                    2 | 3 => info[6],
+                    _ => info[6] << 8 | 0x7f,
+                }
+            },
+            "wait4" => {
+                let mut status = 0_u32;
+                new!(self, "wait4", child, &mut status, WALL, 0);
+                status
+            },
+        })
+    }
+
+    pub fn kill(&self, process: usize, signal: usize) {
+        choose!(self, ["kill", "tgkill", "tkill"], {
+            "tgkill" => sys!(self, "tgkill", process, process, signal),
+            "tkill" => sys!(self, "tkill", process, signal),
+            "kill" => sys!(self, "kill", process, signal),
+        });
+    }
+
+    pub fn me(&self) -> usize {
+        choose!(self, ["getpid", "gettid", "set_tid_address"], {
+            "gettid" => new!(self, "gettid"),
+            "set_tid_address" => new!(self, "set_tid_address", 0),
+            "getpid" => new!(self, "getpid"),
+        })
+    }
+}
