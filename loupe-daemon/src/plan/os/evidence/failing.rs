@@ -13,6 +13,10 @@ const MOST: usize = 8;
 const GVISOR_EXIT: &str = " X ";
 const GVISOR_ERRNO: &str = " errno=";
 
+/// What the kernel (`include/linux/errno.h`), and gVisor after it, keep for calls that a signal interrupts and
+/// that are made again: no program ever sees them.
+const RESTARTS: std::ops::RangeInclusive<i64> = 512..=516;
+
 /// In the order of their last failure, the latest last.
 pub fn failing(text: &str) -> Vec<(Syscall, Errno)> {
     let mut last: Vec<(Syscall, Errno)> = Vec::new();
@@ -41,10 +45,12 @@ fn in_strace(line: &str) -> Option<(Syscall, Errno)> {
 fn in_gvisor(line: &str) -> Option<(Syscall, Errno)> {
     let (_, call) = line.split_once("] ")?.1.split_once(GVISOR_EXIT)?;
     let name = call.split_once('(')?.0;
-    // Its own numbers of calls that are to be restarted are no errno.
     let number = call.rsplit_once(GVISOR_ERRNO)?.1.split(' ').next()?;
-    let errno = Errno::new(number.parse().ok()?)?;
-    Some((syscall(name)?, errno))
+    let number = number.parse().ok()?;
+    if RESTARTS.contains(&number) {
+        return None;
+    }
+    Some((syscall(name)?, Errno::new(number)?))
 }
 
 #[cfg(test)]
