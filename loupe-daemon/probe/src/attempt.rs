@@ -1,121 +1,14 @@
 //! One try of one feature, as its case sees it: calls that are told apart as the feature itself and
 //! what helps to look at it, and ways to say how it went. Decides nothing about other features.
 
-use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::handlers;
 use crate::list::Feature;
 use crate::machine;
+pub use crate::report::{Bits, KINDS, Kind, Report, WORDS};
 use crate::tables::nr;
 use crate::tools::Tools;
-
-/// Words of bits, one a feature.
-pub const WORDS: usize = crate::list::MOST / 64;
-
-/// A set of features.
-pub struct Bits(pub [u64; WORDS]);
-
-impl Bits {
-    pub fn has(&self, index: usize) -> bool {
-        self.0[index / 64] >> (index % 64) & 1 == 1
-    }
-
-    pub fn add(&mut self, index: usize) {
-        self.0[index / 64] |= 1 << (index % 64);
-    }
-}
-
-/// How a try ended, as the process says that made it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Kind {
-    /// Nothing was said.
-    None = 0,
-    Works = 1,
-    /// The call itself failed.
-    Errno = 2,
-    /// It said that it succeeded, and had no effect.
-    Lies = 3,
-    /// Something else that the case needs failed; or, with no errno, lied.
-    Blocked = 4,
-    /// The case says why it cannot be.
-    Skipped = 5,
-    Crashes = 6,
-    Hangs = 7,
-}
-
-pub const KINDS: [Kind; 8] = [
-    Kind::None,
-    Kind::Works,
-    Kind::Errno,
-    Kind::Lies,
-    Kind::Blocked,
-    Kind::Skipped,
-    Kind::Crashes,
-    Kind::Hangs,
-];
-
-/// What a try reports: in memory that its process shares with the probe's.
-#[repr(C)]
-pub struct Report {
-    taken: AtomicU32,
-    /// The feature was used, and said that it succeeded.
-    pub claimed: AtomicU32,
-    /// The feature has refused a wrong use, so it is no mere fake.
-    pub vouched: AtomicU32,
-    pub kind: AtomicU32,
-    pub errno: AtomicU32,
-    /// What was in the way, by its place in the list.
-    pub other: AtomicU32,
-    pub reason: AtomicUsize,
-    pub reason_length: AtomicUsize,
-    /// Everything that was called beside the feature itself.
-    pub used: [AtomicU64; WORDS],
-    /// For the case's own processes.
-    pub words: [AtomicU64; 64],
-}
-
-impl Report {
-    pub const fn new() -> Report {
-        Report {
-            taken: AtomicU32::new(0),
-            claimed: AtomicU32::new(0),
-            vouched: AtomicU32::new(0),
-            kind: AtomicU32::new(0),
-            errno: AtomicU32::new(0),
-            other: AtomicU32::new(0),
-            reason: AtomicUsize::new(0),
-            reason_length: AtomicUsize::new(0),
-            used: [const { AtomicU64::new(0) }; WORDS],
-            words: [const { AtomicU64::new(0) }; 64],
-        }
-    }
-
-    pub fn clear(&self) {
-        for word in [
-            &self.taken,
-            &self.claimed,
-            &self.vouched,
-            &self.kind,
-            &self.errno,
-            &self.other,
-        ] {
-            word.store(0, Ordering::SeqCst);
-        }
-        for word in self.used.iter().chain(&self.words) {
-            word.store(0, Ordering::SeqCst);
-        }
-    }
-
-    /// Only the first word counts.
-    pub fn say(&self, kind: Kind, other: usize, errno: usize) {
-        if self.taken.swap(1, Ordering::SeqCst) == 0 {
-            self.errno.store(errno as u32, Ordering::SeqCst);
-            self.other.store(other as u32, Ordering::SeqCst);
-            self.kind.store(kind as u32, Ordering::SeqCst);
-        }
-    }
-}
 
 /// A value as the kernel gets it.
 pub trait Arg {
@@ -146,6 +39,10 @@ pub struct Try<'a> {
     pub subject: usize,
     /// What is known not to work.
     pub avoid: &'a Bits,
+    /// What is not known to work.
+    pub doubt: &'a Bits,
+    /// How often it was tried before: what an earlier try has left behind is not in the way.
+    pub round: usize,
     pub report: &'a Report,
     pub tools: &'a Tools,
 }
@@ -200,16 +97,24 @@ fn six(arguments: &[usize]) -> [usize; 6] {
 }
 
 impl Try<'_> {
+    /// An operation that is not tried itself is its syscall's.
     fn feature_of(&self, number: usize, arguments: &[usize; 6]) -> Option<usize> {
-        let fits = |feature: &Feature| !feature.derived && feature.is(number, arguments);
-        self.features.iter().position(fits)
+        let is_it = |feature: &Feature| feature.is(number, arguments);
+        let is_tried = |feature: &Feature| feature.count == 0 || feature.run.is_some();
+        let exact = |feature: &Feature| !feature.derived && is_tried(feature) && is_it(feature);
+        let found = self.features.iter().position(exact);
+        found.or_else(|| self.features.iter().position(is_it))
     }
 
     pub fn raw(&self, number: usize, arguments: &[usize]) -> isize {
         let arguments = six(arguments);
-        let is_subject = self.note(number, &arguments).is_none();
+        if self.note(number, &arguments).is_some() {
+            return machine::syscall(number, arguments);
+        }
+        self.report.within.fetch_add(1, Ordering::SeqCst);
         let result = machine::syscall(number, arguments);
-        if is_subject && !(-4095..0).contains(&result) {
+        self.report.within.fetch_sub(1, Ordering::SeqCst);
+        if !(-4095..0).contains(&result) {
             self.report.claimed.store(1, Ordering::SeqCst);
         }
         result
@@ -224,8 +129,17 @@ impl Try<'_> {
         if let Some(index) = found {
             self.uses(index);
         }
-        // An operation that the tables do not name helps as well.
         Some(found.unwrap_or(self.subject))
+    }
+
+    /// A syscall's place in the list.
+    pub fn place_of(&self, number: usize) -> usize {
+        self.feature_of(number, &[0; 6]).unwrap_or(self.subject)
+    }
+
+    /// Makes a call without which it goes as well.
+    pub fn quietly(&self, number: usize, arguments: &[usize]) -> isize {
+        machine::syscall(number, six(arguments))
     }
 
     /// Notes a call that is made elsewhere.
@@ -263,10 +177,15 @@ impl Try<'_> {
 
     /// Makes a call that has to be refused.
     pub fn refused(&self, number: usize, arguments: &[usize]) {
-        self.check(self.raw(number, arguments) < 0);
+        let is_refused = self.raw(number, arguments) < 0;
         if self.features[self.subject].is(number, &six(arguments)) {
-            self.report.vouched.store(1, Ordering::SeqCst);
+            let word = match is_refused {
+                true => &self.report.vouched,
+                false => &self.report.caught,
+            };
+            word.store(1, Ordering::SeqCst);
         }
+        self.check(is_refused);
     }
 
     /// Makes a call that speaks for the feature where it is refused, and not against it where it is
@@ -330,10 +249,30 @@ impl Try<'_> {
         found.is_none_or(|index| self.avoid.has(index))
     }
 
-    /// The first of these syscalls that is believed to work and is not what is tried.
+    /// Whether an operation is not known to work, or is what is tried.
+    pub fn is_doubted(&self, number: usize, arguments: &[usize]) -> bool {
+        let arguments = six(arguments);
+        if self.features[self.subject].is(number, &arguments) {
+            return true;
+        }
+        let found = self.feature_of(number, &arguments);
+        found.is_some_and(|index| self.doubt.has(index))
+    }
+
+    /// The first of these syscalls that is known to work, or else may, and is not what is tried.
     pub fn pick(&self, numbers: &[usize]) -> usize {
-        let good = numbers.iter().find(|number| !self.is_avoided(**number));
-        *good.unwrap_or(&numbers[0])
+        let is_free = |number: &&usize| !self.is_avoided(**number);
+        let whole = |index: usize, number: usize| {
+            self.features[index].number == Some(number) && self.features[index].count == 0
+        };
+        let is_sure = |number: &&usize| {
+            let mut all = 0..self.features.len();
+            all.find(|index| whole(*index, **number))
+                .is_some_and(|index| !self.doubt.has(index))
+        };
+        let mut free = numbers.iter().filter(is_free);
+        let first = free.clone().next();
+        *free.find(is_sure).or(first).unwrap_or(&numbers[0])
     }
 
     /// What the case changes of its process is not to stay.
@@ -353,6 +292,7 @@ impl Try<'_> {
     /// A name in the probe's directory that no other case has.
     pub fn name(&self, letter: u8) -> Path {
         let mut path = *b"p0000a\0\0";
+        path[0] += self.round as u8;
         let mut rest = self.subject;
         for digit in path[1..5].iter_mut().rev() {
             *digit = b'0' + (rest % 10) as u8;

@@ -12,6 +12,7 @@ mod ipc;
 mod keys;
 mod limits;
 mod memory;
+mod mounts;
 mod names;
 mod options;
 mod processes;
@@ -48,6 +49,7 @@ const GROUPS: &[&[Case]] = &[
     controls::CASES,
     futexes::CASES,
     attributes::CASES,
+    mounts::CASES,
     terminals::CASES,
     tracing::CASES,
     pseudo_files::CASES,

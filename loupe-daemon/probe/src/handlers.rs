@@ -3,12 +3,12 @@
 
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
-use core::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering};
 
 use crate::attempt::{Kind, Report};
+use crate::blame::{Outcome, Outcomes};
 use crate::list::{Feature, List, MOST};
 use crate::machine;
-use crate::run::{Outcome, Outcomes};
 
 /// How often each signal came.
 pub static SEEN: [AtomicU32; 65] = [const { AtomicU32::new(0) }; 65];
@@ -62,19 +62,33 @@ pub fn report_at(address: usize) -> &'static Report {
     unsafe { &*(address as *const Report) }
 }
 
-/// What a case does where its `rt_sigreturn` failed, with the negative errno.
+/// Where a failure of `rt_sigreturn` is told, and what it is: its place in the list, and whether it
+/// is what is tried.
 static NOT_RESTORED: AtomicUsize = AtomicUsize::new(0);
+static RESTORER: AtomicUsize = AtomicUsize::new(0);
+static TRIES_RESTORER: AtomicBool = AtomicBool::new(false);
 
-pub fn not_restored_goes_to(report: &Report) {
+pub fn not_restored_goes_to(report: &Report, restorer: usize, is_tried: bool) {
     NOT_RESTORED.store(core::ptr::from_ref(report) as usize, Ordering::SeqCst);
+    RESTORER.store(restorer, Ordering::SeqCst);
+    TRIES_RESTORER.store(is_tried, Ordering::SeqCst);
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn loupe_probe_not_restored(result: isize) -> ! {
     let report = NOT_RESTORED.load(Ordering::SeqCst);
     if report != 0 {
-        let kind = if result < 0 { Kind::Errno } else { Kind::Lies };
-        report_at(report).say(kind, 0, result.unsigned_abs());
+        let report = report_at(report);
+        let errno = result.unsigned_abs();
+        match (TRIES_RESTORER.load(Ordering::SeqCst), result) {
+            (false, _) => report.say(Kind::Blocked, RESTORER.load(Ordering::SeqCst), errno),
+            (true, ..0) => report.say(Kind::Errno, 0, errno),
+            (true, _) => {
+                // It came back, whoever had called it.
+                report.caught.store(1, Ordering::SeqCst);
+                report.say(Kind::Lies, 0, 0);
+            }
+        }
     }
     crate::attempt::end(Kind::Crashes, 0)
 }

@@ -4,6 +4,8 @@
 mod network;
 mod processes;
 
+pub use processes::{MOUNTS, UTS};
+
 use crate::attempt::{Kind, Path, Try, choose, new, raw, sys};
 use crate::handlers;
 use crate::machine;
@@ -245,6 +247,7 @@ impl Try<'_> {
 
     /// Notes a signal when it comes.
     pub fn handle(&self, signal: usize) {
+        self.uses_call(nr!("rt_sigreturn"));
         sys!(
             self,
             "rt_sigaction",
@@ -288,6 +291,9 @@ impl Try<'_> {
             }
         }
         self.close(fd);
+        if let (0, Some(file)) = (count, self.pseudo_file_at(path.as_bytes())) {
+            self.finish(Kind::Blocked, file, 0);
+        }
         &bytes[..count]
     }
 }

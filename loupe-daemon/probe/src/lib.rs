@@ -9,12 +9,14 @@
 #![cfg_attr(loupe_program, no_main)]
 
 mod attempt;
+mod blame;
 mod cases;
 mod handlers;
 mod helpers;
 mod list;
 mod machine;
 mod print;
+mod report;
 mod run;
 #[cfg(loupe_program)]
 mod start;

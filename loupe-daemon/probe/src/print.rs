@@ -1,9 +1,9 @@
 //! What the probe prints: one JSON document (schema `loupe.probe/1`), a result a line.
 
 use crate::attempt::Kind;
+use crate::blame::Outcomes;
 use crate::list::Feature;
 use crate::machine;
-use crate::run::Outcomes;
 use crate::tables::{nr, val};
 use crate::tools::Tools;
 

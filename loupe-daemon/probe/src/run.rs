@@ -4,55 +4,19 @@
 use core::sync::atomic::Ordering;
 
 use crate::attempt::{Bits, KINDS, Kind, Report, Try, WORDS, end, kind_of_status};
+use crate::blame::{Outcome, Outcomes, blame, derive, settle};
 use crate::handlers;
 use crate::helpers::action;
-use crate::list::{Feature, List, MOST};
+use crate::list::{Feature, List};
 use crate::machine;
 use crate::tables::{nr, val};
 use crate::tools::{LIMIT_MS, Tools};
 
 /// How often features are tried again with other helpers.
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 6;
 
 /// Looks before the probe sleeps between them.
 const QUICK_LOOKS: u32 = 200;
-
-/// How a feature does.
-#[derive(Clone, Copy)]
-pub struct Outcome {
-    pub kind: Kind,
-    pub errno: u32,
-    /// What was in the way.
-    pub other: usize,
-    pub reason: &'static str,
-    used: [u64; WORDS],
-    /// It said that it succeeded.
-    claimed: bool,
-    /// It refused a wrong use, at least.
-    vouched: bool,
-    /// Nothing else can be at fault.
-    settled: bool,
-}
-
-impl Outcome {
-    pub const NONE: Outcome = Outcome {
-        kind: Kind::None,
-        errno: 0,
-        other: 0,
-        reason: "",
-        used: [0; WORDS],
-        claimed: false,
-        vouched: false,
-        settled: false,
-    };
-
-    /// It was tried, and does not work.
-    fn is_bad(&self) -> bool {
-        !matches!(self.kind, Kind::None | Kind::Works | Kind::Skipped)
-    }
-}
-
-pub struct Outcomes(pub [Outcome; MOST]);
 
 /// A try in this process.
 extern "C" fn inside(at: usize) {
@@ -75,11 +39,12 @@ pub fn all(
 ) {
     let features = list.features();
     let mut avoid = Bits([0; WORDS]);
+    let mut doubt = Bits([0; WORDS]);
     for (index, feature) in features.iter().enumerate() {
         if feature.run.is_some() && wanted(feature) {
             told(feature);
-            let outcome = one(features, index, tools, report, &avoid);
-            if outcome.kind == Kind::Errno && outcome.errno == 38 {
+            let outcome = one(features, index, tools, report, [&avoid, &doubt], 0);
+            if outcome.is_absent(feature) {
                 avoid.add(index);
             }
             outcomes.0[index] = outcome;
@@ -88,9 +53,13 @@ pub fn all(
     for round in 0..ROUNDS {
         settle(features, outcomes);
         derive(features, outcomes);
+        doubt = Bits([0; WORDS]);
         for (index, outcome) in outcomes.0[..features.len()].iter().enumerate() {
             if outcome.is_bad() && outcome.settled {
                 avoid.add(index);
+            }
+            if outcome.is_bad() {
+                doubt.add(index);
             }
         }
         let mut changed = false;
@@ -100,9 +69,9 @@ pub fn all(
             let again = before.kind != Kind::Hangs || round == 0;
             if before.is_bad() && !before.settled && again && features[index].run.is_some() {
                 told(&features[index]);
-                outcomes.0[index] = one(features, index, tools, report, &avoid);
-                let after = &outcomes.0[index];
+                let after = one(features, index, tools, report, [&avoid, &doubt], round + 1);
                 changed |= after.kind != before.kind || after.used != before.used;
+                outcomes.0[index] = after;
             }
         }
         if !changed {
@@ -111,100 +80,7 @@ pub fn all(
     }
     settle(features, outcomes);
     blame(features, outcomes);
-    // Two that are looked at by each other: whoever got an errno is more likely at fault than whoever
-    // had no effect, and what refused a wrong use is no mere fake.
-    let ways: [fn(&Outcome) -> bool; 3] = [
-        |outcome| outcome.kind == Kind::Errno,
-        |outcome| !outcome.vouched,
-        |_| true,
-    ];
-    for is_at_fault in ways {
-        for outcome in &mut outcomes.0[..features.len()] {
-            if outcome.is_bad() && outcome.kind != Kind::Blocked && is_at_fault(outcome) {
-                outcome.settled = true;
-            }
-        }
-        blame(features, outcomes);
-    }
     derive(features, outcomes);
-}
-
-/// A failure is a feature's own where everything that it was tried with works, and where the call
-/// is not there at all.
-fn settle(features: &[Feature], outcomes: &mut Outcomes) {
-    for index in 0..features.len() {
-        let outcome = &outcomes.0[index];
-        let absent = outcome.kind == Kind::Errno && outcome.errno == 38;
-        let settled =
-            absent || outcome.kind != Kind::Blocked && suspect(features, outcomes, index).is_none();
-        outcomes.0[index].settled = settled;
-    }
-}
-
-/// Something that a feature was tried with and that does not work itself; the surest first.
-fn suspect(features: &[Feature], outcomes: &Outcomes, index: usize) -> Option<usize> {
-    let used = &outcomes.0[index].used;
-    let is_used = |other: &usize| used[other / 64] >> (other % 64) & 1 == 1 && *other != index;
-    let bad = |other: &usize| outcomes.0[*other].is_bad();
-    let mut all = (0..features.len()).filter(is_used).filter(bad);
-    let first = all.clone().next();
-    all.find(|other| outcomes.0[*other].settled).or(first)
-}
-
-/// What failed with the help of something that surely fails is not known.
-fn blame(features: &[Feature], outcomes: &mut Outcomes) {
-    for index in 0..features.len() {
-        let outcome = outcomes.0[index];
-        if !outcome.is_bad() || outcome.settled {
-            continue;
-        }
-        // What was in the way may only have failed for want of something else.
-        if outcome.kind == Kind::Blocked && outcomes.0[outcome.other].is_bad() {
-            continue;
-        }
-        let found = suspect(features, outcomes, index);
-        if let Some(other) = found.filter(|other| outcomes.0[*other].settled) {
-            outcomes.0[index].kind = Kind::Blocked;
-            outcomes.0[index].other = other;
-        } else if found.is_none() && outcome.kind == Kind::Blocked && outcome.claimed {
-            // What works for everybody else fails after this one has said that it did something.
-            outcomes.0[index].kind = Kind::Lies;
-            outcomes.0[index].settled = true;
-        }
-    }
-}
-
-/// A syscall of which only operations are tried works if one of them does; else it does what all
-/// of them do.
-fn derive(features: &[Feature], outcomes: &mut Outcomes) {
-    for index in 0..features.len() {
-        let whole = features[index];
-        if !whole.derived || whole.run.is_some() {
-            continue;
-        }
-        let mut found = Outcome::NONE;
-        for (place, part) in features.iter().enumerate() {
-            if part.number != whole.number || part.count == 0 {
-                continue;
-            }
-            let outcome = outcomes.0[place];
-            let better = match (found.kind, outcome.kind) {
-                (_, Kind::None) => false,
-                (Kind::Works, _) => false,
-                (_, Kind::Works) => true,
-                (Kind::None | Kind::Skipped | Kind::Blocked, _) => true,
-                _ => false,
-            };
-            if better {
-                found = outcome;
-            }
-        }
-        found.settled = true;
-        if found.kind == Kind::Blocked {
-            found.settled = false;
-        }
-        outcomes.0[index] = found;
-    }
 }
 
 /// Tries one feature.
@@ -213,13 +89,16 @@ fn one(
     subject: usize,
     tools: &Tools,
     report: &'static Report,
-    avoid: &Bits,
+    [avoid, doubt]: [&Bits; 2],
+    round: usize,
 ) -> Outcome {
     report.clear();
     let attempt = Try {
         features,
         subject,
         avoid,
+        doubt,
+        round,
         report,
         tools,
     };
@@ -251,6 +130,16 @@ fn one(
     }
     outcome.claimed = report.claimed.load(Ordering::SeqCst) == 1;
     outcome.vouched = report.vouched.load(Ordering::SeqCst) == 1;
+    outcome.caught = report.caught.load(Ordering::SeqCst) == 1;
+    // The call came back: what crashed or hangs is what waits for its effect.
+    let is_within = report.within.load(Ordering::SeqCst) > 0;
+    if matches!(outcome.kind, Kind::Crashes | Kind::Hangs) && !is_within {
+        outcome.kind = if outcome.claimed {
+            Kind::Lies
+        } else {
+            outcome.kind
+        };
+    }
     for (to, from) in outcome.used.iter_mut().zip(&report.used) {
         *to = from.load(Ordering::SeqCst);
     }
@@ -279,7 +168,9 @@ fn apart(attempt: &Try<'_>) -> End {
     let child = tools.fork();
     if child == 0 {
         machine::syscall(nr!("setpgid"), [0; 6]);
-        handlers::not_restored_goes_to(attempt.report);
+        let restorer = attempt.place_of(nr!("rt_sigreturn"));
+        let is_tried = restorer == attempt.subject;
+        handlers::not_restored_goes_to(attempt.report, restorer, is_tried);
         if let Some(run) = attempt.features[attempt.subject].run {
             run(attempt);
         }

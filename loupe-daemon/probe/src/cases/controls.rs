@@ -196,8 +196,10 @@ pub const CASES: &[Case] = &[
     case("prctl:PR_CAPBSET_DROP", |t| {
         t.alone();
         t.needs_root();
+        let reads = val!("prctl", "PR_CAPBSET_READ");
+        new!(t, "prctl", reads, 0, 0, 0, 0);
         sys!(t, "prctl", t.value(0), 0, 0, 0, 0);
-        t.check(sys!(t, "prctl", val!("prctl", "PR_CAPBSET_READ"), 0, 0, 0, 0) == 0);
+        t.check(sys!(t, "prctl", reads, 0, 0, 0, 0) == 0);
     }),
     case("prctl:PR_CAP_AMBIENT", |t| {
         t.alone();

@@ -3,7 +3,7 @@
 use crate::attempt::{Try, new, raw, refuses, sys};
 use crate::helpers::{HERE, NONBLOCK, RDONLY};
 use crate::list::{Case, case};
-use crate::tables::val;
+use crate::tables::{nr, val};
 
 const ADD: usize = val!("epoll_ctl", "EPOLL_CTL_ADD");
 /// There is something to read.
@@ -25,6 +25,15 @@ fn epoll(t: &Try<'_>) -> usize {
     let epoll = new!(t, "epoll_create1", 0);
     sys!(t, "epoll_ctl", epoll, ADD, full(t), &event(IN));
     epoll
+}
+
+/// Adds something that can be read, and looks whether it was added.
+fn add(t: &Try<'_>, epoll: usize, read: usize) {
+    sys!(t, "epoll_ctl", epoll, ADD, read, &event(IN));
+    let mut found = [0_u32; 3];
+    if raw!(t, "epoll_wait", epoll, &mut found, 1, 0) != 1 {
+        t.failed(nr!("epoll_ctl"), &[epoll, ADD], 0);
+    }
 }
 
 fn is_event(t: &Try<'_>, count: usize, found: [u32; 3]) {
@@ -86,14 +95,14 @@ pub const CASES: &[Case] = &[
     }),
     case("epoll_ctl:EPOLL_CTL_MOD", |t| {
         let (epoll, read) = (new!(t, "epoll_create1", 0), full(t));
-        sys!(t, "epoll_ctl", epoll, ADD, read, &event(IN));
+        add(t, epoll, read);
         sys!(t, "epoll_ctl", epoll, t.value(0), read, &event(0));
         let mut found = [0_u32; 3];
         t.check(raw!(t, "epoll_wait", epoll, &mut found, 1, 0) == 0);
     }),
     case("epoll_ctl:EPOLL_CTL_DEL", |t| {
         let (epoll, read) = (new!(t, "epoll_create1", 0), full(t));
-        sys!(t, "epoll_ctl", epoll, ADD, read, &event(IN));
+        add(t, epoll, read);
         sys!(t, "epoll_ctl", epoll, t.value(0), read, &event(0));
         let mut found = [0_u32; 3];
         t.check(raw!(t, "epoll_wait", epoll, &mut found, 1, 0) == 0);

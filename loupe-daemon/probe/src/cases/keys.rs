@@ -2,7 +2,7 @@
 
 use crate::attempt::{Try, new, raw, refuses, sys};
 use crate::list::{Case, case};
-use crate::tables::val;
+use crate::tables::{nr, val};
 
 /// The process's own keyring.
 const PROCESS_RING: isize = -2;
@@ -30,6 +30,24 @@ fn read_key(t: &Try<'_>, key: usize) -> [u8; 16] {
         0
     );
     found
+}
+
+/// A key that can be read, for now.
+fn readable(t: &Try<'_>) -> usize {
+    let key = key(t);
+    if !read_key(t, key).starts_with(b"secret") {
+        t.failed(nr!("keyctl"), &[val!("keyctl", "KEYCTL_READ")], 0);
+    }
+    key
+}
+
+/// Whether a key is in a ring; then it is no more.
+fn unlinks(t: &Try<'_>, key: usize, ring: usize) {
+    let unlink = val!("keyctl", "KEYCTL_UNLINK");
+    sys!(t, "keyctl", unlink, key, ring, 0, 0);
+    if raw!(t, "keyctl", unlink, key, ring, 0, 0) >= 0 {
+        t.failed(nr!("keyctl"), &[unlink], 0);
+    }
 }
 
 pub const CASES: &[Case] = &[
@@ -79,8 +97,8 @@ pub const CASES: &[Case] = &[
         let key = key(t);
         t.check(sys!(t, "keyctl", t.value(0), PROCESS_RING, c"user", c"probe", 0) == key);
     }),
-    case("keyctl:KEYCTL_REVOKE", |t| gone(t, key(t), [0; 2])),
-    case("keyctl:KEYCTL_INVALIDATE", |t| gone(t, key(t), [0; 2])),
+    case("keyctl:KEYCTL_REVOKE", |t| gone(t, readable(t), [0; 2])),
+    case("keyctl:KEYCTL_INVALIDATE", |t| gone(t, readable(t), [0; 2])),
     case("keyctl:KEYCTL_UNLINK", |t| {
         let key = key(t);
         sys!(t, "keyctl", t.value(0), key, PROCESS_RING, 0, 0);
@@ -89,28 +107,12 @@ pub const CASES: &[Case] = &[
     case("keyctl:KEYCTL_LINK", |t| {
         let (key, ring) = (key(t), ring(t));
         sys!(t, "keyctl", t.value(0), key, ring, 0, 0);
-        sys!(
-            t,
-            "keyctl",
-            val!("keyctl", "KEYCTL_UNLINK"),
-            key,
-            ring,
-            0,
-            0
-        );
+        unlinks(t, key, ring);
     }),
     case("keyctl:KEYCTL_MOVE", |t| {
         let (key, ring) = (key(t), ring(t));
         sys!(t, "keyctl", t.value(0), key, PROCESS_RING, ring, 0);
-        sys!(
-            t,
-            "keyctl",
-            val!("keyctl", "KEYCTL_UNLINK"),
-            key,
-            ring,
-            0,
-            0
-        );
+        unlinks(t, key, ring);
     }),
     case("keyctl:KEYCTL_CLEAR", |t| {
         let (key, ring) = (key(t), ring(t));
@@ -130,7 +132,7 @@ pub const CASES: &[Case] = &[
     }),
     case("keyctl:KEYCTL_SETPERM", |t| {
         // Nobody may read it any more.
-        let key = key(t);
+        let key = readable(t);
         sys!(t, "keyctl", t.value(0), key, 0x0101_0000, 0, 0);
         t.check(read_key(t, key) == [0; 16]);
     }),

@@ -21,7 +21,7 @@ fn lowered(t: &Try<'_>, resource: usize) -> [u64; 2] {
 fn limit_of(t: &Try<'_>, resource: usize) -> [u64; 2] {
     let mut found = [UNTOUCHED; 2];
     t.alone();
-    match t.is_avoided(crate::tables::nr!("getrlimit")) {
+    match t.is_doubted(crate::tables::nr!("getrlimit"), &[resource]) {
         true => sys!(t, "prlimit64", 0, resource, 0, &mut found),
         false => sys!(t, "getrlimit", resource, &mut found),
     };

@@ -4,7 +4,7 @@ use crate::attempt::{Try, new, raw, refuses, sys};
 use crate::helpers::{PAGE, exited, number_after};
 use crate::list::{Case, case};
 use crate::machine::{peek, poke, run_code};
-use crate::tables::val;
+use crate::tables::{nr, val};
 
 /// Where nothing is mapped.
 const NOWHERE: usize = 0x10_0000;
@@ -31,9 +31,12 @@ fn takes_back(t: &Try<'_>, first: usize) -> u32 {
     let page = t.map(PAGE);
     poke(page, 5);
     sys!(t, "madvise", page, PAGE, first);
+    let in_child = || t.wait(t.in_child(|| crate::helpers::exit(usize::from(peek(page)))));
+    if in_child() == exited(5) {
+        t.failed(nr!("madvise"), &[page, PAGE, first], 0);
+    }
     advise(t, page);
-    let child = t.in_child(|| crate::helpers::exit(usize::from(peek(page))));
-    t.wait(child)
+    in_child()
 }
 
 fn resident(t: &Try<'_>, page: usize) -> bool {
@@ -271,13 +274,11 @@ pub const CASES: &[Case] = &[
     }),
     case("madvise:MADV_GUARD_REMOVE", |t| {
         let page = t.map(PAGE);
-        sys!(
-            t,
-            "madvise",
-            page,
-            PAGE,
-            val!("madvise", "MADV_GUARD_INSTALL")
-        );
+        let install = val!("madvise", "MADV_GUARD_INSTALL");
+        sys!(t, "madvise", page, PAGE, install);
+        if !t.dies(|| poke(page, 1)) {
+            t.failed(nr!("madvise"), &[page, PAGE, install], 0);
+        }
         advise(t, page);
         t.check(!t.dies(|| poke(page, 1)));
     }),

@@ -3,7 +3,7 @@
 use crate::attempt::{Try, new, raw, sys};
 use crate::helpers::{AF_INET, AF_UNIX, DGRAM, STREAM};
 use crate::list::{Case, case};
-use crate::tables::val;
+use crate::tables::{nr, val};
 
 const SOCKET: usize = val!("sockopt level", "SOL_SOCKET");
 const TCP: usize = val!("sockopt level", "SOL_TCP");
@@ -200,7 +200,9 @@ pub const CASES: &[Case] = &[
     case("setsockopt:SOL_SOCKET/SO_RCVMARK", switches),
     case("setsockopt:SOL_SOCKET/SO_PREFER_BUSY_POLL", switches),
     case("setsockopt:SOL_SOCKET/SO_LOCK_FILTER", |t| {
-        set(t, socket(t), 0)
+        let socket = socket(t);
+        set(t, socket, 1);
+        t.check(get(t, socket)[0] == 1);
     }),
     case("setsockopt:SOL_SOCKET/SO_PASSCRED", |t| {
         switch(t, t.pair()[0])
@@ -272,9 +274,13 @@ pub const CASES: &[Case] = &[
         let filter = [1_usize, core::ptr::from_ref(&program) as usize];
         let attach = val!("sockopt SOL_SOCKET", "SO_ATTACH_FILTER");
         sys!(t, "setsockopt", socket, SOCKET, attach, &filter, 16);
+        let mut bytes = [0_u8; 8];
+        t.write(socket, b"lost");
+        if raw!(t, "recvfrom", socket, &mut bytes, 8, 0x40, 0, 0) >= 0 {
+            t.failed(nr!("setsockopt"), &[socket, SOCKET, attach], 0);
+        }
         set(t, socket, 0);
         t.write(socket, b"kept");
-        let mut bytes = [0_u8; 8];
         t.check(raw!(t, "recvfrom", socket, &mut bytes, 8, 0x40, 0, 0) == 4);
     }),
     case("setsockopt:SOL_IP/IP_ADD_MEMBERSHIP", joins),

@@ -1,7 +1,7 @@
 //! Files below `/proc`, `/sys` and `/dev` that programs look at: whether they are there, and have in
 //! them what one expects.
 
-use crate::attempt::{Try, new, raw, sys};
+use crate::attempt::{Try, choose, new, raw, sys};
 use crate::helpers::{NONBLOCK, RDONLY, RDWR, find};
 use crate::list::{Case, case};
 use crate::tables::val;
@@ -20,10 +20,10 @@ fn path(t: &Try<'_>) -> [u8; 64] {
 /// Opens it; what fails is the file's fault, whichever call it is.
 fn open(t: &Try<'_>, flags: usize) -> usize {
     let path = path(t);
-    let result = match t.is_avoided(crate::tables::nr!("openat")) {
-        true => raw!(t, "open", &path, flags, 0),
-        false => raw!(t, "openat", crate::helpers::HERE, &path, flags, 0),
-    };
+    let result = choose!(t, ["openat", "open"], {
+        "open" => raw!(t, "open", &path, flags, 0),
+        "openat" => raw!(t, "openat", crate::helpers::HERE, &path, flags, 0),
+    });
     match result {
         1.. => result as usize,
         0 => t.finish(crate::attempt::Kind::Lies, 0, 0),
@@ -51,14 +51,10 @@ fn is_directory(t: &Try<'_>) {
 /// It leads somewhere.
 fn is_link(t: &Try<'_>) {
     let mut bytes = [0_u8; 256];
-    let result = raw!(
-        t,
-        "readlinkat",
-        crate::helpers::HERE,
-        &path(t),
-        &mut bytes,
-        256
-    );
+    let result = choose!(t, ["readlinkat", "readlink"], {
+        "readlink" => raw!(t, "readlink", &path(t), &mut bytes, 256),
+        "readlinkat" => raw!(t, "readlinkat", crate::helpers::HERE, &path(t), &mut bytes, 256),
+    });
     if result < 0 {
         t.finish(crate::attempt::Kind::Errno, 0, result.unsigned_abs());
     }
@@ -168,6 +164,7 @@ pub const CASES: &[Case] = &[
     case("/proc/self/exe", is_link),
     case("/proc/self/cwd", is_link),
     case("/proc/self/root", is_link),
+    case("/proc/self/ns/mnt", is_link),
     case("/proc/self/ns/net", is_link),
     case("/proc/self/ns/uts", is_link),
     case("/dev/urandom", is_random),

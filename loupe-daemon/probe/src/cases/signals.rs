@@ -8,7 +8,7 @@ use crate::helpers::{
     NONBLOCK, PAGE, SIGALRM, SIGINFO, SIGKILL, SIGUSR1, action, exited, noting, seen,
 };
 use crate::list::{Case, case};
-use crate::tables::val;
+use crate::tables::{nr, val};
 
 const BLOCK: usize = val!("sigprocmask", "SIG_BLOCK");
 /// `SI_QUEUE`: sent by a process, with a value.
@@ -79,6 +79,9 @@ pub const CASES: &[Case] = &[
     case("rt_sigprocmask:SIG_UNBLOCK", |t| {
         t.handle(SIGUSR1);
         pending(t, SIGUSR1);
+        if seen(SIGUSR1) != 0 {
+            t.failed(nr!("rt_sigprocmask"), &[BLOCK], 0);
+        }
         sys!(t, "rt_sigprocmask", t.value(0), &set(SIGUSR1), 0, 8);
         t.check(seen(SIGUSR1) == 1);
     }),

@@ -1,10 +1,17 @@
 //! Other processes that cases need beside what they try.
 
 use super::{SIGCHLD, SIGKILL, exit};
-use crate::attempt::{Try, choose, new, sys};
+use crate::attempt::{Kind, Try, choose, new, raw, sys};
 use crate::machine;
 use crate::tables::{nr, val};
 use crate::tools::WALL;
+
+/// What a namespace is called.
+pub type Namespace = [u8; 64];
+
+/// The links that tell of them.
+pub const UTS: &[u8] = b"/proc/self/ns/uts\0";
+pub const MOUNTS: &[u8] = b"/proc/self/ns/mnt\0";
 
 impl Try<'_> {
     /// Another process of the case; 0 in it. It goes when the case goes.
@@ -43,6 +50,32 @@ impl Try<'_> {
         child
     }
 
+    /// Leaves a namespace for one of the case's own, and makes sure of it before anything in it is
+    /// changed: where the call only says that it did so, that would be the host's.
+    pub fn leave_namespace(&self, flag: usize, path: &'static [u8]) -> Namespace {
+        let before = self.namespace(path);
+        sys!(self, "unshare", flag);
+        if self.namespace(path) == before {
+            self.failed(nr!("unshare"), &[flag], 0);
+        }
+        before
+    }
+
+    /// Which namespace this is, by a link below `/proc/self/ns`.
+    pub fn namespace(&self, path: &'static [u8]) -> Namespace {
+        let mut found: Namespace = [0; 64];
+        let file = self.pseudo_file_at(path);
+        let result = choose!(self, ["readlinkat", "readlink"], {
+            "readlink" => raw!(self, "readlink", path, &mut found, 64),
+            "readlinkat" => raw!(self, "readlinkat", super::HERE, path, &mut found, 64),
+        });
+        if result <= 0 || found[0] == 0 {
+            let link = self.place_of(self.pick(&[nr!("readlinkat"), nr!("readlink")]));
+            self.finish(Kind::Blocked, file.unwrap_or(link), 0);
+        }
+        found
+    }
+
     /// The address of the path of the probe's own file.
     pub fn program(&self) -> usize {
         let path = self.tools.program;
@@ -50,7 +83,7 @@ impl Try<'_> {
             return path;
         }
         if path != 0 && self.tools.origin > 0 {
-            machine::syscall(nr!("fchdir"), [self.tools.origin as usize, 0, 0, 0, 0, 0]);
+            sys!(self, "fchdir", self.tools.origin);
             return path;
         }
         c"/proc/self/exe".as_ptr() as usize
