@@ -159,7 +159,7 @@ fn a_result_has_the_form_and_the_place_that_were_asked_for_and_no_row_is_wrapped
     assert!(markdown.contains("| --- | ---: |"), "{markdown}");
     assert_eq!(works("stats --format csv"), works("stats --csv"));
     let refused = world.run("explain a read --format csv");
-    assert_fails(&refused, 2, "text, json, markdown");
+    assert_fails(&refused, 2, "it has text, json");
 
     let place = world.path("list.json");
     let place = place.to_str().expect("a plain path");
