@@ -245,12 +245,14 @@ fn here(attempt: &Try<'_>) -> End {
 
 /// Takes away what a case may have left in the directory.
 fn tidy(attempt: &Try<'_>) {
-    // `a/b` first, where `a` is a directory.
-    let mut inner = [0_u8; 16];
-    inner[..6].copy_from_slice(&attempt.name(b'a')[..6]);
-    inner[6] = b'/';
-    inner[7..15].copy_from_slice(&attempt.name(b'b'));
-    remove(core::ptr::from_ref(&inner) as usize);
+    // What is in a directory first.
+    for letter in *b"ad" {
+        let mut inner = [0_u8; 16];
+        inner[..6].copy_from_slice(&attempt.name(letter)[..6]);
+        inner[6] = b'/';
+        inner[7..15].copy_from_slice(&attempt.name(b'b'));
+        remove(core::ptr::from_ref(&inner) as usize);
+    }
     for letter in *b"abcdef" {
         let path = attempt.name(letter);
         remove(core::ptr::from_ref(&path) as usize);
