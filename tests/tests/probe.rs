@@ -285,6 +285,7 @@ fn an_os_without_other_processes_is_tried_in_one() {
         assert_eq!(results[works].0, "works", "{works}");
     }
     assert_eq!(results["fork"].0, "ENOSYS");
+    scene.assert_nothing_left();
 }
 
 #[test]
