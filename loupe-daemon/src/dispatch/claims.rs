@@ -4,7 +4,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-use async_nats::connection::State;
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::{Client, Message, Subject};
 use futures::StreamExt as _;
@@ -14,7 +13,7 @@ use tokio::time::{sleep, timeout};
 use super::coordinator::MOST_PAYLOAD;
 use super::envelope::{self, Unfit};
 use super::{DispatchError, subjects};
-use crate::nats::{Credentials, Link, Part, connect};
+use crate::nats::{Credentials, Link, Part, connect, is_connected, wait_for_connection};
 use crate::spread::{Answer, Claim, Claims, Done, Job, QueueError, Worker};
 
 pub use super::streams::ACK_WAIT;
@@ -75,7 +74,7 @@ impl WorkerLink {
         };
         let mut was_up = None;
         loop {
-            let is_up = self.client.connection_state() == State::Connected;
+            let is_up = is_connected(&self.client);
             if was_up != Some(is_up) {
                 match is_up {
                     true => tracing::info!(worker = %self.name, "waits for replays of studies"),
@@ -99,10 +98,7 @@ impl WorkerLink {
     }
 
     async fn wait_for_connection(&self) {
-        let mut link = self.link.clone();
-        while self.client.connection_state() != State::Connected {
-            drop(timeout(PAUSE, link.changed()).await);
-        }
+        wait_for_connection(&self.client, &self.link, PAUSE, || {}).await;
     }
 
     /// What has this digest, if the server has it.

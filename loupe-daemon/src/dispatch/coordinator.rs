@@ -6,9 +6,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use async_nats::Client;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::message::PublishMessage;
-use async_nats::{Client, connection::State};
 use futures::StreamExt as _;
 use nkeys::KeyPair;
 use tokio::sync::watch;
@@ -19,7 +19,7 @@ use super::claims::HEARTBEAT;
 use super::jobs::NatsJobs;
 use super::{DispatchError, envelope, streams, subjects};
 use crate::lock;
-use crate::nats::{Credentials, Link, Part, connect};
+use crate::nats::{Credentials, Link, Part, connect, is_connected, wait_for_connection};
 use crate::spread::{Job, QueueError, Worker};
 
 /// A worker of which nothing was heard for so long is away.
@@ -110,13 +110,8 @@ impl Coordinator {
         }
     }
 
-    /// What is asked of a server that is away would only wait in line.
     pub(super) async fn wait_for_connection(&self) {
-        let mut link = self.link.clone();
-        while self.client.connection_state() != State::Connected {
-            // Another look after a while, whatever was heard.
-            drop(timeout(PAUSE, link.changed()).await);
-        }
+        wait_for_connection(&self.client, &self.link, PAUSE, || {}).await;
     }
 
     /// Tells when the connection was lost since it was looked at, also for a moment only.
@@ -127,7 +122,7 @@ impl Coordinator {
     }
 
     pub(super) fn is_connected(&self) -> bool {
-        self.client.connection_state() == State::Connected
+        is_connected(&self.client)
     }
 
     /// Listens for workers a while: all that there are.

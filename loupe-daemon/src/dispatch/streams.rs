@@ -5,14 +5,13 @@ use std::time::Duration;
 use async_nats::Error;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
-use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, Stream};
 
 use super::subjects::{self, ALL_FILES, ALL_JOBS, ALL_RESULTS, FILES, JOBS, RESULTS};
+use crate::nats::unbounded;
 
 /// A job of which nothing is heard for so long is another worker's; a result, told again.
 pub const ACK_WAIT: Duration = Duration::from_secs(10);
-/// A job that is published twice within this time is one.
-const KNOWN_AGAIN: Duration = Duration::from_secs(120);
 /// Nobody waits any more for what is older: who asked has ended without a word.
 const JOBS_LAST: Duration = Duration::from_secs(24 * 60 * 60);
 /// A study that was interrupted finds its results for so long.
@@ -23,21 +22,6 @@ const FILES_LAST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 const FILES_BYTES: i64 = 1 << 30;
 /// Jobs that workers have at a time.
 const MOST_CLAIMED: i64 = 65_536;
-
-fn unbounded(name: &str, subjects: &str) -> Config {
-    Config {
-        name: name.to_owned(),
-        subjects: vec![subjects.to_owned()],
-        storage: StorageType::File,
-        max_bytes: -1,
-        max_messages: -1,
-        max_messages_per_subject: -1,
-        max_consumers: -1,
-        num_replicas: 1,
-        duplicate_window: KNOWN_AGAIN,
-        ..Config::default()
-    }
-}
 
 /// Makes what is not there.
 pub async fn open(context: &Context) -> Result<(), Error> {

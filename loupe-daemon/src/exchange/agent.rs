@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_nats::Client;
-use async_nats::connection::State;
 use async_nats::jetstream::{Context, message::PublishMessage};
 use loupe_common::profile::{FleetRole, FleetStatus};
 use tokio::sync::watch;
@@ -18,7 +17,7 @@ use super::outbox::{Outbox, Told};
 use super::{ExchangeError, stream};
 use crate::fleet::{Bundle, Known};
 use crate::lock;
-use crate::nats::{Credentials, Link, Part, connect};
+use crate::nats::{Credentials, Link, Part, connect, is_connected};
 use crate::now_ms;
 use crate::store::ProfileNews;
 
@@ -235,7 +234,7 @@ impl Agent {
             let waiting = lock(&self.outbox).next();
             let backlog = lock(&self.outbox).backlog().unwrap_or_default();
             let link = self.link.borrow().clone();
-            let is_up = self.client.connection_state() == State::Connected;
+            let is_up = is_connected(&self.client);
             self.status.send_modify(|status| {
                 status.connected = is_up;
                 status.backlog = backlog;

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_nats::connection::State;
 use async_nats::jetstream::{AckKind, Message};
 use async_nats::{Client, HeaderMap};
 use futures::StreamExt as _;
@@ -21,7 +20,7 @@ use super::ExchangeError;
 use super::stream::{self, Intake};
 use crate::fleet::{Fleet, Heard};
 use crate::lock;
-use crate::nats::{Credentials, Link, Part, connect};
+use crate::nats::{Credentials, Link, Part, connect, is_connected, wait_for_connection};
 use crate::now_ms;
 use intake::{Incoming, Taken, take_in};
 
@@ -104,15 +103,9 @@ impl Hub {
         }
     }
 
-    /// What is asked of a server that is away would only wait in line.
     async fn wait_for_connection(&self) {
-        let mut link = self.link.clone();
         self.look_at_link();
-        while self.client.connection_state() != State::Connected {
-            // Another look after a while, whatever was heard.
-            drop(timeout(PAUSE, link.changed()).await);
-            self.look_at_link();
-        }
+        wait_for_connection(&self.client, &self.link, PAUSE, || self.look_at_link()).await;
     }
 
     /// Batch by batch, until the server does not go on.
@@ -144,7 +137,7 @@ impl Hub {
             if let Some(error) = ended.filter(|_| messages.is_empty()) {
                 return error;
             }
-            if self.client.connection_state() != State::Connected {
+            if !is_connected(&self.client) {
                 return "the connection is lost".into();
             }
             if !messages.is_empty() {
@@ -205,7 +198,7 @@ impl Hub {
 
     fn look_at_link(&self) {
         let link = self.link.borrow().clone();
-        let is_up = self.client.connection_state() == State::Connected;
+        let is_up = is_connected(&self.client);
         self.status.send_if_modified(|status| {
             let was = status.connected;
             status.connected = is_up;

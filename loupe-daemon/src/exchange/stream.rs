@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
+use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
-use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream};
-use async_nats::jetstream::{Context, context};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, Stream};
+
+use crate::nats::unbounded;
 
 /// The facts of all hosts.
 pub const ALL_FACTS: &str = "loupe.facts.*";
@@ -13,9 +15,6 @@ const FACTS: &str = "loupe.facts.";
 const STREAM: &str = "LOUPE_FACTS";
 const CONSUMER: &str = "hub";
 
-/// Within this time a message that is sent again is known again. What comes later is merged once more,
-/// which changes nothing.
-const KNOWN_AGAIN: Duration = Duration::from_secs(120);
 /// What the hub says nothing of for so long is given out again: to its next process, where it died.
 pub const ACK_WAIT: Duration = Duration::from_secs(15);
 /// Messages that the hub has and has not acknowledged.
@@ -37,21 +36,12 @@ pub fn host_of(subject: &str) -> Option<&str> {
 
 fn config() -> Config {
     Config {
-        name: STREAM.to_owned(),
-        subjects: vec![ALL_FACTS.to_owned()],
         retention: RetentionPolicy::WorkQueue,
-        storage: StorageType::File,
         // What was accepted is never dropped for what comes later. The bound is that of the server's
         // store: one of the stream's own in bytes does drop the oldest, whatever its policy says (seen
         // with 2.9.10: it is compared without what a message takes beside its content).
         discard: DiscardPolicy::New,
-        max_bytes: -1,
-        max_messages: -1,
-        max_messages_per_subject: -1,
-        max_consumers: -1,
-        num_replicas: 1,
-        duplicate_window: KNOWN_AGAIN,
-        ..Config::default()
+        ..unbounded(STREAM, ALL_FACTS)
     }
 }
 
@@ -64,11 +54,7 @@ pub struct Intake {
 impl Intake {
     /// Makes the stream where it is not there.
     pub async fn open(context: &Context) -> Result<Intake, async_nats::Error> {
-        let stream = match context.get_stream(STREAM).await {
-            Ok(stream) => stream,
-            Err(error) if is_missing(&error) => context.create_stream(config()).await?,
-            Err(error) => return Err(error.into()),
-        };
+        let stream = context.get_or_create_stream(config()).await?;
         let consumer = consumer_of(&stream).await?;
         Ok(Intake { stream, consumer })
     }
@@ -99,15 +85,6 @@ async fn consumer_of(stream: &Stream) -> Result<PullConsumer, async_nats::Error>
         ..pull::Config::default()
     };
     Ok(stream.get_or_create_consumer(CONSUMER, consumer).await?)
-}
-
-fn is_missing(error: &context::GetStreamError) -> bool {
-    use async_nats::jetstream::ErrorCode;
-    matches!(
-        error.kind(),
-        context::GetStreamErrorKind::JetStream(error)
-            if error.error_code() == ErrorCode::STREAM_NOT_FOUND
-    )
 }
 
 #[cfg(test)]

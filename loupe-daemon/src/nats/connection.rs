@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::connection::State;
 use async_nats::{Client, ConnectOptions, Event, ServerAddr};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::{Credentials, NatsError};
 
@@ -59,6 +61,25 @@ pub async fn connect(
             source,
         })?;
     Ok((client, link))
+}
+
+pub fn is_connected(client: &Client) -> bool {
+    client.connection_state() == State::Connected
+}
+
+/// What is asked of a server that is away would only wait in line. Whatever was heard, there is another
+/// look after this `pause`, and `looks` is told of each that finds it away.
+pub async fn wait_for_connection(
+    client: &Client,
+    link: &watch::Receiver<Link>,
+    pause: Duration,
+    looks: impl Fn(),
+) {
+    let mut link = link.clone();
+    while !is_connected(client) {
+        drop(timeout(pause, link.changed()).await);
+        looks();
+    }
 }
 
 fn hear(told: &watch::Sender<Link>, event: &Event) {

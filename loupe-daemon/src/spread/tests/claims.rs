@@ -3,12 +3,17 @@
 use super::*;
 use crate::explore::properties::plain_app;
 
+/// The first replay of the baseline.
+fn first_job() -> Job {
+    let order = Order::new(&Request::new(Policy::baseline(), 0), Part::Whole);
+    Job::new((SUBJECT, "a"), &class("abc"), order, Default::default())
+}
+
 #[test]
 fn a_dead_workers_job_goes_to_another_after_the_wait_and_not_before() {
     let (time, app) = (Time::default(), plain_app(1));
     let queue = Local::new(time.clone(), ACK_WAIT);
-    let order = Order::new(&Request::new(Policy::baseline(), 0), Part::Whole);
-    let job = Job::new((SUBJECT, "a"), &class("abc"), order, Default::default());
+    let job = first_job();
     let bench = SimBench::new(&app, &time, 0);
     time.run(async {
         let jobs = queue.of(SUBJECT);
@@ -43,8 +48,7 @@ fn a_dead_workers_job_goes_to_another_after_the_wait_and_not_before() {
 fn a_job_that_takes_longer_than_the_wait_is_not_given_to_another() {
     let (time, app) = (Time::default(), plain_app(1));
     let queue = Local::new(time.clone(), ACK_WAIT);
-    let order = Order::new(&Request::new(Policy::baseline(), 0), Part::Whole);
-    let job = Job::new((SUBJECT, "a"), &class("abc"), order, Default::default());
+    let job = first_job();
     let bench = SimBench {
         takes: ACK_WAIT * 20,
         ..SimBench::new(&app, &time, 0)
@@ -72,8 +76,7 @@ fn a_job_that_takes_longer_than_the_wait_is_not_given_to_another() {
 fn a_worker_that_ends_gives_its_job_back_at_once() {
     let (time, app) = (Time::default(), plain_app(1));
     let queue = Local::new(time.clone(), ACK_WAIT);
-    let order = Order::new(&Request::new(Policy::baseline(), 0), Part::Whole);
-    let job = Job::new((SUBJECT, "a"), &class("abc"), order, Default::default());
+    let job = first_job();
     let bench = SimBench {
         takes: ACK_WAIT * 20,
         ..SimBench::new(&app, &time, 0)
