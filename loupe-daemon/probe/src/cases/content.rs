@@ -222,33 +222,13 @@ pub const CASES: &[Case] = &[
     }),
     case("name_to_handle_at", |t| {
         t.file(b'a');
-        let (mut handle, mut mount) = ([0_u32; 40], 0_u32);
-        handle[0] = 128;
-        sys!(
-            t,
-            "name_to_handle_at",
-            HERE,
-            &t.name(b'a'),
-            &mut handle,
-            &mut mount,
-            0
-        );
+        let handle = handle_of_a(t);
         t.check(handle[0] > 0 && handle[0] < 128);
     }),
     case("open_by_handle_at", |t| {
         t.needs_root();
         let file = t.file_with(b'a', TEXT);
-        let (mut handle, mut mount) = ([0_u32; 40], 0_u32);
-        handle[0] = 128;
-        sys!(
-            t,
-            "name_to_handle_at",
-            HERE,
-            &t.name(b'a'),
-            &mut handle,
-            &mut mount,
-            0
-        );
+        let handle = handle_of_a(t);
         let again = new!(t, "open_by_handle_at", file, &handle, RDONLY);
         t.check(t.has(again, 0, TEXT));
     }),
@@ -269,6 +249,23 @@ pub const CASES: &[Case] = &[
         sys!(t, "sync");
     }),
 ];
+
+/// What names the file `a` wherever it is mounted: its length and its kind, and then itself.
+fn handle_of_a(t: &Try<'_>) -> [u32; 40] {
+    let (mut handle, mut mount) = ([0_u32; 40], 0_u32);
+    handle[0] = 128;
+    let name = t.name(b'a');
+    sys!(
+        t,
+        "name_to_handle_at",
+        HERE,
+        &name,
+        &mut handle,
+        &mut mount,
+        0
+    );
+    handle
+}
 
 fn is_fifo(t: &Try<'_>) {
     let fifo = t.open(&t.name(b'a'), RDWR | val!("open flags", "O_NONBLOCK"));

@@ -278,32 +278,10 @@ pub const CASES: &[Case] = &[
         refuses!(t, "prctl", t.value(0), 0x3fff_fff0, 0, 0, 0);
     }),
     case("arch_prctl:ARCH_SET_FS", |t| {
-        t.alone();
-        let word = 0x1234_usize;
-        sys!(t, "arch_prctl", t.value(0), &word);
-        // Told first: what is not set points nowhere.
-        let mut found = 0_usize;
-        sys!(
-            t,
-            "arch_prctl",
-            val!("arch_prctl", "ARCH_GET_FS"),
-            &mut found
-        );
-        t.check(found == (&word).arg() && word_at_fs() == 0x1234);
+        sets_base(t, val!("arch_prctl", "ARCH_GET_FS"), word_at_fs);
     }),
     case("arch_prctl:ARCH_SET_GS", |t| {
-        t.alone();
-        let word = 0x1234_usize;
-        sys!(t, "arch_prctl", t.value(0), &word);
-        // Told first: what is not set points nowhere.
-        let mut found = 0_usize;
-        sys!(
-            t,
-            "arch_prctl",
-            val!("arch_prctl", "ARCH_GET_GS"),
-            &mut found
-        );
-        t.check(found == (&word).arg() && word_at_gs() == 0x1234);
+        sets_base(t, val!("arch_prctl", "ARCH_GET_GS"), word_at_gs);
     }),
     case("arch_prctl:ARCH_GET_FS", told_base),
     case("arch_prctl:ARCH_GET_GS", told_base),
@@ -373,6 +351,16 @@ pub const CASES: &[Case] = &[
 fn takes_and_refuses_nothing(t: &Try<'_>) {
     sys!(t, "prctl", t.value(0), 0, 0, 0, 0);
     t.skip("its effect cannot be seen, and it has no wrong use");
+}
+
+fn sets_base(t: &Try<'_>, get: usize, word_there: fn() -> usize) {
+    t.alone();
+    let word = 0x1234_usize;
+    sys!(t, "arch_prctl", t.value(0), &word);
+    // Told first: what is not set points nowhere.
+    let mut found = 0_usize;
+    sys!(t, "arch_prctl", get, &mut found);
+    t.check(found == (&word).arg() && word_there() == word);
 }
 
 fn told_base(t: &Try<'_>) {
