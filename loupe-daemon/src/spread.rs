@@ -11,16 +11,19 @@ mod coordinator;
 mod job;
 mod local;
 mod queue;
+mod standstill;
 mod worker;
+mod workers;
 
 #[cfg(test)]
 mod tests;
 
 pub use clock::{Clock, RealClock};
-pub use coordinator::{Records, Spread, SpreadError, slots_of_the_widest};
+pub use coordinator::{Records, Spread, SpreadError};
 #[cfg(test)]
 pub use job::Order;
 pub use job::{Answer, Done, Job, Key};
 pub use local::Local;
 pub use queue::{Claim, Claims, Jobs, QueueError, Told, Worker};
 pub use worker::{Bench, work};
+pub use workers::slots_of_the_widest;

@@ -57,7 +57,11 @@ impl<'a> Fleet<'a> {
         Self::found_of(address, scene, (hosts, &[]))
     }
 
-    fn found_of(
+    /// The same with a server at this address, hosts and workers.
+    ///
+    /// # Panics
+    /// If it cannot be founded.
+    pub fn found_of(
         address: Ipv4Addr,
         scene: &'a Scene,
         (hosts, workers): (&[&str], &[&str]),

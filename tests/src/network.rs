@@ -50,6 +50,14 @@ impl Network {
             ["address", "add", &inside, "dev", there].as_slice(),
             &["link", "set", there, "up"],
             &["link", "set", "lo", "up"],
+            // Another network's address of this host is reached as well.
+            &[
+                "route",
+                "add",
+                "default",
+                "via",
+                &network.host().to_string(),
+            ],
         ] {
             let mut all = vec!["-n", &network.name];
             all.extend(words);

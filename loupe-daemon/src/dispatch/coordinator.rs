@@ -125,6 +125,13 @@ impl Coordinator {
         is_connected(&self.client)
     }
 
+    /// Why the server is away, where it is.
+    pub(super) fn trouble(&self) -> Option<String> {
+        let trouble = || self.link.borrow().trouble.clone();
+        let unknown = || "no connection".to_owned();
+        (!self.is_connected()).then(|| trouble().unwrap_or_else(unknown))
+    }
+
     /// Listens for workers a while: all that there are.
     pub async fn hear(&self) -> Vec<Worker> {
         sleep(HEARING).await;

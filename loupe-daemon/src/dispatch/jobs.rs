@@ -85,6 +85,10 @@ impl Jobs for NatsJobs {
     async fn workers(&self) -> Result<Vec<Worker>, QueueError> {
         Ok(self.coordinator.workers())
     }
+
+    fn trouble(&self) -> Option<String> {
+        self.coordinator.trouble()
+    }
 }
 
 /// A result until it is acknowledged.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use loupe_common::analysis::Analysis;
 use loupe_common::policy::Policy;
 use loupe_common::profile::Executable;
+use loupe_common::progress::Progress;
 use loupe_common::provenance::Provenance;
 use loupe_common::replay::Replay;
 use tokio_util::sync::CancellationToken;
@@ -84,11 +85,12 @@ pub async fn analyze_spread<Q: Jobs, C: Clock>(
     });
     let own = (subject.as_str(), asker);
     let spread = Spread::new(own, queue, Arc::clone(&kept), clock);
+    let tell = |text| progress(Progress::Notice { text });
     let measured = tokio::select! {
         biased;
         () = cancel.cancelled() => Err(AnalyzeError::Cancelled),
         measured = measure(&spread, package, options, slots.max(1), progress) => measured,
-        error = spread.serve(LOOK) => Err(broken(error)),
+        error = spread.serve(LOOK, tell) => Err(broken(error)),
     };
     let analysis = match measured {
         Ok(analysis) => analysis,

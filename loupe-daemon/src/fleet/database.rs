@@ -12,6 +12,7 @@ const APPLICATION_ID: i64 = 0x4c6f_7546;
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
 ];
 const SHAPE: Shape<'static> = Shape {
     application_id: APPLICATION_ID,

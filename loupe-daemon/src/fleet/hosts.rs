@@ -26,9 +26,8 @@ impl Fleet {
         let mut rows: Vec<HostRow> = self.read(|connection| {
             connection
                 .prepare_cached(
-                    "SELECT state, count(subject), coalesce(sum(lost), 0), at_ms, offset_ms, backlog
-                     FROM hosts LEFT JOIN members m ON m.host = id LEFT JOIN heard h ON h.host = id
-                     GROUP BY id",
+                    "SELECT state, subject_count, lost_count, at_ms, offset_ms, backlog
+                     FROM hosts LEFT JOIN heard ON host = id",
                 )?
                 .query_map([], |row| {
                     let state: String = row.get(0)?;

@@ -152,6 +152,7 @@ impl Merge<'_> {
                 }
             }
         }
+        self.sum_up(host, before.as_ref().map(|row| &row.member), &member)?;
         let (first, last) = member.times.unwrap_or_default();
         self.transaction
             .prepare_cached("INSERT OR REPLACE INTO members VALUES (?1,?2,?3,?4,?5,?6,?7,?8)")?
@@ -163,7 +164,7 @@ impl Merge<'_> {
                 last,
                 member.magnitude,
                 calendar,
-                i64::try_from(member.lost).unwrap_or(i64::MAX)
+                in_row(member.lost)
             ])?;
         let later = member.later();
         if before.is_some_and(|row| row.member.later() != later) {
@@ -177,6 +178,22 @@ impl Merge<'_> {
                 .prepare_cached("INSERT OR REPLACE INTO later VALUES (?1, ?2, ?3, ?4)")?
                 .execute(params![subject, word, host, hour])?;
         }
+        Ok(())
+    }
+
+    /// Keeps the host's sums right, where one of its members changes.
+    fn sum_up(&self, host: i64, before: Option<&Member>, now: &Member) -> rusqlite::Result<()> {
+        let lost_before = before.map_or(0, |member| in_row(member.lost));
+        self.transaction
+            .prepare_cached(
+                "UPDATE hosts SET subject_count = subject_count + ?2, lost_count = lost_count + ?3
+                 WHERE id = ?1",
+            )?
+            .execute(params![
+                host,
+                before.is_none(),
+                in_row(now.lost) - lost_before
+            ])?;
         Ok(())
     }
 
@@ -352,6 +369,11 @@ impl Merge<'_> {
         }
         Ok(())
     }
+}
+
+/// The database's numbers have a sign.
+fn in_row(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 pub(super) fn encode(value: &impl Serialize) -> rusqlite::Result<String> {

@@ -67,7 +67,7 @@ pub(super) fn bundle(host: u32, made_ms: u64, members: Vec<(FleetSubject, Member
 /// Everything that is in the database, by names instead of the numbers of rows.
 pub fn content(fleet: &Fleet) -> Vec<String> {
     const TABLES: [&str; 7] = [
-        "SELECT 'host', key, state FROM hosts",
+        "SELECT 'host', key, state, subject_count, lost_count FROM hosts",
         "SELECT 'word', word FROM words",
         "SELECT 'set', name, words.word FROM sets JOIN set_words ON set_id = sets.id
              JOIN words ON words.id = set_words.word",

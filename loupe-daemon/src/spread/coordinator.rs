@@ -14,6 +14,8 @@ use tokio::sync::oneshot;
 use super::clock::Clock;
 use super::job::{Answer, Done, Job, Key, Order};
 use super::queue::{Jobs, QueueError, Told as _, Worker};
+use super::standstill::{Lack, Standstill};
+use super::workers::{may_run, widest};
 use crate::explore::{Probed, Recorded, ReplayError, Replayer, Request};
 use crate::lock;
 use crate::replay::{BaselineFacts, Part, Sabotage};
@@ -85,6 +87,8 @@ struct State {
     asked: BTreeMap<Key, Asked>,
     /// How often each was published, where that was more than once.
     attempts: BTreeMap<Key, u32>,
+    /// No worker was heard yet, so that no class is chosen.
+    waits_for_worker: bool,
     is_stopped: bool,
 }
 
@@ -115,15 +119,19 @@ impl<Q: Jobs, R: Records, C: Clock> Spread<Q, R, C> {
     }
 
     /// Takes results until the queue fails; runs beside the analysis. Jobs that nobody can run are
-    /// looked for every `look`.
-    pub async fn serve(&self, look: Duration) -> QueueError {
+    /// looked for every `look`; that nothing goes on is told.
+    pub async fn serve(&self, look: Duration, tell: impl Fn(String)) -> QueueError {
+        let mut standstill = Standstill::default();
         let error = loop {
             let served = tokio::select! {
                 told = self.queue.told() => match told {
-                    Ok(told) => self.settle(told).await,
+                    Ok(told) => {
+                        standstill.look(None).into_iter().for_each(&tell);
+                        self.settle(told).await
+                    }
                     Err(error) => Err(error),
                 },
-                () = self.clock.sleep(look) => self.look_for_hopeless().await,
+                () = self.clock.sleep(look) => self.look(&mut standstill, &tell).await,
             };
             if let Err(error) = served {
                 break error;
@@ -263,9 +271,36 @@ impl<Q: Jobs, R: Records, C: Clock> Spread<Q, R, C> {
         self.queue.publish(&job).await
     }
 
-    /// What every worker that there is lacks something for is given up.
-    async fn look_for_hopeless(&self) -> Result<(), QueueError> {
+    async fn look(
+        &self,
+        standstill: &mut Standstill,
+        tell: impl Fn(String),
+    ) -> Result<(), QueueError> {
         let workers = self.queue.workers().await?;
+        self.give_up_hopeless(&workers);
+        if let Some(text) = standstill.look(self.lack(&workers)) {
+            tell(text);
+        }
+        Ok(())
+    }
+
+    /// For want of what nothing goes on now.
+    fn lack(&self, workers: &[Worker]) -> Option<Lack> {
+        if let Some(why) = self.queue.trouble() {
+            return Some(Lack::Queue(why));
+        }
+        let state = lock(&self.state);
+        if state.waits_for_worker && workers.is_empty() {
+            return Some(Lack::Worker(None));
+        }
+        let asked = state.asked.values().next()?;
+        let class = asked.job.class.of_any_target();
+        let is_there = workers.iter().any(|worker| class.admits(&worker.class));
+        (!is_there).then_some(Lack::Worker(Some(class)))
+    }
+
+    /// What every worker that there is lacks something for is given up.
+    fn give_up_hopeless(&self, workers: &[Worker]) {
         let mut state = lock(&self.state);
         let hopeless = state.asked.iter().filter(|(_, asked)| {
             let mut able = workers.iter().filter(|worker| may_run(worker, &asked.job));
@@ -278,13 +313,14 @@ impl<Q: Jobs, R: Records, C: Clock> Spread<Q, R, C> {
                 drop((asked.answer).send(Err(SpreadError::NobodyCan(asked.lacks))));
             }
         }
-        Ok(())
     }
 
     /// The class that a first replay is asked for: the one with most slots.
     async fn widest_class(&self) -> Result<HostClass, QueueError> {
         loop {
-            if let Some((class, _)) = widest(&self.queue.workers().await?) {
+            let found = widest(&self.queue.workers().await?);
+            lock(&self.state).waits_for_worker = found.is_none();
+            if let Some((class, _)) = found {
                 return Ok(class);
             }
             self.clock.sleep(NOBODY_YET).await;
@@ -338,27 +374,8 @@ impl<Q: Jobs, R: Records, C: Clock> Spread<Q, R, C> {
     }
 }
 
-/// The class with most slots, and how many it has.
-fn widest(workers: &[Worker]) -> Option<(HostClass, usize)> {
-    let mut slots: BTreeMap<HostClass, usize> = BTreeMap::new();
-    for worker in workers {
-        *slots.entry(worker.class.of_any_target()).or_default() += worker.slots;
-    }
-    slots.into_iter().max_by_key(|(_, slots)| *slots)
-}
-
-/// Replays of one analysis that these run at a time: all are of one class.
-pub fn slots_of_the_widest(workers: &[Worker]) -> usize {
-    widest(workers).map_or(0, |(_, slots)| slots)
-}
-
 /// Between two looks for a first worker.
 const NOBODY_YET: Duration = Duration::from_millis(500);
-
-fn may_run(worker: &Worker, job: &Job) -> bool {
-    let class = job.class.of_any_target();
-    class.admits(&worker.class) && !job.not_by.contains(&worker.name)
-}
 
 impl<Q: Jobs, R: Records, C: Clock> Replayer for Spread<Q, R, C> {
     async fn replay(&self, request: &Request) -> Result<Recorded, ReplayError> {

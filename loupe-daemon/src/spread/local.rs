@@ -164,6 +164,10 @@ impl<C: Clock> Jobs for LocalJobs<C> {
             workers.map(|(worker, _)| worker.clone()).collect()
         }))
     }
+
+    fn trouble(&self) -> Option<String> {
+        None
+    }
 }
 
 impl<C: Clock> Claims for Local<C> {

@@ -35,6 +35,9 @@ pub trait Jobs: Send + Sync {
 
     /// Those that take jobs now.
     fn workers(&self) -> impl Future<Output = Result<Vec<Worker>, QueueError>> + Send;
+
+    /// Why it is away, where it is.
+    fn trouble(&self) -> Option<String>;
 }
 
 /// A result, which is told again (to this process or the next) until it is acknowledged.

@@ -3,6 +3,7 @@
 
 mod claims;
 mod speed;
+mod standstill;
 mod weather;
 mod world;
 

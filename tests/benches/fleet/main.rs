@@ -2,13 +2,14 @@
 //! connection sends. First each host tells all that it knows, then each tells a minute's news (0.1 % of
 //! it). Printed: facts a second, memory, sizes on disk, and how long questions take meanwhile and after.
 //!
-//! Then the other thing that travels: how much faster a study is on more workers.
+//! Then the other thing that travels: how much faster a study is on more workers, simulated and real ones.
 //!
 //! `cargo xtask bench fleet -- [HOSTS [UNITS [FEATURES]]]`; 500, 200 and 60 where none is named,
 //! and 0 hosts leave that part out.
 
 mod hosts;
 mod spread;
+mod workers;
 
 use std::path::Path;
 use std::process::Command;
@@ -53,6 +54,25 @@ fn main() {
         fleet.stop_hub(libc::SIGTERM);
     }
     runtime.block_on(spread::run(&fleet));
+    workers::run();
+}
+
+/// One line about a study on so many workers: how long it took, and one analysis by itself; by the time
+/// that one worker took.
+fn tell(
+    workers: usize,
+    (took, serial): (Duration, Duration),
+    replays: u64,
+    alone: &mut Option<f64>,
+) {
+    let (took, serial) = (took.as_secs_f64(), serial.as_secs_f64());
+    let ideal = *alone.get_or_insert(took) / workers as f64;
+    println!(
+        "{workers:>2} workers: {took:.1} s for {replays} replays; {:.2} times {ideal:.1} s, {:.2} times \
+         without the {serial:.1} s of one analysis alone",
+        took / ideal,
+        (took - serial) / ideal,
+    );
 }
 
 /// What the hub has to bear.

@@ -225,16 +225,7 @@ pub async fn run(fleet: &Fleet<'_>) {
         let one = ["serial".to_owned()];
         let (serial, _) = study(&coordinator, &store, &one, 1).await;
         let (took, replays) = study(&coordinator, &store, &names, count.clamp(4, 64)).await;
-        let seconds = took.as_secs_f64();
-        let alone = *alone.get_or_insert(seconds);
-        let ideal = alone / count as f64;
-        println!(
-            "{count:>2} workers: {seconds:.1} s for {replays} replays; {:.2} times {ideal:.1} s, {:.2} \
-             times without the {:.1} s of one analysis alone",
-            seconds / ideal,
-            (seconds - serial.as_secs_f64()) / ideal,
-            serial.as_secs_f64(),
-        );
+        super::tell(count, (took, serial), replays, &mut alone);
         stop.cancel();
         while working.join_next().await.is_some() {}
     }

@@ -52,7 +52,7 @@ fn takes(applications: &[App], workers: usize, at_once: usize) -> Duration {
             let analysis = explore::analyze(&spread, &asked, options, &|_| ());
             tokio::select! {
                 result = analysis => drop(result.expect("an analysis")),
-                error = spread.serve(ACK_WAIT) => panic!("{error}"),
+                error = spread.serve(ACK_WAIT, drop) => panic!("{error}"),
             }
         }
     };

@@ -130,7 +130,7 @@ fn spread<'a>(
             };
             let asked = subject();
             let analysis = explore::analyze(&spread, &asked, options, &progress);
-            let served = spread.serve(ACK_WAIT / 3);
+            let served = spread.serve(ACK_WAIT / 3, drop);
             tokio::select! {
                 biased;
                 () = died.cancelled() => continue,
