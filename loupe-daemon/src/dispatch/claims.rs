@@ -2,10 +2,12 @@
 //! a service, and answers a job by the subject that the job came with.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::jetstream::message::PublishMessage;
-use async_nats::{Client, Message, Subject};
+use async_nats::{Client, Message, StatusCode, Subject};
 use futures::StreamExt as _;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -22,6 +24,9 @@ pub use super::streams::ACK_WAIT;
 pub const HEARTBEAT: Duration = Duration::from_secs(2);
 /// A request for a job lasts so long. What it gets after the worker has died comes late to another.
 const EXPIRES: Duration = Duration::from_secs(5);
+/// The same where it is not known that anybody has asked this worker's class for anything: then the server
+/// does not answer at all, and a study's first job is not to wait long for the next request.
+const EXPIRES_UNSERVED: Duration = Duration::from_secs(1);
 /// The server has answered by then.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Before another attempt.
@@ -40,6 +45,8 @@ pub struct WorkerLink {
     id: String,
     name: String,
     trusts: Vec<String>,
+    /// The last request for a job was answered.
+    is_served: Arc<AtomicBool>,
 }
 
 impl WorkerLink {
@@ -59,6 +66,7 @@ impl WorkerLink {
             id: credentials.id,
             name: credentials.name,
             trusts: credentials.trusts,
+            is_served: Arc::default(),
         })
     }
 
@@ -121,24 +129,27 @@ impl WorkerLink {
     async fn next(&self, class: &str) -> Result<Option<Message>, async_nats::Error> {
         let inbox = self.client.new_inbox();
         let mut answers = self.client.subscribe(inbox.clone()).await?;
-        let request = format!("{{\"batch\":1,\"expires\":{}}}", EXPIRES.as_nanos());
+        let (expires, patience) = match self.is_served.load(Ordering::Relaxed) {
+            true => (EXPIRES, PATIENCE),
+            false => (EXPIRES_UNSERVED, EXPIRES_UNSERVED),
+        };
+        let request = format!("{{\"batch\":1,\"expires\":{}}}", expires.as_nanos());
         let subject = subjects::next_job(class);
         self.client
             .publish_with_reply(subject, inbox, request.into())
             .await?;
-        let answer = timeout(EXPIRES + PATIENCE, answers.next()).await;
-        let Ok(Some(message)) = answer else {
-            return Ok(None);
-        };
-        match message.status {
-            None => Ok(Some(message)),
-            Some(async_nats::StatusCode::TIMEOUT) => Ok(None),
+        let answer = timeout(expires + patience, answers.next()).await;
+        let answer = answer.ok().flatten();
+        let status = answer.as_ref().map(|message| message.status);
+        let is_served = matches!(status, Some(None | Some(StatusCode::TIMEOUT)));
+        self.is_served.store(is_served, Ordering::Relaxed);
+        if let Some(Some(_)) = status
+            && !is_served
+        {
             // Nobody has asked this class for anything yet.
-            Some(_) => {
-                sleep(PAUSE).await;
-                Ok(None)
-            }
+            sleep(PAUSE).await;
         }
+        Ok(answer.filter(|message| message.status.is_none()))
     }
 
     /// Whether it is a job that this worker is to run; what it is not is given back, or ended.
