@@ -294,12 +294,8 @@ impl<'a> Fleet<'a> {
     /// What the direct import of these bundles gives.
     pub fn content_of_files(&self, bundles: &[PathBuf]) -> Vec<String> {
         let database = self.scene.path("direct.db");
-        for suffix in ["", "-wal", "-shm"] {
-            // What an earlier call has left.
-            drop(std::fs::remove_file(
-                self.scene.path(&format!("direct.db{suffix}")),
-            ));
-        }
+        // What an earlier call has left.
+        self.scene.forget(&database);
         let mut words = vec!["import"];
         words.extend(
             bundles
@@ -339,6 +335,13 @@ impl Node<'_> {
     /// Its louped runs in this network.
     pub fn enter(&mut self, network: &Network) {
         self.before.extend(network.enter());
+    }
+
+    /// Its louped, and what that runs, finds this directory empty.
+    pub fn lacks(&mut self, directory: &Path) {
+        let hide = format!("mount -t tmpfs none {directory:?} && exec \"$@\"");
+        let words = ["unshare", "--mount", "sh", "-c", &hide, "sh"];
+        self.before.extend(words.map(str::to_owned));
     }
 
     /// Its louped has a clock that is off by so many seconds.

@@ -15,6 +15,7 @@ pub mod leftovers;
 pub mod member;
 pub mod network;
 pub mod operations;
+pub mod random;
 pub mod requirement;
 pub mod scene;
 pub mod schema;

@@ -71,6 +71,15 @@ impl Scene {
         self.path("loupe.db")
     }
 
+    /// Removes a database of this scene, if it is there.
+    pub fn forget(&self, database: &Path) {
+        for suffix in ["", "-wal", "-shm"] {
+            let path = format!("{}{suffix}", database.display());
+            // Not all of them are there.
+            drop(std::fs::remove_file(path));
+        }
+    }
+
     pub fn victim(&self) -> PathBuf {
         self.path("victim")
     }

@@ -4,11 +4,10 @@
 mod intruder;
 mod studies;
 
-use std::time::Duration;
-
 use loupe_tests::daemon::wait_until;
 use loupe_tests::fleet::{Fleet, Node, behave};
 use loupe_tests::network::Network;
+use loupe_tests::random::Random;
 use loupe_tests::require;
 use loupe_tests::requirement::Requirement::{Program, Replays};
 use loupe_tests::scene::Scene;
@@ -40,10 +39,6 @@ fn size(quick: u64, full: u64) -> u64 {
         true => full,
         false => quick,
     }
-}
-
-fn milliseconds(number: usize) -> Duration {
-    Duration::from_millis(number as u64)
 }
 
 fn who(fleet: &Fleet<'_>, feature: &str) -> Option<Value> {
@@ -219,7 +214,7 @@ fn kills_cuts_and_wrong_clocks_lose_nothing_and_double_nothing() {
     let mut fleet = Fleet::found_at(network.host(), &scene, &["a"]);
     let mut a = fleet.node("a");
     // Every run of the test is another; a failing one names its beginning.
-    let mut random = Random::seeded();
+    let mut random = Random::of_now();
     let clock_s = CLOCKS[random.below(2)];
     a.enter(&network);
     a.set_clock(clock_s);
@@ -231,17 +226,17 @@ fn kills_cuts_and_wrong_clocks_lose_nothing_and_double_nothing() {
     let mut earlier = Vec::new();
     for round in 0..size(20, 200) {
         behave(&victims[random.below(4)], BEHAVIOURS[random.below(16)]);
-        std::thread::sleep(milliseconds(random.below(700)));
+        std::thread::sleep(random.milliseconds_below(700));
         let which = random.below(faults.len());
         faults[which] += 1;
         match which {
             4 => {
                 network.pull();
                 behave(&victims[random.below(4)], BEHAVIOURS[random.below(16)]);
-                std::thread::sleep(milliseconds(random.below(size(2_000, 20_000) as usize)));
+                std::thread::sleep(random.milliseconds_below(size(2_000, 20_000) as usize));
                 network.plug();
             }
-            3 => fleet.suspend_server(milliseconds(random.below(1_500))),
+            3 => fleet.suspend_server(random.milliseconds_below(1_500)),
             0 => {
                 fleet.stop_server(libc::SIGKILL);
                 fleet.start_server();
@@ -412,35 +407,6 @@ impl Drop for SmallDisk {
             .arg(&self.0)
             .status();
         assert!(umount.expect("umount").success());
-    }
-}
-
-/// Numbers of a beginning that is printed.
-struct Random(u64);
-
-impl Random {
-    fn seeded() -> Random {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        let seed = std::env::var("LOUPE_TEST_SEED")
-            .ok()
-            .and_then(|it| it.parse().ok());
-        let seed = seed.unwrap_or_else(|| now.expect("a clock").as_nanos() as u64 | 1);
-        println!("LOUPE_TEST_SEED={seed}");
-        Random(seed)
-    }
-
-    /// Marsaglia's xorshift (Journal of Statistical Software 8, 2003).
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % bound as u64) as usize
-    }
-
-    fn shuffle<T>(&mut self, all: &mut [T]) {
-        for at in (1..all.len()).rev() {
-            all.swap(at, self.below(at + 1));
-        }
     }
 }
 

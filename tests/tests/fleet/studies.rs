@@ -6,15 +6,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use loupe_tests::binaries;
 use loupe_tests::command;
 use loupe_tests::daemon::wait_until;
 use loupe_tests::fleet::Fleet;
 use loupe_tests::ground_truth::victim;
+use loupe_tests::random::Random;
 use loupe_tests::require;
 use loupe_tests::requirement::Requirement::{Program, Replays};
 use loupe_tests::scene::{RESULT, Scene};
 
-use super::intruder;
+use super::{intruder, size};
 
 /// Few replays, and every verdict.
 const QUICK: [&str; 3] = ["--json", "--no-joint", "--replicas=2"];
@@ -47,7 +49,7 @@ fn workloads(scene: &Scene) -> Vec<PathBuf> {
 
 /// The verdicts that a database has of an application.
 fn verdicts(database: &Path, application: &str) -> BTreeMap<String, String> {
-    let mut loupe = Command::new(loupe_tests::binaries::loupe());
+    let mut loupe = Command::new(binaries::loupe());
     loupe
         .args(["show", application, "--json", "--db"])
         .arg(database);
@@ -55,6 +57,22 @@ fn verdicts(database: &Path, application: &str) -> BTreeMap<String, String> {
     let rows = shown["features"].as_array().expect("a list").iter();
     let word = |row: &serde_json::Value, key: &str| row[key].as_str().expect("a word").to_owned();
     rows.map(|row| (word(row, "feature"), word(row, "verdict")))
+        .collect()
+}
+
+/// Those of a study without workers, by application.
+fn verdicts_of_this_host(scene: &Scene, paths: &[&Path]) -> Vec<BTreeMap<String, String>> {
+    let database = scene.path("local.db");
+    let mut alone = Command::new(binaries::loupe());
+    alone
+        .args(["study", "--local", "--db"])
+        .arg(&database)
+        .args(QUICK)
+        .args(paths);
+    command::run(alone).expect_code(0);
+    let applications = STUDIED.iter();
+    applications
+        .map(|application| verdicts(&database, application))
         .collect()
 }
 
@@ -102,19 +120,103 @@ fn a_study_on_workers_has_the_verdicts_of_this_host_although_a_worker_and_the_se
     }
     assert_eq!(intruder::jobs_left(&fleet), 0);
     stays.stop(libc::SIGTERM).expect("it ran").expect_code(0);
-    let local = scene.path("local.db");
-    let mut alone = Command::new(loupe_tests::binaries::loupe());
-    alone
-        .args(["study", "--local", "--db"])
-        .arg(&local)
-        .args(QUICK)
-        .args(&paths);
-    command::run(alone).expect_code(0);
-    for application in STUDIED {
+    let expected = verdicts_of_this_host(&scene, &paths);
+    for (application, expected) in STUDIED.iter().zip(expected) {
         let spread = verdicts(&database, application);
         assert!(spread.len() > 5, "{spread:#?}");
-        assert_eq!(spread, verdicts(&local, application), "{application}");
+        assert_eq!(spread, expected, "{application}");
     }
+}
+
+#[test]
+fn what_one_worker_lacks_another_runs_and_what_all_lack_ends_the_analysis() {
+    require!(Replays, Program("nats-server"), Program("unshare"));
+    let scene = Scene::new();
+    let mut fleet = Fleet::found_with_workers(&scene, &[], &["lacks", "has"]);
+    fleet.start_server();
+    let tools = scene.path("tools");
+    std::fs::create_dir(&tools).expect("a directory");
+    let tool = tools.join("tool");
+    std::fs::copy(binaries::victim(), &tool).expect("copied");
+    let path = scene.write(
+        "tool.toml",
+        &format!(
+            "application = \"tool\"\nworkload = \"truth\"\nmode = \"batch\"\n\
+             command = [{tool:?}, \"accepts-enosys\", {RESULT:?}]\n\
+             test = [\"grep\", \"-q\", \".\", {RESULT:?}]\n"
+        ),
+    );
+    let (mut lacks, mut has) = (fleet.worker("lacks"), fleet.worker("has"));
+    lacks.lacks(&tools);
+    lacks.start_working(1);
+    has.start_working(1);
+    let study = command::run(fleet.study(&[&path], &QUICK))
+        .expect_code(0)
+        .json();
+    assert_eq!(study["workloads"][0]["outcome"], "measured", "{study:#}");
+    has.stop(libc::SIGTERM).expect("it ran").expect_code(0);
+    scene.forget(&scene.database());
+    let finished = command::run(fleet.study(&[&path], &QUICK));
+    let study = finished.json();
+    assert_eq!(study["workloads"][0]["outcome"], "failed", "{study:#}");
+    let why = study["workloads"][0]["failure"].to_string();
+    assert!(why.contains("lacks: ") && why.contains("tool"), "{why}");
+    lacks.stop(libc::SIGTERM).expect("it ran").expect_code(0);
+}
+
+#[test]
+fn kills_of_workers_the_server_and_who_asks_change_no_verdict() {
+    require!(Replays, Program("nats-server"));
+    let scene = Scene::new();
+    let mut fleet = Fleet::found_with_workers(&scene, &[], &["w1", "w2"]);
+    let paths = workloads(&scene);
+    let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
+    let expected = verdicts_of_this_host(&scene, &paths);
+    fleet.start_server();
+    let mut workers = ["w1", "w2"].map(|name| fleet.worker(name));
+    for worker in &mut workers {
+        worker.start_working(1);
+    }
+    let mut random = Random::of_now();
+    let mut faults = [0; 3];
+    for _ in 0..size(1, 20) {
+        let mut studying = command::start(fleet.study(&paths, &QUICK));
+        for _ in 0..size(5, 12) {
+            if studying.ends_within(random.milliseconds_below(3_000)) {
+                break;
+            }
+            let which = random.below(faults.len());
+            faults[which] += 1;
+            match which {
+                0 => {
+                    let worker = &mut workers[random.below(2)];
+                    worker.stop(libc::SIGKILL);
+                    worker.start_working(1);
+                }
+                1 => {
+                    fleet.stop_server(libc::SIGKILL);
+                    fleet.start_server();
+                }
+                // The same command goes on from what is kept.
+                _ => {
+                    let again = || command::start(fleet.study(&paths, &QUICK));
+                    studying.signal(libc::SIGKILL);
+                    drop(studying.wait());
+                    studying = again();
+                }
+            }
+        }
+        studying.wait().expect_code(0);
+        for (application, expected) in STUDIED.iter().zip(&expected) {
+            assert_eq!(
+                &verdicts(&scene.database(), application),
+                expected,
+                "{application}"
+            );
+        }
+        scene.forget(&scene.database());
+    }
+    println!("kills of workers, the server, who asks: {faults:?}");
 }
 
 #[test]
