@@ -54,7 +54,9 @@ pub mod spreading {
     };
     pub use crate::launcher::protocol::Identity;
     pub use crate::replay::Workload;
-    pub use crate::spread::{Answer, Bench, Claims, Job, Local, RealClock, Worker, work};
+    pub use crate::spread::{
+        Answer, Bench, Claims, HostFilter, Job, Local, RealClock, Worker, work,
+    };
     pub use crate::store::Store;
     pub use tokio_util::sync::CancellationToken;
 }

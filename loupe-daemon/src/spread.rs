@@ -8,6 +8,7 @@
 
 mod clock;
 mod coordinator;
+mod host_filter;
 mod job;
 mod local;
 mod queue;
@@ -20,6 +21,7 @@ mod tests;
 
 pub use clock::{Clock, RealClock};
 pub use coordinator::{Records, Spread, SpreadError};
+pub use host_filter::HostFilter;
 #[cfg(test)]
 pub use job::Order;
 pub use job::{Answer, Done, Job, Key};

@@ -9,8 +9,8 @@ use loupe_common::analysis::Analysis;
 use loupe_common::feature::Feature;
 use loupe_common::verdict::Verdict;
 use loupe_daemon::spreading::{
-    AnalyzeOptions, CancellationToken, Claims as _, Engine, HostWorker, How, Identity, Local,
-    Package, Packages, ProgressSink, RealClock, Store, Worker, Workload, analyze_spread,
+    AnalyzeOptions, CancellationToken, Claims as _, Engine, HostFilter, HostWorker, How, Identity,
+    Local, Package, Packages, ProgressSink, RealClock, Store, Worker, Workload, analyze_spread,
     host_class, work,
 };
 use loupe_tests::ground_truth::victim;
@@ -118,10 +118,16 @@ async fn spread_replays_have_the_verdicts_of_one_host() {
     };
     let cancel = CancellationToken::new();
     let progress: ProgressSink = Arc::new(|_| ());
+    let any_host = HostFilter::default();
     let finished = analyze_spread(
         (&store, &package, &root),
         &options,
-        (queue.of(&package.subject()), clock, "this process"),
+        (
+            queue.of(&package.subject()),
+            clock,
+            "this process",
+            &any_host,
+        ),
         &progress,
         &cancel,
     );

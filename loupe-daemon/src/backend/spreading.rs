@@ -12,21 +12,22 @@ use super::{own_identity, store_failure};
 use crate::dispatch::{Coordinator, DispatchError, Shipment};
 use crate::engine::{AnalyzeOptions, Finished, ProgressSink, analyze_spread, done_spread, how};
 use crate::replay::Workload;
-use crate::spread::{RealClock, slots_of_the_widest};
+use crate::spread::{HostFilter, RealClock, slots_of_the_widest};
 use crate::store::Store;
 
 /// The workers of a fleet, and the database that keeps what they find.
 pub struct Spreading {
     coordinator: Arc<Coordinator>,
     store: Arc<Store>,
+    hosts: HostFilter,
 }
 
 impl Spreading {
     /// Waits for the server, not for workers.
     pub async fn start(
-        url: &str,
-        credentials: &Path,
+        (url, credentials): (&str, &Path),
         database: &Path,
+        hosts: &HostFilter,
     ) -> Result<Spreading, Failure> {
         let store = Arc::new(Store::open(database).map_err(store_failure)?);
         let coordinator = Coordinator::connect(url, credentials, database).await;
@@ -34,12 +35,13 @@ impl Spreading {
         Ok(Spreading {
             coordinator: Arc::new(coordinator),
             store,
+            hosts: hosts.clone(),
         })
     }
 
     /// Listens a while: how many replays of an analysis run at a time now, at most.
     pub async fn hear(&self) -> usize {
-        slots_of_the_widest(&self.coordinator.hear().await)
+        slots_of_the_widest(&self.coordinator.hear().await, &self.hosts)
     }
 
     /// Analyses a workload of this process's user. When `cancel` fires, what workers still run is
@@ -72,7 +74,7 @@ impl Spreading {
         let jobs = self.coordinator.jobs(&subject);
         let asker = jobs.asker().to_owned();
         let whose = (&self.store, package, &identity);
-        let over = (jobs, RealClock::default(), asker.as_str());
+        let over = (jobs, RealClock::default(), asker.as_str(), &self.hosts);
         let analyzed = analyze_spread(whose, options, over, &progress, &cancel).await;
         let is_done = analyzed.is_ok();
         self.coordinator.forget(&subject, &asker, is_done).await;

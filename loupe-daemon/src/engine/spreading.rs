@@ -21,7 +21,7 @@ use super::stages::Stages;
 use super::{AnalyzeError, AnalyzeOptions, Finished, Identity, ProgressSink};
 use crate::explore::{self, Recorded, ReplayError, Replayer as _, Request, Shape, Subject};
 use crate::replay::{Kind, Mode, Sabotage};
-use crate::spread::{Clock, Jobs, Records, Spread, SpreadError, slots_of_the_widest};
+use crate::spread::{Clock, HostFilter, Jobs, Records, Spread, SpreadError, slots_of_the_widest};
 use crate::store::{AnalysisRun, Store};
 use crate::{lock, now_ms, text};
 
@@ -62,13 +62,13 @@ impl Records for Arc<Kept> {
     }
 }
 
-/// Analyses a workload on the workers of a queue; `asker` tells this process from others that ask for the
+/// Analyses a workload on such workers of a queue as `hosts` admits; `asker` tells this process from others that ask for the
 /// same. When `cancel` fires, nobody waits for what workers still run; it is kept when the
 /// analysis goes on.
 pub async fn analyze_spread<Q: Jobs, C: Clock>(
     (store, package, identity): (&Arc<Store>, &Package, &Identity),
     options: &AnalyzeOptions,
-    (queue, clock, asker): (Q, C, &str),
+    (queue, clock, asker, hosts): (Q, C, &str, &HostFilter),
     progress: &ProgressSink,
     cancel: &CancellationToken,
 ) -> Result<Finished, AnalyzeError> {
@@ -77,14 +77,14 @@ pub async fn analyze_spread<Q: Jobs, C: Clock>(
     let workload = &package.workload;
     let run = store.begin_analysis_of(identity.uid, workload, &fingerprint, options.fresh)?;
     let workers = queue.workers().await.map_err(broken)?;
-    let slots = options.jobs.unwrap_or(slots_of_the_widest(&workers));
+    let slots = options.jobs.unwrap_or(slots_of_the_widest(&workers, hosts));
     let kept = Arc::new(Kept {
         store: Arc::clone(store),
         run,
         own: Mutex::default(),
     });
     let own = (subject.as_str(), asker);
-    let spread = Spread::new(own, queue, Arc::clone(&kept), clock);
+    let spread = Spread::new(own, queue, Arc::clone(&kept), clock).only(hosts.clone());
     let tell = |text| progress(Progress::Notice { text });
     let measured = tokio::select! {
         biased;

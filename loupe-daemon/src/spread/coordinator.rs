@@ -12,6 +12,7 @@ use loupe_common::replay::Replay;
 use tokio::sync::oneshot;
 
 use super::clock::Clock;
+use super::host_filter::HostFilter;
 use super::job::{Answer, Done, Job, Key, Order};
 use super::queue::{Jobs, QueueError, Told as _, Worker};
 use super::standstill::{Lack, Standstill};
@@ -31,6 +32,11 @@ pub enum SpreadError {
     Records(Box<dyn Error + Send + Sync>),
     #[error("nobody waits for results any more")]
     Stopped,
+    #[error(
+        "the analysis began on hosts that --hosts leaves out ({0}): it goes on without --hosts, and begins anew \
+         with --again"
+    )]
+    OtherHosts(HostClass),
     #[error("{0}")]
     Lost(String),
 }
@@ -74,6 +80,8 @@ pub struct Spread<Q, R, C> {
     queue: Q,
     records: R,
     clock: C,
+    /// Hosts that may be chosen.
+    hosts: HostFilter,
     state: Mutex<State>,
     /// Held until the baseline's first replay has shown the class.
     opening: tokio::sync::Mutex<()>,
@@ -108,9 +116,15 @@ impl<Q: Jobs, R: Records, C: Clock> Spread<Q, R, C> {
             queue,
             records,
             clock,
+            hosts: HostFilter::default(),
             state: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// Runs on such hosts only.
+    pub fn only(self, hosts: HostFilter) -> Spread<Q, R, C> {
+        Spread { hosts, ..self }
     }
 
     /// The hosts that all replays ran on, once that is known.
@@ -290,7 +304,7 @@ impl<Q: Jobs, R: Records, C: Clock> Spread<Q, R, C> {
             return Some(Lack::Queue(why));
         }
         let state = lock(&self.state);
-        if state.waits_for_worker && workers.is_empty() {
+        if state.waits_for_worker {
             return Some(Lack::Worker(None));
         }
         let asked = state.asked.values().next()?;
@@ -318,7 +332,7 @@ impl<Q: Jobs, R: Records, C: Clock> Spread<Q, R, C> {
     /// The class that a first replay is asked for: the one with most slots.
     async fn widest_class(&self) -> Result<HostClass, QueueError> {
         loop {
-            let found = widest(&self.queue.workers().await?);
+            let found = widest(&self.queue.workers().await?, &self.hosts);
             lock(&self.state).waits_for_worker = found.is_none();
             if let Some((class, _)) = found {
                 return Ok(class);
@@ -351,6 +365,9 @@ impl<Q: Jobs, R: Records, C: Clock> Spread<Q, R, C> {
         part: Part,
         class: HostClass,
     ) -> Result<Probed, SpreadError> {
+        if !self.hosts.admits(&class) {
+            return Err(SpreadError::OtherHosts(class));
+        }
         let (answer, answered) = oneshot::channel();
         let job = {
             let mut state = lock(&self.state);

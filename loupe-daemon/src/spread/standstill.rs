@@ -37,12 +37,12 @@ impl Standstill {
                 "replays wait: the server is away ({why}); it is tried again and again"
             )),
             Some(Lack::Worker(None)) => Some(
-                "replays wait: no worker is heard; `louped --worker URL` on any host of the fleet is one"
+                "replays wait: no worker is heard that may take them; `louped --worker URL` makes a host one"
                     .to_owned(),
             ),
             Some(Lack::Worker(Some(class))) => Some(format!(
                 "replays wait: no worker is heard that is like those of this analysis's other replays \
-                 ({class}); start one there, or interrupt and measure anew with --fresh"
+                 ({class}); start one there, or interrupt and measure anew with --again"
             )),
         };
         self.told = lack;

@@ -12,8 +12,9 @@ use loupe_common::replay::{
 };
 use loupe_common::trace::{CallCounts, Trace};
 use loupe_daemon::spreading::{
-    ACK_WAIT, AnalyzeOptions, Answer, Bench, CancellationToken, Coordinator, How, Identity, Job,
-    ProgressSink, RealClock, Shipment, Store, Worker, WorkerLink, Workload, analyze_spread, work,
+    ACK_WAIT, AnalyzeOptions, Answer, Bench, CancellationToken, Coordinator, HostFilter, How,
+    Identity, Job, ProgressSink, RealClock, Shipment, Store, Worker, WorkerLink, Workload,
+    analyze_spread, work,
 };
 use loupe_tests::fleet::Fleet;
 use tokio::task::JoinSet;
@@ -192,7 +193,12 @@ async fn study(
             let (progress, cancel): (ProgressSink, _) =
                 (Arc::new(|_| ()), CancellationToken::new());
             let whose = (&store, &shipment.package, &root);
-            let over = (jobs, RealClock::default(), asker.as_str());
+            let over = (
+                jobs,
+                RealClock::default(),
+                asker.as_str(),
+                &HostFilter::default(),
+            );
             let finished = analyze_spread(whose, &options, over, &progress, &cancel).await;
             coordinator.forget(&subject, &asker, true).await;
             finished.expect("an analysis").analysis.replays

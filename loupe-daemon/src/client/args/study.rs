@@ -6,6 +6,7 @@ use clap::{Args, ValueHint};
 
 use super::{Measuring, at_least_one};
 use crate::engine::usual_at_once;
+use crate::spread::HostFilter;
 
 /// Analyse many workloads, several at once, with one table at the end
 ///
@@ -23,7 +24,8 @@ Examples:
   loupe study workloads/ redis.toml --jobs 4
   loupe study workloads/ --report study.html     and the page of what came out
   loupe study workloads/ --json > study.json
-  loupe study workloads/ --on tls://hub:4222     on all workers of a fleet (docs/fleet.md)")]
+  loupe study workloads/ --on tls://hub:4222     on all workers of a fleet (docs/fleet.md)
+  loupe study workloads/ --on tls://hub:4222 --hosts 'arch=x86_64 kernel>=6.1'")]
 pub struct Study {
     /// Workload files, and directories whose *.toml are all taken (not those below them)
     #[arg(value_name = "DIR|WORKLOAD.toml", required = true, value_hint = ValueHint::AnyPath)]
@@ -41,12 +43,23 @@ pub struct Study {
           default_value = "coordinator.credentials")]
     pub credentials: PathBuf,
 
+    /// Replay only on workers of which all this is so: arch, kernel, libc, root (yes, no), compared by
+    /// =, != and, where they are versions, by >=, <=, >, < [default: on the kind of host with most slots]
+    #[arg(
+        long,
+        value_name = "CONDITIONS",
+        requires = "on",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub hosts: HostFilter,
+
     /// Analyses at a time, which share the CPUs [default: one per core, at least 2, at most 4; with
     /// --paper-mode 1; with --on as many as workers replay at a time, at least 4, at most 64]
     #[arg(long, value_name = "N", value_parser = at_least_one::<usize>)]
     pub at_once: Option<usize>,
 
-    /// Measure anew what the database has already
+    /// Measure anew what the database has already, also what was interrupted
     #[arg(long)]
     pub again: bool,
 

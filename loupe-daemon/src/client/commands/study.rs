@@ -26,6 +26,7 @@ use measure::Way;
 pub async fn run(global: &Global, args: &Args) -> Result<Ending, Failure> {
     let options = AnalyzeOptions {
         unless_done: !args.again,
+        fresh: args.again,
         ..args.measuring.options()
     };
     options.check().map_err(Failure::usage)?;

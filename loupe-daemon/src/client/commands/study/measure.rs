@@ -17,6 +17,7 @@ use crate::client::talk::{self, Talk};
 use crate::engine::{AnalyzeOptions, Finished};
 use crate::replay::Workload;
 use crate::report::{Found, StudyOutcome};
+use crate::spread::HostFilter;
 
 /// Who measures.
 pub enum Way {
@@ -60,10 +61,17 @@ impl Way {
     pub async fn choose(global: &Global, args: &Args) -> Result<Way, Failure> {
         if let Some(url) = &args.on {
             let database = door::database(global)?;
-            let spreading = Spreading::start(url, &args.credentials, &database).await?;
+            let spreading =
+                Spreading::start((url, &args.credentials), &database, &args.hosts).await?;
             let mut slots = spreading.hear().await;
             if slots == 0 {
-                note(&format!("no worker is heard at {url}: waiting for one"));
+                let which = match args.hosts == HostFilter::default() {
+                    true => "",
+                    false => " that --hosts admits",
+                };
+                note(&format!(
+                    "no worker{which} is heard at {url}: waiting for one"
+                ));
             }
             while slots == 0 {
                 slots = spreading.hear().await;
