@@ -325,47 +325,18 @@ impl Tally {
     /// The number of further replicas without which no decision can come, whatever they say;
     /// 0 when it is there. That many may run at a time without any being wasted, and whoever
     /// runs no more gets the same set of replicas in every order of completion.
+    ///
+    /// Replicas that agree with each other decide soonest. (A test tries all others.)
     pub fn surely_needed(&self, rule: Rule) -> u32 {
-        if self.decide(rule).is_some() {
-            return 0;
-        }
-        let to_give_up = (rule.unusable + 1 - self.unusable()).min(rule.void + 1 - self.void);
-        let counts = rule.counts_replicas();
-        let to_limit = match (counts, self.failures) {
-            (true, 0) => u32::MAX,
-            (true, _) => rule.reach - self.exercised(),
-            (false, _) => rule.limit - self.usable(),
-        };
-        let never_fired = self.exercised() == 0;
-        let to_idle = match (never_fired, counts) {
-            (true, _) => rule.patience - self.idle,
-            (false, true) => rule.idle_limit - self.idle,
-            (false, false) => u32::MAX,
-        };
-        let weighed = match rule.weighing {
-            Weighing::Strict => {
-                let to_fail = rule.failures - self.failures;
-                let to_pass = match self.failures {
-                    0 => rule.passes - self.passes,
-                    _ => u32::MAX,
-                };
-                to_fail.min(to_pass)
-            }
-            // Replicas that agree with each other decide soonest.
-            Weighing::Confident(_) => self
-                .until(Vote::Pass, rule)
-                .min(self.until(Vote::Failure, rule)),
-            Weighing::Rate => {
-                let to_refuse = rule.failures - self.failures;
-                let to_nothing = match self.passes {
-                    0 => 2u32.saturating_sub(self.failures).max(1),
-                    _ => u32::MAX,
-                };
-                let to_know = self.wanted_for_rate(rule) - self.usable();
-                to_refuse.min(to_nothing).min(to_know)
-            }
-        };
-        to_give_up.min(to_limit).min(to_idle).min(weighed)
+        let votes = [
+            Vote::Pass,
+            Vote::IdlePass,
+            Vote::Failure,
+            Vote::Void,
+            Vote::Invalid,
+        ];
+        let needed = votes.map(|vote| self.until(vote, rule));
+        needed.into_iter().min().unwrap_or_default()
     }
 
     /// Votes of this kind alone until a decision.
@@ -382,12 +353,9 @@ impl Tally {
     /// A guess at the further replicas until the decision: as many as if nothing surprising
     /// came any more.
     pub fn likely_needed(&self, rule: Rule) -> u32 {
-        if self.failures > 0 || self.decide(rule).is_some() {
-            self.surely_needed(rule)
-        } else if let Weighing::Confident(_) = rule.weighing {
-            self.until(Vote::Pass, rule)
-        } else {
-            rule.passes.saturating_sub(self.passes).max(1)
+        match self.failures {
+            0 => self.until(Vote::Pass, rule),
+            _ => self.surely_needed(rule),
         }
     }
 }
