@@ -34,11 +34,8 @@ pub(super) struct Ledger {
     measured_from: BTreeMap<Policy, usize>,
     /// Policies under which a replay was only begun; what came of it, if anything has.
     probes: BTreeMap<Policy, Option<Beginning>>,
-    /// Replays of a policy beside its replicas, watched for pseudo-files, by their numbers: one,
-    /// and of some one more, to confirm what the first showed.
-    looks: BTreeMap<(Policy, u32), Option<Run>>,
-    /// Replays of the baseline that are none of its replicas.
-    controls: BTreeMap<Control, Vec<Option<Run>>>,
+    /// Replays of a policy that are none of its replicas, by their numbers: looks and controls.
+    beside: BTreeMap<(Policy, u32), Option<Run>>,
     times: Times,
     /// Replays outnumber the CPUs.
     is_crowded: bool,
@@ -54,13 +51,26 @@ impl Ledger {
         }
     }
 
-    /// The next replica of this policy, now running.
-    pub fn start(&mut self, entry: &Entry) -> Request {
-        let request = Request {
-            hasty: entry.hasty,
-            ..self.next(&entry.policy, entry.kind)
+    /// The next replay that is wanted, now running.
+    pub fn start(&mut self, want: &Want) -> Request {
+        let request = match want.kind {
+            Kind::Look(number) => Request {
+                watch: true,
+                ..Request::new(want.policy.clone(), LOOK + number)
+            },
+            Kind::Control(control) => self.next_control(control),
+            Kind::Decide | Kind::Measure | Kind::Probe => {
+                self.next_replica(&want.policy, want.kind)
+            }
         };
-        let request = request.because(&entry.purpose);
+        let request = Request {
+            hasty: want.hasty,
+            ..request.because(&want.purpose)
+        };
+        if request.replica >= LOOK {
+            let place = (request.policy.clone(), request.replica);
+            self.beside.insert(place, None);
+        }
         self.start_again(&request);
         request
     }
@@ -71,29 +81,21 @@ impl Ledger {
         self.times.begin(request);
     }
 
-    fn next(&mut self, policy: &Policy, kind: Kind) -> Request {
-        if let Kind::Look(number) = kind {
-            let replica = LOOK + number;
-            self.looks.insert((policy.clone(), number), None);
-            return Request {
-                watch: true,
-                ..Request::new(policy.clone(), replica)
-            };
+    fn next_control(&self, control: Control) -> Request {
+        let known = self.controls(control).count();
+        let room = match self.is_crowded {
+            true => counting::room_of_control(control, known),
+            false => Room::Shared,
+        };
+        let replica = first_control(control) + count(known);
+        Request {
+            control: Some(control),
+            room,
+            ..Request::new(Policy::baseline(), replica)
         }
-        if let Kind::Control(control) = kind {
-            let known = self.controls.entry(control).or_default();
-            let replica = CONTROL + CONTROLS_OF_A_KIND * control as u32 + count(known.len());
-            let room = match self.is_crowded {
-                true => counting::room_of_control(control, known.len()),
-                false => Room::Shared,
-            };
-            known.push(None);
-            return Request {
-                control: Some(control),
-                room,
-                ..Request::new(policy.clone(), replica)
-            };
-        }
+    }
+
+    fn next_replica(&mut self, policy: &Policy, kind: Kind) -> Request {
         let watch = self.watches_first(policy) && kind != Kind::Measure;
         let replicas = self.trials.entry(policy.clone()).or_default();
         if kind == Kind::Measure {
@@ -142,17 +144,12 @@ impl Ledger {
             let others = self.trials.values_mut().flatten().flatten();
             others.for_each(|other| counting::void_if_late(other, &self.times));
         }
-        let place = match (request.control, request.replica) {
-            (Some(control), replica) => {
-                let index = (replica - CONTROL) % CONTROLS_OF_A_KIND;
-                let known = self.controls.get_mut(&control);
-                known.and_then(|known| known.get_mut(index as usize))
+        let place = match request.replica {
+            LOOK.. => {
+                let place = (request.policy.clone(), request.replica);
+                self.beside.get_mut(&place)
             }
-            (None, replica) if replica >= LOOK => {
-                let look = (request.policy.clone(), replica - LOOK);
-                self.looks.get_mut(&look)
-            }
-            (None, replica) => {
+            replica => {
                 let replicas = self.trials.get_mut(&request.policy);
                 replicas.and_then(|replicas| replicas.get_mut(replica as usize))
             }
@@ -175,14 +172,20 @@ impl Ledger {
 
     /// Whether a control of this kind is running.
     pub fn is_controlling(&self, control: Control) -> bool {
-        let mut known = self.controls.get(&control).into_iter().flatten();
-        known.any(Option::is_none)
+        self.controls(control).any(Option::is_none)
+    }
+
+    /// The controls of a kind, in their order.
+    fn controls(&self, control: Control) -> impl DoubleEndedIterator<Item = &Option<Run>> + Clone {
+        let first = first_control(control);
+        let [first, end] = [first, first + CONTROLS_OF_A_KIND].map(|at| (Policy::baseline(), at));
+        self.beside.range(first..end).map(|(_, run)| run)
     }
 
     /// So many last controls that see whether the host still lets the workload pass did not; and
     /// the last of them.
     pub fn host_fails(&self) -> Option<(u32, &Run)> {
-        let finished = self.controls.get(&Control::Host)?.iter().flatten();
+        let finished = self.controls(Control::Host).flatten();
         let last = finished.clone().next_back()?;
         let failing = finished.rev().take_while(|run| !run.vote.passes());
         Some((count(failing.count()), last))
@@ -248,6 +251,10 @@ const LOOK: u32 = 1_000_000;
 const CONTROL: u32 = 2_000_000;
 const CONTROLS_OF_A_KIND: u32 = 100_000;
 
+fn first_control(kind: Control) -> u32 {
+    CONTROL + CONTROLS_OF_A_KIND * kind as u32
+}
+
 /// Of replicas that are measured, so many are run again because they could not be used.
 const REPEATED: u32 = 3;
 
@@ -302,26 +309,16 @@ impl Want {
             waited: false,
         }
     }
-}
 
-/// A replica that may be started.
-#[derive(Clone, Debug)]
-pub(super) struct Entry {
-    pub policy: Policy,
-    pub kind: Kind,
-    pub purpose: String,
-    pub hurry: Hurry,
-    pub hasty: bool,
-}
-
-impl Entry {
-    pub fn control(control: Control) -> Entry {
-        Entry {
-            policy: Policy::baseline(),
-            kind: Kind::Control(control),
-            purpose: purpose::control(control).to_owned(),
-            hurry: Hurry::Urgent,
-            hasty: false,
+    /// One more control, before all others: what it says may end the analysis.
+    pub fn control(control: Control) -> Want {
+        Want {
+            failing: true,
+            ..Want::once(
+                &Policy::baseline(),
+                Kind::Control(control),
+                purpose::control(control),
+            )
         }
     }
 }
@@ -343,14 +340,6 @@ impl From<ExploreError> for Stop {
 /// All answers, or what keeps some from being there. It goes through all of them first, so that
 /// everything is asked for before anything is waited for.
 pub(super) fn all<T>(answers: impl IntoIterator<Item = Result<T, Stop>>) -> Result<Vec<T>, Stop> {
-    let (known, rest) = known(answers);
-    rest.and(Ok(known))
-}
-
-/// The answers that are there, and what keeps the others from it. It goes through all of them.
-pub(super) fn known<T>(
-    answers: impl IntoIterator<Item = Result<T, Stop>>,
-) -> (Vec<T>, Result<(), Stop>) {
     let mut known = Vec::new();
     let mut rest = Ok(());
     for answer in answers {
@@ -359,7 +348,7 @@ pub(super) fn known<T>(
             Err(stop) => rest = rest.and(Err(stop)),
         }
     }
-    (known, rest)
+    rest.and(Ok(known))
 }
 
 /// Two answers that were asked for both.

@@ -7,7 +7,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use loupe_common::policy::Policy;
 use loupe_common::replay::{Control, Replay};
 
-use super::ledger::{Asker, Entry, Hurry, Kind, Ledger, Stop, Want};
+use super::ledger::{Asker, Hurry, Kind, Ledger, Stop, Want};
 use super::run::Run;
 use super::{ExploreError, ExploreOptions, Reached, Recorded, Request};
 
@@ -48,7 +48,7 @@ pub(super) struct Scheduler<'a, Q: Question> {
     ledger: Ledger,
     /// What may be started, best last. New answers only add to it: what was surely needed
     /// before them still is.
-    queue: Vec<Entry>,
+    queue: Vec<Want>,
     /// What has come since the analysis was last gone through.
     news: Option<Hurry>,
     /// What has come may end the analysis, or ask for what comes first: nothing more is started before
@@ -106,19 +106,19 @@ impl<'a, Q: Question> Scheduler<'a, Q> {
                 return Step::Wait;
             }
         }
-        if let Some(entry) = self.queue.pop() {
+        if let Some(want) = self.queue.pop() {
             self.left = self.left.saturating_sub(1);
-            let request = self.ledger.start(&entry);
-            if entry.hurry == Hurry::AtLeisure {
-                let replica = (entry.policy, request.replica);
+            let request = self.ledger.start(&want);
+            if want.hurry == Hurry::AtLeisure {
+                let replica = (want.policy, request.replica);
                 self.at_leisure.insert(replica);
             }
-            return Step::Run(request, entry.kind);
+            return Step::Run(request, want.kind);
         }
         // Nothing else is there to pass.
         if self.holds && !self.ledger.is_controlling(Control::Host) {
-            let entry = Entry::control(Control::Host);
-            return Step::Run(self.ledger.start(&entry), entry.kind);
+            let want = Want::control(Control::Host);
+            return Step::Run(self.ledger.start(&want), want.kind);
         }
         if self.ledger.running > 0 {
             return Step::Wait;
@@ -133,7 +133,7 @@ impl<'a, Q: Question> Scheduler<'a, Q> {
     /// else beside them.
     fn room(&self, waiting: usize) -> u64 {
         let jobs = self.jobs;
-        let measures = |entry: &Entry| entry.kind == Kind::Measure;
+        let measures = |want: &Want| want.kind == Kind::Measure;
         let room = match self.options.impact {
             Some(impact) if self.queue.iter().any(measures) => jobs.min(impact.jobs.max(1)),
             _ => jobs + waiting.min(MOST_WAITING * jobs),
@@ -236,7 +236,7 @@ impl<'a, Q: Question> Scheduler<'a, Q> {
 /// idle; then every policy once before any a second time. What is measured runs in rounds, each
 /// in another order. Then what fills the gaps: what has passed so far first, since its replicas may
 /// yet disagree and then ask for more, and what takes longest first.
-fn queue(wants: Vec<Want>) -> Vec<Entry> {
+fn queue(wants: Vec<Want>) -> Vec<Want> {
     let mut replicas = Vec::new();
     for want in wants {
         let rank = match (want.waited, want.hurry) {
@@ -254,20 +254,13 @@ fn queue(wants: Vec<Want>) -> Vec<Entry> {
                 Kind::Decide | Kind::Probe | Kind::Look(_) | Kind::Control(_) => 0,
                 Kind::Measure => shuffled(&want.policy, replica),
             };
-            let entry = Entry {
-                policy: want.policy.clone(),
-                kind: want.kind,
-                purpose: want.purpose.clone(),
-                hurry: want.hurry,
-                hasty: want.hasty,
-            };
-            replicas.push(((rank, first, round, place), entry));
+            replicas.push(((rank, first, round, place), want.clone()));
         }
     }
     // Stable: policies that are equal in this are taken in the order they were asked for.
     replicas.sort_by_key(|(order, _)| *order);
     let best_last = replicas.into_iter().rev();
-    best_last.map(|(_, entry)| entry).collect()
+    best_last.map(|(_, want)| want).collect()
 }
 
 /// A place in a round that says nothing about the policy.

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use loupe_common::policy::Policy;
 use loupe_common::replay::Control;
 
-use super::{Hurry, Kind, Ledger, REPEATED, Ruling, Stop, Want, count};
+use super::{Hurry, Kind, LOOK, Ledger, REPEATED, Ruling, Stop, Want, count};
 use crate::explore::beginning::Beginning;
 use crate::explore::counting;
 use crate::explore::purpose;
@@ -176,17 +176,11 @@ impl<'a> Asker<'a> {
         number: u32,
         purpose: impl Display,
     ) -> Result<&'a Run, Stop> {
-        match self.ledger.looks.get(&(policy.clone(), number)) {
-            Some(look) => look.as_ref().ok_or(Stop::Pending),
-            None => {
-                let kind = Kind::Look(number);
-                let known = |want: &Want| want.policy == *policy && want.kind == kind;
-                if !self.wants.iter().any(known) {
-                    self.wants.push(Want::once(policy, kind, purpose));
-                }
-                Err(Stop::Pending)
-            }
+        let look = self.ledger.beside.get(&(policy.clone(), LOOK + number));
+        if look.is_none() {
+            self.want(Want::once(policy, Kind::Look(number), purpose));
         }
+        look.and_then(Option::as_ref).ok_or(Stop::Pending)
     }
 
     /// Has this policy replayed so often, because something will probably ask for it soon. Not
@@ -216,12 +210,7 @@ impl<'a> Asker<'a> {
             // Whatever else asks about it will find that replay, or run its own after it.
             None if !self.ledger.replicas(policy).is_empty() => Ok(Beginning::Starts),
             None => {
-                if !self.wants.iter().any(|want| want.policy == *policy) {
-                    self.wants.push(Want {
-                        hurry: self.hurry,
-                        ..Want::once(policy, Kind::Probe, purpose)
-                    });
-                }
+                self.want(Want::once(policy, Kind::Probe, purpose));
                 Err(Stop::Pending)
             }
         }
@@ -264,50 +253,42 @@ impl<'a> Asker<'a> {
 
     /// The controls of a kind that have come back, which may be none.
     pub fn controls(&self, control: Control) -> Vec<&'a Run> {
-        let known = self.ledger.controls.get(&control);
-        known.into_iter().flatten().flatten().collect()
+        self.ledger.controls(control).flatten().collect()
     }
 
     /// Has one more control of a kind run, unless one is running.
     pub fn control(&mut self, control: Control) {
-        let known = self.ledger.controls.get(&control);
-        let runs = known.map_or(&[][..], Vec::as_slice);
-        if runs.iter().all(Option::is_some) {
-            // Before all others: what it says may end the analysis.
-            self.wants.push(Want {
-                failing: true,
-                ..Want::once(
-                    &Policy::baseline(),
-                    Kind::Control(control),
-                    purpose::control(control),
-                )
-            });
+        if !self.ledger.is_controlling(control) {
+            self.wants.push(Want::control(control));
         }
     }
 
+    /// Takes note of a wish. What is wanted twice is wanted as much, and as soon, as either says.
     fn want(&mut self, mut want: Want) {
         want.hurry = self.hurry;
-        want.hasty = self.hasty;
-        want.start = want.start.min(self.ledger.startable(&want.policy));
-        if counting::is_held(self.ledger.replicas(&want.policy), &self.ledger.times) {
-            self.holds |= want.start > 0;
-            want.start = 0;
+        if want.kind == Kind::Decide {
+            want.hasty = self.hasty;
+            want.start = want.start.min(self.ledger.startable(&want.policy));
+            if counting::is_held(self.ledger.replicas(&want.policy), &self.ledger.times) {
+                self.holds |= want.start > 0;
+                want.start = 0;
+            }
         }
-        let known = |known: &&mut Want| {
-            known.policy == want.policy && !matches!(known.kind, Kind::Look(_) | Kind::Control(_))
+        let is_replica = |kind: Kind| matches!(kind, Kind::Decide | Kind::Probe);
+        let is_known = |known: &&mut Want| {
+            let same = known.kind == want.kind || is_replica(known.kind) && is_replica(want.kind);
+            known.policy == want.policy && same
         };
-        match self.wants.iter_mut().find(known) {
-            None => self.wants.push(want),
-            // What it needs will be asked for when the probe is back.
-            Some(known) if known.kind == Kind::Probe => {
-                known.hurry = known.hurry.min(want.hurry);
-            }
-            Some(known) => {
-                known.start = known.start.max(want.start);
-                known.left = known.left.max(want.left);
-                known.hurry = known.hurry.min(want.hurry);
-                known.hasty &= want.hasty;
-            }
+        let Some(known) = self.wants.iter_mut().find(is_known) else {
+            self.wants.push(want);
+            return;
+        };
+        known.hurry = known.hurry.min(want.hurry);
+        // Else what it needs is asked for when the replay that is begun is back.
+        if known.kind == Kind::Decide {
+            known.start = known.start.max(want.start);
+            known.left = known.left.max(want.left);
+            known.hasty &= want.hasty;
         }
     }
 
@@ -324,15 +305,13 @@ impl<'a> Asker<'a> {
 
     /// The policies that this pass rested on, in their order, each with its replays.
     pub fn used_policies(&self) -> impl Iterator<Item = (&'a Policy, Vec<&'a Run>)> {
-        let looks = self.ledger.looks.keys().map(|(policy, _)| policy);
-        let policies: BTreeSet<&'a Policy> = self.ledger.trials.keys().chain(looks).collect();
+        let beside = self.ledger.beside.keys().map(|(policy, _)| policy);
+        let policies: BTreeSet<&'a Policy> = self.ledger.trials.keys().chain(beside).collect();
         policies.into_iter().filter_map(|policy| {
             let used = self.used.get(policy).copied().unwrap_or_default();
             let replicas = self.ledger.replicas(policy).iter().take(used);
-            let look = self
-                .looked
-                .get(policy)
-                .and_then(|policy| self.ledger.looks.get(&(policy.clone(), 0)));
+            let look = self.looked.get(policy);
+            let look = look.and_then(|policy| self.ledger.beside.get(&(policy.clone(), LOOK)));
             let runs: Vec<&Run> = replicas.chain(look).flatten().collect();
             (!runs.is_empty()).then_some((policy, runs))
         })
@@ -364,9 +343,7 @@ impl<'a> Asker<'a> {
     pub fn all(&self) -> impl Iterator<Item = &'a Run> {
         let ledger = self.ledger;
         let replicas = ledger.trials.values().flatten();
-        let controls = ledger.controls.values().flatten();
-        let others = ledger.looks.values().chain(controls);
-        replicas.chain(others).flatten()
+        replicas.chain(ledger.beside.values()).flatten()
     }
 }
 
