@@ -10,6 +10,8 @@ use loupe_common::trace::ForeignCall;
 use loupe_common::verdict::Verdict;
 
 use super::baseline::{self, Baseline};
+use super::joint::budget::Budget;
+use super::joint::scope::Scope;
 use super::ledger::{Asker, Stop, both};
 use super::run::Run;
 use super::scheduler::Question;
@@ -51,8 +53,11 @@ fn analysis(
     features.sort_by(|a, b| (a.verdict, &a.feature).cmp(&(b.verdict, &b.feature)));
 
     let mut fallbacks = fallbacks::edges(asker, &baseline, None)?;
+    let mut budget = Budget::new(options.effort, asker, &baseline);
     let (joint, mut conflicts) = if options.joint {
-        let found = joint::measure(asker, &baseline, &features, &fallbacks, options.effort);
+        asker.phase = "joint policy";
+        let scope = Scope::of_syscalls(&baseline);
+        let found = joint::find(asker, &scope, &features, &fallbacks, &mut budget);
         // That asks one question after another, mostly; what is below the syscall fills the gaps.
         let opened = drill::open(options.depth, &baseline, &features);
         let parts = drill::measure(asker, options, &opened);
@@ -84,15 +89,8 @@ fn analysis(
     let joint = match joint {
         Some(joint) => {
             let edges = &fallbacks;
-            let (joint, more) = drill::joint::refine(
-                asker,
-                &baseline,
-                &opened,
-                &parts,
-                edges,
-                joint,
-                options.effort,
-            )?;
+            let (joint, more) =
+                drill::joint::refine(asker, &baseline, &opened, &parts, edges, joint, &mut budget)?;
             conflicts.extend(more);
             Some(joint)
         }

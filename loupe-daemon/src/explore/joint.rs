@@ -17,7 +17,7 @@
 //!
 //! The same is done below the syscall ([`super::drill::joint`]); [`scope`] is what differs.
 
-mod budget;
+pub(super) mod budget;
 mod choice;
 pub(super) mod scope;
 mod solved;
@@ -26,45 +26,27 @@ mod solver;
 use loupe_common::analysis::{Conflict, Fallback, FeatureVerdict, Joint};
 use loupe_common::policy::Action;
 
-use super::Effort;
-use super::baseline::Baseline;
 use super::ledger::{Asker, Stop};
+use budget::Budget;
 use choice::Choices;
 use scope::Scope;
 use solver::Solver;
 
-/// Finds the joint policy, and the conflicts on the way.
-pub(super) fn measure<'a>(
-    asker: &mut Asker<'a>,
-    baseline: &Baseline<'a>,
-    verdicts: &[FeatureVerdict],
-    edges: &[Fallback],
-    effort: Effort,
-) -> Result<(Joint, Vec<Conflict>), Stop> {
-    asker.phase = "joint policy";
-    find(
-        asker,
-        &Scope::of_syscalls(baseline),
-        verdicts,
-        edges,
-        effort,
-    )
-}
-
-/// The joint policy of a scope: its fixed rules, and as much else as goes with them.
+/// The joint policy of a scope (its fixed rules, and as much else as goes with them), and the
+/// conflicts that were found on the way.
 pub(super) fn find<'a>(
     asker: &mut Asker<'a>,
     scope: &Scope<'_, 'a>,
     verdicts: &[FeatureVerdict],
     edges: &[Fallback],
-    effort: Effort,
+    budget: &mut Budget,
 ) -> Result<(Joint, Vec<Conflict>), Stop> {
     let choices: Choices = verdicts
         .iter()
         .map(|row| (row.feature.clone(), ways(row)))
         .filter(|(_, ways)| !ways.is_empty())
         .collect();
-    let mut solver = Solver::new(asker, scope, choices, effort)?;
+    let mut solver = Solver::new(asker, scope, choices, budget)?;
     let best = solver.best(edges)?;
     let is_least = Some(!solver.budget.is_spent);
     let mut conflicts = solver.reported;

@@ -21,7 +21,7 @@ use super::beginning::Beginning;
 use super::run::Run;
 use super::tally::Vote;
 use super::{ExploreError, ExploreOptions, Reached, Request, Room, counting, purpose};
-pub(super) use asker::{Asker, Searched};
+pub(super) use asker::Asker;
 pub(super) use ruling::Ruling;
 use times::Times;
 

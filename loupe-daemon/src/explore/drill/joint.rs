@@ -5,9 +5,8 @@
 use loupe_common::analysis::{Conflict, Fallback, FeatureVerdict, Joint};
 
 use super::Opened;
-use crate::explore::Effort;
 use crate::explore::baseline::Baseline;
-use crate::explore::joint::{self, scope::Scope};
+use crate::explore::joint::{self, budget::Budget, scope::Scope};
 use crate::explore::ledger::{Asker, Stop};
 
 /// The joint policy with the operations of what it implements, and the conflicts among them.
@@ -18,7 +17,7 @@ pub(in crate::explore) fn refine<'a>(
     parts: &[FeatureVerdict],
     edges: &[Fallback],
     joint: Joint,
-    effort: Effort,
+    budget: &mut Budget,
 ) -> Result<(Joint, Vec<Conflict>), Stop> {
     let implements = |part: &FeatureVerdict| {
         let parent = part.feature.parent();
@@ -33,7 +32,7 @@ pub(in crate::explore) fn refine<'a>(
     if !scope.holds(asker)? {
         return Ok((joint, Vec::new()));
     }
-    let (mut found, conflicts) = joint::find(asker, &scope, &own, edges, effort)?;
+    let (mut found, conflicts) = joint::find(asker, &scope, &own, edges, budget)?;
     let are_least = |found: bool| found && joint.is_least == Some(true);
     found.is_least = found.is_least.map(are_least);
     Ok((found, conflicts))

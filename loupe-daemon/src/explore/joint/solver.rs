@@ -14,7 +14,6 @@ use super::budget::Budget;
 use super::choice::{self, Banned, Choices};
 use super::scope::Scope;
 use super::solved::Solved;
-use crate::explore::Effort;
 use crate::explore::conflict::{Found, Searcher, contains};
 use crate::explore::ledger::{Asker, Ruling, Stop, both};
 use crate::explore::tally::Rule;
@@ -45,7 +44,7 @@ pub(super) struct Solver<'s, 'a, 'b> {
     /// What was trusted to be one, and is none.
     distrusted: BTreeSet<Policy>,
     /// What the search may take. Once that is spent, it ends with what it has.
-    pub budget: Budget,
+    pub budget: &'s mut Budget,
     /// The best policy so far.
     best: Option<Solved<'a>>,
     /// How fallbacks could last be left out, if at all: what is tried first under other policies.
@@ -57,14 +56,14 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
         asker: &'s mut Asker<'a>,
         scope: &'s Scope<'b, 'a>,
         choices: Choices,
-        effort: Effort,
+        budget: &'s mut Budget,
     ) -> Result<Self, Stop> {
         let fixed = scope.fixed.clone();
         let ruling = scope.ruling(asker, &fixed)?;
         let base = scope.solved(fixed.clone(), Banned::new(), ruling);
         let mut settled = scope.open(&base);
         settled.retain(|feature| !fixed.is_empty() && feature.parent().is_none());
-        let budget = Budget::new(effort, asker, scope.baseline);
+        budget.begin(asker);
         Ok(Solver {
             budget,
             best: None,
@@ -89,7 +88,7 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
     /// and it is done again with all replays at each step.
     pub fn best(&mut self, edges: &[Fallback]) -> Result<Solved<'a>, Stop> {
         let best = self.sure(edges)?;
-        self.budget.close(self.asker);
+        self.budget.end(self.asker);
         Ok(best)
     }
 

@@ -24,8 +24,6 @@ pub(in crate::explore) struct Asker<'a> {
     pub hurry: Hurry,
     /// It is a step of a search.
     hasty: bool,
-    /// What the searches for a joint policy took in this pass.
-    pub searched: Option<Searched>,
     /// Some of what is wanted waits until another replay has passed.
     pub holds: bool,
     /// The policies that this pass rested on so far, and on how many of their replicas. What
@@ -33,14 +31,6 @@ pub(in crate::explore) struct Asker<'a> {
     used: BTreeMap<Policy, usize>,
     /// The policies of which this pass has seen the look.
     looked: BTreeSet<Policy>,
-}
-
-/// What the searches for a joint policy took in one pass, in microseconds of replays.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::explore) struct Searched {
-    /// What the pass rested on before the first of them.
-    pub before_us: u64,
-    pub taken_us: u64,
 }
 
 impl<'a> Asker<'a> {
@@ -52,7 +42,6 @@ impl<'a> Asker<'a> {
             phase: "",
             hurry: Hurry::Urgent,
             hasty: false,
-            searched: None,
             holds: false,
             used: BTreeMap::new(),
             looked: BTreeSet::new(),
