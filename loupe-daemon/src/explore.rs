@@ -14,15 +14,14 @@ mod counting;
 mod crowd;
 mod drill;
 mod emulate;
-mod errnos;
 mod fallbacks;
 mod group;
 mod impact;
 mod joint;
 mod judge;
 mod ledger;
+mod other_ways;
 mod plan;
-mod plausible;
 pub mod priors;
 #[cfg(test)]
 pub(crate) mod properties;

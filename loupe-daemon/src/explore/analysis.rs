@@ -17,8 +17,8 @@ use super::run::Run;
 use super::scheduler::Question;
 use super::tally::Vote;
 use super::{
-    ExploreOptions, Subject, confidence, controls, crowd, drill, errnos, fallbacks, impact, joint,
-    plausible, single,
+    ExploreOptions, Subject, confidence, controls, crowd, drill, fallbacks, impact, joint,
+    other_ways, single,
 };
 
 impl Question for Subject {
@@ -45,10 +45,10 @@ fn analysis(
     // Asked for now, and waited for last.
     let controlled = crowd::control(asker, options, true)?;
     if options.errnos {
-        errnos::measure(asker, &baseline, &mut features)?;
+        other_ways::errnos(asker, &baseline, &mut features)?;
     }
     if options.plausible {
-        plausible::measure(asker, &baseline, &mut features)?;
+        other_ways::plausible(asker, &baseline, &mut features)?;
     }
     features.sort_by(|a, b| (a.verdict, &a.feature).cmp(&(b.verdict, &b.feature)));
 
@@ -81,7 +81,7 @@ fn analysis(
     let opened = drill::open(options.depth, &baseline, &features);
     let mut parts = drill::measure(asker, options, &opened)?;
     if let Some(baseline) = opened.baseline.as_ref().filter(|_| options.errnos) {
-        errnos::measure(asker, baseline, &mut parts)?;
+        other_ways::errnos(asker, baseline, &mut parts)?;
     }
     if opened.baseline.is_some() {
         fallbacks.extend(fallbacks::edges(asker, &baseline, Some(&opened))?);
