@@ -17,7 +17,7 @@ use super::run::Run;
 use super::scheduler::Question;
 use super::tally::Vote;
 use super::{
-    ExploreOptions, Subject, confidence, controls, crowd, drill, fallbacks, impact, joint,
+    ExploreOptions, Subject, confidence, controls, crowd, drill, fallbacks, impact, joint, judge,
     other_ways, single,
 };
 
@@ -76,7 +76,13 @@ fn analysis(
     } else {
         (None, Vec::new())
     };
-    single::judge_again(asker, &baseline, &mut features);
+    // What later parts happened to measure of a feature alone counts more than what shared replays
+    // implied. (Not before they are over: it would depend on the order of completion.)
+    for row in &mut features {
+        judge::again(row, &baseline, |policy| {
+            asker.if_known(policy, baseline.rule)
+        });
+    }
     features.sort_by(|a, b| (a.verdict, &a.feature).cmp(&(b.verdict, &b.feature)));
     let opened = drill::open(options.depth, &baseline, &features);
     let mut parts = drill::measure(asker, options, &opened)?;

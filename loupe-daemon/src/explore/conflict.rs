@@ -146,15 +146,17 @@ impl<'a> Searcher<'_, 'a> {
 
     /// Whether what is left of a conflict works, without each one of its rules.
     fn without_one(&mut self, conflict: &Policy) -> Result<Vec<(bool, Policy)>, Stop> {
-        let smaller = leaving_one_out(conflict).into_iter();
-        all(smaller
-            .filter(|smaller| !smaller.is_empty())
-            .map(|smaller| {
-                let purpose = "conflict without one of its rules";
-                let works = self.works_alone(&smaller)
-                    || self.asker.ask(&smaller, self.rule, purpose)?.holds();
-                Ok((works, smaller))
-            }))
+        let smaller = conflict.iter().map(|(feature, _)| {
+            let mut smaller = conflict.clone();
+            smaller.remove(feature);
+            smaller
+        });
+        all(smaller.filter(|it| !it.is_empty()).map(|smaller| {
+            let purpose = "conflict without one of its rules";
+            let works =
+                self.works_alone(&smaller) || self.asker.ask(&smaller, self.rule, purpose)?.holds();
+            Ok((works, smaller))
+        }))
     }
 
     /// One rule, which is known to work.
@@ -219,17 +221,6 @@ fn between(good: usize, bad: usize, at_once: usize) -> Vec<usize> {
 
 fn policy_of(rules: &[(Feature, Action)]) -> Policy {
     rules.iter().cloned().collect()
-}
-
-fn leaving_one_out(policy: &Policy) -> Vec<Policy> {
-    policy
-        .iter()
-        .map(|(feature, _)| {
-            let mut smaller = policy.clone();
-            smaller.remove(feature);
-            smaller
-        })
-        .collect()
 }
 
 #[cfg(test)]

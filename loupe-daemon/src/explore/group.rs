@@ -42,12 +42,10 @@ pub(super) type Beginnings = BTreeMap<Feature, Beginning>;
 /// What is expected of features, before anything of this way was measured.
 pub(super) struct Chances<'p> {
     /// The chance that a feature works.
-    pub now: &'p dyn Fn(&Feature) -> f64,
-    /// The same if the other way says the best of it that it still can.
-    pub at_best: &'p dyn Fn(&Feature) -> f64,
+    pub works: &'p dyn Fn(&Feature) -> f64,
     /// Whether a feature that is likely enough to work may share its first replay.
     pub shares: &'p dyn Fn(&Feature) -> bool,
-    /// What the other way says is known.
+    /// What the other way says is known; until then, chances are what they can be at best.
     pub complete: bool,
 }
 
@@ -68,10 +66,7 @@ pub(super) struct Way<'w, 's, 'a> {
 impl Way<'_, '_, '_> {
     /// Gathers the evidence about features that may share replays.
     pub fn share(&mut self, mut features: Vec<Feature>, chances: &Chances<'_>) -> Result<(), Stop> {
-        let chance = match chances.complete {
-            true => chances.now,
-            false => chances.at_best,
-        };
+        let chance = chances.works;
         // Failures need another replay, and some of them time.
         features.sort_by_cached_key(|feature| by_chance(chance(feature)));
         let rule = self.evidence.baseline.rule;

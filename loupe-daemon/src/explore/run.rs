@@ -161,14 +161,14 @@ impl Run {
         }
     }
 
-    /// Compares a run with the passing runs of the baseline. If that is to be strict, a pass that is
-    /// odd is none.
     /// Whether it took long and hardly computed.
     pub fn waited(&self) -> bool {
         let [wall, cpu] = [self.wall_us, self.usage.total_cpu_us].map(Duration::from_micros);
         wall >= LONG && cpu * WAITING_PART < wall
     }
 
+    /// Compares a run with the passing runs of the baseline. If that is to be strict, a pass that is
+    /// odd is none.
     pub fn compare(&mut self, baseline: &[&Run], options: &ExploreOptions) {
         let used = self.calls.keys().chain(self.operations.keys());
         let is_new = |feature: &&Feature| {

@@ -39,13 +39,10 @@ pub(super) fn measure<'a>(
         )?),
         false => None,
     };
-    let (begun_stubbed, begun_faked) = match &begun {
-        Some((stubbed, faked)) => (Some(stubbed), Some(faked)),
-        None => (None, None),
-    };
+    let begun_stubbed = begun.as_ref().map(|(stubbed, _)| stubbed);
+    let begun_faked = begun.as_ref().map(|(_, faked)| faked);
     let at_first = Chances {
-        now: &priors::stub,
-        at_best: &priors::stub,
+        works: &priors::stub,
         shares: &|_| plan != Plan::Own,
         complete: true,
     };
@@ -67,14 +64,15 @@ pub(super) fn measure<'a>(
             || stub_works(feature).is_some()
             || matches!(stubs.standing(feature), Standing::Alone)
     };
+    let complete = begun.is_some() || baseline.features.keys().all(is_known);
     let after = Chances {
-        now: &|feature| match stub_works(feature) {
-            Some(works) => priors::fake_if(works, feature),
-            None => priors::fake(feature),
+        works: &|feature| match stub_works(feature) {
+            None if complete => priors::fake(feature),
+            // Until more is known, the best that the stub can still say.
+            works => priors::fake_if(works != Some(false), feature),
         },
-        at_best: &|feature| priors::fake_if(still_may(feature), feature),
         shares: &|feature| plan != Plan::Own || still_may(feature),
-        complete: begun.is_some() || baseline.features.keys().all(is_known),
+        complete,
     };
     let (_, faked) = singles.settle(Action::Fake, begun_faked, &after);
     let (stubbed, faked) = both(stubbed, faked)?;
@@ -83,20 +81,6 @@ pub(super) fn measure<'a>(
         Some(judge::row(feature, *seen, ways, baseline))
     };
     Ok(baseline.features.iter().filter_map(row).collect())
-}
-
-/// What later parts of the analysis happened to measure of a feature alone counts more than what
-/// shared replays implied. (Not before they are over: it would depend on the order of completion.)
-pub(super) fn judge_again(
-    asker: &mut Asker<'_>,
-    baseline: &Baseline<'_>,
-    rows: &mut [FeatureVerdict],
-) {
-    for row in rows {
-        judge::again(row, baseline, |policy| {
-            asker.if_known(policy, baseline.rule)
-        });
-    }
 }
 
 /// What is found about one way to leave features out.
@@ -137,7 +121,7 @@ impl<'s, 'a> Singles<'s, 'a> {
         let evidence = way.evidence;
         let mut features: Vec<&Feature> = self.baseline.features.keys().collect();
         // What probably fails may take long, so better not left to the end.
-        features.sort_by_cached_key(|feature| by_chance((chances.now)(feature)));
+        features.sort_by_cached_key(|feature| by_chance((chances.works)(feature)));
         let findings = self.asker.in_hurry(Hurry::AtLeisure, |asker| {
             all(features.into_iter().map(|feature| {
                 let finding = match evidence.standing(feature) {

@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 use loupe_common::feature::Feature;
 
 use super::Way;
+use super::suspects::halves;
 use crate::explore::judge::Standing;
-use crate::explore::ledger::{Stop, both};
+use crate::explore::ledger::{Stop, all, both};
 
 impl Way<'_, '_, '_> {
     pub(super) fn confirm(&mut self, features: Vec<Feature>) -> Result<(), Stop> {
@@ -30,7 +31,7 @@ impl Way<'_, '_, '_> {
         }
         let run = self.asker.once(&policy, purpose)?;
         let Some(run) = run.filter(|run| run.passes_but_for_oddities()) else {
-            return self.halve(open);
+            return self.confirm_halves(open);
         };
         let ruling = self.asker.ask(&policy, lacking, purpose);
         let asked = ruling.map(|ruling| self.evidence.add_set(set.clone(), ruling));
@@ -44,12 +45,11 @@ impl Way<'_, '_, '_> {
         both(asked, rest)?;
         match self.evidence.passed(&set) {
             true => Ok(()),
-            false => self.halve(tried),
+            false => self.confirm_halves(tried),
         }
     }
 
-    fn halve(&mut self, mut features: Vec<Feature>) -> Result<(), Stop> {
-        let right = features.split_off(features.len() / 2);
-        both(self.confirm(features), self.confirm(right)).map(drop)
+    fn confirm_halves(&mut self, features: Vec<Feature>) -> Result<(), Stop> {
+        all(halves(features).map(|half| self.confirm(half))).map(drop)
     }
 }

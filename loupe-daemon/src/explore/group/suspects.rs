@@ -62,7 +62,7 @@ impl Way<'_, '_, '_> {
     }
 }
 
-fn halves(mut part: Vec<Feature>) -> impl Iterator<Item = Vec<Feature>> {
+pub(super) fn halves(mut part: Vec<Feature>) -> impl Iterator<Item = Vec<Feature>> {
     let right = part.split_off(part.len() / 2);
     [part, right].into_iter().filter(|half| !half.is_empty())
 }

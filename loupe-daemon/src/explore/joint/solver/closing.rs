@@ -78,12 +78,8 @@ impl<'a> Solver<'_, 'a, '_> {
         kept: &mut BTreeSet<Feature>,
     ) -> Result<Solved<'a>, Stop> {
         for (feature, action) in rules_of(rules) {
-            let other = match action {
-                Action::Fake => None,
-                _ => Some(Action::Fake),
-            };
             let mut better = None;
-            for action in [Some(action), other].into_iter().flatten() {
+            for action in [action, Action::Fake] {
                 if better.is_none() {
                     let rule = Policy::single(feature.clone(), action);
                     better = self.extended(&solved, &rule)?;
