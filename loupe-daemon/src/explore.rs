@@ -14,12 +14,14 @@ mod counting;
 mod crowd;
 mod drill;
 mod emulate;
+mod error;
 mod fallbacks;
 mod group;
 mod impact;
 mod joint;
 mod judge;
 mod ledger;
+mod options;
 mod other_ways;
 mod plan;
 pub mod priors;
@@ -40,7 +42,6 @@ use std::pin::pin;
 use futures::future::{Either, select};
 use futures::stream::{FuturesUnordered, Stream, StreamExt as _};
 use loupe_common::analysis::Analysis;
-use loupe_common::feature::Depth;
 use loupe_common::policy::Policy;
 use loupe_common::progress::Progress;
 use loupe_common::replay::{Control, Replay};
@@ -50,6 +51,8 @@ use scheduler::{Question, Scheduler, Step};
 
 pub use baseline::PHASE as BASELINE;
 pub use emulate::{Emulated, emulate};
+pub use error::ExploreError;
+pub use options::{Effort, ExploreOptions, ImpactOptions};
 pub use plan::{Plan, Shape};
 
 /// One replay that the analysis asks for.
@@ -193,180 +196,6 @@ pub struct Subject {
     pub application: String,
     pub workload: String,
 }
-
-/// How the analysis is done.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ExploreOptions {
-    /// Replays at a time.
-    pub jobs: usize,
-    /// CPUs that they share. Where these are fewer, replays run in a crowd.
-    pub cpus: usize,
-    /// Replays that must all pass before a policy is said to work. With more than one, a
-    /// failure counts only when a second one confirms it.
-    pub replicas: u32,
-    /// Replays of the baseline.
-    pub baseline_replicas: u32,
-    /// Instead of a number of replicas: go on until a decision is right with this chance (below
-    /// 1). A workload that fails now and then is then measured, not refused.
-    pub confidence: Option<f64>,
-    /// Every replica is of one feature alone; otherwise what passed alone is confirmed together.
-    pub exhaustive: bool,
-    pub plan: Plan,
-    /// So many replays share a CPU: a test that does as much as it can in a fixed time may reach
-    /// no more than such a part of the baseline's best, and nothing is wrong with it. 1 where
-    /// replays do not get in each other's way.
-    pub crowd: f64,
-    /// Where a feature cannot be stubbed with ENOSYS, try other errnos too.
-    pub errnos: bool,
-    /// Measure plausible fakes, too.
-    pub plausible: bool,
-    /// A replay that passes but looks wrong (next to no calls, nothing sent, new complaints, a
-    /// metric far off) counts as failed.
-    pub strict: bool,
-    /// Replay the baseline as controls, to see whether the measuring itself changes the workload.
-    pub controls: bool,
-    /// Some rules are answered by a supervisor.
-    pub notifies: bool,
-    /// Find out, too, what can be left out all at once.
-    pub joint: bool,
-    /// How long that may take.
-    pub effort: Effort,
-    /// How far required syscalls are opened.
-    pub depth: Depth,
-    /// Find out, too, what each way that works costs in speed and resources.
-    pub impact: Option<ImpactOptions>,
-}
-
-impl ExploreOptions {
-    /// Replays outnumber the CPUs.
-    pub(super) fn is_crowded(&self) -> bool {
-        self.jobs > self.cpus
-    }
-}
-
-/// How costs are measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ImpactOptions {
-    /// Replays of each way; the baseline, which every one is compared with, gets twice as many.
-    pub replays: u32,
-    /// Of these, so many at a time: not more than there are CPUs.
-    pub jobs: usize,
-}
-
-/// When the search for the joint policy ends, at the latest.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Effort {
-    /// When nothing better can be found.
-    #[default]
-    All,
-    /// When it has taken about as long as what came before it, with so many replays at a time.
-    AsMuchAgain { jobs: u64 },
-    /// When it has taken so many times as long as the workload itself does.
-    Natives(u32),
-}
-
-impl Default for ExploreOptions {
-    fn default() -> ExploreOptions {
-        ExploreOptions {
-            jobs: 1,
-            cpus: usize::MAX,
-            replicas: 3,
-            baseline_replicas: 3,
-            confidence: None,
-            exhaustive: false,
-            plan: Plan::Shared,
-            crowd: 1.0,
-            errnos: false,
-            plausible: false,
-            strict: false,
-            controls: true,
-            notifies: false,
-            joint: true,
-            effort: Effort::All,
-            depth: Depth::default(),
-            impact: None,
-        }
-    }
-}
-
-/// Why there is no analysis.
-#[derive(Debug, thiserror::Error)]
-pub enum ExploreError {
-    #[error("the workload fails as it is, with nothing stubbed or faked (replay {id}): {}", replay.outcome)]
-    BaselineFails { id: i64, replay: Box<Replay> },
-    #[error(
-        "the workload is flaky: {passes} of {runs} replays passed with nothing stubbed or faked; \
-         replay {id} {}", replay.outcome
-    )]
-    BaselineFlaps {
-        passes: u32,
-        runs: u32,
-        /// A failing replay.
-        id: i64,
-        replay: Box<Replay>,
-    },
-    #[error("the workload cannot be measured (replay {id}): {why}")]
-    BaselineInvalid {
-        id: i64,
-        why: String,
-        replay: Box<Replay>,
-    },
-    #[error(
-        "the test passed, but the target made no syscall (replay {id}, target started {} times)",
-        replay.target_execs
-    )]
-    NothingTraced { id: i64, replay: Box<Replay> },
-    #[error(
-        "the workload fails {control} (replay {id}: {}), and passes without: what replays say \
-         would be the filter's doing, and no syscall's{}", replay.outcome, slower(*slower_ms)
-    )]
-    FiltersBreak {
-        id: i64,
-        /// What it fails under.
-        control: Control,
-        replay: Box<Replay>,
-        /// How much longer it took than the baseline, in milliseconds.
-        slower_ms: u64,
-    },
-    #[error("no filter can be put on the target (replay {id}): {why}")]
-    FilterRefused {
-        id: i64,
-        why: String,
-        replay: Box<Replay>,
-    },
-    #[error(
-        "the workload passed with nothing stubbed or faked, and {runs} replays in a row do not any \
-         more (replay {id}: {}): the host stands still, or is too busy", replay.outcome
-    )]
-    HostFails {
-        id: i64,
-        runs: u32,
-        replay: Box<Replay>,
-    },
-    #[error(
-        "with {jobs} replays at a time the workload fails even with nothing stubbed or faked \
-         (replay {id}), so what failed proves nothing: {}", replay.outcome
-    )]
-    Crowded {
-        jobs: usize,
-        id: i64,
-        replay: Box<Replay>,
-    },
-    #[error(transparent)]
-    Replay(#[from] ReplayError),
-}
-
-/// Told where a filter may have made the workload too slow for its own test.
-fn slower(slower_ms: u64) -> String {
-    match slower_ms >= MUCH_SLOWER_MS {
-        true => format!("; it took {slower_ms} ms longer"),
-        false => String::new(),
-    }
-}
-
-/// A control that takes so much longer than the baseline may have failed for that; a busy host
-/// makes short replays slower by less.
-const MUCH_SLOWER_MS: u64 = 250;
 
 /// Analyses an application. Every replay that is started is also waited for, whatever happens
 /// to the others, so that a replayer can clean up after each.

@@ -7,7 +7,9 @@ mod evidence;
 mod group;
 mod impact;
 mod joint;
+mod other_ways;
 mod pseudo_files;
+mod refused;
 mod single;
 mod size;
 

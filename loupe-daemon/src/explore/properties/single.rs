@@ -3,8 +3,6 @@
 use std::sync::Mutex;
 
 use futures::executor::block_on;
-use loupe_common::analysis::Trial;
-use loupe_common::errno::Errno;
 use loupe_common::feature::Feature;
 use loupe_common::policy::{Action, Policy};
 use loupe_common::progress::Progress;
@@ -15,7 +13,7 @@ use proptest::prelude::*;
 use super::{app, feature, options, plain_app, plan, row, run};
 use crate::explore::simulated::{App, Effect, SimFeature, Simulator, Use};
 use crate::explore::suspicion::Profile;
-use crate::explore::{ExploreError, ExploreOptions, Request, Subject, analyze};
+use crate::explore::{ExploreOptions, Request, Subject, analyze};
 
 /// An application without noise, with the feature left out.
 fn without(app: &App, feature: &Feature, action: Action) -> Replay {
@@ -139,79 +137,6 @@ fn a_passing_way_costs_its_replicas_and_a_failing_one_two() {
     };
     let analysis = run(&Simulator::new(&app, 1), &options).expect("measurable");
     assert_eq!(analysis.replays, 3 + 1 + 10 * (3 + 2));
-}
-
-#[test]
-fn a_workload_that_fails_as_it_is_is_refused_after_two_replays() {
-    let app = App {
-        flakes: 1000,
-        ..plain_app(3)
-    };
-    let simulator = Simulator::new(&app, 1);
-    let error = run(&simulator, &options(2)).expect_err("nothing to measure");
-    assert!(
-        matches!(&error, ExploreError::BaselineFails { replay, .. } if replay.outcome.failed())
-    );
-    assert_eq!(simulator.requests().len(), 2);
-}
-
-#[test]
-fn a_workload_that_hangs_as_it_is_is_refused_as_soon_as_one_that_fails() {
-    let replays = |hangs| {
-        let app = App {
-            flakes: 1000,
-            hangs,
-            ..plain_app(3)
-        };
-        let simulator = Simulator::new(&app, 1);
-        let error = run(&simulator, &options(2)).expect_err("the baseline fails");
-        assert!(
-            matches!(error, ExploreError::BaselineFails { .. }),
-            "{error}"
-        );
-        simulator.requests().len()
-    };
-    assert_eq!(replays(true), replays(false));
-}
-
-#[test]
-fn a_flaky_workload_is_refused_with_a_failing_replay() {
-    let flaky = (0..).map(|seed| App {
-        flakes: 500,
-        seed,
-        ..plain_app(3)
-    });
-    let error = flaky
-        .take(50)
-        .filter_map(|app| run(&Simulator::new(&app, 1), &options(2)).err())
-        .find(|error| matches!(error, ExploreError::BaselineFlaps { .. }))
-        .expect("of fifty coin-flipping workloads one shows both sides");
-    let ExploreError::BaselineFlaps {
-        passes,
-        runs,
-        replay,
-        ..
-    } = error
-    else {
-        unreachable!("filtered");
-    };
-    assert!(passes > 0 && passes < runs && replay.outcome.failed());
-}
-
-#[test]
-fn a_baseline_that_cannot_be_measured_is_refused_with_the_reason() {
-    let app = App {
-        unusable: 1000,
-        ..plain_app(3)
-    };
-    let error = run(&Simulator::new(&app, 1), &options(2)).expect_err("nothing to measure");
-    assert!(matches!(&error, ExploreError::BaselineInvalid { why, .. } if why == "simulated"));
-}
-
-#[test]
-fn a_target_without_a_single_call_is_refused() {
-    let error = run(&Simulator::new(&App::default(), 1), &options(2)).expect_err("nothing seen");
-    assert!(matches!(error, ExploreError::NothingTraced { .. }));
 }
 
 #[test]
@@ -370,92 +295,5 @@ proptest! {
             prop_assert!(only_one.is_empty(), "asked for by one of them: {only_one:?}");
             prop_assert_eq!(&alone, &other);
         }
-    }
-}
-
-#[test]
-fn where_enosys_breaks_it_other_errnos_are_tried_on_request() {
-    let named = |name: &str| -> Feature { name.parse().expect("a syscall") };
-    let errno = |name: &str| -> Errno { name.parse().expect("an errno") };
-    let picky = |tolerates| SimFeature {
-        tolerates: Some(errno(tolerates)),
-        ..SimFeature::always(Effect::Breaks, Effect::Breaks)
-    };
-    let mut app = plain_app(2);
-    app.features.insert(named("ioctl"), picky("ENOTTY"));
-    app.features.insert(named("setuid"), picky("EPERM"));
-    let options = ExploreOptions {
-        errnos: true,
-        ..options(2)
-    };
-    let analysis = run(&Simulator::new(&app, 1), &options).expect("measurable");
-    let taken = |name| -> Vec<(Errno, bool)> {
-        let errnos = &row(&analysis, &named(name)).expect("used").errnos;
-        let decided = |(errno, trial): (&Errno, &Trial)| Some((*errno, trial.works?));
-        errnos.iter().filter_map(decided).collect()
-    };
-    let [eperm, einval, enotty, eopnotsupp] =
-        ["EPERM", "EINVAL", "ENOTTY", "EOPNOTSUPP"].map(errno);
-    assert_eq!(
-        taken("ioctl"),
-        [
-            (eperm, false),
-            (einval, false),
-            (enotty, true),
-            (eopnotsupp, false)
-        ]
-    );
-    assert_eq!(
-        taken("setuid"),
-        [(eperm, true), (einval, false), (eopnotsupp, false)]
-    );
-    assert_eq!(taken("read"), [], "ENOSYS works");
-}
-
-#[test]
-fn other_errnos_are_tried_of_operations_and_of_pseudo_files() {
-    let named = |name: &str| -> Feature { name.parse().expect("a feature") };
-    let picky = |tolerates: &str| SimFeature {
-        tolerates: Some(tolerates.parse().expect("an errno")),
-        ..SimFeature::always(Effect::Breaks, Effect::Breaks)
-    };
-    let mut app = plain_app(2);
-    app.watched = 2;
-    for syscall in ["fcntl", "ioctl", "setsockopt"] {
-        app.features.insert(named(syscall), picky("ENOTTY"));
-    }
-    let option = "setsockopt:SOL_TCP/TCP_NODELAY";
-    for (name, tolerates) in [
-        ("fcntl:F_GETFL", "EINVAL"),
-        ("ioctl:TCGETS", "ENOTTY"),
-        (option, "ENOPROTOOPT"),
-        ("/proc/cpuinfo", "EACCES"),
-    ] {
-        app.features.insert(named(name), picky(tolerates));
-    }
-    let free = SimFeature::always(Effect::Works, Effect::Breaks);
-    app.features.insert(named("ioctl:FIONBIO"), free);
-    for errnos in [false, true] {
-        let options = ExploreOptions {
-            errnos,
-            ..options(2)
-        };
-        let analysis = run(&Simulator::new(&app, 1), &options).expect("measurable");
-        let taken = |name| -> Vec<String> {
-            let tried = &row(&analysis, &named(name)).expect("used").errnos;
-            assert_eq!(tried.len() > 1, errnos && name != "ioctl:FIONBIO", "{name}");
-            let works = tried.iter().filter(|(_, trial)| trial.works == Some(true));
-            works.map(|(errno, _)| errno.to_string()).collect()
-        };
-        for (name, errno) in [
-            ("fcntl:F_GETFL", "EINVAL"),
-            ("ioctl:TCGETS", "ENOTTY"),
-            (option, "ENOPROTOOPT"),
-            ("/proc/cpuinfo", "EACCES"),
-        ] {
-            let expected = if errnos { &[errno][..] } else { &[] };
-            assert_eq!(taken(name), expected, "{name}");
-        }
-        assert_eq!(taken("ioctl:FIONBIO"), [""; 0], "ENOSYS works");
     }
 }
