@@ -39,7 +39,7 @@ pub use moment::Moment;
 pub use plan::Plan;
 pub use plans::{
     Diff, Export, ExportFormat, ExportLoupedb, Gap, Import, ImportFormat, ImportLoupedb, Os,
-    OsCommand, OsCompare, OsDiff, OsImport, OsList, OsShow, Stats,
+    OsCommand, OsCompare, OsDiff, OsExport, OsExportFormat, OsImport, OsList, OsShow, Stats,
 };
 pub use probe::Probe;
 pub use profile::{

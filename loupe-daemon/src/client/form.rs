@@ -129,7 +129,7 @@ fn options(command: &mut Command) -> Options<'_> {
                 markdown: Some(&mut args.markdown),
                 ..table(&mut args.json)
             },
-            OsCommand::Import(_) => Options::default(),
+            OsCommand::Import(_) | OsCommand::Export(_) => Options::default(),
         },
         Command::Profile(args) => match &mut args.command {
             ProfileCommand::Add(args) => json(&mut args.json),

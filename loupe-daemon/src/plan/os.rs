@@ -41,6 +41,7 @@ pub use difference::OsDifference;
 pub use evidence::failing;
 pub use probed::{Probed, ProbedFeature, ProbedResult, check_probed, read_probed};
 pub use runner::OsRunner;
+pub use scml::to_scml;
 pub use shelf::{Origin, Shelf, default_shelf};
 pub use source::{Source, Unknown};
 pub use write::to_toml;

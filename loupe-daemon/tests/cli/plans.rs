@@ -208,6 +208,21 @@ fn profiles_keep_what_is_smaller_than_a_syscall() {
     let missing = names(&missing["stub"]);
     assert!(missing.contains(&"open:O_WRONLY"), "{missing:?}");
     assert!(!missing.contains(&"open:O_CREAT"), "{missing:?}");
+    // As SCML, and read again.
+    let written = world.works("os export scml flags");
+    assert!(
+        stdout(&written).contains("\nread(..);\n"),
+        "{}",
+        stdout(&written)
+    );
+    world.file("again.scml", &stdout(&written));
+    let again = world.json("os diff flags again.scml");
+    assert_eq!(again["changes"].as_array().map(Vec::len), Some(0));
+    let told = stderr(&world.works("os export scml gvisor"));
+    assert!(
+        told.contains("in comments only: ") && told.lines().count() == 1,
+        "{told}"
+    );
     let difference = world.json("os diff flags asterinas");
     let changes = difference["changes"].as_array().expect("a list").iter();
     let changed: Vec<&Value> = changes.map(|change| &change["feature"]).collect();

@@ -113,6 +113,7 @@ pub enum OsCommand {
     Diff(OsDiff),
     Compare(OsCompare),
     Import(OsImport),
+    Export(OsExport),
 }
 
 /// List the profiles that are built in, and those that are kept
@@ -214,6 +215,34 @@ pub struct OsImport {
     /// Replace one that is there and differs
     #[arg(long)]
     pub force: bool,
+}
+
+/// Write a profile in another language
+///
+/// `loupe os show` writes Loupe's own, TOML and JSON.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  loupe os export scml asterinas
+  loupe os export scml ./myos.toml --output myos.scml")]
+pub struct OsExport {
+    #[command(subcommand)]
+    pub format: OsExportFormat,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum OsExportFormat {
+    Scml(OsExportScml),
+}
+
+/// Write Asterinas' SCML: the calls that the OS implements, down to operations and flags
+///
+/// What SCML has no words for (errnos, fakes, pseudo-files, notes) is written as comments, and told.
+#[derive(Debug, Args)]
+pub struct OsExportScml {
+    /// A file, or the name of a profile
+    #[arg(value_name = "OS")]
+    pub os: String,
 }
 
 /// Tell what an OS lacks for an application, or how far it is from each

@@ -1,4 +1,4 @@
-//! `loupe os list`, `show`, `diff`, `compare`, `import`. Profiles are files of whoever asks: the daemon has
+//! `loupe os list`, `show`, `diff`, `compare`, `import`, `export`. Profiles are files of whoever asks: the daemon has
 //! nothing to do with them.
 
 use std::collections::BTreeSet;
@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use loupe_common::wire::Failure;
 use serde_json::json;
 
-use crate::client::args::{Global, OsCommand, OsCompare, OsDiff, OsImport, OsList, OsShow};
+use crate::client::args::{
+    Global, OsCommand, OsCompare, OsDiff, OsExport, OsExportFormat, OsImport, OsList, OsShow,
+};
 use crate::client::measured::{Sources, os_failure, profile, remark, shelf};
 use crate::client::{Ending, measured, output};
 use crate::plan::compare::Comparison;
@@ -21,6 +23,7 @@ pub async fn run(global: &Global, command: &OsCommand) -> Result<Ending, Failure
         OsCommand::Diff(args) => diff(global, args),
         OsCommand::Compare(args) => compare(global, args).await,
         OsCommand::Import(args) => import(global, args),
+        OsCommand::Export(args) => export(global, args),
     }
 }
 
@@ -154,5 +157,15 @@ fn import(global: &Global, args: &OsImport) -> Result<Ending, Failure> {
             profile.fake.len()
         ))?;
     }
+    Ok(Ending::OK)
+}
+
+fn export(global: &Global, args: &OsExport) -> Result<Ending, Failure> {
+    let OsExportFormat::Scml(wanted) = &args.format;
+    let written = os::to_scml(&profile(global, &wanted.os)?);
+    if let Some(unsaid) = &written.unsaid {
+        output::note(unsaid);
+    }
+    output::print(&written.text)?;
     Ok(Ending::OK)
 }

@@ -7,9 +7,12 @@
 //! ```
 //!
 //! What limits an argument to operations or flags is kept ([`described`]); that something else is
-//! limited, as a structure, is remarked, and not kept.
+//! limited, as a structure, is remarked, and not kept. [`to_scml`] writes it.
 
 mod described;
+#[cfg(test)]
+mod tests;
+mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -17,6 +20,8 @@ use std::path::{Path, PathBuf};
 use described::{Described, Limit, Limits};
 
 use super::names::Names;
+pub use written::to_scml;
+
 use super::{OsError, OsProfile, ReadProfile, Remark, name_of, read_text};
 
 pub(super) fn read(path: &Path, text: &str) -> Result<ReadProfile, OsError> {
@@ -138,6 +143,8 @@ fn expand(
                 (Some(values), Some(depth)) => expand(values, sets, names, depth),
                 _ => false,
             },
+            // No flag at all.
+            None if value == "0" => true,
             None => {
                 names.insert(value.to_owned());
                 value.chars().all(is_of_a_name)

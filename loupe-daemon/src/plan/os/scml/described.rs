@@ -57,15 +57,20 @@ impl Described {
             together.all_operations = true;
             return Vec::new();
         };
-        let limits: BTreeMap<usize, &BTreeSet<String>> = limits
+        let limits: BTreeMap<usize, Spelt<'_>> = limits
             .iter()
             .filter(|(argument, _)| is_told(argument))
             .filter_map(|(argument, limit)| match limit {
-                Limit::Names(names) => Some((*argument, names)),
+                Limit::Names(names) => Some((*argument, spelt(syscall, names))),
                 Limit::Other => None,
             })
             .collect();
-        let mut strangers: BTreeSet<&String> = limits.values().copied().flatten().collect();
+        let mut strangers: BTreeSet<&String> = limits
+            .values()
+            .flatten()
+            .flat_map(|(_, names)| names)
+            .copied()
+            .collect();
         let selecting = row.parts.iter();
         let selecting = selecting.filter(|part| part.meaning == Meaning::Selects);
         let selecting: Vec<usize> = selecting.map(|part| usize::from(part.argument)).collect();
@@ -73,24 +78,31 @@ impl Described {
             .iter()
             .any(|argument| limits.contains_key(argument));
         together.all_operations |= !is_limited;
+        let mut is_meant = |argument: usize, known: &str| {
+            let meant = limits.get(&argument).map(|names| names.get(known));
+            meant.flatten().into_iter().flatten().for_each(|name| {
+                strangers.remove(name);
+            });
+            meant.is_none_or(|names| names.is_some())
+        };
         for operation in Operation::all_of(syscall) {
             let halves = || operation.name().split('/').zip(&selecting);
-            let fits = halves().all(|(half, argument)| {
-                let names = limits.get(argument);
-                names.is_none_or(|names| names.iter().any(|name| is_named(syscall, name, half)))
-            });
-            if fits {
-                strangers.retain(|name| halves().all(|(half, _)| !is_named(syscall, name, half)));
+            let is_within = |(half, argument): (&str, &usize)| {
+                limits
+                    .get(argument)
+                    .is_none_or(|names| names.contains_key(half))
+            };
+            if halves().all(is_within) {
+                halves().for_each(|(half, argument)| {
+                    is_meant(*argument, half);
+                });
                 together.operations.insert(operation);
             }
         }
         for flag in Operation::flags_of(syscall) {
             let tests = flag.tests().unwrap_or_default();
             let argument = tests.first().map(|test| usize::from(test.argument));
-            let names = argument.and_then(|argument| limits.get(&argument));
-            let is_it = |name: &str| is_named(syscall, name, flag.name());
-            if names.is_none_or(|names| names.iter().any(|name| is_it(name))) {
-                strangers.retain(|name| !is_it(name));
+            if argument.is_none_or(|argument| is_meant(argument, flag.name())) {
                 together.flags.insert(flag);
             }
         }
@@ -118,8 +130,18 @@ impl Described {
     }
 }
 
-/// Whether a name means this operation, half of one, or flag. Some have several names.
-fn is_named(syscall: Syscall, name: &str, known: &str) -> bool {
-    let canonical = || format!("{syscall}:{name}").parse::<Operation>();
-    name == known || canonical().is_ok_and(|operation| operation.name() == known)
+/// Names as Loupe has them, each with how it is spelt in a description.
+type Spelt<'a> = BTreeMap<String, BTreeSet<&'a String>>;
+
+/// Some operations and flags have several names.
+fn spelt(syscall: Syscall, names: &BTreeSet<String>) -> Spelt<'_> {
+    let mut spelt: Spelt<'_> = BTreeMap::new();
+    for name in names {
+        let canonical = format!("{syscall}:{name}").parse::<Operation>().ok();
+        let canonical = canonical.map(|operation| operation.name().to_owned());
+        for known in canonical.into_iter().chain([name.clone()]) {
+            spelt.entry(known).or_default().insert(name);
+        }
+    }
+    spelt
 }
