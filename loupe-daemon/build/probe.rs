@@ -24,8 +24,9 @@ const FLAGS: [&str; 14] = [
 ];
 
 /// What it is made of, below the workspace.
-pub const SOURCES: [&str; 4] = [
+pub const SOURCES: [&str; 5] = [
     "loupe-daemon/probe/src",
+    "loupe-common/src/io_uring/table.rs",
     "loupe-common/src/syscalls/x86_64.rs",
     "loupe-common/src/operations/x86_64.rs",
     "loupe-common/src/operations/meaning.rs",

@@ -92,9 +92,8 @@ fn without_a_database_nothing_is_made_and_nothing_is_said() {
     scene.assert_nothing_left();
 }
 
-#[test]
-fn the_packages_script_completes_in_a_real_bash() {
-    require!(Replays, Program("bash"));
+/// A scene with an analysis of `accepts-enosys`, and a directory with the package's scripts.
+fn analysed() -> (Scene, tempfile::TempDir) {
     let scene = Scene::new();
     let workload = scene.workload(victim("accepts-enosys"));
     let path = workload.to_str().expect("a plain path");
@@ -103,10 +102,28 @@ fn the_packages_script_completes_in_a_real_bash() {
     let mut write = Command::new(binaries::loupe());
     write.arg("write-documents").arg(documents.path());
     command::run(write).expect_code(0);
+    (scene, documents)
+}
+
+/// A shell that finds this `loupe`, and asks it about this scene.
+fn shell(name: &str, scene: &Scene) -> Command {
+    let loupe = binaries::loupe();
+    let directory = loupe.parent().expect("a directory");
+    let mut shell = Command::new(name);
+    shell
+        .current_dir(scene.directory())
+        .env("PATH", format!("{}:/usr/bin:/bin", directory.display()))
+        .env("HOME", scene.directory())
+        .env("LOUPE_DB", scene.database());
+    shell
+}
+
+#[test]
+fn the_packages_script_completes_in_a_real_bash() {
+    require!(Replays, Program("bash"));
+    let (scene, documents) = analysed();
     let completed = |words: &[&str]| -> Vec<String> {
-        let mut bash = Command::new("bash");
-        let loupe = binaries::loupe();
-        let directory = loupe.parent().expect("a directory");
+        let mut bash = shell("bash", &scene);
         let line = "source \"$1\"; shift; complete -p loupe > /dev/null || exit 1; \
                     COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); COMP_TYPE=9; \
                     _clap_complete_loupe loupe \"${COMP_WORDS[COMP_CWORD]}\" x; \
@@ -114,9 +131,7 @@ fn the_packages_script_completes_in_a_real_bash() {
         bash.args(["--norc", "-c", line, "bash"])
             .arg(documents.path().join("completions/loupe.bash"))
             .arg("loupe")
-            .args(words)
-            .env("PATH", format!("{}:/usr/bin:/bin", directory.display()))
-            .env("LOUPE_DB", scene.database());
+            .args(words);
         let said = command::run(bash).expect_code(0);
         said.stdout.lines().map(str::to_owned).collect()
     };
@@ -126,4 +141,57 @@ fn the_packages_script_completes_in_a_real_bash() {
     );
     assert_eq!(completed(&["os", "show", "gvis"]), ["gvisor"]);
     scene.assert_nothing_left();
+}
+
+#[test]
+fn the_packages_script_completes_in_a_real_fish() {
+    require!(Replays, Program("fish"));
+    let (scene, documents) = analysed();
+    let completed = |line: &str| -> Vec<String> {
+        let mut fish = shell("fish", &scene);
+        fish.args(["--no-config", "-c", "source $argv[1]; complete -C $argv[2]"])
+            .arg(documents.path().join("completions/loupe.fish"))
+            .arg(line);
+        let said = command::run(fish).expect_code(0);
+        said.stdout.lines().map(str::to_owned).collect()
+    };
+    assert_eq!(
+        completed("loupe show acc"),
+        ["accepts-enosys", "accepts-enosys/truth"]
+    );
+    assert_eq!(completed("loupe os export scml gvis"), ["gvisor"]);
+    // What the number is of stands behind a tab.
+    assert_eq!(completed("loupe show 1"), ["1\taccepts-enosys/truth"]);
+}
+
+/// In a terminal of its own: types the second word and a tab, and writes what the line is then to the
+/// third. The first is where the script is found by itself.
+const ZSH: &str = r#"
+zmodload zsh/zpty
+zpty inner 'TERM=dumb zsh -f -i'
+zpty -w inner "fpath=(${(q)1} \$fpath); autoload -Uz compinit; compinit -u -D
+    tell() { print -r -- \$BUFFER > ${(q)3}; print TO''LD; BUFFER= }
+    zle -N tell; bindkey '^X' tell; print REA''DY"
+zpty -r inner line '*READY*'
+zpty -n -w inner "$2"$'\t\x18'
+zpty -r inner line '*TOLD*'
+zpty -d inner
+"#;
+
+#[test]
+fn the_packages_script_completes_in_a_real_zsh() {
+    require!(Replays, Program("zsh"));
+    let (scene, documents) = analysed();
+    let completed = |line: &str| -> String {
+        let mut zsh = shell("zsh", &scene);
+        zsh.args(["-f", "-c", ZSH, "zsh"])
+            .arg(documents.path().join("completions"))
+            .arg(line)
+            .arg(scene.path("line"));
+        command::run(zsh).expect_code(0);
+        std::fs::read_to_string(scene.path("line")).expect("the line")
+    };
+    assert_eq!(completed("loupe os show gvis"), "loupe os show gvisor \n");
+    // As much as both names have.
+    assert_eq!(completed("loupe show acc"), "loupe show accepts-enosys\n");
 }

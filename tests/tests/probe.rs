@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use loupe_common::operations::Operation;
 use loupe_tests::require;
 use loupe_tests::requirement::Requirement::Replays;
 use loupe_tests::scene::Scene;
@@ -28,10 +29,7 @@ const FEET: &[&str] = &["write", "execve", "exit_group"];
 /// Nothing tells whether these did anything: to the probe, a fake is as good.
 const INVISIBLE: &[&str] = &["sched_yield", "sync", "/dev/null"];
 
-/// Of the policies that are tried, unless `LOUPE_TEST_SEED` says another.
-const SEED: u64 = 11;
-
-/// Policies that are tried.
+/// Policies that are tried, unless `LOUPE_TEST_POLICIES` says how many.
 const POLICIES: usize = 4;
 
 /// A result as one word: `works`, `ENOSYS`, `errno 1`, `lies`, `not tried`.
@@ -99,10 +97,12 @@ fn on_this_kernel_everything_works_that_it_has() {
             .count()
     };
     let syscalls = works(|name| !name.contains(':') && !name.starts_with('/'));
-    let operations = works(|name| name.contains(':'));
+    let operations = works(|name| name.contains(':') && !is_flag(name));
+    let flags = works(is_flag);
+    let submitted = works(|name| name.starts_with("io_uring:"));
     assert!(
-        syscalls > 200 && operations > 400,
-        "{syscalls} and {operations}"
+        syscalls > 200 && operations > 400 && flags > 80 && submitted > 30,
+        "{syscalls}, {operations}, {flags} and {submitted}"
     );
     scene.assert_nothing_left();
 }
@@ -111,10 +111,14 @@ fn on_this_kernel_everything_works_that_it_has() {
 struct Random(u64);
 
 impl Random {
-    /// The same policies each time, so that a failure is this change's; others by `LOUPE_TEST_SEED`.
+    /// Other policies each time; `LOUPE_TEST_SEED` tries those again that have failed.
     fn seeded() -> (Random, u64) {
-        let seed =
-            std::env::var("LOUPE_TEST_SEED").map_or(SEED, |seed| seed.parse().expect("a number"));
+        let now = || {
+            let since = std::time::UNIX_EPOCH.elapsed().expect("a clock");
+            // Zero would stay zero.
+            since.as_nanos() as u64 | 1
+        };
+        let seed = number_from("LOUPE_TEST_SEED").unwrap_or_else(now);
         println!("LOUPE_TEST_SEED={seed}");
         (Random(seed), seed)
     }
@@ -125,6 +129,22 @@ impl Random {
         self.0 ^= self.0 << 17;
         (self.0 % limit as u64) as usize
     }
+}
+
+fn number_from(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().expect("a number"))
+}
+
+/// A flag of a syscall, of which a call may have several.
+fn is_flag(feature: &str) -> bool {
+    feature
+        .parse::<Operation>()
+        .is_ok_and(|part| part.is_flag())
+}
+
+fn syscall_of(feature: &str) -> &str {
+    feature.split(':').next().unwrap_or(feature)
 }
 
 /// What the probe must find of a feature under this rule.
@@ -150,16 +170,20 @@ fn under_any_policy_it_finds_that_policy_again() {
     let usable: Vec<&String> = plain
         .iter()
         .filter(|(name, (result, _))| {
-            let whole = name.split(':').next().unwrap_or(name);
+            let whole = syscall_of(name);
             result == "works" && !FEET.contains(&whole) && !INVISIBLE.contains(&whole)
         })
         .map(|(name, _)| name)
         .collect();
+    // What is submitted to a ring is answered by no rule.
+    let injectable = usable.iter().filter(|name| !name.starts_with("io_uring:"));
+    let injectable: Vec<&String> = injectable.copied().collect();
     let (mut random, seed) = Random::seeded();
-    for size in [1, 4, 12, 30].into_iter().cycle().take(POLICIES) {
+    let count = number_from("LOUPE_TEST_POLICIES").map_or(POLICIES, |count| count as usize);
+    for size in [1, 4, 12, 30].into_iter().cycle().take(count) {
         let mut policy: BTreeMap<String, &str> = BTreeMap::new();
         for _ in 0..size {
-            let feature = usable[random.below(usable.len())].clone();
+            let feature = injectable[random.below(injectable.len())].clone();
             let actions: &[&str] = match feature.starts_with('/') {
                 true => &["stub", "fake"],
                 false => &["stub", "stub=EPERM", "fake"],
@@ -175,7 +199,7 @@ fn under_any_policy_it_finds_that_policy_again() {
             })
             .collect();
         let rule_of = |feature: &str| -> Option<&str> {
-            let whole = feature.split(':').next().unwrap_or(feature);
+            let whole = syscall_of(feature);
             policy.get(feature).or_else(|| policy.get(whole)).copied()
         };
         let found = results(&under(&scene, &rules));
@@ -195,18 +219,24 @@ fn under_any_policy_it_finds_that_policy_again() {
         // A syscall is known by its operations, where it has any: by those that could be tried.
         let all_ruled = |whole: &str| {
             let mut parts = usable.iter().filter(|name| {
-                name.split_once(':')
-                    .is_some_and(|(syscall, _)| syscall == whole)
+                let part = name.split_once(':');
+                part.is_some_and(|(syscall, _)| syscall == whole) && !is_flag(name)
             });
             let some = parts.clone().next().is_some();
             some && parts.all(|part| rule_of(part).is_some() || is_blocked(part))
+        };
+        // A call with a flag that has a rule of its own is answered by that.
+        let flag_ruled = |whole: &str| {
+            let mut ruled = policy.keys();
+            ruled.any(|other| syscall_of(other) == whole && is_flag(other))
         };
         let wrong: BTreeSet<_> = usable
             .iter()
             .filter(|feature| {
                 let right = found[**feature].0 == expected(feature, rule_of(feature));
                 // What cannot be looked at without something that is left out is not known, and said so.
-                !right && !is_blocked(feature) && !all_ruled(feature)
+                let is_known = !is_blocked(feature) && !all_ruled(feature);
+                !right && is_known && !(policy.contains_key(**feature) && flag_ruled(feature))
             })
             .map(|feature| (feature, rule_of(feature), &found[*feature]))
             .collect();

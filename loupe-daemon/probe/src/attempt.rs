@@ -102,17 +102,34 @@ impl Try<'_> {
         let is_it = |feature: &Feature| feature.is(number, arguments);
         let is_tried = |feature: &Feature| feature.count == 0 || feature.run.is_some();
         let exact = |feature: &Feature| !feature.derived && is_tried(feature) && is_it(feature);
-        let found = self.features.iter().position(exact);
-        found.or_else(|| self.features.iter().position(is_it))
+        let operations = || {
+            self.features
+                .iter()
+                .enumerate()
+                .filter(|(_, one)| !one.is_flag)
+        };
+        let found = operations().find(|(_, feature)| exact(feature));
+        let found = found.or_else(|| operations().find(|(_, feature)| is_it(feature)));
+        found.map(|(index, _)| index)
     }
 
     pub fn raw(&self, number: usize, arguments: &[usize]) -> isize {
         let arguments = six(arguments);
-        if self.note(number, &arguments).is_some() {
-            return machine::syscall(number, arguments);
+        self.raw_by(number, &arguments, || machine::syscall(number, arguments))
+    }
+
+    /// A call that is made in a way of its own.
+    pub fn raw_by(
+        &self,
+        number: usize,
+        arguments: &[usize; 6],
+        call: impl FnOnce() -> isize,
+    ) -> isize {
+        if self.note(number, arguments).is_some() {
+            return call();
         }
         self.report.within.fetch_add(1, Ordering::SeqCst);
-        let result = machine::syscall(number, arguments);
+        let result = call();
         self.report.within.fetch_sub(1, Ordering::SeqCst);
         if !(-4095..0).contains(&result) {
             self.report.claimed.store(1, Ordering::SeqCst);
@@ -122,10 +139,22 @@ impl Try<'_> {
 
     /// Notes what is called. `None`: the subject.
     fn note(&self, number: usize, arguments: &[usize; 6]) -> Option<usize> {
-        if self.features[self.subject].is(number, arguments) {
+        for (index, feature) in self.features.iter().enumerate() {
+            let is_tried = feature.is_flag && feature.run.is_some();
+            if is_tried && index != self.subject && feature.is(number, arguments) {
+                self.uses(index);
+            }
+        }
+        let subject = &self.features[self.subject];
+        let found = self.feature_of(number, arguments);
+        if subject.is(number, arguments) {
+            // A flag's call is one of an operation, too.
+            let operation = found.filter(|index| self.features[*index].count > 0);
+            if let Some(index) = operation.filter(|_| subject.is_flag) {
+                self.uses(index);
+            }
             return None;
         }
-        let found = self.feature_of(number, arguments);
         if let Some(index) = found {
             self.uses(index);
         }

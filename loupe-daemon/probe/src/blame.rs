@@ -65,10 +65,31 @@ pub fn settle(features: &[Feature], outcomes: &mut Outcomes) {
             // What works for everybody else fails after this one has said that it did something.
             Kind::Blocked => alone && outcome.claimed,
             Kind::Lies if outcome.caught => true,
-            _ => alone || outcome.is_absent(&features[index]),
+            _ => {
+                alone
+                    || (outcome.is_absent(&features[index])
+                        && !is_by_flag(features, outcomes, index))
+            }
         };
         outcomes.0[index].settled = settled;
     }
+}
+
+/// Whether anything of a syscall works.
+fn has_anything(features: &[Feature], outcomes: &Outcomes, number: Option<usize>) -> bool {
+    let mut both = features.iter().zip(&outcomes.0);
+    both.any(|(feature, outcome)| feature.number == number && outcome.kind == Kind::Works)
+}
+
+/// Whether it may be a flag that is not there, and not what is tried.
+fn is_by_flag(features: &[Feature], outcomes: &Outcomes, index: usize) -> bool {
+    let used = &outcomes.0[index].used;
+    let number = features[index].number;
+    let mut all = (0..features.len()).filter(|other| used[other / 64] >> (other % 64) & 1 == 1);
+    let is_bad = |other: usize| {
+        features[other].is_flag && features[other].number == number && outcomes.0[other].is_bad()
+    };
+    all.any(is_bad) && has_anything(features, outcomes, number)
 }
 
 /// Something that a feature was tried with and that does not work itself; the surest first.
@@ -76,7 +97,14 @@ fn suspect(features: &[Feature], outcomes: &Outcomes, index: usize) -> Option<us
     let used = &outcomes.0[index].used;
     let is_used = |other: &usize| used[other / 64] >> (other % 64) & 1 == 1 && *other != index;
     let bad = |other: &usize| outcomes.0[*other].is_bad() && !outcomes.0[*other].is_trusted();
-    let mut all = (0..features.len()).filter(is_used).filter(bad);
+    // Where nothing of a syscall works, its flags are not to blame.
+    let number = features[index].number;
+    let is_gone = number.is_some() && !has_anything(features, outcomes, number);
+    let own = |other: &usize| features[*other].is_flag && features[*other].number == number;
+    let mut all = (0..features.len())
+        .filter(is_used)
+        .filter(bad)
+        .filter(|other| !(is_gone && own(other)));
     let first = all.clone().next();
     all.find(|other| outcomes.0[*other].settled).or(first)
 }
@@ -110,7 +138,7 @@ pub fn derive(features: &[Feature], outcomes: &mut Outcomes) {
         }
         let mut found = Outcome::NONE;
         for (place, part) in features.iter().enumerate() {
-            if part.number != whole.number || part.count == 0 {
+            if part.number != whole.number || part.count == 0 || part.is_flag {
                 continue;
             }
             let outcome = outcomes.0[place];

@@ -2,15 +2,18 @@
 //! none is in [`reasons`]. A table; runs nothing.
 
 mod attributes;
+mod clones;
 mod content;
 mod controls;
 mod descriptors;
 mod events;
+mod flags;
 mod futexes;
 mod identity;
 mod ipc;
 mod keys;
 mod limits;
+mod mapping;
 mod memory;
 mod mounts;
 mod names;
@@ -22,6 +25,7 @@ mod reasons;
 mod rings;
 mod signals;
 mod sockets;
+mod submissions;
 mod terminals;
 mod time;
 mod tracing;
@@ -52,6 +56,11 @@ const GROUPS: &[&[Case]] = &[
     mounts::CASES,
     terminals::CASES,
     tracing::CASES,
+    flags::CASES,
+    mapping::CASES,
+    clones::CASES,
+    submissions::CASES,
+    submissions::OF_FILES,
     pseudo_files::CASES,
 ];
 

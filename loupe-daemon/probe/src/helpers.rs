@@ -6,7 +6,7 @@ mod processes;
 
 pub use processes::{MOUNTS, UTS};
 
-use crate::attempt::{Kind, Path, Try, choose, new, raw, sys};
+use crate::attempt::{Arg, Kind, Path, Try, choose, new, raw, sys};
 use crate::handlers;
 use crate::machine;
 use crate::tables::{nr, val};
@@ -73,7 +73,13 @@ impl Try<'_> {
             (_, Some(file)) => self.finish(Kind::Blocked, file, result.unsigned_abs()),
             _ => {
                 let number = self.pick(&[nr!("openat"), nr!("open"), nr!("openat2")]);
-                self.failed(number, &[], result.unsigned_abs())
+                // With its flags: one of them may be what fails.
+                let arguments = match number {
+                    number if number == nr!("open") => [path.arg(), flags, 0],
+                    number if number == nr!("openat") => [HERE.arg(), path.arg(), flags],
+                    _ => [0; 3],
+                };
+                self.failed(number, &arguments, result.unsigned_abs())
             }
         }
     }

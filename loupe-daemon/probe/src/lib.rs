@@ -33,7 +33,7 @@ use tools::Tools;
 const USAGE: &str = "\
 usage: loupe-probe [--only NAME | --skip NAME]... [--list] [--trace]
 Tries what this OS implements, and prints it as JSON, for `loupe os import --probe`.
-  --only NAME  nothing but this syscall, operation or file; of a syscall, its operations too
+  --only NAME  nothing but this syscall, operation, flag or file; of a syscall, its parts too
   --skip NAME  all but this
   --list       print the names only
   --trace      name each on standard error before it is tried, for an OS that ends meanwhile

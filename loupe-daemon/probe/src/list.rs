@@ -1,12 +1,12 @@
-//! All that the probe knows of: each syscall, each operation, each pseudo-file, with the case that
-//! tries it or the reason why none does. Runs nothing.
+//! All that the probe knows of: each syscall, each operation, each flag, each operation of io_uring, each
+//! pseudo-file, with the case that tries it or the reason why none does. Runs nothing.
 
 use crate::attempt::Try;
 use crate::cases;
 use crate::tables::meaning::{Meaning, Part, Place};
-use crate::tables::{self, SYSCALLS, Set};
+use crate::tables::{self, RING_OPERATIONS, SYSCALLS, Set};
 
-/// Features at most. The tables have some 2,300.
+/// Features at most. The tables have some 2,500.
 pub const MOST: usize = 3072;
 
 /// A small, correct use of one feature, whose effect is checked.
@@ -31,7 +31,7 @@ pub struct Test {
 /// What is tried, or not.
 #[derive(Clone, Copy)]
 pub struct Feature {
-    /// Of the syscall; none of a pseudo-file.
+    /// Of the syscall; none of a pseudo-file and of what is submitted to a ring.
     pub number: Option<usize>,
     /// The syscall's name, or a path.
     pub name: &'static str,
@@ -45,6 +45,8 @@ pub struct Feature {
     pub reason: &'static str,
     /// A syscall of which only operations are tried: its result is theirs.
     pub derived: bool,
+    /// A call may have several of these beside its operation.
+    pub is_flag: bool,
 }
 
 impl Feature {
@@ -61,6 +63,7 @@ impl Feature {
         run: None,
         reason: "",
         derived: false,
+        is_flag: false,
     };
 
     /// Whether a call is one of this feature.
@@ -149,6 +152,24 @@ impl List {
         for (number, name) in SYSCALLS {
             self.add_operations(usize::from(*number), name);
         }
+        for (number, name) in SYSCALLS {
+            self.add_flags(usize::from(*number), name);
+        }
+        for (number, name) in RING_OPERATIONS {
+            self.add(Feature {
+                name: "io_uring",
+                parts: [name, ""],
+                tests: [
+                    Test {
+                        value: u64::from(*number),
+                        ..Test::default()
+                    },
+                    Test::default(),
+                ],
+                count: 1,
+                ..Feature::NONE
+            });
+        }
         for case in cases::pseudo_files() {
             self.add(Feature {
                 name: case.name,
@@ -179,6 +200,36 @@ impl List {
         }
         *place = feature;
         self.count += 1;
+    }
+
+    fn add_flags(&mut self, number: usize, name: &'static str) {
+        let row = tables::row(name).filter(|row| row.place == Place::Registers);
+        let parts = row.into_iter().flat_map(|row| row.parts);
+        for part in parts.filter(|part| part.meaning != Meaning::Selects) {
+            each_name(part, "", &mut |value, flag| {
+                let mask = match part.meaning {
+                    Meaning::Field => part.mask,
+                    _ => value,
+                };
+                if mask == 0 {
+                    return;
+                }
+                let test = Test {
+                    argument: usize::from(part.argument),
+                    mask,
+                    value,
+                };
+                self.add(Feature {
+                    number: Some(number),
+                    name,
+                    parts: [flag, ""],
+                    tests: [test, Test::default()],
+                    count: 1,
+                    is_flag: true,
+                    ..Feature::NONE
+                });
+            });
+        }
     }
 
     fn add_operations(&mut self, number: usize, name: &'static str) {

@@ -1,5 +1,5 @@
-//! Names and numbers, from the files in which Loupe has them: syscalls, their operations, and what
-//! in a call's arguments is its operation.
+//! Names and numbers, from the files in which Loupe has them: syscalls, their operations and flags,
+//! what in a call's arguments tells them, and what is submitted to io_uring.
 
 /// Named values, as in the table of operations.
 pub type Set = &'static [(u64, &'static str)];
@@ -8,10 +8,13 @@ pub type Set = &'static [(u64, &'static str)];
 pub mod meaning;
 #[path = "../../../loupe-common/src/operations/x86_64.rs"]
 mod operations;
+#[path = "../../../loupe-common/src/io_uring/table.rs"]
+mod rings;
 #[path = "../../../loupe-common/src/syscalls/x86_64.rs"]
 mod syscalls;
 
 pub use operations::TABLE as SETS;
+pub use rings::TABLE as RING_OPERATIONS;
 pub use syscalls::TABLE as SYSCALLS;
 
 use meaning::{ROWS, Row};
@@ -60,6 +63,18 @@ pub const fn value(set: &str, name: &str) -> usize {
         index += 1;
     }
     panic!("no value of this name")
+}
+
+/// The number of an operation of io_uring. No such name is an error when the probe is compiled.
+pub const fn ring_operation(name: &str) -> u8 {
+    let mut index = 0;
+    while index < RING_OPERATIONS.len() {
+        if same(RING_OPERATIONS[index].1, name) {
+            return RING_OPERATIONS[index].0;
+        }
+        index += 1;
+    }
+    panic!("no operation of this name")
 }
 
 /// What the arguments of a vectored syscall mean.

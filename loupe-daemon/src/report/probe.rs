@@ -2,18 +2,40 @@
 
 use std::collections::BTreeMap;
 
+use loupe_common::feature::Feature;
+
 use super::analysis::push_paragraph;
 use super::layout::{Align, Layout};
 use super::{Style, Tone};
 use crate::plan::os::{Probed, ProbedFeature, ProbedResult};
 use crate::text::printable;
 
-/// What a feature is, by its name.
+/// What there is, in the order in which it is counted.
+const KINDS: [&str; 5] = [
+    "syscalls",
+    "operations",
+    "flags",
+    "io_uring",
+    "pseudo-files",
+];
+
+/// What a feature is. One that this Loupe does not know is told by how it is written.
 fn kind(feature: &ProbedFeature) -> &'static str {
-    match &feature.feature {
-        name if name.starts_with('/') => "pseudo-files",
-        name if name.contains(':') => "operations",
-        _ => "syscalls",
+    match feature
+        .feature
+        .parse()
+        .map(|feature: Feature| feature.kind())
+    {
+        Ok("syscall") => "syscalls",
+        Ok("flag") => "flags",
+        Ok("io_uring") => "io_uring",
+        Ok("pseudo-file") => "pseudo-files",
+        Ok(_) => "operations",
+        Err(_) => match &feature.feature {
+            name if name.starts_with('/') => "pseudo-files",
+            name if name.contains(':') => "operations",
+            _ => "syscalls",
+        },
     }
 }
 
@@ -78,7 +100,7 @@ fn counts(probed: &Probed) -> Layout {
         ("hangs", Align::Right),
         ("not tried", Align::Right),
     ]);
-    for wanted in ["syscalls", "operations", "pseudo-files"] {
+    for wanted in KINDS {
         let of = |result: ProbedResult| {
             let all = probed.results.iter();
             let all = all.filter(|row| kind(row) == wanted && row.result == result);

@@ -83,6 +83,9 @@ pub fn packages(purpose: Purpose) -> Vec<Package> {
             Package::program("procps", "ps"),
             // And a third one, which the probe measures.
             Package::program("qemu-user-static", "qemu-x86_64-static"),
+            // Shells that complete.
+            Package::program("zsh", "zsh"),
+            Package::program("fish", "fish"),
             Package::program("iproute2", "ip"),
             // Boot hosts of the tests' own.
             Package::library("systemd"),

@@ -132,13 +132,13 @@ pub const CASES: &[Case] = &[
         is_event(t, count, found);
     }),
     case("eventfd", |t| counts(t, new!(t, "eventfd", 0))),
-    case("eventfd2", |t| counts(t, new!(t, "eventfd2", 0, NONBLOCK))),
+    case("eventfd2", |t| counts(t, new!(t, "eventfd2", 0, 0))),
     case("inotify_init", |t| {
         let inotify = new!(t, "inotify_init");
         watch(t, inotify);
     }),
     case("inotify_init1", |t| {
-        let inotify = new!(t, "inotify_init1", NONBLOCK);
+        let inotify = new!(t, "inotify_init1", 0);
         watch(t, inotify);
     }),
     case("inotify_add_watch", |t| {

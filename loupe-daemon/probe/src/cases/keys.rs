@@ -167,9 +167,11 @@ pub const CASES: &[Case] = &[
     }),
     case("keyctl:KEYCTL_RESTRICT_KEYRING", |t| {
         let (ring, key) = (ring(t), key(t));
+        let link = val!("keyctl", "KEYCTL_LINK");
+        sys!(t, "keyctl", link, key, ring, 0, 0);
         // Nothing more is linked to it.
         sys!(t, "keyctl", t.value(0), ring, 0, 0, 0);
-        t.check(raw!(t, "keyctl", val!("keyctl", "KEYCTL_LINK"), key, ring, 0, 0) < 0);
+        t.check(raw!(t, "keyctl", link, key, ring, 0, 0) < 0);
     }),
 ];
 

@@ -1,13 +1,12 @@
 //! Processes: starting and ending them, their groups and sessions, what they look like to others.
 
 use core::ffi::CStr;
-use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::attempt::{Arg, Try, new, raw, refuses, sys};
 use crate::helpers::{HERE, PAGE, RDONLY, SIGCHLD, exit, exited};
 use crate::list::{Case, case};
 use crate::machine;
-use crate::tables::{nr, val};
+use crate::tables::nr;
 
 /// What the probe does when it is started with this word: it exits with 42.
 const WORD: &CStr = c"--exits";
@@ -31,20 +30,6 @@ fn is_child(t: &Try<'_>, me: isize) {
     exit(42)
 }
 
-extern "C" fn set_word(_: usize) {
-    WORD_OF_THREAD.store(7, Ordering::SeqCst);
-}
-
-static WORD_OF_THREAD: AtomicUsize = AtomicUsize::new(0);
-
-/// Shares memory, files and signals: a thread.
-const THREAD: usize = val!("clone flags", "CLONE_VM")
-    | val!("clone flags", "CLONE_FS")
-    | val!("clone flags", "CLONE_FILES")
-    | val!("clone flags", "CLONE_SIGHAND")
-    | val!("clone flags", "CLONE_THREAD")
-    | val!("clone flags", "CLONE_SYSVSEM");
-
 pub const CASES: &[Case] = &[
     case("fork", |t| {
         let me = t.tools.me();
@@ -67,13 +52,6 @@ pub const CASES: &[Case] = &[
             0 => is_child(t, me),
             child => forks(t, child),
         }
-        t.uses_call(nr!("exit"));
-        let top = t.map(4 * PAGE) + 4 * PAGE;
-        let result = machine::clone_running(nr!("clone"), [THREAD, top], top, set_word, 0);
-        if result < 0 {
-            t.failed(nr!("clone"), &[], result.unsigned_abs());
-        }
-        t.check(result > 0 && t.soon(|| WORD_OF_THREAD.load(Ordering::SeqCst) == 7));
     }),
     case("clone3", |t| {
         let me = t.tools.me();

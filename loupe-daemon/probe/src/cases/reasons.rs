@@ -266,4 +266,49 @@ pub const REASONS: &[(&[&str], &str)] = &[
         "names things by their place in a table of all",
     ),
     (&["ioctl:*"], "needs a file, socket or device of its kind"),
+    (
+        &[
+            "open:O_LARGEFILE",
+            "openat:O_LARGEFILE",
+            "mmap:MAP_DENYWRITE",
+            "mmap:MAP_EXECUTABLE",
+            "mmap:MAP_ABOVE4G",
+            "mmap:MAP_NONBLOCK",
+            "mmap:MAP_NORESERVE",
+            "mmap:MAP_STACK",
+            "clone:CLONE_DETACHED",
+            "unshare:CLONE_SYSVSEM",
+        ],
+        "has no effect that a program of 64 bits can see",
+    ),
+    (
+        &["open:O_NOCTTY", "openat:O_NOCTTY"],
+        "needs a terminal that nobody has",
+    ),
+    (
+        &[
+            "mmap:MAP_DROPPABLE",
+            "mmap:MAP_HUGETLB",
+            "mmap:MAP_SYNC",
+            "mmap:MAP_UNINITIALIZED",
+        ],
+        "needs memory of another kind",
+    ),
+    (
+        &["dup3:*", "pipe2:*"],
+        "no flag of this one, though its arguments have the others' names",
+    ),
+    (
+        &["mmap:PROT_*", "mprotect:PROT_*", "pkey_mprotect:PROT_*"],
+        OTHER,
+    ),
+    (
+        &["clone:*", "unshare:*"],
+        "for debuggers and schedulers, or of no use with this call",
+    ),
+    (
+        &["io_uring_enter:*"],
+        "needs a ring with a thread of the kernel's, or one that is registered itself",
+    ),
+    (&["io_uring:*"], "needs a device, or a ring of another kind"),
 ];

@@ -4,9 +4,7 @@ use core::sync::atomic::Ordering;
 
 use crate::attempt::{Try, new, raw, refuses, sys};
 use crate::handlers;
-use crate::helpers::{
-    NONBLOCK, PAGE, SIGALRM, SIGINFO, SIGKILL, SIGUSR1, action, exited, noting, seen,
-};
+use crate::helpers::{PAGE, SIGALRM, SIGINFO, SIGKILL, SIGUSR1, action, exited, noting, seen};
 use crate::list::{Case, case};
 use crate::tables::{nr, val};
 
@@ -198,7 +196,7 @@ pub const CASES: &[Case] = &[
     }),
     case("signalfd4", |t| {
         pending(t, SIGUSR1);
-        tells(t, new!(t, "signalfd4", -1, &set(SIGUSR1), 8, NONBLOCK));
+        tells(t, new!(t, "signalfd4", -1, &set(SIGUSR1), 8, 0));
     }),
     case("wait4", |t| {
         let child = t.in_child(|| crate::helpers::exit(7));

@@ -6,8 +6,8 @@ use clap::{Args, ValueHint};
 
 /// Measure what an OS implements, by a program that runs on it
 ///
-/// The program needs no C library. It tries each syscall, operation and usual pseudo-file by one
-/// small use whose effect it checks, each in a process of its own. Here it is run here; --write
+/// The program needs no C library. It tries each syscall, operation, flag, operation of io_uring and
+/// usual pseudo-file by one small use whose effect it checks, each in a process of its own. Here it is run here; --write
 /// writes it for another OS, where it prints what `loupe os import --probe` reads.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -24,7 +24,8 @@ pub struct Probe {
           conflicts_with_all = ["only", "full", "json"])]
     pub write: Option<PathBuf>,
 
-    /// Try nothing but this syscall (with its operations), operation or file; may be repeated
+    /// Try nothing but this syscall (with its operations and flags), operation, flag or file; may be
+    /// repeated
     #[arg(long, value_name = "NAME")]
     pub only: Vec<String>,
 
