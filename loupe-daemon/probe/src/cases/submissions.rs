@@ -37,6 +37,11 @@ fn at<T: ?Sized>(of: &T) -> u64 {
     of.arg() as u64
 }
 
+/// Where the kernel is to write.
+fn into<T: ?Sized>(of: &mut T) -> u64 {
+    of.arg() as u64
+}
+
 /// A message in one piece: `struct msghdr`.
 fn message(vector: &[usize; 2]) -> [usize; 7] {
     [0, 0, vector.arg(), 1, 0, 0, 0]
@@ -179,7 +184,7 @@ pub const CASES: &[Case] = &[
         let [one, other] = t.pair();
         t.write(one, TEXT);
         let mut bytes = [0_u8; 8];
-        t.check(does(t, entry(t).file(other).buffer(at(&mut bytes), 8)) == 6);
+        t.check(does(t, entry(t).file(other).buffer(into(&mut bytes), 8)) == 6);
         t.check(peek((&bytes).arg()) == b'a');
     }),
     case("io_uring:IORING_OP_SENDMSG", |t| {
@@ -263,7 +268,7 @@ pub const CASES: &[Case] = &[
         let mut info = [0_u32; 32];
         // A process by its number, that has ended.
         let wait = entry(t).at_place(child as i32).buffer(0, 1).from(4);
-        does(t, wait.place(at(&mut info)));
+        does(t, wait.place(into(&mut info)));
         t.check(peek((&info).arg() + 24) == 7);
     }),
     case("io_uring:IORING_OP_FUTEX_WAIT", |t| {

@@ -1,7 +1,7 @@
 //! Operations of io_uring on files and their names, as those of [`super`].
 
 use super::ring::{Entry, Ring};
-use super::{HERE_FD, TEXT, at, does, entry, full_pipe, reads};
+use super::{HERE_FD, TEXT, at, does, entry, full_pipe, into, reads};
 use crate::attempt::{Arg, Try, raw, sys};
 use crate::helpers::{CREAT, HERE, PAGE, RDWR, vector};
 use crate::list::{Case, case};
@@ -58,7 +58,7 @@ pub const CASES: &[Case] = &[
         let mut bytes = [0_u8; 8];
         let read = entry(t)
             .file(t.file_with(b'a', TEXT))
-            .buffer(at(&mut bytes), 8);
+            .buffer(into(&mut bytes), 8);
         t.check(does(t, read.place(2)) == 4 && peek((&bytes).arg()) == b'c');
     }),
     case("io_uring:IORING_OP_WRITE", |t| {
@@ -131,7 +131,7 @@ pub const CASES: &[Case] = &[
         t.file_with(b'a', TEXT);
         let (path, mut found) = (t.name(b'a'), [0_u64; 32]);
         let stat = entry(t).at_place(HERE_FD).buffer(at(&path), 0x7ff);
-        does(t, stat.place(at(&mut found)));
+        does(t, stat.place(into(&mut found)));
         t.check(crate::machine::peek_word((&found).arg() + 40) == 6);
     }),
     case("io_uring:IORING_OP_SPLICE", |t| {
@@ -201,7 +201,9 @@ pub const CASES: &[Case] = &[
         t.file(b'a');
         let (path, mut found) = (t.name(b'a'), [0_u8; 8]);
         give_attribute(t, &path);
-        let get = entry(t).buffer(at(c"user.probe"), 8).place(at(&mut found));
+        let get = entry(t)
+            .buffer(at(c"user.probe"), 8)
+            .place(into(&mut found));
         t.check(does(t, get.third(at(&path))) == 3 && peek((&found).arg()) == b'a');
     }),
     case("io_uring:IORING_OP_FGETXATTR", |t| {
@@ -209,11 +211,11 @@ pub const CASES: &[Case] = &[
         let mut found = [0_u8; 8];
         give_attribute(t, &t.name(b'a'));
         let get = entry(t).file(file).buffer(at(c"user.probe"), 8);
-        t.check(does(t, get.place(at(&mut found))) == 3 && peek((&found).arg()) == b'a');
+        t.check(does(t, get.place(into(&mut found))) == 3 && peek((&found).arg()) == b'a');
     }),
     case("io_uring:IORING_OP_PIPE", |t| {
         let mut ends = [0_u32; 2];
-        does(t, entry(t).buffer(at(&mut ends), 0));
+        does(t, entry(t).buffer(into(&mut ends), 0));
         let word = crate::machine::peek_word((&ends).arg());
         let [read, write] = [word & 0xffff_ffff, word >> 32];
         t.write(write, TEXT);
