@@ -68,7 +68,7 @@ pub fn settle(features: &[Feature], outcomes: &mut Outcomes) {
             _ => {
                 alone
                     || (outcome.is_absent(&features[index])
-                        && !is_by_flag(features, outcomes, index))
+                        && !is_by_part(features, outcomes, index))
             }
         };
         outcomes.0[index].settled = settled;
@@ -81,15 +81,18 @@ fn has_anything(features: &[Feature], outcomes: &Outcomes, number: Option<usize>
     both.any(|(feature, outcome)| feature.number == number && outcome.kind == Kind::Works)
 }
 
-/// Whether it may be a flag that is not there, and not what is tried.
-fn is_by_flag(features: &[Feature], outcomes: &Outcomes, index: usize) -> bool {
+/// Whether it may be a flag that is not there, or of a flag the operation that it was tried with, and
+/// not what is tried.
+fn is_by_part(features: &[Feature], outcomes: &Outcomes, index: usize) -> bool {
     let used = &outcomes.0[index].used;
-    let number = features[index].number;
+    let own = features[index];
     let mut all = (0..features.len()).filter(|other| used[other / 64] >> (other % 64) & 1 == 1);
     let is_bad = |other: usize| {
-        features[other].is_flag && features[other].number == number && outcomes.0[other].is_bad()
+        let part = features[other];
+        let may_be = part.is_flag || (own.is_flag && part.count > 0);
+        may_be && part.number == own.number && outcomes.0[other].is_bad()
     };
-    all.any(is_bad) && has_anything(features, outcomes, number)
+    all.any(is_bad) && has_anything(features, outcomes, own.number)
 }
 
 /// Something that a feature was tried with and that does not work itself; the surest first.
