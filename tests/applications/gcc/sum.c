@@ -1,0 +1,4 @@
+int sum(int of)
+{
+    return of ? of + sum(of - 1) : 0;
+}

@@ -1,0 +1,17 @@
+local out = assert(io.open(arg[1], "w"))
+local words = {}
+for word in ("one two three"):gmatch("%a+") do words[#words + 1] = word:upper() end
+out:write(table.concat(words, ","), "\n")
+local squares = coroutine.wrap(function() for i = 1, 3 do coroutine.yield(i * i) end end)
+out:write(squares(), " ", squares(), " ", squares(), "\n")
+local name = os.tmpname()
+local file = assert(io.open(name, "w+"))
+file:write(("x"):rep(10000), "end")
+file:seek("end", -3)
+out:write(file:read("a"), "\n")
+file:close()
+assert(os.remove(name))
+local pipe = assert(io.popen("echo child"))
+out:write(pipe:read("a"))
+assert(pipe:close())
+out:close()

@@ -1,0 +1,11 @@
+DROP TABLE IF EXISTS numbers;
+CREATE TABLE numbers (n int PRIMARY KEY, word text);
+INSERT INTO numbers SELECT n, md5(n::text) FROM generate_series(1, 2000) AS n;
+BEGIN;
+DELETE FROM numbers WHERE n > 10;
+SELECT count(*) FROM numbers;
+ROLLBACK;
+SELECT count(*), sum(n) FROM numbers;
+CREATE INDEX ON numbers (word);
+SELECT n FROM numbers ORDER BY word LIMIT 3;
+CHECKPOINT;
