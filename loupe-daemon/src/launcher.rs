@@ -11,6 +11,7 @@
 mod channel;
 mod child;
 mod copy;
+pub mod filtered;
 mod handle;
 mod init;
 mod keeper;
@@ -106,9 +107,15 @@ impl LauncherError {
 pub fn main_if_asked() {
     let mut args = std::env::args_os();
     args.next();
-    if args.next().is_some_and(|first| first == ARGUMENT) {
+    let Some(first) = args.next() else { return };
+    if first == ARGUMENT {
         let code = main_process::run(SOCKET_FD);
         std::process::exit(code);
+    }
+    if first == filtered::ARGUMENT {
+        let error = filtered::run(args);
+        eprintln!("loupe: the program could not be put under its filter: {error}");
+        std::process::exit(125);
     }
 }
 

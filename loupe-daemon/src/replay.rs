@@ -3,6 +3,7 @@
 //! Knows no verdicts: whether a failure matters, and what to run next, is `explore`'s business.
 
 mod calm;
+pub mod cut;
 pub mod elsewhere;
 mod facts;
 mod guard;

@@ -16,6 +16,8 @@ pub enum Requirement {
     Suite(&'static str),
     /// A systemd to boot a host with (`host.rs`), and what enters its namespaces.
     Systemd,
+    /// `binfmt_misc` for a user namespace alone (Linux 6.7).
+    OwnBinfmt,
     /// i386 calls (`CONFIG_IA32_EMULATION`), asked of the victim.
     I386,
 }
@@ -41,6 +43,15 @@ impl Requirement {
                     find_program("unshare").is_some() && find_program("nsenter").is_some();
                 (!systemd || !entered)
                     .then(|| "there is no systemd, or no unshare or nsenter".to_owned())
+            }
+            Requirement::OwnBinfmt => {
+                let status = std::process::Command::new("unshare")
+                    .args(["--user", "--map-root-user", "--mount"])
+                    .args(["mount", "-t", "binfmt_misc", "none", "/mnt"])
+                    .stderr(std::process::Stdio::null())
+                    .status();
+                let works = status.is_ok_and(|status| status.success());
+                (!works).then(|| "no binfmt_misc for a user namespace (Linux 6.7)".to_owned())
             }
             Requirement::I386 => {
                 let status = std::process::Command::new(crate::binaries::victim())

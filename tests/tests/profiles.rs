@@ -4,7 +4,7 @@
 use loupe_tests::binaries::workloads;
 use loupe_tests::ground_truth::victim;
 use loupe_tests::require;
-use loupe_tests::requirement::Requirement::{Program, Replays};
+use loupe_tests::requirement::Requirement::{OwnBinfmt, Program, Replays};
 use loupe_tests::scene::Scene;
 
 #[test]
@@ -364,5 +364,66 @@ fn a_prediction_for_gvisor_comes_true_there() {
         .json();
     assert_eq!(matrix["right"], 1, "{matrix:#}");
     assert_eq!(matrix["passes"], 1, "{matrix:#}");
+    scene.assert_nothing_left();
+}
+
+#[test]
+fn a_prediction_for_qemu_comes_true_there_and_its_children_are_run_by_it_too() {
+    require!(Replays, Program("qemu-x86_64-static"), OwnBinfmt);
+    let scene = Scene::new();
+    // What QEMU lacks is seen by a child of a child: `clone3` gets ENOSYS, and not EINVAL.
+    let workload = scene.write(
+        "clone3.toml",
+        "application = \"clone3\"\nworkload = \"missing\"\nmode = \"batch\"\n\
+         command = [\"sh\", \"-c\", \"perl -e 'syscall(435, 0, 0); print 0 + $!' > result\"]\n\
+         target = \"/usr/bin/perl\"\ntest = [\"grep\", \"-qx\", \"22\", \"result\"]\n",
+    );
+    let workload = workload.to_str().expect("a plain path");
+    scene.run(&["analyze", workload, "--json"]).expect_code(0);
+    let matrix = scene
+        .run(&["verify", "--os", "qemu-user", "--json", workload])
+        .expect_code(0)
+        .json();
+    assert_eq!(matrix["fails"], 1, "{matrix:#}");
+    assert_eq!(matrix["applications"][0]["missing"][0], "clone3");
+    // What it wrote was thrown away with the OS.
+    assert!(!scene.path("result").exists());
+    scene.assert_nothing_left();
+}
+
+#[test]
+fn an_application_comes_alive_on_gvisor_at_the_step_that_promises_it() {
+    require!(Replays, Program("runsc"));
+    let scene = Scene::new();
+    let workload = &uname(&scene);
+    scene.run(&["analyze", workload, "--json"]).expect_code(0);
+    let runner =
+        "runner = { command = [\"runsc\", \"--network=none\", \"--platform=ptrace\", \"do\"] }";
+    let cut = linux_but(&scene, runner, "uname");
+    let follow = [
+        "plan",
+        "--os",
+        &cut,
+        "--on-runner",
+        "--json",
+        "--verify",
+        workload,
+    ];
+    let told = scene.run(&follow).expect_code(0).json();
+    let one = &told["applications"][0];
+    assert_eq!(one["before"]["passed"], false, "{told:#}");
+    assert_eq!(one["after"]["passed"], true, "{told:#}");
+    assert_eq!(told["come_alive"], 1, "{told:#}");
+    // A target that is not started by its name has no filter, and that is said.
+    let text = std::fs::read_to_string(workload).expect("readable");
+    std::fs::write(
+        workload,
+        text.replace("uname > result", "/bin/uname > result"),
+    )
+    .expect("writable");
+    scene
+        .run(&follow)
+        .expect_code(2)
+        .expect_message(&["never got its filter", "by its name"]);
     scene.assert_nothing_left();
 }

@@ -35,3 +35,4 @@ mod profiles;
 mod stream;
 mod trace_running;
 mod verify;
+mod verify_there;

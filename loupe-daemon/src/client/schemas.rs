@@ -55,6 +55,7 @@ const ALL: &[Entry] = &[
     of::<OsList>("loupe.os-list/1"),
     of::<plan::prediction::Matrix>("loupe.os-verify/1"),
     of::<PlanCheck>("loupe.plan-check/1"),
+    of::<report::PlanVerifyThere>("loupe.plan-verify-there/1"),
     of::<crate::report::PlanVerify<'_>>("loupe.plan-verify/1"),
     of::<plan::Plan>("loupe.plan/1"),
     of::<plan::os::Probed>("loupe.probe/1"),
@@ -156,6 +157,7 @@ struct OsRow {
     kill: usize,
     unknown: plan::os::Unknown,
     source: plan::os::Source,
+    verified: Option<plan::os::OsVerified>,
 }
 
 #[derive(Serialize, JsonSchema)]

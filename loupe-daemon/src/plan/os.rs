@@ -17,6 +17,7 @@ mod scml;
 mod shelf;
 mod source;
 mod table;
+mod verified;
 mod write;
 
 #[cfg(test)]
@@ -44,6 +45,7 @@ pub use runner::OsRunner;
 pub use scml::to_scml;
 pub use shelf::{Origin, Shelf, default_shelf};
 pub use source::{Source, Unknown};
+pub use verified::OsVerified;
 pub use write::to_toml;
 
 /// What an OS does with each feature: syscalls, their operations and flags, pseudo-files. Whatever is
@@ -85,6 +87,9 @@ pub struct OsProfile {
     /// How to run a program there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runner: Option<OsRunner>,
+    /// Whether what it predicts was tried there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<OsVerified>,
 }
 
 impl OsProfile {
@@ -101,6 +106,7 @@ impl OsProfile {
             title: None,
             arch: None,
             source: Source::default(),
+            verified: None,
             ..self.clone()
         }
     }

@@ -1,12 +1,14 @@
 //! Predictions beside what really happened: whether an application runs on an OS. Runs nothing.
 
+use loupe_common::analysis::Analysis;
 use loupe_common::errno::Errno;
 use loupe_common::feature::Feature;
 use loupe_common::syscalls::Syscall;
 use serde::Serialize;
 
-use super::gap::Gap;
-use super::need::Need;
+use super::gap::{Gap, Missing};
+use super::need::{Answer, Need};
+use super::os::OsProfile;
 
 /// What came of one application.
 #[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
@@ -105,16 +107,40 @@ impl Matrix {
     }
 }
 
-/// What a gap says is missing, in one list.
-pub fn missing(gap: &Gap) -> Vec<Feature> {
-    let missing = gap.joint.as_ref().unwrap_or(&gap.single);
+/// What the OS lacks by the best guess, in one list; where it is empty, the application is predicted to
+/// pass. `gap` and plans are on the safe side instead.
+///
+/// - A joint policy whose search was cut short still has what was not tried; where the verdicts alone
+///   lack nothing, they count.
+/// - Of a syscall that can be left out, nobody measured which operations are used. Where the OS has the
+///   syscall and not all of its operations, the syscall counts.
+pub fn missing(gap: &Gap, analysis: &Analysis, profile: &OsProfile) -> Vec<Feature> {
+    let joint = analysis.joint.as_ref();
+    let is_cut_short = joint.is_some_and(|joint| joint.is_least == Some(false));
+    let single = || listed(&gap.single, profile);
+    match &gap.joint {
+        Some(joint) => {
+            let missing = listed(joint, profile);
+            match is_cut_short && single().is_empty() {
+                true => Vec::new(),
+                false => missing,
+            }
+        }
+        None => single(),
+    }
+}
+
+fn listed(missing: &Missing, profile: &OsProfile) -> Vec<Feature> {
     let lists = [
         &missing.implement,
         &missing.fake,
         &missing.unfake,
         &missing.stub,
     ];
-    lists.into_iter().flatten().cloned().collect()
+    let all = lists.into_iter().flatten();
+    all.filter(|feature| profile.answer(feature) != Answer::Implement)
+        .cloned()
+        .collect()
 }
 
 #[cfg(test)]

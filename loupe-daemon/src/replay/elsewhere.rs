@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::cut::Cut;
+use super::prepared::ENVIRONMENT;
 use super::{Mode, Workload};
 
 /// What the words of a runner have in place of a directory that it may write logs to.
@@ -26,10 +28,15 @@ const TRIES: u32 = 50;
 /// Characters of output that are kept, from its end.
 const OUTPUT_CHARACTERS: usize = 2_000;
 
+/// What the script exits with where the target was started by something else than its name.
+pub const UNCUT: i32 = 122;
+
 /// How it went.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Elsewhere {
     pub passed: bool,
+    /// `None`: a signal ended it.
+    pub code: Option<i32>,
     /// It was ended because it took too long.
     pub timed_out: bool,
     pub seconds: f64,
@@ -89,7 +96,7 @@ pub fn run(
     let began = Instant::now();
     let mut child = command.spawn()?;
     let readers = [reader(child.stdout.take()), reader(child.stderr.take())];
-    let (passed, timed_out) = wait(&mut child, began, limit)?;
+    let (code, timed_out) = wait(&mut child, began, limit)?;
     let seconds = began.elapsed().as_secs_f64();
     let mut output = String::new();
     for reader in readers {
@@ -98,7 +105,8 @@ pub fn run(
     }
     let kept = output.chars().count().saturating_sub(OUTPUT_CHARACTERS);
     Ok(Elsewhere {
-        passed,
+        passed: code == Some(0),
+        code,
         timed_out,
         seconds,
         output: output.chars().skip(kept).collect(),
@@ -117,27 +125,47 @@ fn reader(pipe: Option<impl io::Read + Send + 'static>) -> std::thread::JoinHand
     })
 }
 
-/// Whether it succeeded, and whether it had to be ended.
-fn wait(child: &mut Child, began: Instant, limit: Duration) -> io::Result<(bool, bool)> {
+/// What it exited with, and whether it had to be ended.
+fn wait(child: &mut Child, began: Instant, limit: Duration) -> io::Result<(Option<i32>, bool)> {
     loop {
         if let Some(status) = child.try_wait()? {
-            return Ok((status.success(), false));
+            return Ok((status.code(), false));
         }
         if began.elapsed() >= limit {
             child.kill()?;
             child.wait()?;
-            return Ok((false, true));
+            return Ok((None, true));
         }
         std::thread::sleep(Duration::from_millis(LOOK_MS));
     }
 }
 
-/// The script that is run there: exits with 0 if the test passed.
-pub fn script(workload: &Workload) -> String {
+/// The script that is run there: exits with 0 if the test passed. Where the workload names a user,
+/// all of it is run as that one, as in a replay. A cut concerns the command, not the test, and has to
+/// be seen to be there.
+pub fn script(workload: &Workload, cut: Option<&Cut>) -> String {
+    let script = as_caller(workload, cut);
+    match &workload.user {
+        Some(user) => {
+            let (user, script) = (quoted(user), quoted(&script));
+            format!(
+                "exec setpriv --reuid {user} --regid \"$(id -g {user})\" --init-groups -- \
+                 /bin/sh -c {script}\n"
+            )
+        }
+        None => script,
+    }
+}
+
+fn as_caller(workload: &Workload, cut: Option<&Cut>) -> String {
     let mut text = format!(
         "cd {} || exit 120\n",
         quoted(&workload.working_directory().display().to_string())
     );
+    // As in a replay, and nothing that is the caller's own means something else here.
+    for (name, value) in ENVIRONMENT {
+        text.push_str(&format!("export {name}={}\n", quoted(value)));
+    }
     for (name, value) in &workload.environment {
         text.push_str(&format!("export {name}={}\n", quoted(value)));
     }
@@ -156,15 +184,20 @@ pub fn script(workload: &Workload) -> String {
         let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
         words.join(" ")
     };
-    let (command, test) = (
-        line(&workload.command.words()),
-        line(&workload.test.words()),
-    );
+    let mut command = line(&workload.command.words());
+    let test = line(&workload.test.words());
+    let mut sign = String::from("true");
+    if let Some(cut) = cut {
+        let programs = quoted(&cut.programs().display().to_string());
+        command = format!("env PATH={programs}:\"$PATH\" {command}");
+        sign = format!("[ -e {} ]", quoted(&cut.sign().display().to_string()));
+    }
     match workload.mode {
-        Mode::Batch => text.push_str(&format!("{command}\n{test}\n")),
+        Mode::Batch => text.push_str(&format!("{command}\n{sign} || exit {UNCUT}\n{test}\n")),
         Mode::Server => text.push_str(&format!(
-            "{command} &\napplication=$!\ntries=0\nwhile ! {test}; do\n  tries=$((tries + 1))\n  \
-             [ $tries -lt {TRIES} ] && kill -0 $application 2>/dev/null || exit 1\n  sleep {TRY_SECONDS}\ndone\n\
+            "{command} &\napplication=$!\ntries=0\nuntil {sign} && {test}; do\n  tries=$((tries + 1))\n  \
+             if [ $tries -ge {TRIES} ] || ! kill -0 $application 2>/dev/null; then\n    \
+             {sign} || exit {UNCUT}\n    exit 1\n  fi\n  sleep {TRY_SECONDS}\ndone\n\
              kill $application\nexit 0\n"
         )),
     }
@@ -172,7 +205,7 @@ pub fn script(workload: &Workload) -> String {
 }
 
 /// As a shell reads it back, whatever is in it.
-fn quoted(word: &str) -> String {
+pub(super) fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
@@ -190,7 +223,10 @@ mod tests {
 
     /// The script as this machine's shell runs it.
     fn here(workload: &Workload) -> bool {
-        let status = Command::new("sh").arg("-c").arg(script(workload)).status();
+        let status = Command::new("sh")
+            .arg("-c")
+            .arg(script(workload, None))
+            .status();
         status.expect("started").success()
     }
 
@@ -199,6 +235,23 @@ mod tests {
         let check = r#"["sh", "-c", "test \"$GREETING\" = \"it's \\$HOME\""]"#;
         assert!(here(&workload("batch", r#"["false"]"#, check)));
         assert!(!here(&workload("batch", r#"["true"]"#, r#"["false"]"#)));
+    }
+
+    #[test]
+    fn it_has_the_environment_and_the_user_of_a_replay() {
+        let test = r#"["sh", "-c", "test $HOME.$LANG = /tmp.C.UTF-8"]"#;
+        assert!(here(&workload("batch", r#"["true"]"#, test)));
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let mut other = workload(
+            "batch",
+            r#"["true"]"#,
+            r#"["sh", "-c", "test `id -un` = nobody"]"#,
+        );
+        assert!(!here(&other));
+        other.user = Some("nobody".to_owned());
+        assert!(here(&other));
     }
 
     #[test]

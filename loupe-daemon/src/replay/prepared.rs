@@ -19,7 +19,7 @@ use crate::launcher::{is_in_memory, search_path, with_rights_of};
 
 /// The environment of every workload, before its own `env`. Fixed, so that a workload means
 /// the same whoever runs it.
-const ENVIRONMENT: [(&str, &str); 3] = [
+pub(super) const ENVIRONMENT: [(&str, &str); 3] = [
     (
         "PATH",
         "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",

@@ -61,8 +61,9 @@ pub fn comparison_markdown(comparison: &Comparison, command: &str) -> String {
     let mut text = format!(
         "# OSes\n\n<!-- Printed by `{command}`. Do not edit: a test compares. -->\n\n\
          What {count} applications need, by their verdicts, against what the built-in OS profiles say \
-         ([plans.md](plans.md#os-profiles)). Profiles are facts that were read in an OS's source, not \
-         measured: a call that has a handler counts as implemented, so the numbers are upper bounds.\n\n\
+         ([plans.md](plans.md#os-profiles)). Profiles are facts that were read in an OS's source, unless \
+         their name in full says that they were measured: a call that has a handler counts as \
+         implemented, so the numbers are upper bounds.\n\n\
          | OS | profile | date | commit | implements | runs | with fakes |\n\
          | --- | --- | --- | --- | --: | --: | --: |\n"
     );

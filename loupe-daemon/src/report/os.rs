@@ -40,8 +40,8 @@ pub fn os_list(profiles: &[(OsProfile, Origin)], directory: &Path, style: Style)
         text.push('\n');
     }
     let rest = "implement: partial ones too; other: fails with another errno than ENOSYS, or ends its \
-                caller; unknown: what a syscall gets that the profile does not mention. `loupe os \
-                import FILE` keeps more.";
+                caller; unknown: what a syscall gets that the profile does not mention; right: predictions that \
+                came true when they were tried on that OS (`loupe verify`). `loupe os import FILE` keeps more.";
     push_paragraph(&mut text, rest, 0, Tone::Plain, style);
     text
 }
@@ -57,6 +57,7 @@ fn table(profiles: &[&OsProfile]) -> Layout {
         ("unknown", Align::Left),
         ("date", Align::Left),
         ("commit", Align::Left),
+        ("right", Align::Left),
     ]);
     for os in profiles {
         let errors: usize = os.error.values().map(BTreeSet::len).sum();
@@ -70,6 +71,11 @@ fn table(profiles: &[&OsProfile]) -> Layout {
             os.unknown.to_string().into(),
             known(os.source.date.clone()),
             known(short_commit(os)),
+            known(
+                os.verified
+                    .as_ref()
+                    .map(|it| format!("{}/{}", it.right, it.of)),
+            ),
         ]);
     }
     layout

@@ -74,6 +74,7 @@ fn applications(matrix: &Matrix) -> Layout {
         ("really", Align::Left),
         ("seconds", Align::Right),
         ("lacking", Align::Left),
+        ("difference", Align::Left),
     ]);
     for one in &matrix.applications {
         layout.row([
@@ -86,9 +87,21 @@ fn applications(matrix: &Matrix) -> Layout {
             .into(),
             format!("{:.1}", one.seconds).into(),
             list(&one.missing).into(),
+            difference(one).into(),
         ]);
     }
     layout
+}
+
+/// Of a prediction that was wrong, what is first to be looked at.
+fn difference(one: &Verified) -> String {
+    let mut lines = one.output.lines();
+    let first = lines.find(|line| !line.trim().is_empty());
+    match (one.is_right(), one.unsupported.is_empty(), first) {
+        (true, ..) => String::new(),
+        (false, false, _) => format!("not supported: {}", list(&one.unsupported)),
+        (false, true, first) => printable(first.unwrap_or_default().trim()),
+    }
 }
 
 fn name(one: &Verified) -> String {
@@ -125,4 +138,56 @@ fn told(call: &FailingCall) -> String {
 fn list(features: &[Feature]) -> String {
     let names: Vec<String> = features.iter().map(Feature::to_string).collect();
     names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use loupe_common::analysis::{Analysis, Joint};
+
+    use super::*;
+    use crate::plan::gap::Gap;
+    use crate::plan::prediction::missing;
+    use crate::plan::{Need, OsProfile};
+    use crate::report::tests::samples;
+
+    #[test]
+    fn what_only_an_unfinished_search_asks_for_and_parts_that_nobody_measured_are_not_missing() {
+        let feature = |name: &str| -> Feature { name.parse().expect("a feature") };
+        let mut analysis = samples::analysis();
+        let need = Need::asked_of_os(&analysis);
+        let spare = need
+            .any
+            .iter()
+            .next()
+            .expect("something that does not matter")
+            .clone();
+        let mut profile = OsProfile {
+            implement: need
+                .used
+                .iter()
+                .filter(|one| **one != spare)
+                .cloned()
+                .collect(),
+            ..OsProfile::default()
+        };
+        let said = |analysis: &Analysis, profile: &OsProfile| {
+            missing(&Gap::between(profile, analysis), analysis, profile)
+        };
+        assert_eq!(said(&analysis, &profile), []);
+        analysis.joint = Some(Joint {
+            implement: need.used.iter().cloned().collect(),
+            is_least: Some(true),
+            runs: 3,
+            passes: 3,
+            ..Joint::default()
+        });
+        assert_eq!(said(&analysis, &profile), [spare.clone()]);
+        analysis.joint.as_mut().expect("just set").is_least = Some(false);
+        assert_eq!(said(&analysis, &profile), []);
+        // A whole `fcntl` is asked for; the OS has it but for one of its operations, and says so.
+        analysis.joint.as_mut().expect("just set").is_least = Some(true);
+        profile.implement.extend([spare, feature("fcntl")]);
+        profile.stub.insert(feature("fcntl:F_GETLK"));
+        assert_eq!(said(&analysis, &profile), []);
+    }
 }

@@ -59,6 +59,34 @@ pub fn set_flags(listener: impl AsFd, flags: i32) -> nix::Result<()> {
     }
 }
 
+/// Puts a filter on this thread, for good.
+pub fn put_on(filter: &[libc::sock_filter]) -> nix::Result<()> {
+    let program = libc::sock_fprog {
+        len: u16::try_from(filter.len()).map_err(|_| Errno::E2BIG)?,
+        // The kernel only reads.
+        filter: filter.as_ptr().cast_mut(),
+    };
+    let set = || {
+        // SAFETY: the kernel reads `len` instructions of `filter`, which outlives the call.
+        let result = unsafe {
+            libc::prctl(
+                libc::PR_SET_SECCOMP,
+                libc::SECCOMP_MODE_FILTER,
+                &raw const program,
+            )
+        };
+        Errno::result(result).map(drop)
+    };
+    match set() {
+        // Without CAP_SYS_ADMIN the kernel wants no_new_privs first.
+        Err(Errno::EACCES) => {
+            nix::sys::prctl::set_no_new_privs()?;
+            set()
+        }
+        other => other,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

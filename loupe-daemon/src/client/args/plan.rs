@@ -90,6 +90,11 @@ pub struct Plan {
           conflicts_with_all = ["csv", "check"], value_hint = ValueHint::FilePath)]
     pub verify: Vec<PathBuf>,
 
+    /// With --verify: run them on the OS itself, by the `[runner]` of the profile, where a filter takes
+    /// away what the OS does not have yet
+    #[arg(long, requires = "verify")]
+    pub on_runner: bool,
+
     /// Name the stubs as well, which are no work
     #[arg(long, conflicts_with_all = ["json", "csv", "markdown", "next", "what_if", "check"])]
     pub full: bool,

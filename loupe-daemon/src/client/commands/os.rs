@@ -85,6 +85,7 @@ fn list(global: &Global, args: &OsList) -> Result<Ending, Failure> {
                     "kill": os.kill.len(),
                     "unknown": os.unknown,
                     "source": os.source,
+                    "verified": os.verified,
                 })
             })
             .collect();

@@ -11,7 +11,7 @@ use loupe_common::feature::Feature;
 use loupe_common::wire::Failure;
 use serde_json::json;
 
-use super::verify;
+use super::{verify, verify_there};
 use crate::client::args::{Global, Plan as Args};
 use crate::client::measured::Sources;
 use crate::client::{Ending, measured, output};
@@ -54,7 +54,7 @@ async fn make(global: &Global, args: &Args) -> Result<Ending, Failure> {
         return issues(directory, &report::plan_issues(&made, os));
     }
     if args.json && !args.verify.is_empty() {
-        return verify::run(global, &made, &profile, &args.verify, true).await;
+        return follow(global, args, &made, &profile).await;
     }
     let style = output::style();
     let text = match args {
@@ -67,10 +67,23 @@ async fn make(global: &Global, args: &Args) -> Result<Ending, Failure> {
     output::print(&text)?;
     match args.verify.as_slice() {
         [] => Ok(Ending::OK),
-        files => {
+        _ => {
             output::print("\n")?;
-            verify::run(global, &made, &profile, files, false).await
+            follow(global, args, &made, &profile).await
         }
+    }
+}
+
+/// Runs what the plan promises: as the OS would run it, or on the OS.
+async fn follow(
+    global: &Global,
+    args: &Args,
+    made: &Plan,
+    profile: &OsProfile,
+) -> Result<Ending, Failure> {
+    match args.on_runner {
+        true => verify_there::run(global, made, profile, &args.verify, args.json).await,
+        false => verify::run(global, made, profile, &args.verify, args.json).await,
     }
 }
 

@@ -22,15 +22,7 @@ pub async fn run(
     files: &[PathBuf],
     json: bool,
 ) -> Result<Ending, Failure> {
-    let mut promised = Vec::new();
-    for file in files {
-        let workload = Workload::load(file).map_err(|error| {
-            Failure::from_error(exit::USAGE, &error)
-                .hint("docs/workloads.md describes workload files")
-        })?;
-        let step = step_of(plan, &workload, file)?;
-        promised.push((workload, step));
-    }
+    let promised = promised(plan, files)?;
     let mut followed = Vec::new();
     for (workload, step) in promised {
         let mut tried = Vec::new();
@@ -74,6 +66,20 @@ pub async fn run(
     } else {
         Ending::OK
     })
+}
+
+/// The workloads, each with the step that promises it.
+pub(super) fn promised(plan: &Plan, files: &[PathBuf]) -> Result<Vec<(Workload, usize)>, Failure> {
+    let mut promised = Vec::new();
+    for file in files {
+        let workload = Workload::load(file).map_err(|error| {
+            Failure::from_error(exit::USAGE, &error)
+                .hint("docs/workloads.md describes workload files")
+        })?;
+        let step = step_of(plan, &workload, file)?;
+        promised.push((workload, step));
+    }
+    Ok(promised)
 }
 
 /// The step that promises this workload.

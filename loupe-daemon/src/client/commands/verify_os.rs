@@ -17,6 +17,7 @@ use crate::plan::need::Need;
 use crate::plan::os::{self, OsProfile, OsRunner};
 use crate::plan::prediction::{self, FailingCall, Matrix, Verified};
 use crate::replay::Workload;
+use crate::replay::cut::Cut;
 use crate::replay::elsewhere::{self, Elsewhere, Logs};
 use crate::report;
 use crate::store::StoredAnalysis;
@@ -27,13 +28,7 @@ const TRIAL_SECONDS: u64 = 60;
 
 pub async fn run(global: &Global, args: &VerifyOs) -> Result<Ending, Failure> {
     let profile = measured::os(global, &args.os)?;
-    let Some(runner) = &profile.runner else {
-        return Err(Failure::usage(format!(
-            "the profile {} does not say how to run a program there",
-            printable(&profile.name)
-        ))
-        .hint("give it a [runner] with `command` (docs/plans.md)"));
-    };
+    let runner = runner(&profile)?;
     let mut workloads = Vec::new();
     for file in &args.workloads {
         workloads.push(Workload::load(file).map_err(|error| {
@@ -68,14 +63,25 @@ pub async fn run(global: &Global, args: &VerifyOs) -> Result<Ending, Failure> {
     })
 }
 
-fn logs() -> Result<Logs, Failure> {
+/// How a program is run there.
+pub(super) fn runner(profile: &OsProfile) -> Result<&OsRunner, Failure> {
+    profile.runner.as_ref().ok_or_else(|| {
+        Failure::usage(format!(
+            "the profile {} does not say how to run a program there",
+            printable(&profile.name)
+        ))
+        .hint("give it a [runner] with `command` (docs/plans.md)")
+    })
+}
+
+pub(super) fn logs() -> Result<Logs, Failure> {
     Logs::new().map_err(|error| {
         Failure::internal("cannot make a directory for logs").because(Some(&error))
     })
 }
 
 /// A runner that starts nothing would make every application fail.
-fn starts(profile: &OsProfile, runner: &[String]) -> Result<(), Failure> {
+pub(super) fn starts(profile: &OsProfile, runner: &[String]) -> Result<(), Failure> {
     let logs = logs()?;
     let limit = Duration::from_secs(TRIAL_SECONDS);
     let trial = elsewhere::run(runner, &["true".to_owned()], logs.path(), limit);
@@ -91,7 +97,10 @@ fn starts(profile: &OsProfile, runner: &[String]) -> Result<(), Failure> {
         printable(&profile.name),
         printable(last.unwrap_or("it printed nothing"))
     ))
-    .hint("is it installed? (gVisor: `apt-get install runsc`)"))
+    .hint(
+        "is it installed? (gVisor: `apt-get install runsc`; QEMU: \
+           `apt-get install qemu-user-static`)",
+    ))
 }
 
 fn really(
@@ -103,14 +112,15 @@ fn really(
 ) -> Result<Verified, Failure> {
     let gap = Gap::between(profile, analysis);
     let logs = logs()?;
-    let ran = started(&runner.command, workload, logs.path(), limit)?;
-    let predicted = gap.runs();
+    let ran = started(&runner.command, workload, None, logs.path(), limit)?;
+    let missing = prediction::missing(&gap, analysis, profile);
+    let predicted = missing.is_empty();
     let right = predicted == ran.passed;
     Ok(Verified {
         application: workload.application.clone(),
         workload: workload.workload.clone(),
         predicted,
-        missing: prediction::missing(&gap),
+        missing,
         really: ran.passed,
         timed_out: ran.timed_out,
         seconds: ran.seconds,
@@ -132,13 +142,14 @@ fn really(
     })
 }
 
-fn started(
+pub(super) fn started(
     runner: &[String],
     workload: &Workload,
+    cut: Option<&Cut>,
     logs: &Path,
     limit: Duration,
 ) -> Result<Elsewhere, Failure> {
-    let script = elsewhere::script(workload);
+    let script = elsewhere::script(workload, cut);
     let words = ["/bin/sh".to_owned(), "-c".to_owned(), script];
     elsewhere::run(runner, &words, logs, limit)
         .map_err(|error| Failure::internal("the runner could not be started").because(Some(&error)))
@@ -151,7 +162,7 @@ fn last_failures(
     limit: Duration,
 ) -> Result<Vec<(Syscall, Errno)>, Failure> {
     let logs = logs()?;
-    started(runner, workload, logs.path(), limit)?;
+    started(runner, workload, None, logs.path(), limit)?;
     let unreadable = |error: std::io::Error| {
         Failure::internal("the trace of the OS cannot be read").because(Some(&error))
     };

@@ -18,7 +18,7 @@ macro_rules! files {
 
 files! {
     "asterinas" "blink" "docker-default" "dragonos" "elfuse" "freebsd" "gramine" "gvisor"
-    "illumos-lx" "kerla" "litebox" "maestro" "moss" "nanos" "netbsd" "occlum" "osv" "quark"
+    "illumos-lx" "kerla" "litebox" "maestro" "moss" "nanos" "netbsd" "occlum" "osv" "qemu-user" "quark"
     "starnix" "starryos" "unikraft"
 }
 
@@ -137,6 +137,42 @@ mod tests {
         }
         assert_eq!(listed, FILES.len());
         assert!(FILES.is_sorted());
+    }
+
+    /// What is told of a profile is what `docs/verified` has, application by application.
+    #[test]
+    fn every_count_of_predictions_is_that_of_the_published_run() {
+        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+        let page = std::fs::read_to_string(docs.join("verified.md")).expect("readable");
+        let mut told = 0;
+        for profile in all().into_iter().map(|read| read.profile) {
+            let Some(verified) = profile.verified else {
+                continue;
+            };
+            told += 1;
+            let file = docs.join(format!("verified/{}.json", profile.name));
+            let text = std::fs::read_to_string(&file).expect("readable");
+            let run: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+            let each = run["applications"].as_array().expect("a list");
+            let is_right = |one: &&serde_json::Value| one["predicted"] == one["really"];
+            assert_eq!(each.iter().filter(is_right).count(), verified.right);
+            assert_eq!(
+                (each.len(), &run["os"]),
+                (verified.of, &profile.name.as_str().into())
+            );
+            assert!(
+                page.contains(&verified.to_string()),
+                "{verified} is not in the page"
+            );
+            for one in each {
+                let name = one["application"].as_str().expect("a name");
+                assert!(
+                    page.contains(&format!("| {name} |")),
+                    "{name} is not in the page"
+                );
+            }
+        }
+        assert!(told >= 2, "{told}");
     }
 
     #[test]

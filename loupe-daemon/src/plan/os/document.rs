@@ -10,7 +10,7 @@ use loupe_common::syscalls::Arch;
 use serde::Deserialize;
 
 use super::names::Names;
-use super::{OsError, OsProfile, OsRunner, ReadProfile, Source, Unknown, name_of};
+use super::{OsError, OsProfile, OsRunner, OsVerified, ReadProfile, Source, Unknown, name_of};
 use crate::text::Wrong;
 
 /// Names are text here: an unknown one is to be reported, not to make the file unreadable.
@@ -40,6 +40,7 @@ struct Document {
     #[serde(default)]
     source: Source,
     runner: Option<OsRunner>,
+    verified: Option<OsVerified>,
 }
 
 pub(super) fn read_toml(path: &Path, text: &str) -> Result<ReadProfile, OsError> {
@@ -116,6 +117,7 @@ fn profile(path: &Path, text: &str, document: Document) -> Result<ReadProfile, O
         arch: document.arch,
         source: document.source,
         runner: document.runner,
+        verified: document.verified,
     };
     contradiction(path, &profile)?;
     Ok(ReadProfile {

@@ -94,6 +94,8 @@ pub(super) fn read(
     }
     let mut profile = base.cloned().unwrap_or_default();
     profile.name = name_of(path);
+    // What was tried are the predictions of the base.
+    profile.verified = None;
     let own = match &source {
         Some((source, _)) => source.files.clone().unwrap_or_default(),
         None => path.display().to_string(),
@@ -139,6 +141,7 @@ pub(super) fn over(base: &OsProfile, said: &OsProfile) -> OsProfile {
     profile.partial.extend(said.partial.iter().cloned());
     profile.notes.extend(said.notes.clone());
     profile.name.clone_from(&said.name);
+    profile.verified.clone_from(&said.verified);
     if !said.unknown.is_usual() {
         profile.unknown = said.unknown;
     }

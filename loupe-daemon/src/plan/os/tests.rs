@@ -296,7 +296,17 @@ files = "table.c"
 read = "by hand"
 
 [runner]
-command = ["toy", "--log=%LOG%", "run"]
+command = ["toy", "-c", '''
+one line
+and another
+''', "run"]
+trace = ["toy", "--log=%LOG%", "run"]
+
+[verified]
+right = 29
+of = 30
+on = "Toy 3"
+date = "2026-11-29"
 
 [notes]
 openat = "no O_PATH"

@@ -64,7 +64,7 @@ pub fn to_toml(profile: &OsProfile) -> String {
     }
     if let Some(runner) = &profile.runner {
         let list = |words: &[String]| -> String {
-            let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+            let words: Vec<String> = words.iter().map(|word| script(word)).collect();
             words.join(", ")
         };
         text.push_str(&format!(
@@ -74,6 +74,15 @@ pub fn to_toml(profile: &OsProfile) -> String {
         if !runner.trace.is_empty() {
             text.push_str(&format!("trace = [{}]\n", list(&runner.trace)));
         }
+    }
+    if let Some(verified) = &profile.verified {
+        text.push_str(&format!(
+            "\n[verified]\nright = {}\nof = {}\non = {}\ndate = {}\n",
+            verified.right,
+            verified.of,
+            quoted(&verified.on),
+            quoted(&verified.date)
+        ));
     }
     if !profile.notes.is_empty() {
         text.push_str("\n[notes]\n");
@@ -112,6 +121,14 @@ fn list(text: &mut String, name: &str, features: &BTreeSet<Feature>) {
     text.push_str(&format!("{line}\n]\n"));
 }
 
+/// A word that may be a script of several lines, which are kept.
+fn script(word: &str) -> String {
+    match word.contains('\n') && !word.contains("'''") {
+        true => format!("'''\n{word}'''"),
+        false => quoted(word),
+    }
+}
+
 /// A basic string of TOML, on one line.
 fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
@@ -119,6 +136,7 @@ fn quoted(text: &str) -> String {
         match character {
             '"' => quoted.push_str("\\\""),
             '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
             steering if loupe_common::text::steers(steering) => {
                 quoted.push_str(&format!("\\U{:08x}", u32::from(steering)));
             }

@@ -106,6 +106,9 @@ fn of_system(system: &System, page: &Page<'_>) -> Answer {
             None => headline.push_str(" Nothing more is to be implemented."),
         }
     }
+    if let Some(verified) = &system.profile.verified {
+        more.push(printable(&format!("Tried on the OS itself, {verified}.")));
+    }
     Answer {
         headline,
         more,

@@ -202,6 +202,12 @@ fn the_first_sentence_says_what_an_os_runs_and_what_makes_it_more() {
             .filter(|one| **one != lacks)
             .cloned()
             .collect(),
+        verified: Some(crate::plan::os::OsVerified {
+            right: 29,
+            of: 30,
+            on: "<Toy> 3".to_owned(),
+            date: "2026-11-29".to_owned(),
+        }),
         ..Default::default()
     };
     let plans = [crate::plan::make(
@@ -231,6 +237,8 @@ fn the_first_sentence_says_what_an_os_runs_and_what_makes_it_more() {
     assert!(html.contains("href=\"#plans/%3CToy%3E\""));
     let next = format!("<li>Next: implement {lacks}.</li>");
     assert!(html.contains(&next), "{next}: {html}");
+    let tried = "<li>Tried on the OS itself, predictions right: 29 of 30 on &lt;Toy&gt; 3 (2026-11-29).</li>";
+    assert!(html.contains(tried), "{html}");
     assert!(!html.contains("<Toy>"));
 }
 
