@@ -38,6 +38,13 @@ fn main() {
         units: next(200),
         features: next(60),
     };
+    simulated(&hosts);
+    // Has a scene of its own, of which there is one at a time.
+    workers::run();
+}
+
+/// A hub of made-up hosts, and a study on made-up workers.
+fn simulated(hosts: &Hosts) {
     let scene = Scene::new();
     let workers = spread::names();
     let workers: Vec<&str> = workers.iter().map(String::as_str).collect();
@@ -50,11 +57,10 @@ fn main() {
         .expect("a runtime");
     if hosts.hosts > 0 {
         fleet.start_hub();
-        bear(&fleet, &hosts);
+        bear(&fleet, hosts);
         fleet.stop_hub(libc::SIGTERM);
     }
     runtime.block_on(spread::run(&fleet));
-    workers::run();
 }
 
 /// One line about a study on so many workers: how long it took, and one analysis by itself; by the time
