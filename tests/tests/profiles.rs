@@ -371,11 +371,11 @@ fn a_prediction_for_gvisor_comes_true_there() {
 fn a_prediction_for_qemu_comes_true_there_and_its_children_are_run_by_it_too() {
     require!(Replays, Program("qemu-x86_64-static"), OwnBinfmt);
     let scene = Scene::new();
-    // What QEMU lacks is seen by a child of a child: `clone3` gets ENOSYS, and not EINVAL.
+    // What QEMU lacks is seen by a child of a child: `rseq` gets ENOSYS, and not EINVAL.
     let workload = scene.write(
-        "clone3.toml",
-        "application = \"clone3\"\nworkload = \"missing\"\nmode = \"batch\"\n\
-         command = [\"sh\", \"-c\", \"perl -e 'syscall(435, 0, 0); print 0 + $!' > result\"]\n\
+        "rseq.toml",
+        "application = \"rseq\"\nworkload = \"missing\"\nmode = \"batch\"\n\
+         command = [\"sh\", \"-c\", \"perl -e 'syscall(334, 0, 0, 0, 0); print 0 + $!' > result\"]\n\
          target = \"/usr/bin/perl\"\ntest = [\"grep\", \"-qx\", \"22\", \"result\"]\n",
     );
     let workload = workload.to_str().expect("a plain path");
@@ -385,7 +385,7 @@ fn a_prediction_for_qemu_comes_true_there_and_its_children_are_run_by_it_too() {
         .expect_code(0)
         .json();
     assert_eq!(matrix["fails"], 1, "{matrix:#}");
-    assert_eq!(matrix["applications"][0]["missing"][0], "clone3");
+    assert_eq!(matrix["applications"][0]["missing"][0], "rseq");
     // What it wrote was thrown away with the OS.
     assert!(!scene.path("result").exists());
     scene.assert_nothing_left();

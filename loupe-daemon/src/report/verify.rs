@@ -181,7 +181,7 @@ mod tests {
             passes: 3,
             ..Joint::default()
         });
-        assert_eq!(said(&analysis, &profile), [spare.clone()]);
+        assert_eq!(said(&analysis, &profile), std::slice::from_ref(&spare));
         analysis.joint.as_mut().expect("just set").is_least = Some(false);
         assert_eq!(said(&analysis, &profile), []);
         // A whole `fcntl` is asked for; the OS has it but for one of its operations, and says so.

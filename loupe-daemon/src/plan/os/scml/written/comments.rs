@@ -149,7 +149,7 @@ fn kind_of_other(feature: &Feature) -> Option<&'static str> {
             let is_number = ["0x", "bit"]
                 .iter()
                 .any(|word| part.name().starts_with(word));
-            let is_named = !part.has_no_name() && !(part.is_flag() && is_number);
+            let is_named = !(part.has_no_name() || part.is_flag() && is_number);
             (!is_named || part.tests().is_err()).then_some("parts that no argument names")
         }
     }
