@@ -73,11 +73,11 @@ impl FromStr for Condition {
     fn from_str(word: &str) -> Result<Condition, HostFilterError> {
         let at = word.find(['=', '<', '>', '!']);
         let (key, rest) = at.map_or((word, ""), |at| word.split_at(at));
-        let sign = SIGNS.iter().find_map(|(text, sign)| {
-            let value = rest.strip_prefix(text)?;
-            (!value.is_empty()).then_some((*sign, value))
-        });
-        let (sign, value) = sign.ok_or_else(|| HostFilterError::Form(word.to_owned()))?;
+        let mut signs = SIGNS.iter();
+        let sign = signs.find_map(|(text, sign)| Some((*sign, rest.strip_prefix(text)?)));
+        let (sign, value) = sign
+            .filter(|(_, value)| !value.is_empty())
+            .ok_or_else(|| HostFilterError::Form(word.to_owned()))?;
         let key = match key {
             "arch" => Key::Arch,
             "kernel" => Key::Kernel,
