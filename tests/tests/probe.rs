@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use loupe_common::operations::Operation;
+use loupe_tests::random::Random;
 use loupe_tests::require;
 use loupe_tests::requirement::Requirement::Replays;
 use loupe_tests::scene::Scene;
@@ -110,25 +111,6 @@ fn on_this_kernel_everything_works_that_it_has() {
     scene.assert_nothing_left();
 }
 
-/// Marsaglia's xorshift (Journal of Statistical Software 8, 2003).
-struct Random(u64);
-
-impl Random {
-    /// The same policies each time, so that a failure is this change's; others by `LOUPE_TEST_SEED`.
-    fn seeded() -> (Random, u64) {
-        let seed = number_from("LOUPE_TEST_SEED").unwrap_or(SEED);
-        println!("LOUPE_TEST_SEED={seed}");
-        (Random(seed), seed)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % limit as u64) as usize
-    }
-}
-
 fn number_from(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
     Some(text.parse().expect("a number"))
@@ -176,7 +158,8 @@ fn under_any_policy_it_finds_that_policy_again() {
     // What is submitted to a ring is answered by no rule.
     let injectable = usable.iter().filter(|name| !name.starts_with("io_uring:"));
     let injectable: Vec<&String> = injectable.copied().collect();
-    let (mut random, seed) = Random::seeded();
+    let mut random = Random::of_seed(SEED);
+    let seed = random.seed();
     let count = number_from("LOUPE_TEST_POLICIES").map_or(POLICIES, |count| count as usize);
     for size in [1, 4, 12, 30].into_iter().cycle().take(count) {
         let mut policy: BTreeMap<String, &str> = BTreeMap::new();
