@@ -6,11 +6,9 @@ use serde::Serialize;
 
 use super::analysis::push_paragraph;
 use super::layout::{Align, Layout};
+use super::verify::push_end_of_output;
 use super::{Style, Tone};
 use crate::text::printable;
-
-/// Lines of output that are shown of a promise that is broken.
-const OUTPUT_LINES: usize = 5;
 
 /// One run of a workload there.
 #[derive(Serialize, JsonSchema)]
@@ -107,16 +105,7 @@ pub fn followed_there(told: &PlanVerifyThere, style: Style) -> String {
             one.step
         );
         push_paragraph(&mut text, &line, 2, Tone::Middling, style);
-        let lines: Vec<&str> = one.after.output.lines().collect();
-        for line in &lines[lines.len().saturating_sub(OUTPUT_LINES)..] {
-            push_paragraph(
-                &mut text,
-                &format!("  {}", printable(line)),
-                4,
-                Tone::Faint,
-                style,
-            );
-        }
+        push_end_of_output(&mut text, &one.after.output, style);
     }
     text
 }

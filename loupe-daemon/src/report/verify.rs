@@ -8,7 +8,7 @@ use super::{Style, Tone};
 use crate::plan::prediction::{FailingCall, Matrix, Verified};
 use crate::text::printable;
 
-/// Lines of output that are shown of a prediction that was wrong.
+/// Lines of output that are shown of what went otherwise than it was to.
 const OUTPUT_LINES: usize = 5;
 
 pub fn verified_table(matrix: &Matrix, style: Style) -> String {
@@ -52,18 +52,18 @@ pub fn verified_table(matrix: &Matrix, style: Style) -> String {
         for call in &one.failing {
             push_paragraph(&mut text, &told(call), 4, Tone::Faint, style);
         }
-        let lines: Vec<&str> = one.output.lines().collect();
-        for line in &lines[lines.len().saturating_sub(OUTPUT_LINES)..] {
-            push_paragraph(
-                &mut text,
-                &format!("  {}", printable(line)),
-                4,
-                Tone::Faint,
-                style,
-            );
-        }
+        push_end_of_output(&mut text, &one.output, style);
     }
     text
+}
+
+/// The last lines of what an application and its test printed.
+pub(super) fn push_end_of_output(text: &mut String, output: &str, style: Style) {
+    let lines: Vec<&str> = output.lines().collect();
+    for line in &lines[lines.len().saturating_sub(OUTPUT_LINES)..] {
+        let line = format!("  {}", printable(line));
+        push_paragraph(text, &line, 4, Tone::Faint, style);
+    }
 }
 
 fn applications(matrix: &Matrix) -> Layout {
