@@ -1,8 +1,40 @@
 //! Signals to `loupe` itself while it works.
 
+use std::sync::{Arc, OnceLock};
+
 use loupe_common::wire::Failure;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+
+/// For work that blocks: what it is to look at now and then, and the first signal that came.
+#[derive(Clone, Default)]
+pub struct Interruption {
+    stop: CancellationToken,
+    signal: Arc<OnceLock<i32>>,
+}
+
+impl Interruption {
+    /// Each signal that would end the process fires it instead.
+    pub fn catch() -> Result<Interruption, Failure> {
+        let mut signals = Signals::catch()?;
+        let caught = Interruption::default();
+        let told = caught.clone();
+        tokio::spawn(async move {
+            let signal = signals.next().await;
+            told.signal.get_or_init(|| signal);
+            told.stop.cancel();
+        });
+        Ok(caught)
+    }
+
+    pub fn stop(&self) -> &CancellationToken {
+        &self.stop
+    }
+
+    pub fn signal(&self) -> Option<i32> {
+        self.signal.get().copied()
+    }
+}
 
 /// Signals that this process was started to ignore (`nohup`, `&` in a script); bit `n - 1` is
 /// signal `n`. Meaningful only before [`Signals::catch`].

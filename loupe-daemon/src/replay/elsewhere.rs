@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use tokio_util::sync::CancellationToken;
+
 use super::cut::Cut;
 use super::prepared::ENVIRONMENT;
 use super::{Mode, Workload};
@@ -74,12 +76,14 @@ impl Drop for Logs {
     }
 }
 
-/// Runs `words` on the other OS, bounded: whatever is left of it then is ended.
+/// Runs `words` on the other OS, bounded: whatever is left of it then is ended, and so it is when `stop`
+/// fires ([`io::ErrorKind::Interrupted`]).
 pub fn run(
     runner: &[String],
     words: &[String],
     logs: &Path,
     limit: Duration,
+    stop: &CancellationToken,
 ) -> io::Result<Elsewhere> {
     let logs = logs.display().to_string();
     let runner = runner.iter().map(|word| word.replace(LOG_PLACE, &logs));
@@ -96,7 +100,7 @@ pub fn run(
     let began = Instant::now();
     let mut child = command.spawn()?;
     let readers = [reader(child.stdout.take()), reader(child.stderr.take())];
-    let (code, timed_out) = wait(&mut child, began, limit)?;
+    let (code, timed_out) = wait(&mut child, began, limit, stop)?;
     let seconds = began.elapsed().as_secs_f64();
     let mut output = String::new();
     for reader in readers {
@@ -126,15 +130,24 @@ fn reader(pipe: Option<impl io::Read + Send + 'static>) -> std::thread::JoinHand
 }
 
 /// What it exited with, and whether it had to be ended.
-fn wait(child: &mut Child, began: Instant, limit: Duration) -> io::Result<(Option<i32>, bool)> {
+fn wait(
+    child: &mut Child,
+    began: Instant,
+    limit: Duration,
+    stop: &CancellationToken,
+) -> io::Result<(Option<i32>, bool)> {
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok((status.code(), false));
         }
-        if began.elapsed() >= limit {
+        let is_stopped = stop.is_cancelled();
+        if is_stopped || began.elapsed() >= limit {
             child.kill()?;
             child.wait()?;
-            return Ok((None, true));
+            return match is_stopped {
+                true => Err(io::ErrorKind::Interrupted.into()),
+                false => Ok((None, true)),
+            };
         }
         std::thread::sleep(Duration::from_millis(LOOK_MS));
     }
@@ -273,12 +286,26 @@ mod tests {
         let logs = Path::new("/tmp");
         let words = |line: &str| -> Vec<String> { line.split(' ').map(str::to_owned).collect() };
         let limit = Duration::from_millis(300);
-        let slow = run(&words("env"), &words("sleep 60"), logs, limit).expect("started");
+        let stop = CancellationToken::new();
+        let slow = run(&words("env"), &words("sleep 60"), logs, limit, &stop).expect("started");
         assert!(slow.timed_out && !slow.passed);
         let limit = Duration::from_secs(20);
-        let told = run(&words("env X=%LOG%"), &words("printenv X"), logs, limit).expect("started");
+        let told = run(
+            &words("env X=%LOG%"),
+            &words("printenv X"),
+            logs,
+            limit,
+            &stop,
+        )
+        .expect("started");
         assert_eq!((told.passed, told.output.as_str()), (true, "/tmp\n"));
-        let absent = run(&words("/nonexistent/runner"), &[], logs, limit).expect("started");
+        let stopped = CancellationToken::new();
+        stopped.cancel();
+        let long = Duration::from_secs(60);
+        let error = run(&words("env"), &words("sleep 60"), logs, long, &stopped);
+        let error = error.expect_err("it was stopped");
+        assert_eq!(error.kind(), io::ErrorKind::Interrupted);
+        let absent = run(&words("/nonexistent/runner"), &[], logs, limit, &stop).expect("started");
         assert!(!absent.passed && absent.output.contains("/nonexistent/runner"));
     }
 }

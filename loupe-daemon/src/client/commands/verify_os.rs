@@ -8,9 +8,11 @@ use loupe_common::errno::Errno;
 use loupe_common::exit;
 use loupe_common::syscalls::Syscall;
 use loupe_common::wire::Failure;
+use tokio_util::sync::CancellationToken;
 
 use crate::client::args::{Global, VerifyOs};
 use crate::client::measured::Sources;
+use crate::client::signals::Interruption;
 use crate::client::{Ending, door, measured, output};
 use crate::plan::gap::Gap;
 use crate::plan::need::Need;
@@ -27,6 +29,27 @@ use crate::text::printable;
 const TRIAL_SECONDS: u64 = 60;
 
 pub async fn run(global: &Global, args: &VerifyOs) -> Result<Ending, Failure> {
+    let interruption = Interruption::catch()?;
+    let verified = verify(global, args, interruption.stop()).await;
+    ended(verified, &interruption)
+}
+
+/// What was interrupted has ended what it ran, and removed its directories.
+pub(super) fn ended(
+    result: Result<Ending, Failure>,
+    interruption: &Interruption,
+) -> Result<Ending, Failure> {
+    match (result, interruption.signal()) {
+        (Err(_), Some(signal)) => Ok(Ending::Code(exit::by_signal(signal))),
+        (result, _) => result,
+    }
+}
+
+async fn verify(
+    global: &Global,
+    args: &VerifyOs,
+    stop: &CancellationToken,
+) -> Result<Ending, Failure> {
     let profile = measured::os(global, &args.os)?;
     let runner = runner(&profile)?;
     let mut workloads = Vec::new();
@@ -45,12 +68,18 @@ pub async fn run(global: &Global, args: &VerifyOs) -> Result<Ending, Failure> {
         analysed.push(sources.one(name, None)?);
     }
     door::root_here(global, "running programs on another OS")?;
-    starts(&profile, &runner.command)?;
+    starts(&profile, &runner.command, stop)?;
     let limit = Duration::from_secs(args.time_limit);
     let mut verified = Vec::new();
     for (workload, stored) in workloads.iter().zip(analysed) {
         output::note(&printable(&format!("running {}", full(workload))));
-        verified.push(really(&profile, runner, workload, &stored.analysis, limit)?);
+        verified.push(really(
+            &profile,
+            runner,
+            workload,
+            &stored.analysis,
+            (limit, stop),
+        )?);
     }
     let matrix = Matrix::of(&profile.name, verified);
     match args.json {
@@ -81,10 +110,14 @@ pub(super) fn logs() -> Result<Logs, Failure> {
 }
 
 /// A runner that starts nothing would make every application fail.
-pub(super) fn starts(profile: &OsProfile, runner: &[String]) -> Result<(), Failure> {
+pub(super) fn starts(
+    profile: &OsProfile,
+    runner: &[String],
+    stop: &CancellationToken,
+) -> Result<(), Failure> {
     let logs = logs()?;
     let limit = Duration::from_secs(TRIAL_SECONDS);
-    let trial = elsewhere::run(runner, &["true".to_owned()], logs.path(), limit);
+    let trial = elsewhere::run(runner, &["true".to_owned()], logs.path(), limit, stop);
     let told = match trial {
         Ok(trial) if trial.passed => return Ok(()),
         Ok(trial) if trial.timed_out => "it took too long".to_owned(),
@@ -108,11 +141,11 @@ fn really(
     runner: &OsRunner,
     workload: &Workload,
     analysis: &Analysis,
-    limit: Duration,
+    (limit, stop): (Duration, &CancellationToken),
 ) -> Result<Verified, Failure> {
     let gap = Gap::between(profile, analysis);
     let logs = logs()?;
-    let ran = started(&runner.command, workload, None, logs.path(), limit)?;
+    let ran = started(&runner.command, workload, None, logs.path(), (limit, stop))?;
     let missing = prediction::missing(&gap, analysis, profile);
     let predicted = missing.is_empty();
     let right = predicted == ran.passed;
@@ -131,7 +164,7 @@ fn really(
         failing: match predicted && !ran.passed && !runner.trace.is_empty() {
             true => FailingCall::beside(
                 &Need::asked_of_os(analysis),
-                last_failures(&runner.trace, workload, limit)?,
+                last_failures(&runner.trace, workload, (limit, stop))?,
             ),
             false => Vec::new(),
         },
@@ -147,11 +180,11 @@ pub(super) fn started(
     workload: &Workload,
     cut: Option<&Cut>,
     logs: &Path,
-    limit: Duration,
+    (limit, stop): (Duration, &CancellationToken),
 ) -> Result<Elsewhere, Failure> {
     let script = elsewhere::script(workload, cut);
     let words = ["/bin/sh".to_owned(), "-c".to_owned(), script];
-    elsewhere::run(runner, &words, logs, limit)
+    elsewhere::run(runner, &words, logs, limit, stop)
         .map_err(|error| Failure::internal("the runner could not be started").because(Some(&error)))
 }
 
@@ -159,10 +192,10 @@ pub(super) fn started(
 fn last_failures(
     runner: &[String],
     workload: &Workload,
-    limit: Duration,
+    (limit, stop): (Duration, &CancellationToken),
 ) -> Result<Vec<(Syscall, Errno)>, Failure> {
     let logs = logs()?;
-    started(runner, workload, None, logs.path(), limit)?;
+    started(runner, workload, None, logs.path(), (limit, stop))?;
     let unreadable = |error: std::io::Error| {
         Failure::internal("the trace of the OS cannot be read").because(Some(&error))
     };

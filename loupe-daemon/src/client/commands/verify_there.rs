@@ -7,11 +7,13 @@ use std::time::Duration;
 use loupe_common::exit;
 use loupe_common::policy::Policy;
 use loupe_common::wire::Failure;
+use tokio_util::sync::CancellationToken;
 
 use super::emulate::left_out;
 use super::verify::promised;
-use super::verify_os::{logs, runner, started, starts};
+use super::verify_os::{ended, logs, runner, started, starts};
 use crate::client::args::Global;
+use crate::client::signals::Interruption;
 use crate::client::{Ending, door, output};
 use crate::inject;
 use crate::plan::os::OsRunner;
@@ -32,10 +34,22 @@ pub async fn run(
     files: &[PathBuf],
     json: bool,
 ) -> Result<Ending, Failure> {
+    let interruption = Interruption::catch()?;
+    let followed = follow(global, plan, profile, (files, json), interruption.stop()).await;
+    ended(followed, &interruption)
+}
+
+async fn follow(
+    global: &Global,
+    plan: &Plan,
+    profile: &OsProfile,
+    (files, json): (&[PathBuf], bool),
+    stop: &CancellationToken,
+) -> Result<Ending, Failure> {
     let promised = promised(plan, files)?;
     let runner = runner(profile)?;
     door::root_here(global, "running programs on another OS")?;
-    starts(profile, &runner.command)?;
+    starts(profile, &runner.command, stop)?;
     let own = std::env::current_exe()
         .map_err(|error| Failure::internal("cannot find this program").because(Some(&error)))?;
     let mut applications = Vec::new();
@@ -47,7 +61,7 @@ pub async fn run(
             output::note(&printable(&format!("running {name} after step {step}")));
             let done = plan.steps.get(..=step).unwrap_or(&plan.steps);
             let policy = left_out(global, &profile.after(done)).await?;
-            tried.push(there(&own, runner, &workload, &policy)?);
+            tried.push(there(&own, runner, &workload, &policy, stop)?);
         }
         let after = tried.pop();
         applications.extend(after.map(|after| FollowedThere {
@@ -75,6 +89,7 @@ fn there(
     runner: &OsRunner,
     workload: &Workload,
     policy: &Policy,
+    stop: &CancellationToken,
 ) -> Result<RanThere, Failure> {
     let filter = inject::instructions(policy)
         .map_err(|error| Failure::usage("this OS cannot be made").because(Some(&error)))?;
@@ -84,7 +99,13 @@ fn there(
     })?;
     let logs = logs()?;
     let limit = Duration::from_secs(LIMIT_SECONDS);
-    let ran = started(&runner.command, workload, Some(&cut), logs.path(), limit)?;
+    let ran = started(
+        &runner.command,
+        workload,
+        Some(&cut),
+        logs.path(),
+        (limit, stop),
+    )?;
     if ran.code == Some(UNCUT) {
         let what = format!(
             "the target of {} never got its filter",
