@@ -58,6 +58,8 @@ struct State {
     start_calls: Vec<u64>,
     /// Once the test is over.
     holdings: Option<Holdings>,
+    /// How late it was killed, as a sabotage wanted.
+    killed_late: Option<Duration>,
 }
 
 /// A replay that is over, before its trace is judged.
@@ -102,7 +104,7 @@ impl<'a> Session<'a> {
         };
         let kills = self.run.cgroup().out_of_memory_kills();
         let outcome = self.start_and_test(&mut timing)?;
-        let (outcome, stood_still_ms) = self.unless_void(outcome);
+        let (outcome, stood_still_ms) = self.unless_void(self.unless_spared(outcome));
         let stopping = Instant::now();
         self.stop()?;
         timing.stop_us = micros(stopping.elapsed());
@@ -205,6 +207,21 @@ impl<'a> Session<'a> {
             self.state.holdings = Some(Holdings::of(&self.run.cgroup().target())?);
         }
         Ok(outcome)
+    }
+
+    /// The outcome, unless the test passed although the application was to be killed, and that was
+    /// not done in time.
+    fn unless_spared(&self, outcome: Outcome) -> Outcome {
+        let Part::Sabotaged(Sabotage::KilledAfter(time)) = self.job.part else {
+            return outcome;
+        };
+        let in_time = self.state.killed_late.is_some_and(|late| late <= time / 2);
+        match outcome {
+            Outcome::Passed if !in_time => Outcome::Invalid {
+                why: "the application was to be killed, and that came too late".to_owned(),
+            },
+            outcome => outcome,
+        }
     }
 
     /// The outcome, unless it is a failure that the host may be to blame for; and for how many ms

@@ -244,10 +244,13 @@ impl Session<'_> {
     }
 
     /// Kills the application when its time has come.
-    fn kill_if_due(&self, kill_at: &mut Option<Instant>) -> Result<(), ReplayFailure> {
-        if kill_at.is_some_and(|at| at <= Instant::now()) {
+    fn kill_if_due(&mut self, kill_at: &mut Option<Instant>) -> Result<(), ReplayFailure> {
+        if let Some(at) = *kill_at
+            && left(at).is_zero()
+        {
             *kill_at = None;
             self.run.cgroup().kill_target()?;
+            self.state.killed_late = Some(at.elapsed());
         }
         Ok(())
     }
