@@ -19,7 +19,7 @@ use std::time::Duration;
 use nix::sys::wait::{WaitStatus, waitpid};
 
 use crate::lock;
-use crate::sys::process;
+use crate::sys::{files, process};
 pub use owner::{remove_orphans, remove_runs_of};
 pub use place::{candidates, enter_leaf, hierarchy, own, settle};
 
@@ -162,7 +162,7 @@ impl ReplayCgroup {
     /// How long all of its processes that wanted to run were kept from it by others; `None`
     /// where the kernel does not account for it (pressure stall information).
     pub fn stalled(&self) -> Option<Duration> {
-        let text = fs::read_to_string(self.directory.join("cpu.pressure")).ok()?;
+        let text = files::read(self.directory.join("cpu.pressure")).ok()?;
         let full = text.lines().find(|line| line.starts_with("full "))?;
         let (_, micros) = full.rsplit_once("total=")?;
         micros.parse().ok().map(Duration::from_micros)
@@ -181,7 +181,7 @@ impl ReplayCgroup {
     /// Whether any process is in it or below.
     pub fn is_populated(&self) -> Result<bool, CgroupError> {
         let path = self.directory.join("cgroup.events");
-        let text = fs::read_to_string(&path).map_err(at("read", &path))?;
+        let text = files::read(&path).map_err(at("read", &path))?;
         Ok(text.lines().any(|line| line == "populated 1"))
     }
 
@@ -264,7 +264,7 @@ fn kill_all(directory: &Path) -> Result<(), CgroupError> {
 
 fn cpu_us(directory: &Path) -> Result<u64, CgroupError> {
     let path = directory.join("cpu.stat");
-    let text = fs::read_to_string(&path).map_err(at("read", &path))?;
+    let text = files::read(&path).map_err(at("read", &path))?;
     let usage = text
         .lines()
         .find_map(|line| line.strip_prefix("usage_usec "));
@@ -276,7 +276,7 @@ fn cpu_us(directory: &Path) -> Result<u64, CgroupError> {
 /// Ids listed in `cgroup.procs` or `cgroup.threads`.
 pub fn members(directory: &Path, file: &str) -> Result<Vec<i32>, CgroupError> {
     let path = directory.join(file);
-    let text = fs::read_to_string(&path).map_err(at("read", &path))?;
+    let text = files::read(&path).map_err(at("read", &path))?;
     Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
 }
 

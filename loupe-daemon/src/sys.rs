@@ -9,6 +9,7 @@ pub mod bpffs;
 pub mod capabilities;
 pub mod credentials;
 pub mod descriptors;
+pub mod files;
 pub mod mounts;
 pub mod network;
 pub mod plain;

@@ -3,11 +3,12 @@
 //! The search looks at one replay of each policy; what it finds is then confirmed with all
 //! replicas: the rules fail together, and without any one of them the others pass.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use loupe_common::feature::Feature;
 use loupe_common::policy::{Action, Policy};
 
+use super::beginning::Beginning;
 use super::ledger::{Asker, Ruling, Stop, all, both};
 use super::tally::{Decision, Rule};
 
@@ -28,6 +29,13 @@ pub(super) fn contains(policy: &Policy, rules: &Policy) -> bool {
     rules
         .iter()
         .all(|(feature, action)| policy.get(feature) == Some(action))
+}
+
+/// Whether the policy has any of these rules.
+pub(super) fn has_any(policy: &Policy, rules: &BTreeSet<(Feature, Action)>) -> bool {
+    rules
+        .iter()
+        .any(|(feature, action)| policy.get(feature) == Some(*action))
 }
 
 /// A minimal conflict.
@@ -55,6 +63,11 @@ pub(super) struct Searcher<'s, 'a> {
     pub ways: &'s BTreeMap<Feature, Vec<Action>>,
     /// Policies that passed: what they contain is not tried again in a search.
     pub good: &'s mut Vec<Policy>,
+    /// What is searched in failed before its test, and the start takes little time beside that: parts of
+    /// it are only begun.
+    pub begins: bool,
+    /// Rules with which the application works and computes much more: no haste with these.
+    pub costly: &'s BTreeSet<(Feature, Action)>,
 }
 
 impl<'a> Searcher<'_, 'a> {
@@ -67,7 +80,10 @@ impl<'a> Searcher<'_, 'a> {
         if policy.is_empty() || self.good.iter().any(|good| contains(good, policy)) {
             return Ok(Tried::Passes);
         }
-        let hasty = rule != self.rule;
+        let hasty = rule != self.rule && !has_any(policy, self.costly);
+        if self.begins && rule != self.rule {
+            return self.begin(policy);
+        }
         let ruling = self
             .asker
             .in_haste(hasty, |asker| asker.ask(policy, rule, NARROWS))?;
@@ -78,6 +94,19 @@ impl<'a> Searcher<'_, 'a> {
         Ok(match ruling.runs.iter().any(|run| run.waited()) {
             true => Tried::FailsWaiting,
             false => Tried::Fails,
+        })
+    }
+
+    /// Whether a replay without these fails at once. What does not is taken to pass: what is found by
+    /// that is confirmed anyway.
+    fn begin(&mut self, policy: &Policy) -> Result<Tried, Stop> {
+        if self.asker.is_replayed(policy) {
+            let fails = !self.asker.passes_once(policy, NARROWS)?;
+            return Ok(if fails { Tried::Fails } else { Tried::Passes });
+        }
+        Ok(match self.asker.begin(policy, NARROWS)? {
+            Beginning::Fails => Tried::Fails,
+            Beginning::Odd | Beginning::Starts | Beginning::Goes => Tried::Passes,
         })
     }
 

@@ -167,6 +167,8 @@ fn first_broken(
     let enough = asker.passes_once(&met.iter().cloned().collect(), "rules that a failure met")?;
     let order = if enough { &all } else { &met };
     let mut searcher = Searcher {
+        begins: false,
+        costly: &BTreeSet::new(),
         asker,
         rule,
         purpose: WHOLE,

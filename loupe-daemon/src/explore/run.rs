@@ -82,7 +82,7 @@ pub(super) struct Run {
     pub lost: u64,
     pub wall_us: u64,
     /// It came to its test.
-    tested: bool,
+    pub tested: bool,
     /// Until the application was ready for its test, its sandbox included.
     pub start_us: u64,
     usage: Usage,

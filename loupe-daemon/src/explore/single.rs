@@ -14,6 +14,9 @@ use super::ledger::{Asker, Hurry, Stop, all, both};
 use super::purpose::Alone;
 use super::{ExploreOptions, Plan, priors};
 
+/// So few operations are first replayed alone, both ways at once.
+const FEW: usize = 8;
+
 /// Each feature of the baseline stubbed and faked; unsorted.
 pub(super) fn measure<'a>(
     asker: &mut Asker<'a>,
@@ -39,11 +42,15 @@ pub(super) fn measure<'a>(
         )?),
         false => None,
     };
+    // What the parts of required syscalls fail by may take long, and to share replays would spare so few of
+    // them next to nothing: none waits.
+    let are_parts = baseline.features.keys().all(|it| it.parent().is_some());
+    let few = are_parts && begun.is_none() && baseline.features.len() <= FEW;
     let begun_stubbed = begun.as_ref().map(|(stubbed, _)| stubbed);
     let begun_faked = begun.as_ref().map(|(_, faked)| faked);
     let at_first = Chances {
         works: &priors::stub,
-        shares: &|_| plan != Plan::Own,
+        shares: &|_| !few && plan != Plan::Own,
         complete: true,
     };
     let (stubs, stubbed) = singles.settle(Action::STUB, begun_stubbed, &at_first);
@@ -64,14 +71,14 @@ pub(super) fn measure<'a>(
             || stub_works(feature).is_some()
             || matches!(stubs.standing(feature), Standing::Alone)
     };
-    let complete = begun.is_some() || baseline.features.keys().all(is_known);
+    let complete = few || begun.is_some() || baseline.features.keys().all(is_known);
     let after = Chances {
         works: &|feature| match stub_works(feature) {
             None if complete => priors::fake(feature),
             // Until more is known, the best that the stub can still say.
             works => priors::fake_if(works != Some(false), feature),
         },
-        shares: &|feature| plan != Plan::Own || still_may(feature),
+        shares: &|feature| !few && (plan != Plan::Own || still_may(feature)),
         complete,
     };
     let (_, faked) = singles.settle(Action::Fake, begun_faked, &after);

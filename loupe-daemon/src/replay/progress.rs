@@ -9,6 +9,7 @@ use loupe_common::syscalls::Syscall;
 use serde::{Deserialize, Serialize};
 
 use crate::cgroup::{self, CgroupError};
+use crate::sys::files;
 
 /// Calls in which a server waits for its clients.
 const SERVER_WAITS: [&str; 14] = [
@@ -52,7 +53,7 @@ impl Tasks {
         let mut tasks = Tasks::default();
         for tid in tids {
             // Gone since the list was read: not there.
-            let Ok(state) = std::fs::read_to_string(format!("/proc/{tid}/syscall")) else {
+            let Ok(state) = files::read(format!("/proc/{tid}/syscall")) else {
                 continue;
             };
             tasks.total += 1;
@@ -127,7 +128,7 @@ impl Sleep {
 /// Whether a task waits for a disk or the like: it seems to sleep, and is at work.
 pub fn is_held_up(cgroup: &Path) -> Result<bool, CgroupError> {
     let held_up = |tid: &i32| {
-        let stat = std::fs::read_to_string(format!("/proc/{tid}/stat")).unwrap_or_default();
+        let stat = files::read(format!("/proc/{tid}/stat")).unwrap_or_default();
         // The name before it may have anything in it.
         let state = stat.rsplit_once(") ").map(|(_, rest)| rest);
         state.is_some_and(|rest| rest.starts_with('D'))

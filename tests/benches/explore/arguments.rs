@@ -1,6 +1,6 @@
 //! The command line of the benchmark.
 
-use crate::PROTOTYPE;
+use crate::{PAPER, PROTOTYPE, SHORT, WAYS};
 
 pub const USAGE: &str = "\
 Usage: cargo xtask bench explore -- [OPTIONS] [WORKLOAD...]
@@ -8,6 +8,7 @@ Usage: cargo xtask bench explore -- [OPTIONS] [WORKLOAD...]
   WORKLOAD    a name in tests/workloads/bench, or the path of a workload file (NAME.toml)
               [default: sqlite memcached nginx redis]
   --no-paper  without --paper-mode, which takes longer than all else
+  --short     only the single verdicts and everything, which the goal compares
   --rounds N  every way N times, by turns: medians, least and most [default: 1]
   --help      this text
 
@@ -15,7 +16,8 @@ tests/workloads/bench/README.md says what the columns are.";
 
 pub struct Arguments {
     pub workloads: Vec<String>,
-    pub paper: bool,
+    /// The first of the ways, so many of them.
+    pub ways: usize,
     pub rounds: u32,
 }
 
@@ -25,7 +27,7 @@ impl Arguments {
         let mut words = words;
         let mut read = Arguments {
             workloads: Vec::new(),
-            paper: true,
+            ways: WAYS.len(),
             rounds: 1,
         };
         while let Some(word) = words.next() {
@@ -33,7 +35,8 @@ impl Arguments {
                 // From cargo, to every benchmark.
                 "--bench" => {}
                 "--help" => return Ok(None),
-                "--no-paper" => read.paper = false,
+                "--no-paper" => read.ways = read.ways.min(PAPER),
+                "--short" => read.ways = SHORT,
                 "--rounds" => read.rounds = number(words.next())?,
                 option if option.starts_with('-') => return Err(format!("no option `{option}`")),
                 _ => read.workloads.push(word),

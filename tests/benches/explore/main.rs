@@ -1,6 +1,6 @@
 //! How long whole analyses take, each way to analyse beside the others, in one run.
 //!
-//! `cargo xtask bench explore -- [--no-paper] [--rounds N] [WORKLOAD...]`: for each workload (a name
+//! `cargo xtask bench explore -- [--no-paper | --short] [--rounds N] [WORKLOAD...]`: for each workload (a name
 //! in `workloads/bench`, or the path of a workload file; default: those of the paper) it measures
 //! the workload's own start and test without Loupe, and then lets Loupe analyse it in all `WAYS`,
 //! N times by turns. `workloads/bench/README.md` says what the columns are.
@@ -69,6 +69,8 @@ const WAYS: [Way; 8] = [
 const SINGLE: usize = 0;
 const ALONE: usize = 3;
 const PAPER: usize = WAYS.len() - 1;
+/// So many ways `--short` leaves: the single verdicts and everything.
+const SHORT: usize = 2;
 
 /// What one round measured of a workload.
 struct Round {
@@ -122,17 +124,16 @@ fn measure(name: &str, arguments: &Arguments) -> Result<Vec<Round>, String> {
     rounds
         .map(|number| {
             eprintln!("{name}, round {} of {}", number + 1, arguments.rounds);
-            round(&file, arguments.paper, number % 2 == 1)
+            round(&file, arguments.ways, number % 2 == 1)
         })
         .collect()
 }
 
 /// Every other round goes backwards, so that a host that becomes slower is no way's advantage.
-fn round(file: &Path, paper: bool, backwards: bool) -> Result<Round, String> {
+fn round(file: &Path, count: usize, backwards: bool) -> Result<Round, String> {
     let native_seconds = native::seconds(file)
         .map_err(|message| eprintln!("  no natives: {message}"))
         .ok();
-    let count = if paper { WAYS.len() } else { PAPER };
     let mut order: Vec<usize> = (0..count).collect();
     if backwards {
         order.reverse();

@@ -8,7 +8,7 @@ use loupe_common::analysis::Joint;
 use loupe_common::feature::Feature;
 use loupe_common::policy::{Action, Policy};
 
-use super::choice::Banned;
+use super::choice::{Banned, Choices};
 use super::solved::Solved;
 use crate::explore::baseline::{Baseline, Seen};
 use crate::explore::drill::Opened;
@@ -65,6 +65,23 @@ impl<'b, 'a> Scope<'b, 'a> {
     /// Whether the fixed rules work.
     pub fn holds(&self, asker: &mut Asker<'a>) -> Result<bool, Stop> {
         Ok(self.ruling(asker, &self.fixed)?.holds())
+    }
+
+    /// The choices with which the application passes alone and computes much more than in the
+    /// baseline.
+    pub(super) fn costly(
+        &self,
+        asker: &Asker<'a>,
+        choices: &Choices,
+    ) -> BTreeSet<(Feature, Action)> {
+        let ways = choices.iter();
+        let ways = ways.flat_map(|(feature, ways)| ways.iter().map(|way| (feature.clone(), *way)));
+        ways.filter(|(feature, way)| {
+            let alone = Policy::single(feature.clone(), *way);
+            let first = asker.runs_so_far(&alone).next();
+            first.is_some_and(|run| run.vote.passes() && self.baseline.is_costly(run))
+        })
+        .collect()
     }
 
     /// What a replay used.

@@ -14,7 +14,7 @@ use super::budget::Budget;
 use super::choice::{self, Banned, Choices};
 use super::scope::Scope;
 use super::solved::Solved;
-use crate::explore::conflict::{Found, Searcher, contains};
+use crate::explore::conflict::{Found, Searcher, contains, has_any};
 use crate::explore::ledger::{Asker, Ruling, Stop, both};
 use crate::explore::tally::Rule;
 
@@ -29,6 +29,8 @@ pub(super) struct Solver<'s, 'a, 'b> {
     asker: &'s mut Asker<'a>,
     scope: &'s Scope<'b, 'a>,
     choices: Choices,
+    /// The rules of these with which the application computes much more.
+    costly: BTreeSet<(Feature, Action)>,
     /// What decides at each step of the search: one replay, or the usual rule.
     rule: Rule,
     /// What of a conflict can be chosen; its other rules are fixed.
@@ -49,6 +51,8 @@ pub(super) struct Solver<'s, 'a, 'b> {
     best: Option<Solved<'a>>,
     /// How fallbacks could last be left out, if at all: what is tried first under other policies.
     ways: BTreeMap<Feature, Option<Action>>,
+    /// What could not be left out under another policy is tried under this one, too.
+    is_thorough: bool,
 }
 
 impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
@@ -64,7 +68,9 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
         let mut settled = scope.open(&base);
         settled.retain(|feature| !fixed.is_empty() && feature.parent().is_none());
         budget.begin(asker);
+        let costly = scope.costly(asker, &choices);
         Ok(Solver {
+            costly,
             budget,
             best: None,
             asker,
@@ -79,6 +85,7 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
             trusted: Vec::new(),
             distrusted: BTreeSet::new(),
             ways: BTreeMap::new(),
+            is_thorough: false,
         })
     }
 
@@ -137,7 +144,7 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
                 self.best = Some(best.clone());
             }
         }
-        let best = self.polish(best)?;
+        let best = self.finish(best)?;
         // What a rule brings may be more than it saves.
         Ok(match best.implement.len() > self.base.implement.len() {
             true => self.base.clone(),
@@ -159,7 +166,7 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
         }
         self.rule = self.scope.baseline.rule;
         let closed = self.close(sure, BTreeSet::new())?;
-        self.polish(closed).map(Some)
+        self.finish(closed).map(Some)
     }
 
     /// Whether the search has taken all that it may.
@@ -190,13 +197,16 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
         })
     }
 
-    fn searcher(&mut self) -> Searcher<'_, 'a> {
+    /// `begins`: parts of a policy that fails are begun first.
+    fn searcher(&mut self, begins: bool) -> Searcher<'_, 'a> {
         Searcher {
             asker: self.asker,
             rule: self.scope.baseline.rule,
             purpose: self.scope.purpose(),
             ways: &self.choices,
             good: &mut self.good,
+            begins,
+            costly: &self.costly,
         }
     }
 
@@ -209,14 +219,15 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
         if policy.is_empty() {
             return Ok(Some(self.scope.baseline.ruling.clone()));
         }
-        let hasty = self.rule == Rule::once();
+        let is_step = self.rule == Rule::once();
+        let hasty = is_step && !has_any(policy, &self.costly);
         let run = self
             .asker
             .in_haste(hasty, |asker| asker.once(policy, purpose))?;
         let Some(run) = run.filter(|run| run.vote.passes()) else {
             return Ok(None);
         };
-        if hasty {
+        if is_step {
             return Ok(Some(Ruling::of_passes(vec![run])));
         }
         let ruling = self.scope.ruling(self.asker, policy)?;

@@ -192,6 +192,17 @@ impl<'a> Asker<'a> {
         }
     }
 
+    /// Whether replays under this policy were asked for, and not only to see how they begin.
+    pub fn is_replayed(&self, policy: &Policy) -> bool {
+        let is_begun = self.ledger.probes.contains_key(policy);
+        !is_begun && !self.ledger.replicas(policy).is_empty()
+    }
+
+    /// Replays outnumber the CPUs: most of them wait.
+    pub fn is_crowded(&self) -> bool {
+        self.ledger.is_crowded
+    }
+
     /// How a replay begins under this policy, which nothing has been asked about before.
     pub fn begin(&mut self, policy: &Policy, purpose: impl Display) -> Result<Beginning, Stop> {
         match self.ledger.probes.get(policy) {
@@ -258,6 +269,10 @@ impl<'a> Asker<'a> {
         if want.kind == Kind::Decide {
             want.hasty = self.hasty;
             want.start = want.start.min(self.ledger.startable(&want.policy));
+            // What is being begun is no replica yet.
+            if let Some(None) = self.ledger.probes.get(&want.policy) {
+                want.start = 0;
+            }
             if counting::is_held(self.ledger.replicas(&want.policy), &self.ledger.times) {
                 self.holds |= want.start > 0;
                 want.start = 0;

@@ -9,6 +9,7 @@ use loupe_common::replay::Replay;
 use proptest::prelude::*;
 
 use super::{app, feature, options, plain_app, run};
+use crate::explore::conflict::contains;
 use crate::explore::simulated::{App, Effect, SimFeature, Simulator, Use};
 use crate::explore::{Effort, ExploreOptions, Request};
 
@@ -245,6 +246,35 @@ fn a_conflict_of_two_among_many_is_named_and_costs_one_feature() {
         "{}",
         analysis.replays
     );
+}
+
+/// A server that dies before its test does so in parts of the policy, too: what of these starts is not
+/// tested.
+#[test]
+fn parts_of_what_fails_before_its_test_are_only_begun() {
+    let mut app = plain_app(40);
+    let early = app.features.keys().filter(|it| app.needs_early(it));
+    let pair: Policy = early
+        .skip(4)
+        .step_by(6)
+        .take(2)
+        .map(|feature| (feature.clone(), Action::STUB))
+        .collect();
+    assert_eq!(pair.len(), 2);
+    app.conflicts.push(pair.clone());
+    let simulator = Simulator::new(&app, 1);
+    let analysis = run(&simulator, &options(2)).expect("measurable");
+    let conflicts: Vec<&Policy> = analysis.conflicts.iter().map(|c| &c.policy).collect();
+    assert_eq!(conflicts, [&pair]);
+    let log = simulator.log.lock().expect("no test thread has panicked");
+    let narrowing = log.starts.iter().map(|(request, _)| request);
+    let narrowing: Vec<&Request> = narrowing
+        .filter(|request| request.purpose == "narrows a conflict")
+        .collect();
+    assert!(!narrowing.is_empty());
+    for request in narrowing {
+        assert!(contains(&request.policy, &pair), "{:?}", request.policy);
+    }
 }
 
 #[test]

@@ -61,6 +61,21 @@ impl<'a> Simulator<'a> {
         }
     }
 
+    /// Whether it comes to its test.
+    fn begins(&self, request: &Request) -> bool {
+        // A group may fail for something that comes late although one of it is needed early.
+        let rules = request.policy.iter();
+        let early = rules.filter(|(feature, _)| self.app.needs_early(feature));
+        let early = Request {
+            policy: early
+                .map(|(feature, action)| (feature.clone(), action))
+                .collect(),
+            ..request.clone()
+        };
+        let started = self.app.replay(&early);
+        self.app.replay(request).outcome.passed() || started.outcome.passed()
+    }
+
     /// The requests, sorted.
     pub fn requests(&self) -> Vec<(Policy, u32)> {
         let log = self.log.lock().expect("no test thread has panicked");
@@ -99,17 +114,7 @@ impl Request {
 
 impl Replayer for Simulator<'_> {
     async fn probe(&self, request: &Request) -> Result<Probed, ReplayError> {
-        // A group may fail for something that comes late although one of it is needed early.
-        let rules = request.policy.iter();
-        let early = rules.filter(|(feature, _)| self.app.needs_early(feature));
-        let early = Request {
-            policy: early
-                .map(|(feature, action)| (feature.clone(), action))
-                .collect(),
-            ..request.clone()
-        };
-        let started = self.app.replay(&early);
-        let begins = self.app.replay(request).outcome.passed() || started.outcome.passed();
+        let begins = self.begins(request);
         let crowd = self.crowd.as_ref();
         match begins && !crowd.is_some_and(|crowd| crowd.breaks(request)) {
             true => {
@@ -142,6 +147,7 @@ impl Replayer for Simulator<'_> {
         }
         some_rounds(rounds - rounds / 2).await;
         let mut replay = self.app.replay(request);
+        replay.timing.test_us *= u64::from(self.begins(request));
         let mut log = log();
         log.running -= 1;
         log.waiting -= usize::from(waits);

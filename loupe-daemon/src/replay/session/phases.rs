@@ -24,8 +24,8 @@ use crate::replay::workload::Mode;
 
 /// What the paper's prototype sleeps at the start of every run.
 const PAPER_SLEEP: Duration = Duration::from_millis(400);
-/// A step of a search may use this part of the CPU time that others may: still four times the most
-/// that the baseline uses.
+/// In its test a step of a search may use this part of the CPU time that others may: still four times
+/// the most that the baseline uses.
 const HASTY_CPU_PART: u32 = 2;
 /// How often `/proc` is asked about what a command has left.
 const LEFTOVERS_PROBE: Duration = Duration::from_millis(10);
@@ -114,7 +114,7 @@ impl Session<'_> {
         };
         Watcher::new(Usual {
             duration: asks.then_some(usual),
-            cpu_limit: match self.job.hasty {
+            cpu_limit: match self.job.hasty && tested {
                 true => cpu_limit.map(|limit| limit / HASTY_CPU_PART),
                 false => cpu_limit,
             },

@@ -20,8 +20,15 @@ use crate::run::io_error;
 
 /// How often `/proc` is asked about a server that listens and is about to wait.
 const READY_PROBE: Duration = Duration::from_micros(200);
+/// The longer that takes, the less often: a look costs 10 µs and more for each thread. Who is ready is
+/// seen to be after a tenth of the time that it took, or at once.
+const READY_PART: u32 = 10;
+const SLOWEST_READY_PROBE: Duration = Duration::from_millis(2);
 /// How often it is asked for sockets, which takes longer.
 const SOCKET_PROBE: Duration = Duration::from_millis(10);
+/// Who listens and waits for clients, and does nothing new for so long but wakes now and then, is
+/// ready.
+const SETTLING: Duration = Duration::from_millis(100);
 /// Who listens and waits for clients, and listens to nothing more for so long, is ready, whatever
 /// else it does.
 const LONGEST_SETTLING: Duration = Duration::from_secs(2);
@@ -56,6 +63,7 @@ impl Session<'_> {
         let mut watcher = self.watch_start();
         let mut question = self.question();
         let mut due = Instant::now();
+        let mut listening = None;
         loop {
             let listens = self.state.listens;
             self.wait(left(due).min(deadline.left()))?;
@@ -70,7 +78,10 @@ impl Session<'_> {
                 continue;
             }
             let pause = match (&question, self.state.listens) {
-                (Question::Rest(_), 1..) => READY_PROBE,
+                (Question::Rest(_), 1..) => {
+                    let listens_for = listening.get_or_insert_with(Instant::now).elapsed();
+                    (listens_for / READY_PART).clamp(READY_PROBE, SLOWEST_READY_PROBE)
+                }
                 _ => QUIET_PROBE,
             };
             due = Instant::now() + pause;
@@ -177,7 +188,11 @@ impl Session<'_> {
             self.look_at_sockets(rest, &tasks)?;
         }
         let quiet = self.limits.quiet;
-        if !rest.silent.lasts(quiet) && !rest.settled.lasts(quiet) {
+        let settling = match listens {
+            0 => quiet,
+            _ => quiet.min(SETTLING),
+        };
+        if !rest.silent.lasts(quiet) && !rest.settled.lasts(settling) {
             return Ok(false);
         }
         if progress::is_held_up(&self.run.cgroup().target())? {
@@ -205,12 +220,19 @@ impl Session<'_> {
                 (self.run.cgroup().target(), waits)
             }
         };
-        // They are not looked for while it is busy: the kernel walks the connections of the whole host
-        // to tell those of one namespace, for 1 ms and more (`/proc/PID/net/tcp`).
-        if waits {
+        let listens = self.state.listens > 0;
+        // They are not looked for while it is busy, nor where nothing has called the kernel since: that
+        // walks the connections of the whole host to tell those of one namespace, for 1 to 10 ms
+        // (`/proc/PID/net/tcp`).
+        let calls = match is_launched_later {
+            true => None,
+            false => Some(self.run.trace().calls_so_far()?),
+        };
+        if waits && !listens && (calls.is_none() || rest.sockets_at != calls) {
             rest.sockets = sockets::held(&cgroup::members(&place, "cgroup.procs")?);
+            rest.sockets_at = calls;
         }
-        let has_some = !rest.sockets.is_empty() || self.leaves_out_sockets();
+        let has_some = listens || !rest.sockets.is_empty() || self.leaves_out_sockets();
         let news = News {
             kinds: self.run.trace().events().kinds(),
             executed: self.run.seen().executed.len(),
@@ -286,6 +308,8 @@ struct Rest {
     next_sockets: Instant,
     /// Those that wait for somebody, when it last was not busy.
     sockets: BTreeSet<u64>,
+    /// After so many calls of the target; `None`: not looked at, or not its own.
+    sockets_at: Option<u64>,
     /// Times that it listens, and since when.
     listening: (u64, Instant),
 }
@@ -298,6 +322,7 @@ impl Rest {
             settled: Calm::new(Busy::SetsBack, SOCKET_PROBE),
             next_sockets: Instant::now(),
             sockets: BTreeSet::new(),
+            sockets_at: None,
             listening: (0, Instant::now()),
         }
     }

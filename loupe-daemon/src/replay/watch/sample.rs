@@ -1,7 +1,6 @@
 //! What is seen of a replay at one moment. Looks at the kernel, and decides nothing.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -12,6 +11,7 @@ use crate::replay::heartbeat;
 use crate::replay::progress::Tasks;
 use crate::replay::runner::ReplayFailure;
 use crate::run::Run;
+use crate::sys::files;
 
 /// One look. Times are counted from the begin of the phase or, where the kernel counts them, of the
 /// replay: only differences between two looks matter.
@@ -161,7 +161,7 @@ fn own_busy() -> Option<Duration> {
 /// How long a task ran and how long it waited for a CPU since it began, in ns: the first numbers of
 /// its schedstat (`Documentation/scheduler/sched-stats.rst`).
 fn schedstat_ns(task: &str) -> Option<[u64; 2]> {
-    let text = fs::read_to_string(format!("/proc/{task}/schedstat")).ok()?;
+    let text = files::read(format!("/proc/{task}/schedstat")).ok()?;
     let mut numbers = text.split_whitespace().map(str::parse);
     Some([numbers.next()?.ok()?, numbers.next()?.ok()?])
 }

@@ -7,6 +7,7 @@ use loupe_common::feature::Feature;
 use loupe_common::policy::{Action, Policy};
 
 use super::{Solver, rules_of, with};
+use crate::explore::conflict::AT_ONCE;
 use crate::explore::joint::solved::Solved;
 use crate::explore::ledger::{Stop, all};
 
@@ -21,8 +22,9 @@ impl<'a> Solver<'_, 'a, '_> {
     ) -> Result<Solved<'a>, Stop> {
         kept.extend(self.settled.iter().cloned());
         loop {
-            let open = self.scope.open(&solved);
-            let open: Vec<Feature> = open.difference(&kept).cloned().collect();
+            let mut open = self.scope.open(&solved);
+            open.retain(|feature| !kept.contains(feature) && !self.is_given_up(feature));
+            let open: Vec<Feature> = open.into_iter().collect();
             if open.is_empty() || self.is_over() {
                 return Ok(solved);
             }
@@ -50,21 +52,34 @@ impl<'a> Solver<'_, 'a, '_> {
         }
     }
 
+    /// On the way to the best policy, what could not be left out under another one is not tried
+    /// again.
+    fn is_given_up(&self, feature: &Feature) -> bool {
+        !self.is_thorough && self.ways.get(feature) == Some(&None)
+    }
+
     /// Of features that a policy leaves open, how each can be left out beside its rules, where it
-    /// can. All are asked for before any is waited for.
+    /// can. All are asked for before any is waited for, but fakes of what a stub may do for, where
+    /// stubs are enough to keep the CPUs busy.
     fn ways_alone(&mut self, solved: &Solved<'a>, open: &[Feature]) -> Result<Policy, Stop> {
-        let tried = all(open
-            .iter()
-            .flat_map(|feature| [Action::STUB, Action::Fake].map(|action| (feature, action)))
-            .map(|(feature, action)| {
+        let waits = open.len() >= AT_ONCE && !self.asker.is_crowded();
+        let tries = match waits {
+            true => vec![vec![Action::STUB], vec![Action::Fake]],
+            false => vec![vec![Action::STUB, Action::Fake]],
+        };
+        let mut ways = Policy::baseline();
+        for actions in tries {
+            let untried = open.iter().filter(|feature| ways.get(feature).is_none());
+            let rules = untried.flat_map(|feature| actions.iter().map(move |it| (feature, *it)));
+            let tried = all(rules.map(|(feature, action)| {
                 let rule = Policy::single(feature.clone(), action);
                 let better = self.extended(solved, &rule)?;
                 Ok(better.map(|_| (feature.clone(), action)))
             }))?;
-        let mut ways = Policy::baseline();
-        for (feature, action) in tried.into_iter().flatten() {
-            if ways.get(&feature).is_none() {
-                ways.insert(feature, action);
+            for (feature, action) in tried.into_iter().flatten() {
+                if ways.get(&feature).is_none() {
+                    ways.insert(feature, action);
+                }
             }
         }
         Ok(ways)
@@ -93,6 +108,21 @@ impl<'a> Solver<'_, 'a, '_> {
             }
         }
         Ok(solved)
+    }
+
+    /// Polishes what was found, and tries under it what could not be left out under others.
+    pub(super) fn finish(&mut self, best: Solved<'a>) -> Result<Solved<'a>, Stop> {
+        let mut best = self.polish(best)?;
+        loop {
+            self.is_thorough = true;
+            let closed = self.close(best.clone(), BTreeSet::new());
+            self.is_thorough = false;
+            let closed = closed?;
+            if closed.implement.len() >= best.implement.len() {
+                return Ok(best);
+            }
+            best = self.polish(closed)?;
+        }
     }
 
     /// Leaves fallbacks out in other ways, or not at all, as long as that leaves less to implement.

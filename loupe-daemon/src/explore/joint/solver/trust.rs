@@ -55,9 +55,12 @@ impl Solver<'_, '_, '_> {
         rules: &[(Feature, Action)],
     ) -> Result<Option<Policy>, Stop> {
         if self.rule == Rule::once() {
-            let candidate = self.searcher().candidate(rules, Rule::once())?;
+            let run = self.asker.once(policy, self.scope.purpose())?;
+            let fails_early = run.is_some_and(|run| !run.tested);
+            let begins = fails_early && self.scope.baseline.starts_quickly();
+            let candidate = self.searcher(begins).candidate(rules, Rule::once())?;
             if !self.distrusted.contains(&candidate) {
-                let confirmed = self.searcher().confirmed(&candidate);
+                let confirmed = self.searcher(false).confirmed(&candidate);
                 self.trusted.push((candidate.clone(), confirmed));
                 return Ok(Some(candidate));
             }
@@ -67,7 +70,7 @@ impl Solver<'_, '_, '_> {
             true => self.scope.baseline.rule,
             false => Rule::once(),
         };
-        let found = self.searcher().first_conflict(rules, rule)?;
+        let found = self.searcher(false).first_conflict(rules, rule)?;
         self.reported.extend(found.iter().filter_map(reported));
         Ok(found.map(|found| found.policy))
     }
