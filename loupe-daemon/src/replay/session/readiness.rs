@@ -26,9 +26,6 @@ const READY_PART: u32 = 10;
 const SLOWEST_READY_PROBE: Duration = Duration::from_millis(2);
 /// How often it is asked for sockets, which takes longer.
 const SOCKET_PROBE: Duration = Duration::from_millis(10);
-/// Who listens and waits for clients, and does nothing new for so long but wakes now and then, is
-/// ready.
-const SETTLING: Duration = Duration::from_millis(100);
 /// Who listens and waits for clients, and listens to nothing more for so long, is ready, whatever
 /// else it does.
 const LONGEST_SETTLING: Duration = Duration::from_secs(2);
@@ -188,11 +185,7 @@ impl Session<'_> {
             self.look_at_sockets(rest, &tasks)?;
         }
         let quiet = self.limits.quiet;
-        let settling = match listens {
-            0 => quiet,
-            _ => quiet.min(SETTLING),
-        };
-        if !rest.silent.lasts(quiet) && !rest.settled.lasts(settling) {
+        if !rest.silent.lasts(quiet) && !rest.settled.lasts(quiet) {
             return Ok(false);
         }
         if progress::is_held_up(&self.run.cgroup().target())? {

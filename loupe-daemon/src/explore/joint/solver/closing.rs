@@ -110,19 +110,16 @@ impl<'a> Solver<'_, 'a, '_> {
         Ok(solved)
     }
 
-    /// Polishes what was found, and tries under it what could not be left out under others.
+    /// Polishes what was found; and once more where what could not be left out under other policies is
+    /// tried again.
     pub(super) fn finish(&mut self, best: Solved<'a>) -> Result<Solved<'a>, Stop> {
-        let mut best = self.polish(best)?;
-        loop {
-            self.is_thorough = true;
-            let closed = self.close(best.clone(), BTreeSet::new());
-            self.is_thorough = false;
-            let closed = closed?;
-            if closed.implement.len() >= best.implement.len() {
-                return Ok(best);
-            }
-            best = self.polish(closed)?;
-        }
+        let best = self.polish(best)?;
+        self.is_thorough = true;
+        let finished = self
+            .close(best, BTreeSet::new())
+            .and_then(|closed| self.polish(closed));
+        self.is_thorough = false;
+        finished
     }
 
     /// Leaves fallbacks out in other ways, or not at all, as long as that leaves less to implement.
