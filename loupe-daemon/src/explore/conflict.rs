@@ -80,10 +80,11 @@ impl<'a> Searcher<'_, 'a> {
         if policy.is_empty() || self.good.iter().any(|good| contains(good, policy)) {
             return Ok(Tried::Passes);
         }
-        let hasty = rule != self.rule && !has_any(policy, self.costly);
-        if self.begins && rule != self.rule {
+        let is_step = rule != self.rule;
+        if is_step && self.begins {
             return self.begin(policy);
         }
+        let hasty = is_step && !has_any(policy, self.costly);
         let ruling = self
             .asker
             .in_haste(hasty, |asker| asker.ask(policy, rule, NARROWS))?;

@@ -167,14 +167,14 @@ fn first_broken(
     let enough = asker.passes_once(&met.iter().cloned().collect(), "rules that a failure met")?;
     let order = if enough { &all } else { &met };
     let mut searcher = Searcher {
-        begins: false,
-        costly: &BTreeSet::new(),
         asker,
         rule,
         purpose: WHOLE,
         // An emulation has no single verdicts.
         ways: &BTreeMap::new(),
         good,
+        begins: false,
+        costly: &BTreeSet::new(),
     };
     let Some(found) = searcher.first_conflict(order, Rule::once())? else {
         return Ok(None);

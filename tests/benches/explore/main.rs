@@ -1,9 +1,9 @@
 //! How long whole analyses take, each way to analyse beside the others, in one run.
 //!
-//! `cargo xtask bench explore -- [--no-paper | --short] [--rounds N] [WORKLOAD...]`: for each workload (a name
-//! in `workloads/bench`, or the path of a workload file; default: those of the paper) it measures
-//! the workload's own start and test without Loupe, and then lets Loupe analyse it in all `WAYS`,
-//! N times by turns. `workloads/bench/README.md` says what the columns are.
+//! `cargo xtask bench explore -- [--no-paper | --short] [--rounds N] [WORKLOAD...]`: for each
+//! workload (a name in `workloads/bench`, or the path of a workload file; default: those of the
+//! paper) it measures the workload's own start and test without Loupe, and then lets Loupe analyse
+//! it in its `WAYS`, N times by turns. `workloads/bench/README.md` says what the columns are.
 
 mod arguments;
 mod native;

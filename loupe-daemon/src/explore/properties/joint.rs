@@ -252,7 +252,10 @@ fn a_conflict_of_two_among_many_is_named_and_costs_one_feature() {
 /// tested.
 #[test]
 fn parts_of_what_fails_before_its_test_are_only_begun() {
-    let mut app = plain_app(40);
+    let mut app = App {
+        dies: true,
+        ..plain_app(40)
+    };
     let early = app.features.keys().filter(|it| app.needs_early(it));
     let pair: Policy = early
         .skip(4)

@@ -147,7 +147,9 @@ impl Replayer for Simulator<'_> {
         }
         some_rounds(rounds - rounds / 2).await;
         let mut replay = self.app.replay(request);
-        replay.timing.test_us *= u64::from(self.begins(request));
+        if self.app.dies && !self.begins(request) {
+            replay.timing.test_us = 0;
+        }
         let mut log = log();
         log.running -= 1;
         log.waiting -= usize::from(waits);
