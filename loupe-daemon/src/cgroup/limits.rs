@@ -7,6 +7,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use super::{CgroupError, ReplayCgroup, at, members};
+use crate::sys::files;
 
 impl ReplayCgroup {
     /// Sets the limits that the kernel can enforce here.
@@ -38,7 +39,7 @@ impl ReplayCgroup {
 
     /// Processes and threads of the run, those that keep the sandbox included.
     pub fn task_count(&self) -> Result<u64, CgroupError> {
-        if let Ok(text) = fs::read_to_string(self.directory.join("pids.current"))
+        if let Ok(text) = files::read(self.directory.join("pids.current"))
             && let Ok(count) = text.trim().parse()
         {
             return Ok(count);
@@ -88,7 +89,7 @@ fn enable(parent: &Path, controller: &str) {
 
 /// A count that is absent where the controller is.
 fn event(path: &Path, name: &str) -> Option<u64> {
-    let text = fs::read_to_string(path).ok()?;
+    let text = files::read(path).ok()?;
     text.lines().find_map(|line| {
         let (key, count) = line.split_once(' ')?;
         (key == name).then(|| count.trim().parse().ok())?

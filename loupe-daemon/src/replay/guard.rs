@@ -5,7 +5,6 @@
 //! as fast as it can comes a little further, and no further. One thread looks at all replays; it
 //! goes before everything else, for a host that is overrun is when it is needed.
 
-use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
@@ -15,7 +14,7 @@ use loupe_common::replay::{Failure, Limited, Outcome};
 
 use super::workload::Limits;
 use crate::cgroup::{self, CgroupError, ReplayCgroup};
-use crate::sys::process;
+use crate::sys::{files, process};
 use crate::{launcher, lock};
 
 /// Processes and threads of a replay, unless its workload says otherwise.
@@ -236,13 +235,13 @@ fn holds_more(cgroup: &ReplayCgroup, bytes: u64) -> Result<bool, CgroupError> {
 }
 
 fn resident_bytes(process: &Path) -> Option<u64> {
-    let text = fs::read_to_string(process.join("statm")).ok()?;
+    let text = files::read(process.join("statm")).ok()?;
     let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
     Some(pages * page_bytes())
 }
 
 fn proportional_bytes(process: &Path) -> Option<u64> {
-    let text = fs::read_to_string(process.join("smaps_rollup")).ok()?;
+    let text = files::read(process.join("smaps_rollup")).ok()?;
     kib_of(&text, "Pss:").map(|kib| kib * KIB)
 }
 
@@ -261,7 +260,7 @@ struct HostMemory {
 
 /// Zero is unknown, and then no reason for anything.
 fn host_memory() -> HostMemory {
-    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let text = files::read("/proc/meminfo").unwrap_or_default();
     let bytes = |key| kib_of(&text, key).unwrap_or(0) * KIB;
     HostMemory {
         total: bytes("MemTotal:"),

@@ -16,6 +16,7 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
 use crate::lock;
+use crate::sys::files;
 
 /// Between two ticks.
 const TICK: Duration = Duration::from_millis(10);
@@ -222,7 +223,7 @@ fn hurry(cpu: usize) -> nix::Result<()> {
 /// What a hypervisor has taken of a CPU (of all together for `None`) since the start of the host.
 fn stolen(cpu: Option<usize>) -> Duration {
     // A host that does not tell has no hypervisor that does.
-    let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    let stat = files::read("/proc/stat").unwrap_or_default();
     Duration::from_secs(steal(&stat, cpu).unwrap_or_default()) / USER_HZ
 }
 

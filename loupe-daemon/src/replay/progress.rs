@@ -140,7 +140,7 @@ pub fn is_held_up(cgroup: &Path) -> Result<bool, CgroupError> {
 
 /// The programs' names in the cgroup, each once.
 pub fn names(cgroup: &Path) -> Result<Vec<String>, CgroupError> {
-    let name = |pid: i32| std::fs::read_to_string(format!("/proc/{pid}/comm")).ok();
+    let name = |pid: i32| files::read(format!("/proc/{pid}/comm")).ok();
     let pids = cgroup::members(cgroup, "cgroup.procs")?;
     let names = pids.into_iter().filter_map(name);
     let names: BTreeSet<String> = names.map(|name| name.trim_end().to_owned()).collect();

@@ -11,18 +11,10 @@ const USUAL: usize = 4096;
 
 /// All of a file.
 pub fn read(path: impl AsRef<Path>) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let mut buffer = [0; USUAL];
-    let mut bytes = Vec::new();
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(length) => bytes.extend_from_slice(&buffer[..length]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    let mut text = String::with_capacity(USUAL);
+    // A file asks for its own size, what is taken of one does not.
+    File::open(path)?.take(u64::MAX).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 #[cfg(test)]
