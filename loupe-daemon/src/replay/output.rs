@@ -18,6 +18,8 @@ const CHUNK: usize = 64 << 10;
 pub struct Output {
     pipe: OwnedFd,
     open: bool,
+    /// Room for what is taken; made when there is something for the first time.
+    chunk: Vec<u8>,
     tail: VecDeque<u8>,
     total: u64,
     /// What is looked for in all of it.
@@ -32,6 +34,7 @@ impl Output {
         let output = Output {
             pipe,
             open: true,
+            chunk: Vec::new(),
             tail: VecDeque::new(),
             total: 0,
             search: None,
@@ -51,14 +54,16 @@ impl Output {
 
     /// Takes one chunk if there is one; `false` when there is nothing more now.
     pub fn take_chunk(&mut self) -> io::Result<bool> {
-        let mut buffer = [0; CHUNK];
-        match read(&self.pipe, &mut buffer) {
+        self.chunk.resize(CHUNK, 0);
+        match read(&self.pipe, &mut self.chunk) {
             Ok(0) => {
                 self.open = false;
                 Ok(false)
             }
             Ok(length) => {
-                self.keep(&buffer[..length]);
+                let chunk = std::mem::take(&mut self.chunk);
+                self.keep(&chunk[..length]);
+                self.chunk = chunk;
                 Ok(true)
             }
             Err(Errno::EAGAIN | Errno::EINTR) => Ok(false),

@@ -156,13 +156,20 @@ impl Session<'_> {
 
     fn is_at_rest(&mut self, rest: &mut Rest) -> Result<bool, ReplayFailure> {
         let now = Instant::now();
-        let tasks = Tasks::of(&self.run.cgroup().target())?;
         let listens = self.state.listens;
+        let known = self.job.facts.listens;
+        let target = self.run.cgroup().target();
+        if !self.may_rest() {
+            return Ok(false);
+        }
+        if listens > 0
+            && known.is_some_and(|known| listens >= known)
+            && progress::any_waits_for_clients(&target)?
+        {
+            return Ok(true);
+        }
+        let tasks = Tasks::of(&target)?;
         if listens > 0 && tasks.in_server_wait > 0 {
-            let known = self.job.facts.listens;
-            if known.is_some_and(|known| listens >= known) {
-                return Ok(true);
-            }
             // Nobody knows yet whether it will listen once more; nothing that waits for others
             // alone will.
             let calls = self.run.trace().calls_so_far()?;
@@ -175,9 +182,6 @@ impl Session<'_> {
                 return Ok(true);
             }
         }
-        if !self.may_rest() {
-            return Ok(false);
-        }
         let calls = self.run.trace().calls_so_far()?;
         rest.silent.note(now, calls, tasks.all_asleep());
         if now >= rest.next_sockets {
@@ -188,7 +192,7 @@ impl Session<'_> {
         if !rest.silent.lasts(quiet) && !rest.settled.lasts(quiet) {
             return Ok(false);
         }
-        if progress::is_held_up(&self.run.cgroup().target())? {
+        if progress::is_held_up(&target)? {
             rest.silent.restart();
             rest.settled.restart();
             return Ok(false);
