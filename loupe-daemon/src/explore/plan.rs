@@ -5,6 +5,12 @@ use std::time::Duration;
 
 use loupe_common::replay::Replay;
 
+use super::ExploreOptions;
+use super::baseline::Baseline;
+
+/// So few parts are replayed alone both ways at once.
+const FEW: usize = 8;
+
 /// What a feature's first replay is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Plan {
@@ -15,6 +21,42 @@ pub enum Plan {
     SharedOnceBegun,
     /// One of its own. What is shared has to wait for what it says.
     Own,
+}
+
+/// What a plan comes to for the features of one level: the syscalls, or the parts of those that are
+/// required.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Course {
+    /// Nothing is shared.
+    Alone,
+    /// Each feature's first replay is its own, stubbed and faked at once.
+    BothWays,
+    /// Each feature's first replay is its own; fakes share theirs by what the stubs say.
+    Own,
+    /// Stubs that probably work share replays, then fakes.
+    Shared,
+    /// The same of stubs and fakes at once, by what is seen of how replays without each begin.
+    Begun,
+}
+
+impl Course {
+    pub fn new(options: &ExploreOptions, baseline: &Baseline<'_>) -> Course {
+        // Impacts are measured of each feature alone, so to share would spare nothing.
+        let exhaustive = options.exhaustive || options.impact.is_some();
+        if exhaustive || baseline.rule.trusts_one_pass() {
+            return Course::Alone;
+        }
+        let features = &baseline.features;
+        let are_parts = features.keys().all(|it| it.parent().is_some());
+        match options.plan {
+            Plan::SharedOnceBegun if baseline.starts_quickly() => Course::Begun,
+            // What the parts of required syscalls fail by may take long, and to share replays would
+            // spare so few of them next to nothing: none waits.
+            _ if are_parts && features.len() <= FEW => Course::BothWays,
+            Plan::Own => Course::Own,
+            Plan::Shared | Plan::SharedOnceBegun => Course::Shared,
+        }
+    }
 }
 
 /// What is known of a workload before its features are left out.

@@ -11,11 +11,9 @@ use super::baseline::{Baseline, Seen};
 use super::group::{Beginnings, Chances, Way, by_chance};
 use super::judge::{self, Evidence, Finding, Standing};
 use super::ledger::{Asker, Hurry, Stop, all, both};
+use super::plan::Course;
 use super::purpose::Alone;
-use super::{ExploreOptions, Plan, priors};
-
-/// So few operations are first replayed alone, both ways at once.
-const FEW: usize = 8;
+use super::{ExploreOptions, priors};
 
 /// Each feature of the baseline stubbed and faked; unsorted.
 pub(super) fn measure<'a>(
@@ -23,34 +21,26 @@ pub(super) fn measure<'a>(
     options: &ExploreOptions,
     baseline: &Baseline<'a>,
 ) -> Result<Vec<FeatureVerdict>, Stop> {
-    // Impacts are measured of each feature alone, so to share would spare nothing.
-    let exhaustive = options.exhaustive || options.impact.is_some();
-    let shares = !exhaustive && !baseline.rule.trusts_one_pass();
+    let course = Course::new(options, baseline);
     let features = baseline.features.keys();
-    let steady = features.filter(|feature| shares && baseline.is_steady(feature));
+    let steady = features.filter(|feature| course != Course::Alone && baseline.is_steady(feature));
     let mut singles = Singles {
         asker,
         baseline,
         sharing: steady.cloned().collect(),
     };
-    let plan = options.plan;
-    let begins = plan == Plan::SharedOnceBegun && baseline.starts_quickly() && shares;
-    let begun = match begins {
-        true => Some(both(
+    let begun = match course {
+        Course::Begun => Some(both(
             singles.begin(Action::STUB),
             singles.begin(Action::Fake),
         )?),
-        false => None,
+        _ => None,
     };
-    // What the parts of required syscalls fail by may take long, and to share replays would spare so few of
-    // them next to nothing: none waits.
-    let are_parts = baseline.features.keys().all(|it| it.parent().is_some());
-    let few = are_parts && begun.is_none() && baseline.features.len() <= FEW;
     let begun_stubbed = begun.as_ref().map(|(stubbed, _)| stubbed);
     let begun_faked = begun.as_ref().map(|(_, faked)| faked);
     let at_first = Chances {
         works: &priors::stub,
-        shares: &|_| !few && plan != Plan::Own,
+        shares: &|_| matches!(course, Course::Shared | Course::Begun),
         complete: true,
     };
     let (stubs, stubbed) = singles.settle(Action::STUB, begun_stubbed, &at_first);
@@ -71,14 +61,19 @@ pub(super) fn measure<'a>(
             || stub_works(feature).is_some()
             || matches!(stubs.standing(feature), Standing::Alone)
     };
-    let complete = few || begun.is_some() || baseline.features.keys().all(is_known);
+    let waits_for_none = matches!(course, Course::BothWays | Course::Begun);
+    let complete = waits_for_none || baseline.features.keys().all(is_known);
     let after = Chances {
         works: &|feature| match stub_works(feature) {
             None if complete => priors::fake(feature),
             // Until more is known, the best that the stub can still say.
             works => priors::fake_if(works != Some(false), feature),
         },
-        shares: &|feature| !few && (plan != Plan::Own || still_may(feature)),
+        shares: &|feature| match course {
+            Course::BothWays => false,
+            Course::Own => still_may(feature),
+            _ => true,
+        },
         complete,
     };
     let (_, faked) = singles.settle(Action::Fake, begun_faked, &after);
