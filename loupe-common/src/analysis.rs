@@ -208,6 +208,11 @@ pub struct Joint {
     /// known, of an older Loupe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is_least: Option<bool>,
+    /// Rules that pass alone while the workload does less than an eighth of its work, by its metric, and
+    /// that a failing policy had: whether they pass is up to the host's speed, so their features are
+    /// among those to implement.
+    #[serde(default, skip_serializing_if = "Policy::is_empty")]
+    pub undecided: Policy,
     /// What is odd about passing replays, each thing once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suspicious: Vec<Suspicion>,

@@ -24,7 +24,7 @@ mod solved;
 mod solver;
 
 use loupe_common::analysis::{Conflict, Fallback, FeatureVerdict, Joint};
-use loupe_common::policy::Action;
+use loupe_common::policy::{Action, Policy};
 
 use super::ledger::{Asker, Stop};
 use budget::Budget;
@@ -48,11 +48,13 @@ pub(super) fn find<'a>(
         .collect();
     let mut solver = Solver::new(asker, scope, choices, budget)?;
     let best = solver.best(edges)?;
-    let is_least = Some(!solver.budget.is_spent);
+    let undecided: Policy = std::mem::take(&mut solver.undecided).into_iter().collect();
+    let is_least = Some(!solver.budget.is_spent && undecided.is_empty());
     let mut conflicts = solver.reported;
     conflicts.sort_by(|a, b| a.policy.cmp(&b.policy));
     let joint = Joint {
         is_least,
+        undecided,
         ..scope.joint(best)
     };
     Ok((joint, conflicts))

@@ -13,7 +13,7 @@ mod refused;
 mod single;
 mod size;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::executor::block_on;
 use loupe_common::analysis::{Analysis, FeatureVerdict};
@@ -125,6 +125,7 @@ pub(crate) fn app(noisy: bool) -> impl Strategy<Value = App> {
                 flakes: 0,
                 unusable,
                 leaks: BTreeMap::new(),
+                barely_works: BTreeSet::new(),
                 watched: 0,
                 is_short: false,
                 breaks_under: None,

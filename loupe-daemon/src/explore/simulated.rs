@@ -18,6 +18,7 @@ use loupe_common::trace::{CallCounts, Trace};
 
 use super::baseline::Baseline;
 use super::confidence::Test;
+use super::conflict::has_any;
 use super::ledger::Ruling;
 use super::run::Run;
 use super::tally::Rule;
@@ -111,6 +112,9 @@ pub(crate) struct App {
     pub unusable: u64,
     /// Without these, by these ways, it takes so many times the descriptors.
     pub leaks: BTreeMap<(Feature, Action), f64>,
+    /// Without these, by these ways, its workload does nothing, as its metric says. Where there are none
+    /// it has no metric.
+    pub barely_works: BTreeSet<(Feature, Action)>,
     /// So many replicas of the baseline are watched for pseudo-files; if none is, nothing is.
     pub watched: u32,
     /// Its replays take next to no time, beside which watching takes long.
@@ -259,7 +263,7 @@ impl App {
                 ..Timing::default()
             },
             usage: self.usage(request),
-            metric: None,
+            metric: self.metric(policy),
             listened: None,
             listens: 0,
             left: Vec::new(),
@@ -269,6 +273,12 @@ impl App {
                 ..Conditions::default()
             },
         }
+    }
+
+    fn metric(&self, policy: &Policy) -> Option<f64> {
+        let does_nothing = has_any(policy, &self.barely_works);
+        let metric = if does_nothing { 0.0 } else { 1000.0 };
+        (!self.barely_works.is_empty()).then_some(metric)
     }
 
     /// The features in the order in which the application comes to them: a plan B follows at

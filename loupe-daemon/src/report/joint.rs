@@ -43,6 +43,12 @@ fn policy(joint: &Joint, full: bool) -> Vec<String> {
         Some(true) => {
             paragraphs.push("as a whole, no single feature more can be left out".to_owned());
         }
+        Some(false) if !joint.undecided.is_empty() => paragraphs.push(format!(
+            "left undecided: `{}` passes alone while the workload does next to none of its work, \
+             and failed together with others; whether it passes is up to the host's speed, so it counts \
+             as to be implemented (`--effort all` would search on)",
+            joint.undecided
+        )),
         Some(false) => paragraphs.push(
             "the search for the whole took all that it may: less may do, which `--effort all` \
              would find"

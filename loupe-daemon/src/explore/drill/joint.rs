@@ -35,5 +35,8 @@ pub(in crate::explore) fn refine<'a>(
     let (mut found, conflicts) = joint::find(asker, &scope, &own, edges, budget)?;
     let are_least = |found: bool| found && joint.is_least == Some(true);
     found.is_least = found.is_least.map(are_least);
+    for (feature, action) in joint.undecided.iter() {
+        found.undecided.insert(feature.clone(), action);
+    }
     Ok((found, conflicts))
 }

@@ -35,6 +35,11 @@ impl Budget {
         }
     }
 
+    /// Whether there is an end to what the searches may take.
+    pub fn is_limited(&self) -> bool {
+        self.left_us.is_some()
+    }
+
     /// A search begins.
     pub fn begin(&mut self, asker: &Asker<'_>) {
         self.begin_us = asker.rested_us();

@@ -69,17 +69,29 @@ impl<'b, 'a> Scope<'b, 'a> {
 
     /// The choices with which the application passes alone and computes much more than in the
     /// baseline.
-    pub(super) fn costly(
+    pub(super) fn costly(&self, asker: &Asker<'a>, choices: &Choices) -> Banned {
+        self.passing_alone(asker, choices, |run| self.baseline.is_costly(run))
+    }
+
+    /// The choices with which the application passes alone, and the workload does next to none of its
+    /// work, by its metric.
+    pub(super) fn barely_working(&self, asker: &Asker<'a>, choices: &Choices) -> Banned {
+        self.passing_alone(asker, choices, |run| self.baseline.barely_works(run))
+    }
+
+    /// The choices of which the first replay alone passed, and was like this.
+    fn passing_alone(
         &self,
         asker: &Asker<'a>,
         choices: &Choices,
-    ) -> BTreeSet<(Feature, Action)> {
+        is_so: impl Fn(&Run) -> bool,
+    ) -> Banned {
         let ways = choices.iter();
         let ways = ways.flat_map(|(feature, ways)| ways.iter().map(|way| (feature.clone(), *way)));
         ways.filter(|(feature, way)| {
             let alone = Policy::single(feature.clone(), *way);
-            let first = asker.runs_so_far(&alone).next();
-            first.is_some_and(|run| run.vote.passes() && self.baseline.is_costly(run))
+            let first = asker.runs_rested_on(&alone).find(|run| run.vote.passes());
+            first.is_some_and(&is_so)
         })
         .collect()
     }
@@ -188,6 +200,7 @@ impl<'b, 'a> Scope<'b, 'a> {
             suspicious: solved.ruling.suspicious(),
             implement,
             is_least: None,
+            undecided: Policy::baseline(),
         }
     }
 

@@ -25,12 +25,19 @@ const MANY_CONFLICTS: usize = 40;
 /// Conflicts that the search trusts before they are confirmed.
 const MOST_TRUSTED: usize = 2;
 
+/// Replays of a policy that will probably be the last: as many as surely have a CPU.
+const PREFETCHED: u32 = 2;
+
 pub(super) struct Solver<'s, 'a, 'b> {
     asker: &'s mut Asker<'a>,
     scope: &'s Scope<'b, 'a>,
     choices: Choices,
     /// The rules of these with which the application computes much more.
     costly: BTreeSet<(Feature, Action)>,
+    /// The rules with which the workload does next to none of its work, and passes alone.
+    barely_working: Banned,
+    /// Those of them that policies which failed had. What the host's speed decides is not fought for.
+    pub undecided: Banned,
     /// What decides at each step of the search: one replay, or the usual rule.
     rule: Rule,
     /// What of a conflict can be chosen; its other rules are fixed.
@@ -69,8 +76,14 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
         settled.retain(|feature| !fixed.is_empty() && feature.parent().is_none());
         budget.begin(asker);
         let costly = scope.costly(asker, &choices);
+        let barely_working = match budget.is_limited() {
+            true => scope.barely_working(asker, &choices),
+            false => Banned::new(),
+        };
         Ok(Solver {
             costly,
+            barely_working,
+            undecided: Banned::new(),
             budget,
             best: None,
             asker,
@@ -234,6 +247,12 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
         Ok(ruling.holds().then_some(ruling))
     }
 
+    /// Whether this policy will probably pass, and be confirmed: the first that is tried below what
+    /// is known to work. Nothing else is asked meanwhile.
+    fn is_likely_the_last(&self, policy: &Policy) -> bool {
+        self.conflicts.is_empty() && !self.scope.fixed.is_empty() && *policy != self.scope.fixed
+    }
+
     /// The best closed policy that uses no banned rule.
     fn solve(&mut self, banned: &Banned) -> Result<Solved<'a>, Stop> {
         let mut given_up = banned.clone();
@@ -243,12 +262,24 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
             }
             // A host that makes replays fail at random would otherwise bring one after another.
             self.are_true(MOST_TRUSTED)?;
+            given_up.extend(self.undecided.iter().cloned());
             let chosen = choice::best(&self.choices, &self.conflicts, &given_up);
             let policy = with(&self.scope.fixed, &chosen);
             let purpose = self.scope.purpose();
+            if self.is_likely_the_last(&policy) {
+                self.asker
+                    .prefetch(&policy, PREFETCHED, self.scope.purpose());
+            }
             if let Some(ruling) = self.passing(&policy, purpose)? {
                 let solved = self.scope.solved(policy, banned.clone(), ruling);
                 return self.close(solved, BTreeSet::new());
+            }
+            let doubted = self.barely_working.iter();
+            let doubted = doubted.filter(|(feature, action)| policy.get(feature) == Some(*action));
+            let doubted: Banned = doubted.cloned().collect();
+            if !doubted.is_empty() {
+                self.undecided.extend(doubted);
+                continue;
             }
             // The fixed rules first: the others are what is to be found.
             let rules = rules_of(&self.scope.fixed).chain(rules_of(&chosen));

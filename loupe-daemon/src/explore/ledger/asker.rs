@@ -98,11 +98,11 @@ impl<'a> Asker<'a> {
 
     /// The time of all replays that this pass rested on so far, in microseconds.
     pub fn rested_us(&self) -> u64 {
-        let replays = self.used.iter().flat_map(|(policy, used)| {
-            let replicas = self.ledger.replicas(policy).iter().take(*used);
-            replicas.flatten().map(|run| run.wall_us)
-        });
-        replays.sum()
+        let runs = self
+            .used
+            .keys()
+            .flat_map(|policy| self.runs_rested_on(policy));
+        runs.map(|run| run.wall_us).sum()
     }
 
     /// Asks what is, or is not, a step of a search alone, which proves nothing by itself.
@@ -137,9 +137,8 @@ impl<'a> Asker<'a> {
     /// A replay under this policy that was watched for pseudo-files: one that this pass rests on,
     /// else one more for that alone. `None`: it cannot be used.
     pub fn look(&mut self, policy: &Policy) -> Result<Option<&'a Run>, Stop> {
-        let used = self.used.get(policy).copied().unwrap_or_default();
-        let replicas = self.ledger.replicas(policy).iter().take(used).flatten();
-        let mut watched = replicas.filter(|run| run.watched && run.vote.is_usable());
+        let rested_on = self.runs_rested_on(policy);
+        let mut watched = rested_on.filter(|run| run.watched && run.vote.is_usable());
         if let Some(run) = watched.next() {
             return Ok(Some(run));
         }
@@ -307,16 +306,24 @@ impl<'a> Asker<'a> {
         self.ledger.replicas(policy).iter().flatten()
     }
 
+    /// Those of them that this pass rested on so far. They are the same in whichever order replays
+    /// come back.
+    pub fn runs_rested_on(&self, policy: &Policy) -> impl Iterator<Item = &'a Run> + use<'a> {
+        let used = self.used.get(policy).copied().unwrap_or_default();
+        self.ledger.replicas(policy).iter().take(used).flatten()
+    }
+
     /// The policies that this pass rested on, in their order, each with its replays.
     pub fn used_policies(&self) -> impl Iterator<Item = (&'a Policy, Vec<&'a Run>)> {
         let beside = self.ledger.beside.keys().map(|(policy, _)| policy);
         let policies: BTreeSet<&'a Policy> = self.ledger.trials.keys().chain(beside).collect();
         policies.into_iter().filter_map(|policy| {
-            let used = self.used.get(policy).copied().unwrap_or_default();
-            let replicas = self.ledger.replicas(policy).iter().take(used);
             let look = self.looked.get(policy);
             let look = look.and_then(|policy| self.ledger.beside.get(&(policy.clone(), LOOK)));
-            let runs: Vec<&Run> = replicas.chain(look).flatten().collect();
+            let runs: Vec<&Run> = self
+                .runs_rested_on(policy)
+                .chain(look.into_iter().flatten())
+                .collect();
             (!runs.is_empty()).then_some((policy, runs))
         })
     }

@@ -280,6 +280,38 @@ fn parts_of_what_fails_before_its_test_are_only_begun() {
     }
 }
 
+/// Where its workload does nothing, it is the host's speed that lets it pass or fail beside other rules.
+#[test]
+fn what_the_speed_of_the_host_decides_is_left_undecided() {
+    let mut app = plain_app(40);
+    let doubted = (feature(7), Action::Fake);
+    let sim = SimFeature::always(Effect::Breaks, Effect::Works);
+    app.features.insert(feature(7), sim);
+    app.barely_works.insert(doubted.clone());
+    let rules = [doubted.clone(), (feature(30), Action::STUB)];
+    app.conflicts.push(rules.iter().cloned().collect());
+    let narrows = |effort| {
+        let options = ExploreOptions {
+            effort,
+            ..options(2)
+        };
+        let simulator = Simulator::new(&app, 1);
+        let analysis = run(&simulator, &options).expect("measurable");
+        let log = simulator.log.lock().expect("no test thread has panicked");
+        let mut requests = log.starts.iter().map(|(request, _)| request);
+        let narrows = requests.any(|request| request.purpose == "narrows a conflict");
+        let joint = analysis.joint.expect("asked for");
+        let undecided: Vec<_> = joint.undecided.iter().map(|(it, _)| it.clone()).collect();
+        (narrows, undecided, joint.implement, joint.is_least)
+    };
+    let limited = narrows(Effort::AsMuchAgain { jobs: 2 });
+    let expected = (false, vec![feature(7)], vec![feature(7)], Some(false));
+    assert_eq!(limited, expected);
+    // Who wants to know it all is told of a conflict.
+    let (searches, undecided, _, is_least) = narrows(Effort::All);
+    assert_eq!((searches, undecided, is_least), (true, vec![], Some(true)));
+}
+
 #[test]
 fn a_rule_whose_fallback_costs_more_than_it_saves_is_not_used() {
     let mut app = plain_app(2);
