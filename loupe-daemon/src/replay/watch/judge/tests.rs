@@ -420,6 +420,8 @@ fn recorded_replays_are_judged_as_what_they_were() {
     }
     for case in [
         "busy-host",
+        "emulated",
+        "emulated-hang",
         "hang",
         "idle-server",
         "livelock",
