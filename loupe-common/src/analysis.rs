@@ -204,8 +204,8 @@ pub struct Joint {
     pub fallbacks: Vec<Feature>,
     #[serde(default)]
     pub replays: Vec<i64>,
-    /// Whether the search came to its end, so that no single feature more can be left out. `None`: not
-    /// known, of an older Loupe.
+    /// Whether the search came to its end and left nothing undecided, so that no single feature more can
+    /// be left out. `None`: not known, of an older Loupe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is_least: Option<bool>,
     /// Rules that pass alone while the workload does less than an eighth of its work, by its metric, and

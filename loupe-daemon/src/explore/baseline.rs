@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 
 use loupe_common::feature::Feature;
-use loupe_common::impact::Quantity;
 use loupe_common::policy::Policy;
 
 use super::confidence::Test;
 use super::ledger::{Asker, Ruling, Stop};
 use super::run::Run;
 use super::tally::{Decision, Rule, Vote};
-use super::{ExploreError, ExploreOptions, controls, counting, purpose};
+use super::{ExploreError, ExploreOptions, controls, purpose};
 
 /// The first part of an analysis.
 pub const PHASE: &str = "baseline";
@@ -53,17 +52,6 @@ impl Baseline<'_> {
     pub fn is_costly(&self, run: &Run) -> bool {
         let usual = self.runs.iter().map(|run| run.total_cpu_us()).max();
         usual.is_some_and(|usual| usual > 0 && run.total_cpu_us() > usual * COSTLY)
-    }
-
-    /// Whether a replay that passed did next to none of what the workload does, by its metric. (The
-    /// same bound as of what does its work in a crowd.)
-    pub fn barely_works(&self, run: &Run) -> bool {
-        let metric = |run: &Run| run.amount(Quantity::Metric);
-        let usual = self.runs.iter().copied().filter_map(metric);
-        let usual = usual.min_by(f64::total_cmp);
-        usual
-            .zip(metric(run))
-            .is_some_and(|(usual, metric)| metric < usual * counting::WORK_PART)
     }
 
     /// Every replay of the baseline uses the feature.

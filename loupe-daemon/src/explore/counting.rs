@@ -20,13 +20,9 @@ use loupe_common::impact::Quantity;
 use loupe_common::replay::Control;
 
 use super::ledger::times::Times;
-use super::run::Run;
+use super::run::{Run, WORK_PART};
 use super::tally::{Rule, Tally, Vote};
 use super::{ExploreOptions, Room};
-
-/// A replay does the workload's work if it reaches one eighth of what a fair share of the CPUs
-/// would give it of the metric that the baseline reaches alone.
-pub(super) const WORK_PART: f64 = 1.0 / 8.0;
 
 /// Replicas of a policy that run in the crowd before it is looked at where the next ones run. Not
 /// fewer, as two are asked for at once; nor more, as what is slow would be slow again.
@@ -108,8 +104,8 @@ pub(super) fn room(replicas: &[Option<Run>]) -> Room {
     let before = &replicas[..replicas.len() / AT_ONCE * AT_ONCE];
     let before = before.iter().flatten();
     let any = |what: fn(&Run) -> bool| before.clone().any(what);
-    let disagree =
-        any(|run| run.in_crowd && run.vote == Vote::Failure) && any(|run| run.vote == Vote::Pass);
+    let disagree = any(|run| run.in_crowd && run.vote == Vote::Failure)
+        && any(|run| run.vote == Vote::Pass || run.too_slow);
     // One that was too slow may have been unlucky among others; two will be again.
     let too_slow = before.filter(|run| run.too_slow).count();
     match disagree || too_slow >= AT_ONCE {
@@ -227,6 +223,7 @@ mod tests {
         let mut slow = replica(false, 8, None);
         (slow.too_slow, slow.vote) = (true, Vote::Invalid);
         assert_eq!(of(&[&slow, &slow]), Room::OwnCpu);
+        assert_eq!(of(&[&slow, &fails]), Room::OwnCpu);
         // Once may be bad luck.
         assert_eq!(of(&[&slow, &passes]), Room::Shared);
         let fails_alone = replica(false, 0, None);

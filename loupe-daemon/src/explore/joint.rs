@@ -11,6 +11,9 @@
 //!    rule; the better result stays. So it is with what the fallbacks themselves bring, of which
 //!    the single verdicts know nothing: another way to leave them out is tried, and none.
 //!
+//! A rule with which the workload does next to none of its work is not fought for: where a policy that
+//! has it fails, it is dropped, and told as undecided.
+//!
 //! On the way to it one passing replay of each policy is enough, and what does not depend on each
 //! other is asked at once. What is found is replayed as often as the rule asks; if that fails, the
 //! search is done again with all replays at each step.
@@ -48,7 +51,10 @@ pub(super) fn find<'a>(
         .collect();
     let mut solver = Solver::new(asker, scope, choices, budget)?;
     let best = solver.best(edges)?;
-    let undecided: Policy = std::mem::take(&mut solver.undecided).into_iter().collect();
+    // One whose feature is left out another way after all is decided.
+    let undecided = std::mem::take(&mut solver.undecided).into_iter();
+    let undecided = undecided.filter(|(feature, _)| best.implement.contains(feature));
+    let undecided: Policy = undecided.collect();
     let is_least = Some(!solver.budget.is_spent && undecided.is_empty());
     let mut conflicts = solver.reported;
     conflicts.sort_by(|a, b| a.policy.cmp(&b.policy));

@@ -16,6 +16,10 @@ use super::tally::Vote;
 use super::{ExploreOptions, Recorded};
 use crate::inject::notify::paths::{PATH_CALLS, PathCall};
 
+/// A replay does the workload's work if it reaches one eighth of what a fair share of the CPUs
+/// would give it of the metric that the baseline reaches alone.
+pub(super) const WORK_PART: f64 = 1.0 / 8.0;
+
 /// What it takes to notify a call and to look at its path, in microseconds: 20000 calls took 0.3 s
 /// longer than without.
 const NOTIFIED_US: u64 = 15;
@@ -45,6 +49,8 @@ pub(super) struct Run {
     pub in_crowd: bool,
     /// It failed there although it did the workload's work, so that it does not count.
     pub too_slow: bool,
+    /// It did next to none of what the workload does, by its metric.
+    pub barely_works: bool,
     /// It failed by time.
     pub late: bool,
     /// When it began and ended, in steps of the ledger.
@@ -129,6 +135,7 @@ impl Run {
             vote,
             in_crowd: replay.usage.crowd > 0 && !replay.policy.is_empty(),
             too_slow: false,
+            barely_works: false,
             late: vote == Vote::Failure
                 && matches!(&replay.outcome, Outcome::Failed(why) if why.is_by_time()),
             span: Span::default(),
@@ -176,6 +183,14 @@ impl Run {
             baseline.all(|run| run.calls_of(feature).is_none())
         };
         self.new = used.filter(is_new).cloned().collect();
+        let least = baseline.iter().filter_map(|run| run.metric);
+        let enough = least
+            .min_by(f64::total_cmp)
+            .map(|least| least / options.crowd * WORK_PART);
+        self.barely_works = self
+            .metric
+            .zip(enough)
+            .is_some_and(|(metric, enough)| metric < enough);
         if !self.vote.passes() {
             return;
         }

@@ -116,7 +116,8 @@ impl Matrix {
 ///   syscall and not all of its operations, the syscall counts.
 pub fn missing(gap: &Gap, analysis: &Analysis, profile: &OsProfile) -> Vec<Feature> {
     let joint = analysis.joint.as_ref();
-    let is_cut_short = joint.is_some_and(|joint| joint.is_least == Some(false));
+    let is_cut_short =
+        joint.is_some_and(|joint| joint.is_least == Some(false) && joint.undecided.is_empty());
     let single = || listed(&gap.single, profile);
     match &gap.joint {
         Some(joint) => {

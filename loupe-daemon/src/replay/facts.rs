@@ -13,9 +13,8 @@ const FIRST_START: Duration = Duration::from_secs(10);
 const FIRST_RUN: Duration = Duration::from_secs(60);
 const FIRST_TEST: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(2);
-/// A server that makes no call for this long and listens to nothing counts as started; so does one that
-/// listens, ticks and makes no new kind of call.
-const FIRST_QUIET: Duration = Duration::from_millis(300);
+/// A server that makes no call for this long and listens to nothing counts as started.
+const FIRST_QUIET: Duration = Duration::from_millis(500);
 
 /// A derived limit is this many times the median of the baseline, and as much again but no more
 /// than half a second; or twice its slowest replay, whichever is longer. A constant covers what a

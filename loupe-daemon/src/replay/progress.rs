@@ -48,22 +48,35 @@ impl Tasks {
         Ok(Tasks::among(&cgroup::members(cgroup, "cgroup.threads")?))
     }
 
+    /// The same, but for what comes after the first that waits for clients: each task takes 10 µs.
+    pub fn up_to_server_wait(cgroup: &Path) -> Result<Tasks, CgroupError> {
+        let tids = cgroup::members(cgroup, "cgroup.threads")?;
+        Ok(Tasks::up_to(&tids, |tasks| tasks.in_server_wait > 0))
+    }
+
     /// Of these, which were in a cgroup a moment ago.
     pub fn among(tids: &[i32]) -> Tasks {
+        Tasks::up_to(tids, |_| false)
+    }
+
+    fn up_to(tids: &[i32], is_enough: impl Fn(&Tasks) -> bool) -> Tasks {
         let mut tasks = Tasks::default();
         for tid in tids {
             // Gone since the list was read: not there.
-            let Ok(state) = state_of(*tid) else {
+            let Ok(state) = files::read(format!("/proc/{tid}/syscall")) else {
                 continue;
             };
             tasks.total += 1;
             if let Some(sleep) = Sleep::parse(&state) {
                 tasks.asleep += 1;
-                let for_clients = sleep.is_for_clients();
+                let for_clients = SERVER_WAITS.contains(&sleep.name.as_str());
                 let for_others = sleep.has_no_timeout();
                 tasks.in_server_wait += usize::from(for_clients);
                 tasks.without_timeout += usize::from(for_others);
                 tasks.waiting += usize::from(for_clients || for_others);
+            }
+            if is_enough(&tasks) {
+                break;
             }
         }
         tasks
@@ -85,20 +98,6 @@ impl Tasks {
     }
 }
 
-/// Whether a task of the cgroup is in one of [`SERVER_WAITS`]. Looks at no more of them than it takes
-/// to know: each costs 10 µs.
-pub fn any_waits_for_clients(cgroup: &Path) -> Result<bool, CgroupError> {
-    let waits = |tid: &i32| {
-        let sleep = state_of(*tid).ok().as_deref().and_then(Sleep::parse);
-        sleep.is_some_and(|sleep| sleep.is_for_clients())
-    };
-    Ok(cgroup::members(cgroup, "cgroup.threads")?.iter().any(waits))
-}
-
-fn state_of(tid: i32) -> std::io::Result<String> {
-    files::read(format!("/proc/{tid}/syscall"))
-}
-
 /// A task asleep in a syscall.
 struct Sleep {
     name: String,
@@ -118,10 +117,6 @@ impl Sleep {
             name: Syscall::from_number(number).to_string(),
             args,
         })
-    }
-
-    fn is_for_clients(&self) -> bool {
-        SERVER_WAITS.contains(&self.name.as_str())
     }
 
     /// Whether nothing but another task can end the wait. A call that is not listed may end by

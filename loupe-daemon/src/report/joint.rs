@@ -43,12 +43,7 @@ fn policy(joint: &Joint, full: bool) -> Vec<String> {
         Some(true) => {
             paragraphs.push("as a whole, no single feature more can be left out".to_owned());
         }
-        Some(false) if !joint.undecided.is_empty() => paragraphs.push(format!(
-            "left undecided: `{}` passes alone while the workload does next to none of its work, \
-             and failed together with others; whether it passes is up to the host's speed, so it counts \
-             as to be implemented (`--effort all` would search on)",
-            joint.undecided
-        )),
+        Some(false) if !joint.undecided.is_empty() => paragraphs.push(undecided(joint)),
         Some(false) => paragraphs.push(
             "the search for the whole took all that it may: less may do, which `--effort all` \
              would find"
@@ -65,6 +60,24 @@ fn policy(joint: &Joint, full: bool) -> Vec<String> {
         }
     }
     paragraphs
+}
+
+/// Each of these rules passes alone.
+fn undecided(joint: &Joint) -> String {
+    let rules = joint.undecided.iter();
+    let rules: Vec<String> = rules
+        .map(|(feature, action)| format!("`{}`", Policy::single(feature.clone(), action)))
+        .collect();
+    let (passes, it) = match rules.len() {
+        1 => ("passes", "it counts"),
+        _ => ("each pass", "they count"),
+    };
+    format!(
+        "left undecided: {} {passes} alone while the workload does next to none of its work, and failed \
+         together with the rest; that is up to the host's speed, so {it} as to be implemented \
+         (`--effort all` searches on)",
+        join(&rules)
+    )
 }
 
 /// `52 syscalls and 3 pseudo-files`; what is a part of a syscall stands for it.

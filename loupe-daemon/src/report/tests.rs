@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use insta::{assert_json_snapshot, assert_snapshot};
 use loupe_common::feature::Feature;
+use loupe_common::policy::Action;
 use loupe_common::replay::Outcome;
 use loupe_common::trace::{CallCounts, ForeignCall, Lost, Trace};
 use loupe_common::verdict::Verdict;
@@ -99,6 +100,35 @@ fn the_verdict_table_begins_with_the_answer_and_folds_what_decides_nothing() {
     let print = |style| analysis_table(&analysis, telling, style);
     well_formed(&TABLE, print);
     assert_snapshot!(print(Style::PLAIN));
+}
+
+#[test]
+fn what_the_speed_of_the_host_decides_is_told_as_undecided() {
+    let mut analysis = samples::analysis();
+    let told = |rules: &[(&str, Action)], analysis: &mut loupe_common::analysis::Analysis| {
+        let rules = rules.iter().map(|(name, action)| (feature(name), *action));
+        analysis.joint = Some(loupe_common::analysis::Joint {
+            implement: vec![feature("openat"), feature("clone")],
+            is_least: Some(false),
+            undecided: rules.collect(),
+            ..Default::default()
+        });
+        let table = analysis_table(analysis, FULL, Style::PLAIN);
+        table.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let one = told(&[("clone", Action::Fake)], &mut analysis);
+    assert!(
+        one.contains("left undecided: `fake clone` passes alone"),
+        "{one}"
+    );
+    assert!(one.contains("so it counts as to be implemented"), "{one}");
+    assert!(!one.contains("took all that it may"), "{one}");
+    let rules = [("clone", Action::Fake), ("openat", Action::STUB)];
+    let two = told(&rules, &mut analysis);
+    assert!(
+        two.contains("`fake clone` and `stub openat` each pass alone"),
+        "{two}"
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! between a syscall that is left out whole and an operation, the syscall stays out.
 
 use loupe_common::analysis::{Conflict, Fallback, FeatureVerdict, Joint};
+use loupe_common::feature::Feature;
 
 use super::Opened;
 use crate::explore::baseline::Baseline;
@@ -35,8 +36,14 @@ pub(in crate::explore) fn refine<'a>(
     let (mut found, conflicts) = joint::find(asker, &scope, &own, edges, budget)?;
     let are_least = |found: bool| found && joint.is_least == Some(true);
     found.is_least = found.is_least.map(are_least);
-    for (feature, action) in joint.undecided.iter() {
-        found.undecided.insert(feature.clone(), action);
+    let is_implemented = |feature: &Feature| {
+        let mut implement = found.implement.iter();
+        implement.any(|it| it == feature || it.parent().as_ref() == Some(feature))
+    };
+    let still = joint.undecided.iter().filter(|(it, _)| is_implemented(it));
+    let still: Vec<_> = still.map(|(it, action)| (it.clone(), action)).collect();
+    for (feature, action) in still {
+        found.undecided.insert(feature, action);
     }
     Ok((found, conflicts))
 }

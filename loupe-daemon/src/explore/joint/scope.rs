@@ -76,10 +76,10 @@ impl<'b, 'a> Scope<'b, 'a> {
     /// The choices with which the application passes alone, and the workload does next to none of its
     /// work, by its metric.
     pub(super) fn barely_working(&self, asker: &Asker<'a>, choices: &Choices) -> Banned {
-        self.passing_alone(asker, choices, |run| self.baseline.barely_works(run))
+        self.passing_alone(asker, choices, |run| run.barely_works)
     }
 
-    /// The choices of which the first replay alone passed, and was like this.
+    /// The choices of which the first passing replay alone was like this.
     fn passing_alone(
         &self,
         asker: &Asker<'a>,

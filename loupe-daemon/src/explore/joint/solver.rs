@@ -33,7 +33,7 @@ pub(super) struct Solver<'s, 'a, 'b> {
     scope: &'s Scope<'b, 'a>,
     choices: Choices,
     /// The rules of these with which the application computes much more.
-    costly: BTreeSet<(Feature, Action)>,
+    costly: Banned,
     /// The rules with which the workload does next to none of its work, and passes alone.
     barely_working: Banned,
     /// Those of them that policies which failed had. What the host's speed decides is not fought for.
@@ -247,10 +247,24 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
         Ok(ruling.holds().then_some(ruling))
     }
 
-    /// Whether this policy will probably pass, and be confirmed: the first that is tried below what
-    /// is known to work. Nothing else is asked meanwhile.
+    /// Whether this policy will probably pass, and be confirmed: the first that is tried beside rules
+    /// that are known to work. Nothing else is asked meanwhile.
     fn is_likely_the_last(&self, policy: &Policy) -> bool {
-        self.conflicts.is_empty() && !self.scope.fixed.is_empty() && *policy != self.scope.fixed
+        let is_first =
+            self.best.is_none() && self.conflicts.is_empty() && self.undecided.is_empty();
+        is_first && !self.scope.fixed.is_empty() && *policy != self.scope.fixed
+    }
+
+    /// The rules of a failing policy for which the host's speed may have let it fail: with these the
+    /// workload does next to none of its work, and so it did here, in its test.
+    fn doubted(&mut self, policy: &Policy) -> Result<Banned, Stop> {
+        let run = self.asker.once(policy, self.scope.purpose())?;
+        if !run.is_some_and(|run| run.tested && run.barely_works) {
+            return Ok(Banned::new());
+        }
+        let rules = self.barely_working.iter();
+        let doubted = rules.filter(|(feature, action)| policy.get(feature) == Some(*action));
+        Ok(doubted.cloned().collect())
     }
 
     /// The best closed policy that uses no banned rule.
@@ -267,16 +281,14 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
             let policy = with(&self.scope.fixed, &chosen);
             let purpose = self.scope.purpose();
             if self.is_likely_the_last(&policy) {
-                self.asker
-                    .prefetch(&policy, PREFETCHED, self.scope.purpose());
+                let replays = PREFETCHED.min(self.scope.baseline.rule.passes);
+                self.asker.prefetch(&policy, replays, purpose);
             }
             if let Some(ruling) = self.passing(&policy, purpose)? {
                 let solved = self.scope.solved(policy, banned.clone(), ruling);
                 return self.close(solved, BTreeSet::new());
             }
-            let doubted = self.barely_working.iter();
-            let doubted = doubted.filter(|(feature, action)| policy.get(feature) == Some(*action));
-            let doubted: Banned = doubted.cloned().collect();
+            let doubted = self.doubted(&policy)?;
             if !doubted.is_empty() {
                 self.undecided.extend(doubted);
                 continue;

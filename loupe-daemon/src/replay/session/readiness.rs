@@ -26,6 +26,8 @@ const READY_PART: u32 = 10;
 const SLOWEST_READY_PROBE: Duration = Duration::from_millis(2);
 /// How often it is asked for sockets, which takes longer.
 const SOCKET_PROBE: Duration = Duration::from_millis(10);
+/// Who listens, ticks, and does nothing new for so long is ready.
+const LISTENING_QUIET: Duration = Duration::from_millis(300);
 /// Who listens and waits for clients, and listens to nothing more for so long, is ready, whatever
 /// else it does.
 const LONGEST_SETTLING: Duration = Duration::from_secs(2);
@@ -162,13 +164,14 @@ impl Session<'_> {
         if !self.may_rest() {
             return Ok(false);
         }
-        if listens > 0
-            && known.is_some_and(|known| listens >= known)
-            && progress::any_waits_for_clients(&target)?
-        {
+        let has_all = listens > 0 && known.is_some_and(|known| listens >= known);
+        let tasks = match has_all {
+            true => Tasks::up_to_server_wait(&target)?,
+            false => Tasks::of(&target)?,
+        };
+        if has_all && tasks.in_server_wait > 0 {
             return Ok(true);
         }
-        let tasks = Tasks::of(&target)?;
         if listens > 0 && tasks.in_server_wait > 0 {
             // Nobody knows yet whether it will listen once more; nothing that waits for others
             // alone will.
@@ -189,7 +192,11 @@ impl Session<'_> {
             self.look_at_sockets(rest, &tasks)?;
         }
         let quiet = self.limits.quiet;
-        if !rest.silent.lasts(quiet) && !rest.settled.lasts(quiet) {
+        let settled = match listens {
+            0 => quiet,
+            _ => quiet.min(LISTENING_QUIET),
+        };
+        if !rest.silent.lasts(quiet) && !rest.settled.lasts(settled) {
             return Ok(false);
         }
         if progress::is_held_up(&target)? {

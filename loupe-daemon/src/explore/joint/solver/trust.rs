@@ -59,7 +59,9 @@ impl Solver<'_, '_, '_> {
             let fails_early = run.is_some_and(|run| !run.tested);
             let begins = fails_early && self.scope.baseline.starts_quickly();
             let candidate = self.searcher(begins).candidate(rules, Rule::once())?;
-            if !self.distrusted.contains(&candidate) {
+            if let Some(candidate) = candidate
+                && !self.distrusted.contains(&candidate)
+            {
                 let confirmed = self.searcher(false).confirmed(&candidate);
                 self.trusted.push((candidate.clone(), confirmed));
                 return Ok(Some(candidate));
