@@ -33,6 +33,8 @@ pub struct Manner<'a> {
     pub part: Part,
     pub watch: bool,
     pub hasty: bool,
+    /// Others may have its CPU from the beginning.
+    pub waits: bool,
     pub control: Option<Control>,
     pub cancel: &'a Cancel,
 }
@@ -114,6 +116,15 @@ impl Bench {
         manner: Manner<'_>,
     ) -> Result<Replay, ReplayFailure> {
         let waits = AtomicBool::new(false);
+        let on_waiting = || {
+            if !waits.swap(true, Ordering::Relaxed) {
+                self.waiting.fetch_add(1, Ordering::Relaxed);
+                slot.give_up();
+            }
+        };
+        if manner.waits {
+            on_waiting();
+        }
         let replay = runner.replay(&Job {
             prepared: &self.prepared,
             policy,
@@ -128,12 +139,7 @@ impl Bench {
             hasty: manner.hasty,
             control: manner.control,
             hide_vdso: self.how.hide_vdso,
-            on_waiting: &|| {
-                if !waits.swap(true, Ordering::Relaxed) {
-                    self.waiting.fetch_add(1, Ordering::Relaxed);
-                    slot.give_up();
-                }
-            },
+            on_waiting: &on_waiting,
         });
         if waits.into_inner() {
             self.waiting.fetch_sub(1, Ordering::Relaxed);

@@ -103,6 +103,7 @@ impl Shared {
             part,
             watch: request.is_watched(self.bench.how.watched),
             hasty: request.hasty,
+            waits: request.waits,
             control: request.control,
             cancel,
         };
@@ -195,6 +196,7 @@ impl Shared {
             part,
             watch: false,
             hasty: false,
+            waits: false,
             control: None,
             cancel: &self.stop,
         };

@@ -65,6 +65,7 @@ impl Ledger {
         };
         let request = Request {
             hasty: want.hasty,
+            waits: want.waited && request.room == Room::Shared,
             ..request.because(&want.purpose)
         };
         if request.replica >= LOOK {

@@ -25,8 +25,9 @@ pub(super) const WORK_PART: f64 = 1.0 / 8.0;
 const NOTIFIED_US: u64 = 15;
 /// Watching is cheap where it takes at most one part in so many of the replay.
 const CHEAP_PART: u64 = 10;
-/// What takes longer is better not left to the end.
-const LONG: Duration = Duration::from_millis(250);
+/// What waits for longer is better not left to the end, nor done with nothing beside it: a livelock of
+/// memcached is seen after 0.2 s.
+const LONG: Duration = Duration::from_millis(150);
 /// What uses less than this part of a CPU waits, and does not compute (as `replay` has it).
 const WAITING_PART: u32 = 6;
 

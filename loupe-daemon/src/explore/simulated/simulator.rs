@@ -99,6 +99,7 @@ impl Hash for Request {
             control,
             room,
             hasty: _,
+            waits: _,
             purpose: _,
         } = self;
         (policy, replica, watch, control, room).hash(state);
