@@ -69,7 +69,7 @@ pub struct Request {
     pub room: Room,
     /// It is a step of a search, and proves nothing by itself: it may be given up sooner.
     pub hasty: bool,
-    /// It will probably wait, as the last one of its policy did: others may have its CPU from the
+    /// It will probably wait, as another one of its policy did: others may have its CPU from the
     /// beginning.
     pub waits: bool,
     /// Why it is run, in a few words for whoever looks at it later. It changes nothing.

@@ -203,6 +203,7 @@ async fn replay(
                 part: job.order.part,
                 watch: request.is_watched(open.bench.how.watched),
                 hasty: request.hasty,
+                // Its CPU is its own.
                 waits: false,
                 control: request.control,
                 cancel: &cancel,

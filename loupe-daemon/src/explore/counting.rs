@@ -16,11 +16,10 @@
 //! After a failure that a crowd may have brought, the policy's next replicas have a CPU of their own ([`room`]). Whether the crowd
 //! leaves the workload as it is, controls say ([`super::crowd`]).
 
-use loupe_common::impact::Quantity;
 use loupe_common::replay::Control;
 
 use super::ledger::times::Times;
-use super::run::{Run, WORK_PART};
+use super::run::Run;
 use super::tally::{Rule, Tally, Vote};
 use super::{ExploreOptions, Room};
 
@@ -32,12 +31,10 @@ pub(super) const AT_ONCE: usize = 2;
 /// baseline's first replica.
 pub(super) fn file(run: &mut Run, alone: Option<f64>, options: &ExploreOptions) {
     let share = options.cpus as f64 / options.jobs.max(1) as f64;
-    let enough = alone.map(|metric| metric * share * WORK_PART);
-    let enough = enough.filter(|enough| *enough > 0.0);
-    let works = enough
-        .zip(run.amount(Quantity::Metric))
-        .is_some_and(|(enough, metric)| metric >= enough);
-    if works && run.in_crowd && run.vote == Vote::Failure {
+    let expected = alone.map(|metric| metric * share);
+    let expected = expected.filter(|metric| *metric > 0.0);
+    let works = expected.and_then(|metric| run.does_its_work(metric));
+    if works == Some(true) && run.in_crowd && run.vote == Vote::Failure {
         run.too_slow = true;
         run.late = false;
         run.vote = Vote::Invalid;

@@ -16,9 +16,8 @@ use super::tally::Vote;
 use super::{ExploreOptions, Recorded};
 use crate::inject::notify::paths::{PATH_CALLS, PathCall};
 
-/// A replay does the workload's work if it reaches one eighth of what a fair share of the CPUs
-/// would give it of the metric that the baseline reaches alone.
-pub(super) const WORK_PART: f64 = 1.0 / 8.0;
+/// A replay does the workload's work if it reaches one eighth of what is expected of its metric.
+const WORK_PART: f64 = 1.0 / 8.0;
 
 /// What it takes to notify a call and to look at its path, in microseconds: 20000 calls took 0.3 s
 /// longer than without.
@@ -185,13 +184,10 @@ impl Run {
         };
         self.new = used.filter(is_new).cloned().collect();
         let least = baseline.iter().filter_map(|run| run.metric);
-        let enough = least
-            .min_by(f64::total_cmp)
-            .map(|least| least / options.crowd * WORK_PART);
-        self.barely_works = self
-            .metric
-            .zip(enough)
-            .is_some_and(|(metric, enough)| metric < enough);
+        let expected = least.min_by(f64::total_cmp);
+        let expected = expected.map(|least| least / options.crowd);
+        let works = expected.and_then(|metric| self.does_its_work(metric));
+        self.barely_works = works == Some(false);
         if !self.vote.passes() {
             return;
         }
@@ -204,6 +200,11 @@ impl Run {
                 _ => Vote::Stray,
             };
         }
+    }
+
+    /// Whether it did the workload's work, where this metric is expected of it. `None`: it has no metric.
+    pub fn does_its_work(&self, expected: f64) -> Option<bool> {
+        self.metric.map(|metric| metric >= expected * WORK_PART)
     }
 
     /// It is found to be a failure by time that the host is to blame for.

@@ -277,7 +277,7 @@ impl App {
 
     fn metric(&self, policy: &Policy) -> Option<f64> {
         let does_nothing = has_any(policy, &self.barely_works);
-        let metric = if does_nothing { 0.0 } else { 1000.0 };
+        let metric = if does_nothing { 0.0 } else { hosts::METRIC };
         (!self.barely_works.is_empty()).then_some(metric)
     }
 

@@ -169,10 +169,10 @@ impl Session<'_> {
             true => Tasks::up_to_server_wait(&target)?,
             false => Tasks::of(&target)?,
         };
-        if has_all && tasks.in_server_wait > 0 {
-            return Ok(true);
-        }
         if listens > 0 && tasks.in_server_wait > 0 {
+            if has_all {
+                return Ok(true);
+            }
             // Nobody knows yet whether it will listen once more; nothing that waits for others
             // alone will.
             let calls = self.run.trace().calls_so_far()?;
