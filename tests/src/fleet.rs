@@ -220,6 +220,23 @@ impl<'a> Fleet<'a> {
     }
 
     /// The same with the hub.
+    /// Removes what the server, which has ended, keeps of a stream.
+    ///
+    /// # Panics
+    /// If it keeps nothing of it.
+    pub fn lose_stream(&self, stream: &str) {
+        let mut find = Command::new("find");
+        find.arg(&self.directory);
+        find.args([
+            "-type", "d", "-name", stream, "-print", "-exec", "rm", "-r", "{}", "+",
+        ]);
+        let found = command::run(find).expect_code(0).stdout;
+        assert!(
+            found.contains(stream),
+            "the server keeps no stream {stream}"
+        );
+    }
+
     pub fn stop_hub(&mut self, signal: i32) -> Option<Finished> {
         end(self.hub.take(), signal)
     }

@@ -56,7 +56,7 @@ impl Spreading {
         let how = how(options);
         let packed = tokio::task::spawn_blocking(move || Shipment::pack(&workload, how));
         let shipment = match packed.await {
-            Ok(shipment) => shipment.map_err(|error| dispatch_failure(&error))?,
+            Ok(shipment) => Arc::new(shipment.map_err(|error| dispatch_failure(&error))?),
             Err(error) => {
                 return Err(Failure::internal("the workload was not read").because(Some(&error)));
             }
@@ -68,10 +68,8 @@ impl Spreading {
                 return Ok(finished);
             }
         }
-        let sent = shipment.send(&self.coordinator).await;
-        sent.map_err(|error| dispatch_failure(&error))?;
         let subject = package.subject();
-        let jobs = self.coordinator.jobs(&subject);
+        let jobs = self.coordinator.jobs(Arc::clone(&shipment));
         let asker = jobs.asker().to_owned();
         let whose = (&self.store, package, &identity);
         let over = (jobs, RealClock::default(), asker.as_str(), &self.hosts);

@@ -109,20 +109,21 @@ impl WorkerLink {
         wait_for_connection(&self.client, &self.link, PAUSE, || {}).await;
     }
 
-    /// What has this digest, if the server has it.
+    /// What has this digest; or why it cannot be had.
     pub(super) async fn get(&self, digest: &str) -> Result<Vec<u8>, String> {
         let mut trouble = String::new();
         for _ in 0..ATTEMPTS {
             let asked = self.client.request(subjects::get_file(digest), "".into());
             match timeout(PATIENCE, asked).await {
                 Ok(Ok(message)) if message.status.is_none() => return Ok(message.payload.to_vec()),
-                Ok(Ok(_)) => return Err("its files are not at the server".to_owned()),
+                // Who coordinates sends them again once it sees that the server was away.
+                Ok(Ok(_)) => trouble = "not at the server".to_owned(),
                 Ok(Err(error)) => trouble = error.to_string(),
                 Err(_) => trouble = "no answer".to_owned(),
             }
             sleep(PAUSE).await;
         }
-        Err(format!("its files cannot be had: {trouble}"))
+        Err(trouble)
     }
 
     /// One message of this class, if one comes.

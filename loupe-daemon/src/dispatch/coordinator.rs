@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use super::claims::HEARTBEAT;
 use super::jobs::NatsJobs;
-use super::{DispatchError, envelope, streams, subjects};
+use super::{DispatchError, Shipment, envelope, streams, subjects};
 use crate::lock;
 use crate::nats::{Credentials, Link, Part, connect, is_connected, wait_for_connection};
 use crate::spread::{Job, QueueError, Worker};
@@ -30,6 +30,8 @@ const HEARING: Duration = HEARTBEAT.saturating_add(Duration::from_millis(500));
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Before another attempt.
 const PAUSE: Duration = Duration::from_millis(500);
+/// A server that is there has refused something so often.
+const ATTEMPTS: u32 = 3;
 /// Bytes of a message that the server takes, less its headers.
 pub const MOST_PAYLOAD: usize = (1 << 20) - (4 << 10);
 
@@ -145,11 +147,11 @@ impl Coordinator {
         heard.values().map(|(worker, _)| worker.clone()).collect()
     }
 
-    /// The queue of one analysis of this process.
-    pub fn jobs(self: &Arc<Self>, subject: &str) -> NatsJobs {
+    /// The queue of one analysis of this process, for the workload that `shipment` is.
+    pub fn jobs(self: &Arc<Self>, shipment: Arc<Shipment>) -> NatsJobs {
         let process = format!("{:x}", fastrand::u64(..));
         let asker = subjects::asker(&self.home, &process);
-        NatsJobs::start(Arc::clone(self), subject, asker)
+        NatsJobs::start(Arc::clone(self), shipment, asker)
     }
 
     /// Nobody waits for what this process has asked for; where the analysis `is_done`, no other will.
@@ -212,16 +214,30 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Has the server keep a part of a workload's files.
+    /// Has the server keep a part of a workload's files. What it does not take because it is away is sent
+    /// again.
     pub(super) async fn put(&self, digest: &str, content: Vec<u8>) -> Result<(), DispatchError> {
-        let message = PublishMessage::build().payload(content.into());
-        let put = async {
-            let sent = self.context.send_publish(subjects::file(digest), message);
-            sent.await?.await?;
-            Ok::<(), async_nats::Error>(())
-        };
-        put.await
-            .map_err(|error| DispatchError::Refused(error.to_string()))
+        let mut refused = 0;
+        loop {
+            self.wait_for_connection().await;
+            let link = self.link();
+            let message = PublishMessage::build().payload(content.clone().into());
+            let put = async {
+                let sent = self.context.send_publish(subjects::file(digest), message);
+                sent.await?.await?;
+                Ok::<(), async_nats::Error>(())
+            };
+            let Err(error) = put.await else { return Ok(()) };
+            tracing::debug!("a part of a workload's files was not taken: {error}");
+            let was_lost = !self.is_connected() || link.has_changed().unwrap_or(true);
+            refused += u32::from(!was_lost);
+            if refused == ATTEMPTS {
+                return Err(DispatchError::Refused(error.to_string()));
+            }
+            sleep(PAUSE).await;
+            // Whatever the server has lost is made again.
+            self.open().await;
+        }
     }
 
     /// Another connection was lost and is back: what was served may be gone.

@@ -1,6 +1,7 @@
-//! The queue as one analysis sees it: its jobs go to the server, its results come from there. What has no
-//! result when the connection was lost is published again: a server that was killed may have lost it, or
-//! count it as taken and give it to nobody (seen with 2.9.10).
+//! The queue as one analysis sees it: its jobs and the files that these need go to the server, its results
+//! come from there. What has no result when the connection was lost is published again, with the files: a
+//! server that was killed may have lost what it said it keeps, or count it as taken and give it to nobody
+//! (both seen with 2.9.10).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -9,12 +10,13 @@ use std::time::Duration;
 use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::{AckKind, Message};
 use futures::StreamExt as _;
-use tokio::sync::mpsc;
+use tokio::sync::{OnceCell, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use super::{Coordinator, envelope, streams, subjects};
+use super::{Coordinator, Shipment, envelope, streams, subjects};
 use crate::lock;
+use crate::nats::Link;
 use crate::spread::{Done, Job, Jobs, Key, QueueError, Told, Worker};
 
 /// Results that were taken and not looked at yet.
@@ -24,6 +26,9 @@ const EXPIRES: Duration = Duration::from_secs(1);
 /// Before another attempt.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// Tells whether the connection was lost.
+type Watched = watch::Receiver<Link>;
+
 /// Jobs without a result.
 type Waiting = Arc<Mutex<BTreeMap<Key, Job>>>;
 
@@ -31,6 +36,9 @@ type Waiting = Arc<Mutex<BTreeMap<Key, Job>>>;
 pub struct NatsJobs {
     coordinator: Arc<Coordinator>,
     asker: String,
+    shipment: Arc<Shipment>,
+    /// The server has its files, which comes before the first job.
+    shipped: OnceCell<()>,
     waiting: Waiting,
     results: tokio::sync::Mutex<mpsc::Receiver<NatsTold>>,
     taking: JoinHandle<()>,
@@ -43,21 +51,30 @@ impl Drop for NatsJobs {
 }
 
 impl NatsJobs {
-    pub(super) fn start(coordinator: Arc<Coordinator>, subject: &str, asker: String) -> NatsJobs {
+    pub(super) fn start(
+        coordinator: Arc<Coordinator>,
+        shipment: Arc<Shipment>,
+        asker: String,
+    ) -> NatsJobs {
         let (sender, results) = mpsc::channel(AHEAD);
         let taking = Taking {
             coordinator: Arc::clone(&coordinator),
-            wanted: subjects::wanted(subject, &asker),
+            wanted: subjects::wanted(&shipment.package.subject(), &asker),
             asker: asker.clone(),
+            shipment: Arc::clone(&shipment),
             waiting: Waiting::default(),
             sender,
         };
+        // Before anything is sent: what is lost from now on is sent again.
+        let link = coordinator.link();
         NatsJobs {
             coordinator,
             asker,
+            shipment,
+            shipped: OnceCell::new(),
             waiting: Arc::clone(&taking.waiting),
             results: tokio::sync::Mutex::new(results),
-            taking: tokio::spawn(taking.go_on()),
+            taking: tokio::spawn(taking.go_on(link)),
         }
     }
 
@@ -71,6 +88,8 @@ impl Jobs for NatsJobs {
     type Told = NatsTold;
 
     async fn publish(&self, job: &Job) -> Result<(), QueueError> {
+        let shipped = (self.shipped).get_or_try_init(|| self.shipment.send(&self.coordinator));
+        shipped.await.map_err(|error| QueueError(Box::new(error)))?;
         lock(&self.waiting).insert(job.key.clone(), job.clone());
         self.coordinator.publish(job, 0).await
     }
@@ -116,16 +135,20 @@ struct Taking {
     coordinator: Arc<Coordinator>,
     wanted: String,
     asker: String,
+    shipment: Arc<Shipment>,
     waiting: Waiting,
     sender: mpsc::Sender<NatsTold>,
 }
 
 impl Taking {
-    async fn go_on(self) {
+    /// `link` has seen the connection as it was when the first file was sent.
+    async fn go_on(self, mut link: Watched) {
         let mut losses = 0;
         while !self.sender.is_closed() {
             self.coordinator.open().await;
-            let link = self.coordinator.link();
+            if losses > 0 {
+                link = self.coordinator.link();
+            }
             let context = &self.coordinator.context;
             match streams::results(context, &self.wanted, losses > 0).await {
                 Ok(consumer) => {
@@ -149,6 +172,9 @@ impl Taking {
         if let Err(error) = streams::forget_jobs(&self.coordinator.context, &self.asker).await {
             tracing::debug!("jobs are not taken back: {error}");
         }
+        if let Err(error) = self.shipment.send(&self.coordinator).await {
+            tracing::warn!("a workload's files were not sent again: {error}");
+        }
         let waiting: Vec<Job> = lock(&self.waiting).values().cloned().collect();
         for job in waiting {
             if let Err(error) = self.coordinator.publish(&job, losses).await {
@@ -161,7 +187,7 @@ impl Taking {
     async fn consume(
         &self,
         consumer: &PullConsumer,
-        link: &tokio::sync::watch::Receiver<crate::nats::Link>,
+        link: &Watched,
     ) -> Result<(), async_nats::Error> {
         loop {
             let batch = consumer.batch().max_messages(AHEAD).expires(EXPIRES);

@@ -71,7 +71,7 @@ impl Shipment {
     }
 
     /// Has the server keep all of it.
-    pub async fn send(&self, coordinator: &Coordinator) -> Result<(), DispatchError> {
+    pub(super) async fn send(&self, coordinator: &Coordinator) -> Result<(), DispatchError> {
         let mut sent = BTreeSet::new();
         for Shipped { path, content } in &self.package.files {
             let (Content::File { parts, .. }, Some(source)) = (content, self.sources.get(path))

@@ -121,7 +121,8 @@ fn set_mode(path: &Path, mode: u32) -> std::io::Result<()> {
 
 impl Packages for Unpacked {
     async fn get(&self, subject: &str) -> Result<Package, String> {
-        let packed = self.link.get(subject).await?;
+        let packed = self.link.get(subject).await;
+        let packed = packed.map_err(|what| format!("its workload cannot be had: {what}"))?;
         let package: Package = envelope::unpack(&packed)
             .map_err(|error| format!("its workload cannot be read: {error}"))?;
         if package.subject() != subject {

@@ -176,9 +176,9 @@ async fn study(
             let base = std::env::temp_dir();
             let workload = Workload::parse(&text, &base.join("w.toml"), base).expect("right");
             let shipment = Shipment::pack(&workload, How::default()).expect("packed");
-            shipment.send(&coordinator).await.expect("sent");
+            let shipment = Arc::new(shipment);
             let subject = shipment.package.subject();
-            let jobs = coordinator.jobs(&subject);
+            let jobs = coordinator.jobs(Arc::clone(&shipment));
             let asker = jobs.asker().to_owned();
             let root = Identity {
                 uid: 0,

@@ -107,8 +107,12 @@ fn a_study_on_workers_has_the_verdicts_of_this_host_although_a_worker_and_the_se
     after(3);
     dies.stop(libc::SIGKILL);
     after(10);
+    // The server forgets what it has said it keeps; a worker that begins anew asks for it again.
     fleet.stop_server(libc::SIGKILL);
+    stays.stop(libc::SIGKILL);
+    fleet.lose_stream("LOUPE_FILES");
     fleet.start_server();
+    stays.start_working(2);
     let study = studying.wait().expect_code(0).json();
     for row in study["workloads"].as_array().expect("a list") {
         assert_eq!(row["outcome"], "measured", "{row:#}");
