@@ -281,6 +281,21 @@ pub enum Control {
     Host,
 }
 
+/// How soon a replay that gets nowhere is given up. What is asked in haste is a step of a search, and proves
+/// nothing by itself.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Haste {
+    #[default]
+    None,
+    /// Where its test hardly does anything and the application repeats itself.
+    Ticks,
+    /// There, and at a part of the CPU time that others may use.
+    Cpu,
+}
+
 impl fmt::Display for Control {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {

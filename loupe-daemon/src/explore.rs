@@ -44,7 +44,7 @@ use futures::stream::{FuturesUnordered, Stream, StreamExt as _};
 use loupe_common::analysis::Analysis;
 use loupe_common::policy::Policy;
 use loupe_common::progress::Progress;
-use loupe_common::replay::{Control, Replay};
+use loupe_common::replay::{Control, Haste, Replay};
 
 use ledger::Kind;
 use scheduler::{Question, Scheduler, Step};
@@ -67,8 +67,7 @@ pub struct Request {
     /// It is no replica of the baseline, but a control: what it is put under.
     pub control: Option<Control>,
     pub room: Room,
-    /// It is a step of a search, and proves nothing by itself: it may be given up sooner.
-    pub hasty: bool,
+    pub haste: Haste,
     /// It will probably wait, as another one of its policy did: others may have its CPU from the
     /// beginning.
     pub waits: bool,
@@ -93,7 +92,7 @@ impl Request {
             replica,
             watch: false,
             control: None,
-            hasty: false,
+            haste: Haste::None,
             waits: false,
             room: Room::Shared,
             purpose: String::new(),

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use loupe_common::policy::Policy;
-use loupe_common::replay::{Control, Replay};
+use loupe_common::replay::{Control, Haste, Replay};
 use serde::{Deserialize, Serialize};
 
 use super::slots::Slot;
@@ -32,7 +32,7 @@ pub struct How {
 pub struct Manner<'a> {
     pub part: Part,
     pub watch: bool,
-    pub hasty: bool,
+    pub haste: Haste,
     /// Others may have its CPU from the beginning.
     pub waits: bool,
     pub control: Option<Control>,
@@ -136,7 +136,7 @@ impl Bench {
             pace: self.how.pace,
             sample: self.how.sample,
             watch: manner.watch,
-            hasty: manner.hasty,
+            haste: manner.haste,
             control: manner.control,
             hide_vdso: self.how.hide_vdso,
             on_waiting: &on_waiting,

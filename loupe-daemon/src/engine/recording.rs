@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use loupe_common::policy::Policy;
-use loupe_common::replay::Replay;
+use loupe_common::replay::{Haste, Replay};
 
 use super::bench::{Bench, Manner, reached};
 use super::slots::{Slot, Slots};
@@ -102,7 +102,7 @@ impl Shared {
         let manner = Manner {
             part,
             watch: request.is_watched(self.bench.how.watched),
-            hasty: request.hasty,
+            haste: request.haste,
             waits: request.waits,
             control: request.control,
             cancel,
@@ -195,7 +195,7 @@ impl Shared {
         let manner = Manner {
             part,
             watch: false,
-            hasty: false,
+            haste: Haste::None,
             waits: false,
             control: None,
             cancel: &self.stop,

@@ -202,7 +202,7 @@ async fn replay(
             let manner = Manner {
                 part: job.order.part,
                 watch: request.is_watched(open.bench.how.watched),
-                hasty: request.hasty,
+                haste: request.haste,
                 // Its CPU is its own.
                 waits: false,
                 control: request.control,

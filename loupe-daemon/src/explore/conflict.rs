@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use loupe_common::feature::Feature;
 use loupe_common::policy::{Action, Policy};
+use loupe_common::replay::Haste;
 
 use super::beginning::Beginning;
 use super::ledger::{Asker, Ruling, Stop, all, both};
@@ -42,6 +43,16 @@ pub(super) fn has_any(policy: &Policy, rules: &BTreeSet<(Feature, Action)>) -> b
         .any(|(feature, action)| policy.get(feature) == Some(*action))
 }
 
+/// How soon a replay of this policy may be given up. Where rules alone make the application compute much
+/// more, all that its CPU time could tell is that.
+pub(super) fn haste(is_step: bool, policy: &Policy, costly: &BTreeSet<(Feature, Action)>) -> Haste {
+    match is_step {
+        false => Haste::None,
+        true if has_any(policy, costly) => Haste::Ticks,
+        true => Haste::Cpu,
+    }
+}
+
 /// A minimal conflict.
 pub(super) struct Found<'a> {
     pub policy: Policy,
@@ -70,7 +81,7 @@ pub(super) struct Searcher<'s, 'a> {
     /// What is searched in failed before its test, and the start takes little time beside that: parts of
     /// it are only begun.
     pub begins: bool,
-    /// Rules with which the application works and computes much more: no haste with these.
+    /// Rules with which the application works and computes much more.
     pub costly: &'s BTreeSet<(Feature, Action)>,
 }
 
@@ -88,10 +99,10 @@ impl<'a> Searcher<'_, 'a> {
         if is_step && self.begins {
             return self.begin(policy);
         }
-        let hasty = is_step && !has_any(policy, self.costly);
+        let haste = haste(is_step, policy, self.costly);
         let ruling = self
             .asker
-            .in_haste(hasty, |asker| asker.ask(policy, rule, NARROWS))?;
+            .in_haste(haste, |asker| asker.ask(policy, rule, NARROWS))?;
         if ruling.holds() {
             self.good.push(policy.clone());
             return Ok(Tried::Passes);

@@ -15,7 +15,7 @@ use std::fmt::Display;
 
 use loupe_common::impact::Quantity;
 use loupe_common::policy::Policy;
-use loupe_common::replay::{Control, Replay};
+use loupe_common::replay::{Control, Haste, Replay};
 
 use super::beginning::Beginning;
 use super::run::Run;
@@ -64,7 +64,7 @@ impl Ledger {
             }
         };
         let request = Request {
-            hasty: want.hasty,
+            haste: want.haste,
             waits: want.waited && request.room == Room::Shared,
             ..request.because(&want.purpose)
         };
@@ -279,8 +279,7 @@ pub(super) struct Want {
     pub hurry: Hurry,
     /// How long the slowest of its replicas took, where some have finished.
     pub wall_us: Option<u64>,
-    /// It is wanted for a search alone.
-    pub hasty: bool,
+    pub haste: Haste,
     /// One of them waited for most of a long time: the next does probably, too, and others have its
     /// CPU.
     pub waited: bool,
@@ -306,7 +305,7 @@ impl Want {
             share: 1,
             hurry: Hurry::Urgent,
             wall_us: None,
-            hasty: false,
+            haste: Haste::None,
             waited: false,
         }
     }

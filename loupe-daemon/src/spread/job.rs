@@ -6,7 +6,7 @@ use std::fmt;
 
 use loupe_common::host_class::HostClass;
 use loupe_common::policy::Policy;
-use loupe_common::replay::{Control, Replay};
+use loupe_common::replay::{Control, Haste, Replay};
 use serde::{Deserialize, Serialize};
 
 use crate::executable::Digest;
@@ -35,7 +35,7 @@ pub struct Order {
     #[serde(default)]
     pub control: Option<Control>,
     #[serde(default)]
-    pub hasty: bool,
+    pub haste: Haste,
     #[serde(default)]
     pub purpose: String,
     #[serde(default)]
@@ -49,7 +49,7 @@ impl Order {
             replica: request.replica,
             watch: request.watch,
             control: request.control,
-            hasty: request.hasty,
+            haste: request.haste,
             purpose: request.purpose.clone(),
             part,
         }
@@ -59,7 +59,7 @@ impl Order {
         Request {
             watch: self.watch,
             control: self.control,
-            hasty: self.hasty,
+            haste: self.haste,
             purpose: self.purpose.clone(),
             ..Request::new(self.policy.clone(), self.replica)
         }

@@ -14,7 +14,7 @@ use super::budget::Budget;
 use super::choice::{self, Banned, Choices};
 use super::scope::Scope;
 use super::solved::Solved;
-use crate::explore::conflict::{Found, Searcher, contains, has_any};
+use crate::explore::conflict::{Found, Searcher, contains, haste};
 use crate::explore::ledger::{Asker, Ruling, Stop, both};
 use crate::explore::tally::Rule;
 
@@ -233,10 +233,10 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
             return Ok(Some(self.scope.baseline.ruling.clone()));
         }
         let is_step = self.rule == Rule::once();
-        let hasty = is_step && !has_any(policy, &self.costly);
+        let haste = haste(is_step, policy, &self.costly);
         let run = self
             .asker
-            .in_haste(hasty, |asker| asker.once(policy, purpose))?;
+            .in_haste(haste, |asker| asker.once(policy, purpose))?;
         let Some(run) = run.filter(|run| run.vote.passes()) else {
             return Ok(None);
         };

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
 use loupe_common::policy::Policy;
-use loupe_common::replay::Control;
+use loupe_common::replay::{Control, Haste};
 
 use super::{Hurry, Kind, LOOK, Ledger, REPEATED, Ruling, Stop, Want, count};
 use crate::explore::beginning::Beginning;
@@ -22,8 +22,8 @@ pub(in crate::explore) struct Asker<'a> {
     pub phase: &'static str,
     /// How soon what is asked now is wanted.
     pub hurry: Hurry,
-    /// It is a step of a search.
-    hasty: bool,
+    /// How soon what is asked now may be given up.
+    haste: Haste,
     /// Some of what is wanted waits until another replay has passed.
     pub holds: bool,
     /// The policies that this pass rested on so far, and on how many of their replicas. What
@@ -41,7 +41,7 @@ impl<'a> Asker<'a> {
             later: 0,
             phase: "",
             hurry: Hurry::Urgent,
-            hasty: false,
+            haste: Haste::None,
             holds: false,
             used: BTreeMap::new(),
             looked: BTreeSet::new(),
@@ -105,11 +105,11 @@ impl<'a> Asker<'a> {
         runs.map(|run| run.wall_us).sum()
     }
 
-    /// Asks what is, or is not, a step of a search alone, which proves nothing by itself.
-    pub fn in_haste<T>(&mut self, hasty: bool, ask: impl FnOnce(&mut Self) -> T) -> T {
-        let before = std::mem::replace(&mut self.hasty, hasty);
+    /// Asks what may be given up so soon.
+    pub fn in_haste<T>(&mut self, haste: Haste, ask: impl FnOnce(&mut Self) -> T) -> T {
+        let before = std::mem::replace(&mut self.haste, haste);
         let answer = ask(self);
-        self.hasty = before;
+        self.haste = before;
         answer
     }
 
@@ -266,7 +266,7 @@ impl<'a> Asker<'a> {
     fn want(&mut self, mut want: Want) {
         want.hurry = self.hurry;
         if want.kind == Kind::Decide {
-            want.hasty = self.hasty;
+            want.haste = self.haste;
             want.start = want.start.min(self.ledger.startable(&want.policy));
             // What is being begun is no replica yet.
             if let Some(None) = self.ledger.probes.get(&want.policy) {
@@ -291,7 +291,7 @@ impl<'a> Asker<'a> {
         if known.kind == Kind::Decide {
             known.start = known.start.max(want.start);
             known.left = known.left.max(want.left);
-            known.hasty &= want.hasty;
+            known.haste = known.haste.min(want.haste);
         }
     }
 

@@ -98,7 +98,7 @@ impl Hash for Request {
             watch,
             control,
             room,
-            hasty: _,
+            haste: _,
             waits: _,
             purpose: _,
         } = self;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use loupe_common::feature::Feature;
 use loupe_common::policy::Action;
-use loupe_common::replay::{Failure, Outcome};
+use loupe_common::replay::{Failure, Haste, Outcome};
 
 use super::{QUIET_PROBE, Session, left};
 use crate::cgroup;
@@ -114,11 +114,11 @@ impl Session<'_> {
         };
         Watcher::new(Usual {
             duration: asks.then_some(usual),
-            cpu_limit: match self.job.hasty && tested {
+            cpu_limit: match self.job.haste == Haste::Cpu && tested {
                 true => cpu_limit.map(|limit| limit / HASTY_CPU_PART),
                 false => cpu_limit,
             },
-            ticks: self.job.hasty,
+            ticks: self.job.haste > Haste::None,
             idling: self.job.facts.idling().filter(|_| asks && tested),
             injected: self.job.policy.iter().filter_map(number).collect(),
             calls: self.job.facts.most_calls(),

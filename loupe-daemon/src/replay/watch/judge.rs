@@ -41,7 +41,7 @@ const MIN_IDLE_LOOKS: usize = 3;
 const RUNAWAY_FACTOR: u32 = 2;
 /// A livelock lasts at least this long, or longer than the baseline's test pauses, or half as long as
 /// the phase takes where that is not known; or (where the only witness is that it sleeps) twice as
-/// long as the phase takes.
+/// long as the phase takes, in a search once as long.
 const MIN_LIVELOCK: Duration = Duration::from_millis(100);
 /// Looks at who tries again and again that find further calls.
 const MIN_ROUNDS: usize = 3;
@@ -141,7 +141,11 @@ fn standing(history: &[Sample], usual: &Usual, duration: Duration) -> Option<Fai
         return (usual.tested && stuck && long).then_some(Failure::Hung { after_ms });
     }
     let prints = now.printed.saturating_sub(first.printed) > MAX_PRINTED_BYTES;
-    let tries_again = !prints && is_idle(first, now) && lasts >= MIN_LIVELOCK.max(duration * 2);
+    let long = match usual.ticks {
+        true => duration,
+        false => duration * 2,
+    };
+    let tries_again = !prints && is_idle(first, now) && lasts >= MIN_LIVELOCK.max(long);
     let repeats = rounds >= MIN_ROUNDS && tries_again;
     repeats.then_some(Failure::Livelock { after_ms })
 }

@@ -273,6 +273,20 @@ fn a_test_that_only_ticks_is_taken_for_idle_in_a_search_alone() {
 }
 
 #[test]
+fn who_only_sleeps_is_given_up_in_a_search_after_half_of_the_time() {
+    let sleeps = |ticks: bool| {
+        let usual = Usual {
+            duration: Some(MS(120)),
+            ticks,
+            ..usual(true)
+        };
+        watch(&usual, |_, sample| call(sample, SLEEP, 1))
+    };
+    assert_eq!(sleeps(true), livelock(6));
+    assert_eq!(sleeps(false), livelock(12));
+}
+
+#[test]
 fn a_test_that_does_something_or_a_new_kind_of_call_begins_anew() {
     let moves = watch(&usual(true), |look, sample| {
         call(sample, SLEEP, 1);
