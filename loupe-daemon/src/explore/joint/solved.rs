@@ -44,20 +44,40 @@ impl Solved<'_> {
         })
     }
 
-    /// Fallbacks to implement that a rule brings, or that come instead of those.
+    /// Fallbacks to implement that a rule brings, or that come instead of those. What comes instead of a
+    /// fallback is seen under this policy alone: it may come from each that is left out.
     fn brought_by(&self, rule: &(Feature, Action), edges: &[Fallback]) -> usize {
-        let mut brought: BTreeSet<&Feature> = BTreeSet::new();
-        let mut rules = vec![rule.clone()];
-        while let Some((feature, action)) = rules.pop() {
-            let of_rule = |edge: &&Fallback| (&edge.feature, edge.action) == (&feature, action);
-            for edge in edges.iter().filter(of_rule) {
-                if self.new.contains(&edge.appears) && brought.insert(&edge.appears) {
-                    let action = self.policy.get(&edge.appears);
-                    rules.extend(action.map(|action| (edge.appears.clone(), action)));
-                }
-            }
+        let brought = self.fallbacks_of(rule, edges);
+        let mut implemented: BTreeSet<&Feature> = brought
+            .iter()
+            .copied()
+            .filter(|feature| self.implement.contains(*feature))
+            .collect();
+        if brought.iter().any(|it| self.policy.get(it).is_some()) {
+            implemented.extend(self.unexplained(edges));
         }
-        let implemented = |feature: &&&Feature| self.implement.contains(**feature);
-        brought.iter().filter(implemented).count()
+        implemented.len()
+    }
+
+    /// What appears because of a rule alone.
+    fn fallbacks_of<'e>(
+        &self,
+        (feature, action): &(Feature, Action),
+        edges: &'e [Fallback],
+    ) -> BTreeSet<&'e Feature> {
+        let of_rule = |edge: &&Fallback| (&edge.feature, edge.action) == (feature, *action);
+        let appears = edges.iter().filter(of_rule).map(|edge| &edge.appears);
+        appears.filter(|it| self.new.contains(*it)).collect()
+    }
+
+    /// Fallbacks to implement that none of the rules brings alone.
+    fn unexplained(&self, edges: &[Fallback]) -> impl Iterator<Item = &Feature> {
+        let rules = self.policy.iter();
+        let explained: BTreeSet<Feature> = rules
+            .flat_map(|(feature, action)| self.fallbacks_of(&(feature.clone(), action), edges))
+            .cloned()
+            .collect();
+        let open = self.new.intersection(&self.implement);
+        open.filter(move |feature| !explained.contains(*feature))
     }
 }
