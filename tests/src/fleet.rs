@@ -220,6 +220,10 @@ impl<'a> Fleet<'a> {
     }
 
     /// The same with the hub.
+    pub fn stop_hub(&mut self, signal: i32) -> Option<Finished> {
+        end(self.hub.take(), signal)
+    }
+
     /// Removes what the server, which has ended, keeps of a stream.
     ///
     /// # Panics
@@ -235,10 +239,6 @@ impl<'a> Fleet<'a> {
             found.contains(stream),
             "the server keeps no stream {stream}"
         );
-    }
-
-    pub fn stop_hub(&mut self, signal: i32) -> Option<Finished> {
-        end(self.hub.take(), signal)
     }
 
     /// A host that runs nothing yet.

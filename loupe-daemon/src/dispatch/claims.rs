@@ -10,7 +10,7 @@ use async_nats::jetstream::message::PublishMessage;
 use async_nats::{Client, Message, StatusCode, Subject};
 use futures::StreamExt as _;
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::coordinator::MOST_PAYLOAD;
 use super::envelope::{self, Unfit};
@@ -33,8 +33,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_secs(1);
 /// Others have so long to take what this one gives back because it must not run it.
 const REFUSED: &str = "-NAK {\"delay\": 1000000000}";
-/// Attempts to get a part of a workload's files.
+/// Attempts to get a part of a workload's files from a server that does not answer.
 const ATTEMPTS: usize = 5;
+/// What a server does not have is asked for again for so long: who coordinates may need half a minute to see
+/// that the server was away and is back, and then sends all files again.
+const MISSING: Duration = Duration::from_secs(60);
 
 /// A worker's connection.
 #[derive(Clone)]
@@ -111,19 +114,24 @@ impl WorkerLink {
 
     /// What has this digest; or why it cannot be had.
     pub(super) async fn get(&self, digest: &str) -> Result<Vec<u8>, String> {
-        let mut trouble = String::new();
-        for _ in 0..ATTEMPTS {
+        let begin = Instant::now();
+        let mut trouble = Vec::new();
+        loop {
             let asked = self.client.request(subjects::get_file(digest), "".into());
             match timeout(PATIENCE, asked).await {
                 Ok(Ok(message)) if message.status.is_none() => return Ok(message.payload.to_vec()),
-                // Who coordinates sends them again once it sees that the server was away.
-                Ok(Ok(_)) => trouble = "not at the server".to_owned(),
-                Ok(Err(error)) => trouble = error.to_string(),
-                Err(_) => trouble = "no answer".to_owned(),
+                Ok(Ok(_)) if begin.elapsed() > MISSING => {
+                    return Err("not at the server".to_owned());
+                }
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => trouble.push(error.to_string()),
+                Err(_) => trouble.push("no answer".to_owned()),
+            }
+            if trouble.len() == ATTEMPTS {
+                return Err(trouble.swap_remove(ATTEMPTS - 1));
             }
             sleep(PAUSE).await;
         }
-        Err(trouble)
     }
 
     /// One message of this class, if one comes.

@@ -30,8 +30,8 @@ const HEARING: Duration = HEARTBEAT.saturating_add(Duration::from_millis(500));
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Before another attempt.
 const PAUSE: Duration = Duration::from_millis(500);
-/// A server that is there has refused something so often.
-const ATTEMPTS: u32 = 3;
+/// What a server that is there does not take for so often is refused.
+const ATTEMPTS: u32 = 10;
 /// Bytes of a message that the server takes, less its headers.
 pub const MOST_PAYLOAD: usize = (1 << 20) - (4 << 10);
 
@@ -220,7 +220,6 @@ impl Coordinator {
         let mut refused = 0;
         loop {
             self.wait_for_connection().await;
-            let link = self.link();
             let message = PublishMessage::build().payload(content.clone().into());
             let put = async {
                 let sent = self.context.send_publish(subjects::file(digest), message);
@@ -229,8 +228,7 @@ impl Coordinator {
             };
             let Err(error) = put.await else { return Ok(()) };
             tracing::debug!("a part of a workload's files was not taken: {error}");
-            let was_lost = !self.is_connected() || link.has_changed().unwrap_or(true);
-            refused += u32::from(!was_lost);
+            refused += u32::from(self.is_connected());
             if refused == ATTEMPTS {
                 return Err(DispatchError::Refused(error.to_string()));
             }

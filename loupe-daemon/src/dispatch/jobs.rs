@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::{AckKind, Message};
 use futures::StreamExt as _;
-use tokio::sync::{OnceCell, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
@@ -29,6 +29,9 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Tells whether the connection was lost.
 type Watched = watch::Receiver<Link>;
 
+/// Whether the server has the files. Whoever sends them holds it meanwhile, and jobs come after them.
+type Shipped = Arc<tokio::sync::Mutex<bool>>;
+
 /// Jobs without a result.
 type Waiting = Arc<Mutex<BTreeMap<Key, Job>>>;
 
@@ -37,8 +40,7 @@ pub struct NatsJobs {
     coordinator: Arc<Coordinator>,
     asker: String,
     shipment: Arc<Shipment>,
-    /// The server has its files, which comes before the first job.
-    shipped: OnceCell<()>,
+    shipped: Shipped,
     waiting: Waiting,
     results: tokio::sync::Mutex<mpsc::Receiver<NatsTold>>,
     taking: JoinHandle<()>,
@@ -62,6 +64,7 @@ impl NatsJobs {
             wanted: subjects::wanted(&shipment.package.subject(), &asker),
             asker: asker.clone(),
             shipment: Arc::clone(&shipment),
+            shipped: Shipped::default(),
             waiting: Waiting::default(),
             sender,
         };
@@ -71,7 +74,7 @@ impl NatsJobs {
             coordinator,
             asker,
             shipment,
-            shipped: OnceCell::new(),
+            shipped: Arc::clone(&taking.shipped),
             waiting: Arc::clone(&taking.waiting),
             results: tokio::sync::Mutex::new(results),
             taking: tokio::spawn(taking.go_on(link)),
@@ -88,8 +91,14 @@ impl Jobs for NatsJobs {
     type Told = NatsTold;
 
     async fn publish(&self, job: &Job) -> Result<(), QueueError> {
-        let shipped = (self.shipped).get_or_try_init(|| self.shipment.send(&self.coordinator));
-        shipped.await.map_err(|error| QueueError(Box::new(error)))?;
+        {
+            let mut shipped = self.shipped.lock().await;
+            if !*shipped {
+                let sent = self.shipment.send(&self.coordinator).await;
+                sent.map_err(|error| QueueError(Box::new(error)))?;
+                *shipped = true;
+            }
+        }
         lock(&self.waiting).insert(job.key.clone(), job.clone());
         self.coordinator.publish(job, 0).await
     }
@@ -136,6 +145,7 @@ struct Taking {
     wanted: String,
     asker: String,
     shipment: Arc<Shipment>,
+    shipped: Shipped,
     waiting: Waiting,
     sender: mpsc::Sender<NatsTold>,
 }
@@ -172,8 +182,11 @@ impl Taking {
         if let Err(error) = streams::forget_jobs(&self.coordinator.context, &self.asker).await {
             tracing::debug!("jobs are not taken back: {error}");
         }
-        if let Err(error) = self.shipment.send(&self.coordinator).await {
-            tracing::warn!("a workload's files were not sent again: {error}");
+        {
+            let shipped = self.shipped.lock().await;
+            if *shipped && let Err(error) = self.shipment.send(&self.coordinator).await {
+                tracing::warn!("a workload's files were not sent again: {error}");
+            }
         }
         let waiting: Vec<Job> = lock(&self.waiting).values().cloned().collect();
         for job in waiting {

@@ -27,6 +27,8 @@ const MODE: u32 = 0o777;
 /// A package, and where its files are here.
 pub struct Shipment {
     pub package: Package,
+    /// The package as a message.
+    packed: Vec<u8>,
     sources: BTreeMap<PathBuf, PathBuf>,
 }
 
@@ -59,13 +61,21 @@ impl Shipment {
         }
         let files = packing.files.into_iter();
         let files = files.map(|(path, content)| Shipped { path, content });
+        let package = Package {
+            workload: shipped,
+            base: PathBuf::new(),
+            how,
+            files: files.collect(),
+        };
+        let packed = envelope::pack(&package);
+        let packed = packed.map_err(|error| DispatchError::Refused(error.to_string()))?;
+        if packed.len() > super::coordinator::MOST_PAYLOAD {
+            let what = format!("the list of its files has {} bytes", packed.len());
+            return Err(DispatchError::TooLarge(what));
+        }
         Ok(Shipment {
-            package: Package {
-                workload: shipped,
-                base: PathBuf::new(),
-                how,
-                files: files.collect(),
-            },
+            package,
+            packed,
             sources: packing.sources,
         })
     }
@@ -97,12 +107,7 @@ impl Shipment {
             }
         }
         // Comes last: who has it finds the others.
-        let packed = envelope::pack(&self.package);
-        let packed = packed.map_err(|error| DispatchError::Refused(error.to_string()))?;
-        if packed.len() > super::coordinator::MOST_PAYLOAD {
-            let what = format!("the list of its files has {} bytes", packed.len());
-            return Err(DispatchError::TooLarge(what));
-        }
+        let packed = self.packed.clone();
         coordinator.put(&self.package.subject(), packed).await
     }
 }

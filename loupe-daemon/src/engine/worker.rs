@@ -156,7 +156,12 @@ fn told(error: &AnalyzeError) -> String {
 
 impl<P: Packages> spread::Bench for HostWorker<P> {
     async fn run(&self, job: &Job, stop: &CancellationToken) -> Option<(HostClass, Answer)> {
-        let open = match self.open(&job.subject).await {
+        let opened = tokio::select! {
+            biased;
+            () = stop.cancelled() => return None,
+            opened = self.open(&job.subject) => opened,
+        };
+        let open = match opened {
             Ok(open) => open,
             Err(lacks) => return Some((host_class(&self.identity), Answer::Cannot(lacks))),
         };
