@@ -281,6 +281,18 @@ pub enum Control {
     Host,
 }
 
+impl fmt::Display for Control {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Control::Filter => "under a filter that answers no call",
+            Control::Listener => "under a listener that lets every call go on",
+            Control::Bare => "under no filter at all",
+            Control::Crowd => "beside more others than there are CPUs",
+            Control::Host => "to see whether the host still lets the workload pass",
+        })
+    }
+}
+
 /// How soon a replay that gets nowhere is given up. What is asked in haste is a step of a search, and proves
 /// nothing by itself.
 #[derive(
@@ -294,18 +306,6 @@ pub enum Haste {
     Ticks,
     /// There, and at a part of the CPU time that others may use.
     Cpu,
-}
-
-impl fmt::Display for Control {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Control::Filter => "under a filter that answers no call",
-            Control::Listener => "under a listener that lets every call go on",
-            Control::Bare => "under no filter at all",
-            Control::Crowd => "beside more others than there are CPUs",
-            Control::Host => "to see whether the host still lets the workload pass",
-        })
-    }
 }
 
 /// What a replay ran under, beside its policy.

@@ -7,9 +7,10 @@
 //! 2. What only this policy makes the application use (its fallbacks), and what it keeps the
 //!    application from using, is stubbed or faked too where that passes, and implemented where
 //!    it does not.
-//! 3. Where a rule brings a fallback that must be implemented (or one that can be left out, which may
-//!    bring another in its turn), the same is done without that rule; the better result stays. So it is with what the fallbacks themselves bring, of which
-//!    the single verdicts know nothing: another way to leave them out is tried, and none.
+//! 3. Where a rule brings a fallback that must be implemented (or one that is left out, where
+//!    something must be implemented that no rule brings alone), the same is done without that rule;
+//!    the better result stays. So it is with what the fallbacks themselves bring, of which the
+//!    single verdicts know nothing: another way to leave them out is tried, and none.
 //!
 //! A rule with which the workload does next to none of its work is not fought for: where a policy that
 //! has it fails, it is dropped, and told as undecided.

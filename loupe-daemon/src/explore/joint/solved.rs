@@ -27,12 +27,14 @@ impl Solved<'_> {
         &'e self,
         edges: &'e [Fallback],
         choices: &'e Choices,
+        settled: &BTreeSet<Feature>,
     ) -> impl Iterator<Item = Banned> + 'e {
+        let unexplained = self.unexplained(edges, settled);
         let chosen = self.policy.iter();
         let chosen = chosen.filter(|(feature, _)| choices.contains_key(*feature));
         chosen.filter_map(move |(feature, action)| {
             let rule = (feature.clone(), action);
-            let brought = self.brought_by(&rule, edges);
+            let brought = self.brought_by(&rule, edges, &unexplained);
             let mut banned = self.banned.clone();
             banned.insert(rule);
             let other = |action: &Action| !banned.contains(&(feature.clone(), *action));
@@ -46,7 +48,12 @@ impl Solved<'_> {
 
     /// Fallbacks to implement that a rule brings, or that come instead of those. What comes instead of a
     /// fallback is seen under this policy alone: it may come from each that is left out.
-    fn brought_by(&self, rule: &(Feature, Action), edges: &[Fallback]) -> usize {
+    fn brought_by(
+        &self,
+        rule: &(Feature, Action),
+        edges: &[Fallback],
+        unexplained: &BTreeSet<&Feature>,
+    ) -> usize {
         let brought = self.fallbacks_of(rule, edges);
         let mut implemented: BTreeSet<&Feature> = brought
             .iter()
@@ -54,7 +61,7 @@ impl Solved<'_> {
             .filter(|feature| self.implement.contains(*feature))
             .collect();
         if brought.iter().any(|it| self.policy.get(it).is_some()) {
-            implemented.extend(self.unexplained(edges));
+            implemented.extend(unexplained);
         }
         implemented.len()
     }
@@ -70,14 +77,15 @@ impl Solved<'_> {
         appears.filter(|it| self.new.contains(*it)).collect()
     }
 
-    /// Fallbacks to implement that none of the rules brings alone.
-    fn unexplained(&self, edges: &[Fallback]) -> impl Iterator<Item = &Feature> {
+    /// Fallbacks to implement that none of the rules brings alone. What is `settled` no choice avoids.
+    fn unexplained(&self, edges: &[Fallback], settled: &BTreeSet<Feature>) -> BTreeSet<&Feature> {
         let rules = self.policy.iter();
         let explained: BTreeSet<Feature> = rules
             .flat_map(|(feature, action)| self.fallbacks_of(&(feature.clone(), action), edges))
             .cloned()
             .collect();
         let open = self.new.intersection(&self.implement);
-        open.filter(move |feature| !explained.contains(*feature))
+        let open = open.filter(|it| !explained.contains(*it) && !settled.contains(*it));
+        open.collect()
     }
 }

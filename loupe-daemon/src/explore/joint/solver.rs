@@ -141,7 +141,7 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
         self.best = Some(best.clone());
         while !self.is_over() {
             let untried = best
-                .doubtful(edges, &self.choices)
+                .doubtful(edges, &self.choices, &self.settled)
                 .find(|banned| !tried.contains(banned));
             let Some(banned) = untried else {
                 break;

@@ -41,7 +41,7 @@ const MIN_IDLE_LOOKS: usize = 3;
 const RUNAWAY_FACTOR: u32 = 2;
 /// A livelock lasts at least this long, or longer than the baseline's test pauses, or half as long as
 /// the phase takes where that is not known; or (where the only witness is that it sleeps) twice as
-/// long as the phase takes, in a search once as long.
+/// long as the phase takes, in a search one and a half times.
 const MIN_LIVELOCK: Duration = Duration::from_millis(100);
 /// Looks at who tries again and again that find further calls.
 const MIN_ROUNDS: usize = 3;
@@ -142,7 +142,7 @@ fn standing(history: &[Sample], usual: &Usual, duration: Duration) -> Option<Fai
     }
     let prints = now.printed.saturating_sub(first.printed) > MAX_PRINTED_BYTES;
     let long = match usual.ticks {
-        true => duration,
+        true => duration * 3 / 2,
         false => duration * 2,
     };
     let tries_again = !prints && is_idle(first, now) && lasts >= MIN_LIVELOCK.max(long);
@@ -153,7 +153,12 @@ fn standing(history: &[Sample], usual: &Usual, duration: Duration) -> Option<Fai
 /// Whether an injected call was made over and over while the test did nothing; or was before, more often
 /// than the baseline makes all calls together, and the test has done nothing since.
 fn hammers(first: &Sample, now: &Sample, usual: &Usual, duration: Duration) -> bool {
-    let lasts = now.since_for_test(first) >= MIN_LIVELOCK.max(pause_of_test(usual, duration));
+    let least = match usual.ticks {
+        // An application that computes much more hammers where it works, too; so the test alone is asked.
+        true => duration.max(pause_of_test(usual, duration)),
+        false => pause_of_test(usual, duration),
+    };
+    let lasts = now.since_for_test(first) >= MIN_LIVELOCK.max(least);
     let calls =
         |sample: &Sample, number: &u32| sample.calls.get(number).copied().unwrap_or_default();
     let has_hammered = |number: &u32| {

@@ -273,7 +273,7 @@ fn a_test_that_only_ticks_is_taken_for_idle_in_a_search_alone() {
 }
 
 #[test]
-fn who_only_sleeps_is_given_up_in_a_search_after_half_of_the_time() {
+fn who_only_sleeps_is_given_up_sooner_in_a_search() {
     let sleeps = |ticks: bool| {
         let usual = Usual {
             duration: Some(MS(120)),
@@ -282,7 +282,7 @@ fn who_only_sleeps_is_given_up_in_a_search_after_half_of_the_time() {
         };
         watch(&usual, |_, sample| call(sample, SLEEP, 1))
     };
-    assert_eq!(sleeps(true), livelock(6));
+    assert_eq!(sleeps(true), livelock(9));
     assert_eq!(sleeps(false), livelock(12));
 }
 
