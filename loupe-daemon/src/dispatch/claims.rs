@@ -115,20 +115,23 @@ impl WorkerLink {
     /// What has this digest; or why it cannot be had.
     pub(super) async fn get(&self, digest: &str) -> Result<Vec<u8>, String> {
         let begin = Instant::now();
-        let mut trouble = Vec::new();
+        let mut failures = 0;
         loop {
             let asked = self.client.request(subjects::get_file(digest), "".into());
-            match timeout(PATIENCE, asked).await {
+            let trouble = match timeout(PATIENCE, asked).await {
                 Ok(Ok(message)) if message.status.is_none() => return Ok(message.payload.to_vec()),
                 Ok(Ok(_)) if begin.elapsed() > MISSING => {
                     return Err("not at the server".to_owned());
                 }
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => trouble.push(error.to_string()),
-                Err(_) => trouble.push("no answer".to_owned()),
-            }
-            if trouble.len() == ATTEMPTS {
-                return Err(trouble.swap_remove(ATTEMPTS - 1));
+                Ok(Ok(_)) => None,
+                Ok(Err(error)) => Some(error.to_string()),
+                Err(_) => Some("no answer".to_owned()),
+            };
+            if let Some(trouble) = trouble {
+                failures += 1;
+                if failures == ATTEMPTS {
+                    return Err(trouble);
+                }
             }
             sleep(PAUSE).await;
         }

@@ -209,8 +209,16 @@ impl Coordinator {
             streams::serve_class(&self.context, class).await?;
             lock(&self.served).insert(class.to_owned());
         }
-        let sent = self.context.send_publish(subject.to_owned(), message);
-        sent.await?.await?;
+        self.send(subject.to_owned(), message).await
+    }
+
+    /// Until the server says that it keeps it.
+    async fn send(
+        &self,
+        subject: String,
+        message: PublishMessage,
+    ) -> Result<(), async_nats::Error> {
+        self.context.send_publish(subject, message).await?.await?;
         Ok(())
     }
 
@@ -221,12 +229,8 @@ impl Coordinator {
         loop {
             self.wait_for_connection().await;
             let message = PublishMessage::build().payload(content.clone().into());
-            let put = async {
-                let sent = self.context.send_publish(subjects::file(digest), message);
-                sent.await?.await?;
-                Ok::<(), async_nats::Error>(())
-            };
-            let Err(error) = put.await else { return Ok(()) };
+            let sent = self.send(subjects::file(digest), message).await;
+            let Err(error) = sent else { return Ok(()) };
             tracing::debug!("a part of a workload's files was not taken: {error}");
             refused += u32::from(self.is_connected());
             if refused == ATTEMPTS {

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use super::{Coordinator, Shipment, envelope, streams, subjects};
+use super::{Coordinator, DispatchError, Shipment, envelope, streams, subjects};
 use crate::lock;
 use crate::nats::Link;
 use crate::spread::{Done, Job, Jobs, Key, QueueError, Told, Worker};
@@ -29,18 +29,42 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Tells whether the connection was lost.
 type Watched = watch::Receiver<Link>;
 
-/// Whether the server has the files. Whoever sends them holds it meanwhile, and jobs come after them.
-type Shipped = Arc<tokio::sync::Mutex<bool>>;
-
 /// Jobs without a result.
 type Waiting = Arc<Mutex<BTreeMap<Key, Job>>>;
+
+/// What jobs need, and come after.
+struct Files {
+    coordinator: Arc<Coordinator>,
+    shipment: Arc<Shipment>,
+    /// The server has been sent all of it. Whoever sends holds this meanwhile.
+    are_sent: tokio::sync::Mutex<bool>,
+}
+
+impl Files {
+    /// Sends them unless they were.
+    async fn send(&self) -> Result<(), DispatchError> {
+        let mut are_sent = self.are_sent.lock().await;
+        if !*are_sent {
+            self.shipment.send(&self.coordinator).await?;
+            *are_sent = true;
+        }
+        Ok(())
+    }
+
+    /// Sends what the server may have lost.
+    async fn send_again(&self) -> Result<(), DispatchError> {
+        match *self.are_sent.lock().await {
+            true => self.shipment.send(&self.coordinator).await,
+            false => Ok(()),
+        }
+    }
+}
 
 /// See the module.
 pub struct NatsJobs {
     coordinator: Arc<Coordinator>,
     asker: String,
-    shipment: Arc<Shipment>,
-    shipped: Shipped,
+    files: Arc<Files>,
     waiting: Waiting,
     results: tokio::sync::Mutex<mpsc::Receiver<NatsTold>>,
     taking: JoinHandle<()>,
@@ -63,8 +87,11 @@ impl NatsJobs {
             coordinator: Arc::clone(&coordinator),
             wanted: subjects::wanted(&shipment.package.subject(), &asker),
             asker: asker.clone(),
-            shipment: Arc::clone(&shipment),
-            shipped: Shipped::default(),
+            files: Arc::new(Files {
+                coordinator: Arc::clone(&coordinator),
+                shipment,
+                are_sent: tokio::sync::Mutex::default(),
+            }),
             waiting: Waiting::default(),
             sender,
         };
@@ -73,8 +100,7 @@ impl NatsJobs {
         NatsJobs {
             coordinator,
             asker,
-            shipment,
-            shipped: Arc::clone(&taking.shipped),
+            files: Arc::clone(&taking.files),
             waiting: Arc::clone(&taking.waiting),
             results: tokio::sync::Mutex::new(results),
             taking: tokio::spawn(taking.go_on(link)),
@@ -91,14 +117,8 @@ impl Jobs for NatsJobs {
     type Told = NatsTold;
 
     async fn publish(&self, job: &Job) -> Result<(), QueueError> {
-        {
-            let mut shipped = self.shipped.lock().await;
-            if !*shipped {
-                let sent = self.shipment.send(&self.coordinator).await;
-                sent.map_err(|error| QueueError(Box::new(error)))?;
-                *shipped = true;
-            }
-        }
+        let sent = self.files.send().await;
+        sent.map_err(|error| QueueError(Box::new(error)))?;
         lock(&self.waiting).insert(job.key.clone(), job.clone());
         self.coordinator.publish(job, 0).await
     }
@@ -144,8 +164,7 @@ struct Taking {
     coordinator: Arc<Coordinator>,
     wanted: String,
     asker: String,
-    shipment: Arc<Shipment>,
-    shipped: Shipped,
+    files: Arc<Files>,
     waiting: Waiting,
     sender: mpsc::Sender<NatsTold>,
 }
@@ -182,11 +201,8 @@ impl Taking {
         if let Err(error) = streams::forget_jobs(&self.coordinator.context, &self.asker).await {
             tracing::debug!("jobs are not taken back: {error}");
         }
-        {
-            let shipped = self.shipped.lock().await;
-            if *shipped && let Err(error) = self.shipment.send(&self.coordinator).await {
-                tracing::warn!("a workload's files were not sent again: {error}");
-            }
+        if let Err(error) = self.files.send_again().await {
+            tracing::warn!("a workload's files were not sent again: {error}");
         }
         let waiting: Vec<Job> = lock(&self.waiting).values().cloned().collect();
         for job in waiting {

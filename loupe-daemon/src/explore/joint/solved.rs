@@ -34,7 +34,7 @@ impl Solved<'_> {
         let chosen = chosen.filter(|(feature, _)| choices.contains_key(*feature));
         chosen.filter_map(move |(feature, action)| {
             let rule = (feature.clone(), action);
-            let brought = self.brought_by(&rule, edges, &unexplained);
+            let brought = self.brought_by((feature, action), edges, &unexplained);
             let mut banned = self.banned.clone();
             banned.insert(rule);
             let other = |action: &Action| !banned.contains(&(feature.clone(), *action));
@@ -50,7 +50,7 @@ impl Solved<'_> {
     /// fallback is seen under this policy alone: it may come from each that is left out.
     fn brought_by(
         &self,
-        rule: &(Feature, Action),
+        rule: (&Feature, Action),
         edges: &[Fallback],
         unexplained: &BTreeSet<&Feature>,
     ) -> usize {
@@ -69,10 +69,10 @@ impl Solved<'_> {
     /// What appears because of a rule alone.
     fn fallbacks_of<'e>(
         &self,
-        (feature, action): &(Feature, Action),
+        (feature, action): (&Feature, Action),
         edges: &'e [Fallback],
     ) -> BTreeSet<&'e Feature> {
-        let of_rule = |edge: &&Fallback| (&edge.feature, edge.action) == (feature, *action);
+        let of_rule = |edge: &&Fallback| (&edge.feature, edge.action) == (feature, action);
         let appears = edges.iter().filter(of_rule).map(|edge| &edge.appears);
         appears.filter(|it| self.new.contains(*it)).collect()
     }
@@ -80,9 +80,8 @@ impl Solved<'_> {
     /// Fallbacks to implement that none of the rules brings alone. What is `settled` no choice avoids.
     fn unexplained(&self, edges: &[Fallback], settled: &BTreeSet<Feature>) -> BTreeSet<&Feature> {
         let rules = self.policy.iter();
-        let explained: BTreeSet<Feature> = rules
-            .flat_map(|(feature, action)| self.fallbacks_of(&(feature.clone(), action), edges))
-            .cloned()
+        let explained: BTreeSet<&Feature> = rules
+            .flat_map(|rule| self.fallbacks_of(rule, edges))
             .collect();
         let open = self.new.intersection(&self.implement);
         let open = open.filter(|it| !explained.contains(*it) && !settled.contains(*it));

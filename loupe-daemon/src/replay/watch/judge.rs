@@ -41,7 +41,8 @@ const MIN_IDLE_LOOKS: usize = 3;
 const RUNAWAY_FACTOR: u32 = 2;
 /// A livelock lasts at least this long, or longer than the baseline's test pauses, or half as long as
 /// the phase takes where that is not known; or (where the only witness is that it sleeps) twice as
-/// long as the phase takes, in a search one and a half times.
+/// long as the phase takes. In a search: as long as the phase takes, or (where it sleeps) one and a half
+/// times as long.
 const MIN_LIVELOCK: Duration = Duration::from_millis(100);
 /// Looks at who tries again and again that find further calls.
 const MIN_ROUNDS: usize = 3;
