@@ -43,12 +43,12 @@ pub(super) fn has_any(policy: &Policy, rules: &BTreeSet<(Feature, Action)>) -> b
         .any(|(feature, action)| policy.get(feature) == Some(*action))
 }
 
-/// How soon a replay of this policy may be given up. Where rules alone make the application compute much
+/// How soon a replay of this policy may be given up. Where rules alone make the application compute
 /// more, all that its CPU time could tell is that.
-pub(super) fn haste(is_step: bool, policy: &Policy, costly: &BTreeSet<(Feature, Action)>) -> Haste {
+pub(super) fn haste(is_step: bool, policy: &Policy, heavy: &BTreeSet<(Feature, Action)>) -> Haste {
     match is_step {
         false => Haste::None,
-        true if has_any(policy, costly) => Haste::Ticks,
+        true if has_any(policy, heavy) => Haste::Ticks,
         true => Haste::Cpu,
     }
 }
@@ -81,8 +81,8 @@ pub(super) struct Searcher<'s, 'a> {
     /// What is searched in failed before its test, and the start takes little time beside that: parts of
     /// it are only begun.
     pub begins: bool,
-    /// Rules with which the application works and computes much more.
-    pub costly: &'s BTreeSet<(Feature, Action)>,
+    /// Rules with which the application works and computes clearly more.
+    pub heavy: &'s BTreeSet<(Feature, Action)>,
 }
 
 impl<'a> Searcher<'_, 'a> {
@@ -99,7 +99,7 @@ impl<'a> Searcher<'_, 'a> {
         if is_step && self.begins {
             return self.begin(policy);
         }
-        let haste = haste(is_step, policy, self.costly);
+        let haste = haste(is_step, policy, self.heavy);
         let ruling = self
             .asker
             .in_haste(haste, |asker| asker.ask(policy, rule, NARROWS))?;

@@ -174,7 +174,7 @@ fn first_broken(
         ways: &BTreeMap::new(),
         good,
         begins: false,
-        costly: &BTreeSet::new(),
+        heavy: &BTreeSet::new(),
     };
     let Some(found) = searcher.first_conflict(order, Rule::once())? else {
         return Ok(None);

@@ -67,10 +67,10 @@ impl<'b, 'a> Scope<'b, 'a> {
         Ok(self.ruling(asker, &self.fixed)?.holds())
     }
 
-    /// The choices with which the application passes alone and computes much more than in the
+    /// The choices with which the application passes alone and computes clearly more than in the
     /// baseline.
-    pub(super) fn costly(&self, asker: &Asker<'a>, choices: &Choices) -> Banned {
-        self.passing_alone(asker, choices, |run| self.baseline.is_costly(run))
+    pub(super) fn heavy(&self, asker: &Asker<'a>, choices: &Choices) -> Banned {
+        self.passing_alone(asker, choices, |run| self.baseline.is_heavy(run))
     }
 
     /// The choices with which the application passes alone, and the workload does next to none of its

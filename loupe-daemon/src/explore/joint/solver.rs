@@ -32,8 +32,8 @@ pub(super) struct Solver<'s, 'a, 'b> {
     asker: &'s mut Asker<'a>,
     scope: &'s Scope<'b, 'a>,
     choices: Choices,
-    /// The rules of these with which the application computes much more.
-    costly: Banned,
+    /// The rules of these with which the application computes clearly more.
+    heavy: Banned,
     /// The rules with which the workload does next to none of its work, and passes alone.
     barely_working: Banned,
     /// Those of them that policies which failed had. What the host's speed decides is not fought for.
@@ -75,13 +75,13 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
         let mut settled = scope.open(&base);
         settled.retain(|feature| !fixed.is_empty() && feature.parent().is_none());
         budget.begin(asker);
-        let costly = scope.costly(asker, &choices);
+        let heavy = scope.heavy(asker, &choices);
         let barely_working = match budget.is_limited() {
             true => scope.barely_working(asker, &choices),
             false => Banned::new(),
         };
         Ok(Solver {
-            costly,
+            heavy,
             barely_working,
             undecided: Banned::new(),
             budget,
@@ -219,7 +219,7 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
             ways: &self.choices,
             good: &mut self.good,
             begins,
-            costly: &self.costly,
+            heavy: &self.heavy,
         }
     }
 
@@ -233,7 +233,7 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
             return Ok(Some(self.scope.baseline.ruling.clone()));
         }
         let is_step = self.rule == Rule::once();
-        let haste = haste(is_step, policy, &self.costly);
+        let haste = haste(is_step, policy, &self.heavy);
         let run = self
             .asker
             .in_haste(haste, |asker| asker.once(policy, purpose))?;
