@@ -23,7 +23,6 @@ mod judge;
 mod ledger;
 mod options;
 mod other_ways;
-mod plan;
 pub mod priors;
 #[cfg(test)]
 pub(crate) mod properties;
@@ -53,7 +52,6 @@ pub use baseline::PHASE as BASELINE;
 pub use emulate::{Emulated, emulate};
 pub use error::ExploreError;
 pub use options::{Effort, ExploreOptions, ImpactOptions};
-pub use plan::{Plan, Shape};
 
 /// One replay that the analysis asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use loupe_common::analysis::Analysis;
 use loupe_common::feature::Depth;
 use loupe_common::progress::Progress;
 use loupe_common::provenance::Provenance;
+use loupe_common::replay::Replay;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -19,8 +20,8 @@ use super::{
     AnalyzeError, AnalyzeOptions, Engine, EngineError, Finished, Identity, MOST_MEASURED, Natives,
     ProgressSink, fingerprint, parallel, provenance, script, test_check,
 };
-use crate::explore::{self, Effort, ExploreError, ExploreOptions, ImpactOptions, Shape, Subject};
-use crate::replay::{Heartbeat, Kind, Mode, Pace, PrepareError, Prepared, Workload};
+use crate::explore::{self, Effort, ExploreError, ExploreOptions, ImpactOptions, Subject};
+use crate::replay::{Heartbeat, Kind, Pace, PrepareError, Prepared, Workload};
 use crate::run::Cancel;
 use crate::store::Store;
 use crate::tracer::Attachment;
@@ -264,14 +265,7 @@ async fn measure(
         application: workload.application.clone(),
         workload: workload.workload.clone(),
     };
-    let shape = Shape {
-        baseline: &first,
-        jobs,
-        cpus: cpu_count,
-        is_server: workload.mode == Mode::Server,
-        begins_tests: recording.0.begins_tests(),
-    };
-    let explore_options = explore_options(options, workload, &shape);
+    let explore_options = explore_options(options, workload, &first, (jobs, cpu_count));
     let has_baseline = Notify::new();
     let on_progress = |step| {
         if matches!(&step, Progress::Phase { name, .. } if name != explore::BASELINE) {
@@ -323,12 +317,14 @@ async fn beside(
     explored
 }
 
+/// How the analysis of a workload is done whose first replay was this, on so many CPUs and with so many
+/// replays at a time.
 pub(super) fn explore_options(
     options: &AnalyzeOptions,
     workload: &Workload,
-    shape: &Shape<'_>,
+    first: &Replay,
+    (jobs, cpus): (usize, usize),
 ) -> ExploreOptions {
-    let (jobs, cpus) = (shape.jobs, shape.cpus);
     let replicas = options.replicas.unwrap_or(workload.replica_count());
     let usual = ExploreOptions {
         jobs,
@@ -337,8 +333,7 @@ pub(super) fn explore_options(
         baseline_replicas: replicas.max(2),
         confidence: options.confidence,
         exhaustive: options.exhaustive,
-        plan: shape.plan(),
-        crowd: match parallel::is_busy(shape.baseline) {
+        crowd: match parallel::is_busy(first) {
             true => (jobs as f64 / cpus.max(1) as f64).max(1.0),
             false => 1.0,
         },

@@ -204,11 +204,6 @@ impl Shared {
         Ok(self.bench.run(policy, &facts, slot, manner)?)
     }
 
-    /// Whether a replay that is only begun reaches into its test.
-    pub fn begins_tests(&self) -> bool {
-        lock(&self.facts).beginning().is_some()
-    }
-
     pub fn learn(&self, replay: &Replay) {
         let replica = replay.policy.is_empty() && replay.conditions.control.is_none();
         if replica && replay.outcome.passed() {

@@ -19,7 +19,7 @@ use super::package::Package;
 use super::phases::Phases;
 use super::stages::Stages;
 use super::{AnalyzeError, AnalyzeOptions, Finished, Identity, ProgressSink};
-use crate::explore::{self, Recorded, ReplayError, Replayer as _, Request, Shape, Subject};
+use crate::explore::{self, Recorded, ReplayError, Replayer as _, Request, Subject};
 use crate::replay::{Kind, Mode, Sabotage};
 use crate::spread::{Clock, HostFilter, Jobs, Records, Spread, SpreadError, slots_of_the_widest};
 use crate::store::{AnalysisRun, Store};
@@ -157,14 +157,6 @@ async fn measure<Q: Jobs, C: Clock>(
             });
         }
     }
-    let shape = Shape {
-        baseline: &first,
-        jobs: slots,
-        // Each has a CPU of its own.
-        cpus: slots,
-        is_server: workload.mode == Mode::Server,
-        begins_tests: spread.begins_tests(),
-    };
     let subject = Subject {
         application: workload.application.clone(),
         workload: workload.workload.clone(),
@@ -174,7 +166,8 @@ async fn measure<Q: Jobs, C: Clock>(
         phases.note(&step);
         progress(stages.number(step));
     };
-    let explore_options = explore_options(options, workload, &shape);
+    // Each has a CPU of its own.
+    let explore_options = explore_options(options, workload, &first, (slots, slots));
     let analysis = explore::analyze(spread, &subject, &explore_options, &on_progress).await?;
     Ok(Analysis {
         wall_seconds: begin.elapsed().as_secs_f64(),

@@ -54,11 +54,6 @@ impl Beginning {
             false => Beginning::Goes,
         }
     }
-
-    /// Nothing is wrong so far.
-    pub fn is_good(self) -> bool {
-        self >= Beginning::Starts
-    }
 }
 
 /// What the baseline's replays call, and which part of their calls that is at most.
@@ -136,7 +131,7 @@ mod tests {
         assert_eq!(of(Reached::Start, &[]), Beginning::Starts);
         let usual = [("read", 50), ("write", 50)];
         assert_eq!(of(Reached::Standstill, &usual), Beginning::Odd);
-        let good = |beginning: &Beginning| beginning.is_good();
+        let good = |beginning: &Beginning| *beginning >= Beginning::Starts;
         let all = [
             Beginning::Fails,
             Beginning::Odd,

@@ -21,7 +21,7 @@ use loupe_common::policy::Policy;
 
 use super::beginning::Beginning;
 use super::judge::{Evidence, Standing};
-use super::ledger::{Asker, Hurry, Stop, all};
+use super::ledger::{Asker, Stop, all};
 use super::purpose::Alone;
 use design::Design;
 
@@ -39,16 +39,6 @@ const MISSED_LAST: f64 = 0.05;
 /// How a replay without each feature begins.
 pub(super) type Beginnings = BTreeMap<Feature, Beginning>;
 
-/// What is expected of features, before anything of this way was measured.
-pub(super) struct Chances<'p> {
-    /// The chance that a feature works.
-    pub works: &'p dyn Fn(&Feature) -> f64,
-    /// Whether a feature that is likely enough to work may share its first replay.
-    pub shares: &'p dyn Fn(&Feature) -> bool,
-    /// What the other way says is known; until then, chances are what they can be at best.
-    pub complete: bool,
-}
-
 /// A key that sorts chances; those that are equal stay in the features' own order.
 pub(super) fn by_chance(chance: f64) -> u64 {
     // Of numbers that are not negative, the bits are in the same order.
@@ -64,22 +54,19 @@ pub(super) struct Way<'w, 's, 'a> {
 }
 
 impl Way<'_, '_, '_> {
-    /// Gathers the evidence about features that may share replays.
-    pub fn share(&mut self, mut features: Vec<Feature>, chances: &Chances<'_>) -> Result<(), Stop> {
-        let chance = chances.works;
+    /// Gathers the evidence about features that may share replays, each of which works with some
+    /// chance.
+    pub fn share(
+        &mut self,
+        mut features: Vec<Feature>,
+        chance: &dyn Fn(&Feature) -> f64,
+    ) -> Result<(), Stop> {
         // Failures need another replay, and some of them time.
         features.sort_by_cached_key(|feature| by_chance(chance(feature)));
         let rule = self.evidence.baseline.rule;
-        let shares = |feature: &Feature| {
-            let shares = rule.counts_replicas() && (chances.shares)(feature);
-            shares && self.is_likely(feature, chance(feature))
-        };
-        let (mut likely, mut others): (Vec<_>, Vec<_>) = features.into_iter().partition(shares);
-        if !chances.complete {
-            // What is replayed alone whatever the other way says fills the gaps until that is known.
-            let alone = self.alone_at(Hurry::AtLeisure, others);
-            return alone.and(Err(Stop::Pending));
-        }
+        let is_likely =
+            |feature: &Feature| rule.counts_replicas() && self.is_likely(feature, chance(feature));
+        let (mut likely, mut others): (Vec<_>, Vec<_>) = features.into_iter().partition(is_likely);
         if Design::new(likely.len(), rule.passes as usize).is_none() {
             others.append(&mut likely);
         }
@@ -105,20 +92,13 @@ impl Way<'_, '_, '_> {
 
     /// Replays each feature alone once.
     fn alone(&mut self, features: Vec<Feature>) -> Result<(), Stop> {
-        self.alone_at(self.asker.hurry, features)
-    }
-
-    fn alone_at(&mut self, hurry: Hurry, features: Vec<Feature>) -> Result<(), Stop> {
         let action = self.evidence.action;
-        let evidence = &mut self.evidence;
-        let asked = self.asker.in_hurry(hurry, |asker| {
-            all(features.into_iter().map(|feature| {
-                let policy = Policy::single(feature.clone(), action);
-                let run = asker.once(&policy, Alone(&feature, action))?;
-                evidence.add_own(feature, run);
-                Ok(())
-            }))
-        });
+        let asked = all(features.into_iter().map(|feature| {
+            let policy = Policy::single(feature.clone(), action);
+            let run = self.asker.once(&policy, Alone(&feature, action))?;
+            self.evidence.add_own(feature, run);
+            Ok(())
+        }));
         asked.map(drop)
     }
 

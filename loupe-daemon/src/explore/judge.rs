@@ -26,7 +26,7 @@ use loupe_common::verdict::Verdict;
 use super::baseline::{Baseline, Seen};
 use super::ledger::Ruling;
 use super::run::Run;
-use super::tally::{Decision, Vote};
+use super::tally::Decision;
 
 /// What came of policies that leave features out one way.
 pub(super) struct Evidence<'s, 'a> {
@@ -120,14 +120,9 @@ impl<'s, 'a> Evidence<'s, 'a> {
         self.sets_of(feature).next().is_some()
     }
 
-    /// Whether the feature works, as far as replays have said so.
-    pub fn works(&self, feature: &Feature) -> Option<bool> {
-        match self.own.get(feature) {
-            Some(Some(run)) if run.vote == Vote::Failure => Some(false),
-            Some(Some(run)) => run.passes_but_for_oddities().then_some(true),
-            Some(None) => None,
-            None => matches!(self.standing(feature), Standing::Works(_)).then_some(true),
-        }
+    /// Whether nothing that was seen of the feature speaks against that it works.
+    pub fn may_work(&self, feature: &Feature) -> bool {
+        !matches!(self.standing(feature), Standing::Alone)
     }
 
     /// Passing replays that left it out with others, in which its injection answered.

@@ -2,8 +2,6 @@
 
 use loupe_common::feature::Depth;
 
-use super::Plan;
-
 /// How the analysis is done.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExploreOptions {
@@ -21,7 +19,6 @@ pub struct ExploreOptions {
     pub confidence: Option<f64>,
     /// Every replica is of one feature alone; otherwise what passed alone is confirmed together.
     pub exhaustive: bool,
-    pub plan: Plan,
     /// So many replays share a CPU: a test that does as much as it can in a fixed time may reach
     /// no more than such a part of the baseline's best, and nothing is wrong with it. 1 where
     /// replays do not get in each other's way.
@@ -84,7 +81,6 @@ impl Default for ExploreOptions {
             baseline_replicas: 3,
             confidence: None,
             exhaustive: false,
-            plan: Plan::Shared,
             crowd: 1.0,
             errnos: false,
             plausible: false,

@@ -22,7 +22,7 @@ use loupe_common::syscalls::Arch;
 use proptest::prelude::*;
 
 use super::simulated::{App, Effect, Rescue, SimFeature, Simulator, Use};
-use super::{ExploreError, ExploreOptions, Plan, Subject, analyze};
+use super::{ExploreError, ExploreOptions, Subject, analyze};
 
 pub(crate) fn feature(index: usize) -> Feature {
     let (_, name) = Arch::X86_64.table()[index];
@@ -42,11 +42,6 @@ fn run(simulator: &Simulator<'_>, options: &ExploreOptions) -> Result<Analysis, 
         workload: "load".to_owned(),
     };
     block_on(analyze(simulator, &subject, options, &|_| ()))
-}
-
-fn plan() -> impl Strategy<Value = Plan> {
-    const ALL: [Plan; 3] = [Plan::Shared, Plan::SharedOnceBegun, Plan::Own];
-    prop::sample::select(&ALL[..])
 }
 
 fn effect(flaky: bool) -> BoxedStrategy<Effect> {
@@ -120,6 +115,7 @@ pub(crate) fn app(noisy: bool) -> impl Strategy<Value = App> {
                 features,
                 conflicts: Vec::new(),
                 grudges: Vec::new(),
+                starts_quickly: (seed / 2).is_multiple_of(2),
                 dies,
                 hangs: false,
                 flakes: 0,

@@ -102,6 +102,8 @@ pub(crate) struct App {
     pub conflicts: Vec<Policy>,
     /// Rules that only make it complain together.
     pub grudges: Vec<Policy>,
+    /// Its start takes next to no time, beside its test.
+    pub starts_quickly: bool,
     /// It ends at once where something breaks it.
     pub dies: bool,
     /// It hangs where something breaks it.
@@ -241,6 +243,7 @@ impl App {
         } else {
             Outcome::Passed
         };
+        let wall_us = if self.is_short { 1 } else { 100_000 };
         Replay {
             policy: policy.clone(),
             outcome,
@@ -258,7 +261,12 @@ impl App {
             injections,
             target_execs: 1,
             timing: Timing {
-                wall_us: if self.is_short { 1 } else { 100_000 },
+                wall_us,
+                ready_us: if self.starts_quickly {
+                    0
+                } else {
+                    wall_us / 2 + 1
+                },
                 test_us: 1,
                 ..Timing::default()
             },

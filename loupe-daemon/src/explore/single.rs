@@ -8,12 +8,14 @@ use loupe_common::feature::Feature;
 use loupe_common::policy::{Action, Policy};
 
 use super::baseline::{Baseline, Seen};
-use super::group::{Beginnings, Chances, Way, by_chance};
+use super::group::{Beginnings, Way, by_chance};
 use super::judge::{self, Evidence, Finding, Standing};
 use super::ledger::{Asker, Hurry, Stop, all, both};
-use super::plan::Course;
 use super::purpose::Alone;
 use super::{ExploreOptions, priors};
+
+/// So few features are stubbed and faked at once: to share replays would spare next to none.
+const FEW: usize = 8;
 
 /// Each feature of the baseline stubbed and faked; unsorted.
 pub(super) fn measure<'a>(
@@ -21,68 +23,51 @@ pub(super) fn measure<'a>(
     options: &ExploreOptions,
     baseline: &Baseline<'a>,
 ) -> Result<Vec<FeatureVerdict>, Stop> {
-    let course = Course::new(options, baseline);
+    let shares = shares(options, baseline);
     let features = baseline.features.keys();
-    let steady = features.filter(|feature| course != Course::Alone && baseline.is_steady(feature));
+    let sharing = features.filter(|feature| shares && baseline.is_steady(feature));
     let mut singles = Singles {
         asker,
         baseline,
-        sharing: steady.cloned().collect(),
+        sharing: sharing.cloned().collect(),
     };
-    let begun = match course {
-        Course::Begun => Some(both(
+    let begun = match shares && baseline.starts_quickly() {
+        true => Some(both(
             singles.begin(Action::STUB),
             singles.begin(Action::Fake),
         )?),
-        _ => None,
+        false => None,
     };
-    let begun_stubbed = begun.as_ref().map(|(stubbed, _)| stubbed);
-    let begun_faked = begun.as_ref().map(|(_, faked)| faked);
-    let at_first = Chances {
-        works: &priors::stub,
-        shares: &|_| matches!(course, Course::Shared | Course::Begun),
-        complete: true,
+    let begun = begun.as_ref();
+    let (stubs, stubbed) = singles.settle(Action::STUB, begun.map(|it| &it.0), &priors::stub);
+    // What works stubbed mostly works faked, too: which fakes share replays is chosen by what the stubs
+    // say, where nothing else is known and so many may share that it is worth waiting for.
+    let waits = begun.is_none() && singles.sharing.len() > FEW;
+    let known = match waits {
+        true => stubs.map(Some),
+        false => Ok(None),
     };
-    let (stubs, stubbed) = singles.settle(Action::STUB, begun_stubbed, &at_first);
-    // What works stubbed mostly works faked, too: what is left out together is chosen by what the
-    // stubs say, or already by how they began.
-    let works = |feature: &Feature| match begun_stubbed {
-        Some(begun) => begun.get(feature).map(|stub| stub.is_good()),
-        None => stubs.works(feature),
-    };
-    let features = baseline.features.keys();
-    let known: BTreeMap<&Feature, bool> = features
-        .filter_map(|feature| Some((feature, works(feature)?)))
-        .collect();
-    let stub_works = |feature: &Feature| known.get(feature).copied();
-    let still_may = |feature: &Feature| stub_works(feature) != Some(false);
-    let is_known = |feature: &Feature| {
-        !singles.sharing.contains(feature)
-            || stub_works(feature).is_some()
-            || matches!(stubs.standing(feature), Standing::Alone)
-    };
-    let waits_for_none = matches!(course, Course::BothWays | Course::Begun);
-    let complete = waits_for_none || baseline.features.keys().all(is_known);
-    let after = Chances {
-        works: &|feature| match stub_works(feature) {
-            None if complete => priors::fake(feature),
-            // Until more is known, the best that the stub can still say.
-            works => priors::fake_if(works != Some(false), feature),
-        },
-        shares: &|feature| match course {
-            Course::BothWays => false,
-            Course::Own => still_may(feature),
-            _ => true,
-        },
-        complete,
-    };
-    let (_, faked) = singles.settle(Action::Fake, begun_faked, &after);
+    let faked = known.and_then(|stubs| {
+        let chance = |feature: &Feature| match &stubs {
+            Some(stubs) => priors::fake_if(stubs.may_work(feature)),
+            None => priors::fake(feature),
+        };
+        let (fakes, faked) = singles.settle(Action::Fake, begun.map(|it| &it.1), &chance);
+        fakes.and(faked)
+    });
     let (stubbed, faked) = both(stubbed, faked)?;
     let row = |(feature, seen): (&Feature, &Seen)| {
         let ways = (stubbed.get(feature)?, faked.get(feature)?);
         Some(judge::row(feature, *seen, ways, baseline))
     };
     Ok(baseline.features.iter().filter_map(row).collect())
+}
+
+/// Whether features may share replays at all.
+fn shares(options: &ExploreOptions, baseline: &Baseline<'_>) -> bool {
+    // Impacts are measured of each feature alone, so to share would spare nothing.
+    let is_exhaustive = options.exhaustive || options.impact.is_some();
+    !is_exhaustive && !baseline.rule.trusts_one_pass()
 }
 
 /// What is found about one way to leave features out.
@@ -106,24 +91,24 @@ impl<'s, 'a> Singles<'s, 'a> {
         Ok(begun.into_iter().collect())
     }
 
-    /// Has features share replays, and replays alone what those do not tell. As much of the evidence
-    /// comes back as is there, and the findings once all of it is.
+    /// Has features share replays, and replays alone what those do not tell. The evidence comes back
+    /// as soon as it is complete, and the findings once all of them are there.
     fn settle(
         &mut self,
         action: Action,
         beginnings: Option<&Beginnings>,
-        chances: &Chances<'_>,
-    ) -> (Evidence<'s, 'a>, Result<Findings<'a>, Stop>) {
+        chance: &dyn Fn(&Feature) -> f64,
+    ) -> (Result<Evidence<'s, 'a>, Stop>, Result<Findings<'a>, Stop>) {
         let mut way = Way {
             asker: &mut *self.asker,
             evidence: Evidence::new(self.baseline, action),
             beginnings,
         };
-        let shared = way.share(self.sharing.iter().cloned().collect(), chances);
+        let shared = way.share(self.sharing.iter().cloned().collect(), chance);
         let evidence = way.evidence;
         let mut features: Vec<&Feature> = self.baseline.features.keys().collect();
         // What probably fails may take long, so better not left to the end.
-        features.sort_by_cached_key(|feature| by_chance((chances.works)(feature)));
+        features.sort_by_cached_key(|feature| by_chance(chance(feature)));
         let findings = self.asker.in_hurry(Hurry::AtLeisure, |asker| {
             all(features.into_iter().map(|feature| {
                 let finding = match evidence.standing(feature) {
@@ -142,7 +127,7 @@ impl<'s, 'a> Singles<'s, 'a> {
                 Ok((feature.clone(), finding))
             }))
         });
-        let findings = shared.and(findings);
-        (evidence, findings.map(|found| found.into_iter().collect()))
+        let findings = findings.map(|found| found.into_iter().collect());
+        (shared.map(|()| evidence), findings)
     }
 }

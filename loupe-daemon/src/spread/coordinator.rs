@@ -169,11 +169,6 @@ impl<Q: Jobs, R: Records, C: Clock> Spread<Q, R, C> {
         }
     }
 
-    /// Whether a replay that is only begun reaches into its test.
-    pub fn begins_tests(&self) -> bool {
-        lock(&self.state).facts.beginning().is_some()
-    }
-
     async fn settle(&self, told: Q::Told) -> Result<(), QueueError> {
         let done = told.done().clone();
         let asked = lock(&self.state).asked.remove(&done.key);

@@ -26,9 +26,7 @@ use super::job::{Done, Order};
 use super::queue::{Claim as _, Told as _};
 use super::*;
 use crate::explore::simulated::{App, Simulator};
-use crate::explore::{
-    self, ExploreError, ExploreOptions, Plan, Reached, Recorded, Request, Subject,
-};
+use crate::explore::{self, ExploreError, ExploreOptions, Reached, Recorded, Request, Subject};
 use crate::lock;
 use crate::replay::Part;
 use world::Time;
@@ -135,10 +133,9 @@ impl Bench for SimBench<'_> {
     }
 }
 
-fn options(jobs: usize, plan: Plan) -> ExploreOptions {
+fn options(jobs: usize) -> ExploreOptions {
     ExploreOptions {
         jobs,
-        plan,
         ..ExploreOptions::default()
     }
 }

@@ -10,7 +10,6 @@ use std::collections::BTreeSet;
 use loupe_common::feature::Feature;
 
 use super::Way;
-use crate::explore::judge::Standing;
 use crate::explore::ledger::{Stop, both};
 
 /// Features that are replayed alone before anything is known; to share would hardly spare any of fewer.
@@ -29,8 +28,7 @@ impl Way<'_, '_, '_> {
                 _ => part_size(seen, broken),
             };
             self.split(suspects.chunks(size).map(<[Feature]>::to_vec).collect())?;
-            let breaks =
-                |feature: &&Feature| matches!(self.evidence.standing(feature), Standing::Alone);
+            let breaks = |feature: &&Feature| !self.evidence.may_work(feature);
             broken += suspects.iter().filter(breaks).count();
             seen += suspects.len();
             block *= 2;

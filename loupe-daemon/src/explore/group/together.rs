@@ -12,7 +12,6 @@ use loupe_common::feature::Feature;
 
 use super::Way;
 use super::design::Design;
-use crate::explore::judge::Standing;
 use crate::explore::ledger::{Stop, all};
 use crate::explore::purpose::way;
 use crate::explore::tally::Rule;
@@ -41,8 +40,7 @@ impl Way<'_, '_, '_> {
                 break;
             }
             self.find_broken(suspects)?;
-            let is_broken =
-                |feature: &&Feature| matches!(self.evidence.standing(feature), Standing::Alone);
+            let is_broken = |feature: &&Feature| !self.evidence.may_work(feature);
             let broken: Group = features.iter().filter(is_broken).cloned().collect();
             let again = groups.extract_if(.., |group| !group.is_disjoint(&broken));
             let again = again.map(|group| group.difference(&broken).cloned().collect());

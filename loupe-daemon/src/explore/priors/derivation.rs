@@ -31,23 +31,17 @@ pub(super) fn derive(files: impl IntoIterator<Item = String>) -> String {
                 used: 1,
                 stub: u32::from(both || stub == "Y"),
                 fake: u32::from(both || fake == "Y"),
-                both: u32::from(both),
             });
         }
     }
     let mut text = String::from(
         "# Derived from https://github.com/unikraft/loupedb (CC BY 4.0, Lefeuvre et al.): data sets\n\
-         # in which a syscall was used, and of these, in which it worked stubbed, faked, both ways.\n\
-         syscall,used,stub,fake,both\n",
+         # in which a syscall was used, and of these, in which it worked stubbed and faked.\n\
+         syscall,used,stub,fake\n",
     );
     for (name, counts) in table {
-        let Counts {
-            used,
-            stub,
-            fake,
-            both,
-        } = counts;
-        text.push_str(&format!("{name},{used},{stub},{fake},{both}\n"));
+        let Counts { used, stub, fake } = counts;
+        text.push_str(&format!("{name},{used},{stub},{fake}\n"));
     }
     text
 }

@@ -4,14 +4,13 @@ use loupe_common::replay::Control;
 use proptest::prelude::*;
 
 use super::single::truth;
-use super::{app, options, plain_app, plan, run};
+use super::{app, options, plain_app, run};
 use crate::explore::simulated::{App, Crowd, Simulator};
-use crate::explore::{ExploreError, ExploreOptions, Plan, Room};
+use crate::explore::{ExploreError, ExploreOptions, Room};
 
-fn crowded(jobs: usize, (plan, exhaustive): (Plan, bool)) -> ExploreOptions {
+fn crowded(jobs: usize, exhaustive: bool) -> ExploreOptions {
     ExploreOptions {
         cpus: 2,
-        plan,
         exhaustive,
         ..options(jobs)
     }
@@ -39,13 +38,13 @@ proptest! {
         app in app(false),
         order: u64,
         jobs in 3usize..9,
-        plan in (plan(), any::<bool>()),
+        exhaustive: bool,
         breaks in 0u64..700,
         (waits, stands_still) in (0u64..500, 0u64..500),
     ) {
         let crowd = Crowd { breaks, works: true, ..Crowd::default() };
         let simulator = Simulator { waits, stands_still, ..in_crowd(&app, order, crowd) };
-        let analysis = run(&simulator, &crowded(jobs, plan)).expect("measurable");
+        let analysis = run(&simulator, &crowded(jobs, exhaustive)).expect("measurable");
         for row in &analysis.features {
             prop_assert_eq!(row.verdict, truth(&app, &row.feature, false), "{}", &row.feature);
         }
@@ -57,13 +56,13 @@ proptest! {
         app in app(false),
         order: u64,
         jobs in 3usize..9,
-        plan in (plan(), any::<bool>()),
+        exhaustive: bool,
         works: bool,
         slow_from in 3usize..200,
     ) {
         let crowd = Crowd { works, slow_from: Some(slow_from), ..Crowd::default() };
         let simulator = in_crowd(&app, order, crowd);
-        match run(&simulator, &crowded(jobs, plan)) {
+        match run(&simulator, &crowded(jobs, exhaustive)) {
             Err(error) => prop_assert!(matches!(error, ExploreError::Crowded { .. }), "{}", error),
             Ok(analysis) => for row in &analysis.features {
                 prop_assert_eq!(row.verdict, truth(&app, &row.feature, false), "{}", &row.feature);
@@ -81,14 +80,14 @@ proptest! {
         app in app(true),
         orders: [u64; 2],
         replicas in 1u32..5,
-        plan in (plan(), any::<bool>()),
+        exhaustive: bool,
         breaks in 0u64..700,
         (works, waits, stands_still) in (any::<bool>(), 0u64..500, 0u64..500),
     ) {
         let with = |jobs, order| {
             let crowd = Crowd { breaks, works, ..Crowd::default() };
             let simulator = Simulator { waits, stands_still, ..in_crowd(&app, order, crowd) };
-            let options = ExploreOptions { replicas, ..crowded(jobs, plan) };
+            let options = ExploreOptions { replicas, ..crowded(jobs, exhaustive) };
             let result = run(&simulator, &options).map_err(|error| error.to_string());
             if let Ok(analysis) = &result {
                 check_records(&simulator, analysis.replays)?;
@@ -107,8 +106,7 @@ fn with_failing_controls(failing: &'static [usize]) -> (Option<ExploreError>, us
         ..Crowd::default()
     };
     let simulator = in_crowd(&app, 1, crowd);
-    let plan = ExploreOptions::default().plan;
-    let result = run(&simulator, &crowded(8, (plan, true)));
+    let result = run(&simulator, &crowded(8, true));
     let log = simulator.log.lock().expect("no test thread has panicked");
     let is_control = |control: Option<Control>| control == Some(Control::Crowd);
     let controls = log
@@ -143,7 +141,7 @@ fn a_failure_that_counts_is_confirmed_in_quiet_where_the_crowd_may_have_failed_i
         ..Crowd::default()
     };
     let simulator = in_crowd(&app, 1, crowd);
-    let analysis = run(&simulator, &crowded(8, (Plan::Own, false))).expect("measurable");
+    let analysis = run(&simulator, &crowded(8, false)).expect("measurable");
     let log = simulator.log.lock().expect("no test thread has panicked");
     let own = |id: &i64| {
         let mut answers = log.answers.iter();

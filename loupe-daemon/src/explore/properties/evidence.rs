@@ -9,7 +9,7 @@ use loupe_common::verdict::Verdict;
 use proptest::prelude::*;
 
 use super::single::truth;
-use super::{app, feature, options, plain_app, plan, row, run};
+use super::{app, feature, options, plain_app, row, run};
 use crate::explore::simulated::{App, Effect, Host, SimFeature, Simulator, Use};
 use crate::explore::{ExploreError, ExploreOptions, Request};
 
@@ -72,9 +72,9 @@ proptest! {
     fn no_replay_is_run_for_no_reason(
         app in app(true),
         order: u64,
-        (exhaustive, plan) in (any::<bool>(), plan()),
+        exhaustive: bool,
     ) {
-        let options = ExploreOptions { exhaustive, plan, ..options(2) };
+        let options = ExploreOptions { exhaustive, ..options(2) };
         let simulator = Simulator::new(&app, order);
         // Whether it can be measured or not.
         run(&simulator, &options).ok();
@@ -91,12 +91,12 @@ proptest! {
         app in app(false),
         hangs: bool,
         (order, jobs) in (any::<u64>(), 1usize..6),
-        (exhaustive, plan) in (any::<bool>(), plan()),
+        exhaustive: bool,
         unnoticed in FIRST..200usize,
         noticed in 0u64..80,
     ) {
         let app = App { hangs, ..app };
-        let options = ExploreOptions { exhaustive, plan, ..options(jobs) };
+        let options = ExploreOptions { exhaustive, ..options(jobs) };
         let host = Some(Host { noticed, unnoticed });
         let simulator = Simulator { host, ..Simulator::new(&app, order) };
         match run(&simulator, &options) {

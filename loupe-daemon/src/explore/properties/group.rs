@@ -9,9 +9,9 @@ use loupe_common::verdict::Verdict;
 use proptest::prelude::*;
 
 use super::{app, feature, options, row, run};
+use crate::explore::ExploreOptions;
 use crate::explore::simulated::{App, Effect, Rescue, SimFeature, Simulator, Use};
 use crate::explore::tally::Rule;
-use crate::explore::{ExploreOptions, Plan};
 
 fn analyze(app: &App, exhaustive: bool, joint: bool) -> Analysis {
     let options = ExploreOptions {
@@ -21,9 +21,6 @@ fn analyze(app: &App, exhaustive: bool, joint: bool) -> Analysis {
     };
     run(&Simulator::new(app, 1), &options).expect("measurable")
 }
-
-/// Replays without each feature are begun first.
-const BEGUN: Plan = Plan::SharedOnceBegun;
 
 /// Syscalls that, stubbed, work in nearly every application of the data set.
 const HARMLESS: [&str; 8] = [
@@ -115,15 +112,14 @@ fn stubs(simulator: &Simulator<'_>) -> usize {
 fn what_keeps_the_application_from_starting_breaks_no_group() {
     let breaks = SimFeature::always(Effect::Breaks, Effect::Works);
     for culprit in HARMLESS {
-        let mut app = harmless_app();
+        let mut app = App {
+            starts_quickly: true,
+            ..harmless_app()
+        };
         app.features.insert(named(culprit), breaks.clone());
         let early = app.needs_early(&named(culprit));
         let simulator = Simulator::new(&app, 1);
-        let options = ExploreOptions {
-            plan: BEGUN,
-            ..without_joint()
-        };
-        let analysis = run(&simulator, &options).expect("measurable");
+        let analysis = run(&simulator, &without_joint()).expect("measurable");
         let found = row(&analysis, &named(culprit)).map(|row| row.verdict);
         assert_eq!(found, Some(Verdict::Fake));
         // Seven that work are worth five groups.
@@ -219,16 +215,16 @@ fn what_two_complain_of_only_together_is_held_against_neither() {
 #[test]
 fn what_breaks_the_application_only_together_works_alone() {
     let app = |pair: &[&str]| {
-        let mut app = harmless_app();
+        let mut app = App {
+            starts_quickly: true,
+            ..harmless_app()
+        };
         app.conflicts.push(stubs_of(pair));
         app
     };
     let early = |name: &&str| App::default().needs_early(&named(name));
     let early: Vec<&str> = HARMLESS.into_iter().filter(early).collect();
-    let options = ExploreOptions {
-        plan: BEGUN,
-        ..without_joint()
-    };
+    let options = without_joint();
     let app = app(&early[..2]);
     let simulator = Simulator::new(&app, 1);
     let analysis = run(&simulator, &options).expect("measurable");

@@ -253,6 +253,7 @@ fn a_conflict_of_two_among_many_is_named_and_costs_one_feature() {
 #[test]
 fn parts_of_what_fails_before_its_test_are_only_begun() {
     let mut app = App {
+        starts_quickly: true,
         dies: true,
         ..plain_app(40)
     };

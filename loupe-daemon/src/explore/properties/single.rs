@@ -10,7 +10,7 @@ use loupe_common::replay::Replay;
 use loupe_common::verdict::Verdict;
 use proptest::prelude::*;
 
-use super::{app, feature, options, plain_app, plan, row, run};
+use super::{app, feature, options, plain_app, row, run};
 use crate::explore::simulated::{App, Effect, SimFeature, Simulator, Use};
 use crate::explore::suspicion::Profile;
 use crate::explore::{ExploreOptions, Request, Subject, analyze};
@@ -49,14 +49,12 @@ proptest! {
         jobs in 1usize..6,
         replicas in 1u32..4,
         exhaustive: bool,
-        plan in plan(),
         (waits, stands_still) in (0u64..1000, 0u64..1000),
         strict: bool,
     ) {
         let options = ExploreOptions {
             replicas,
             exhaustive,
-            plan,
             strict,
             ..options(jobs)
         };
@@ -269,7 +267,6 @@ proptest! {
         orders: [u64; 3],
         replicas in 1u32..5,
         exhaustive: bool,
-        plan in plan(),
         (waits, stands_still) in (0u64..1000, 0u64..1000),
     ) {
         let with = |jobs, order| {
@@ -277,8 +274,7 @@ proptest! {
                 jobs,
                 replicas,
                 exhaustive,
-                plan,
-                ..ExploreOptions::default()
+                    ..ExploreOptions::default()
             };
             let simulator = Simulator { waits, stands_still, ..Simulator::new(&app, order) };
             let result = run(&simulator, &options).map_err(|error| error.to_string());

@@ -41,7 +41,7 @@ fn takes(applications: &[App], workers: usize, at_once: usize) -> Duration {
         .iter()
         .map(|worker| work(&queue, &bench, worker, (&time, ACK_WAIT), &stop));
     let working = join_all(slots);
-    let options = options(workers, Plan::Shared);
+    let options = options(workers);
     let analyze = |number: usize| {
         let own = (subjects[number].as_str(), "asker");
         let jobs = queue.of(&subjects[number]);

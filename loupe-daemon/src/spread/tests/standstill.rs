@@ -28,7 +28,7 @@ fn who_waits_for_workers_is_told_so_each_time_and_once() {
     let asking = async {
         let jobs = queue.of(SUBJECT);
         let spread = Spread::new((SUBJECT, "asker"), jobs, Memory::default(), time.clone());
-        let (asked, options) = (subject(), options(1, Plan::Shared));
+        let (asked, options) = (subject(), options(1));
         let analysis = explore::analyze(&spread, &asked, &options, &|_| ());
         tokio::select! {
             result = analysis => drop(result.expect("an analysis")),

@@ -169,19 +169,14 @@ fn weather() -> impl Strategy<Value = Weather> {
         )
 }
 
-fn plan() -> impl Strategy<Value = Plan> {
-    const ALL: [Plan; 3] = [Plan::Shared, Plan::SharedOnceBegun, Plan::Own];
-    prop::sample::select(&ALL[..])
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
     fn the_verdicts_are_those_of_an_undisturbed_run(
-        app in app(false), weather in weather(), workers in 1usize..6, plan in plan(),
+        app in app(false), weather in weather(), workers in 1usize..6,
     ) {
-        let options = options(workers, plan);
+        let options = options(workers);
         let time = Time::default();
         let found = spread(&time, &Memory::default(), (weather, workers), &options, |number| {
             SimBench::new(&app, &time, weather.seed ^ number as u64)
@@ -193,7 +188,7 @@ proptest! {
 #[test]
 fn another_worker_takes_what_one_lacks_something_for() {
     let (time, app) = (Time::default(), plain_app(4));
-    let options = options(3, Plan::Shared);
+    let options = options(3);
     let memory = Memory::default();
     let found = spread(
         &time,
@@ -223,7 +218,7 @@ fn another_worker_takes_what_one_lacks_something_for() {
 #[test]
 fn what_nobody_can_run_is_told_with_what_each_worker_lacks() {
     let (time, app) = (Time::default(), plain_app(1));
-    let options = options(2, Plan::Shared);
+    let options = options(2);
     let memory = Memory::default();
     let found = spread(&time, &memory, (Weather::default(), 2), &options, |_| {
         SimBench {
@@ -240,7 +235,7 @@ fn what_nobody_can_run_is_told_with_what_each_worker_lacks() {
 #[test]
 fn who_asks_again_after_a_crash_has_nothing_run_twice_that_was_kept() {
     let (time, app) = (Time::default(), plain_app(6));
-    let options = options(2, Plan::Shared);
+    let options = options(2);
     let memory = Memory::default();
     let weather = Weather {
         asker_lives: Some(10),
