@@ -265,7 +265,7 @@ async fn measure(
         application: workload.application.clone(),
         workload: workload.workload.clone(),
     };
-    let explore_options = explore_options(options, workload, &first, (jobs, cpu_count));
+    let explore_options = explore_options(options, workload, &first, jobs, cpu_count);
     let has_baseline = Notify::new();
     let on_progress = |step| {
         if matches!(&step, Progress::Phase { name, .. } if name != explore::BASELINE) {
@@ -317,13 +317,14 @@ async fn beside(
     explored
 }
 
-/// How the analysis of a workload is done whose first replay was this, on so many CPUs and with so many
-/// replays at a time.
+/// How the analysis of a workload is done whose first replay was this, with so many replays at a time on
+/// so many CPUs.
 pub(super) fn explore_options(
     options: &AnalyzeOptions,
     workload: &Workload,
     first: &Replay,
-    (jobs, cpus): (usize, usize),
+    jobs: usize,
+    cpus: usize,
 ) -> ExploreOptions {
     let replicas = options.replicas.unwrap_or(workload.replica_count());
     let usual = ExploreOptions {

@@ -167,7 +167,7 @@ async fn measure<Q: Jobs, C: Clock>(
         progress(stages.number(step));
     };
     // Each has a CPU of its own.
-    let explore_options = explore_options(options, workload, &first, (slots, slots));
+    let explore_options = explore_options(options, workload, &first, slots, slots);
     let analysis = explore::analyze(spread, &subject, &explore_options, &on_progress).await?;
     Ok(Analysis {
         wall_seconds: begin.elapsed().as_secs_f64(),

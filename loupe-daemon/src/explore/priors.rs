@@ -100,10 +100,10 @@ pub(super) fn fake(feature: &Feature) -> f64 {
     chance(own.fake, own.used, all.fake, all.used)
 }
 
-/// Over all syscalls of the data set: of what works stubbed 86 % works faked, too, and of what does
-/// not 20 %.
-const FAKE_IF_STUB_WORKS: f64 = 0.86;
-const FAKE_IF_STUB_FAILS: f64 = 0.2;
+/// Over all syscalls of the data set: of 2488 that work stubbed 2146 work faked, too (86 %), and of 3050
+/// that do not 610 (20 %).
+const FAKE_IF_STUB_WORKS: f64 = 2146.0 / 2488.0;
+const FAKE_IF_STUB_FAILS: f64 = 610.0 / 3050.0;
 
 /// The chance that an application works when a feature is faked, if it is known whether it does when
 /// that is stubbed.

@@ -43,19 +43,19 @@ pub(super) fn measure<'a>(
     // What works stubbed mostly works faked, too: which fakes share replays is chosen by what the stubs
     // say, where nothing else is known and so many may share that it is worth waiting for.
     let waits = begun.is_none() && singles.sharing.len() > FEW;
-    let known = match waits {
-        true => stubs.map(Some),
-        false => Ok(None),
+    let faked = match &stubs {
+        Err(_) if waits => Err(Stop::Pending),
+        stubs => {
+            let known = stubs.as_ref().ok().filter(|_| waits);
+            let chance = |feature: &Feature| match known {
+                Some(stubs) => priors::fake_if(stubs.may_work(feature)),
+                None => priors::fake(feature),
+            };
+            let (fakes, faked) = singles.settle(Action::Fake, begun.map(|it| &it.1), &chance);
+            fakes.and(faked)
+        }
     };
-    let faked = known.and_then(|stubs| {
-        let chance = |feature: &Feature| match &stubs {
-            Some(stubs) => priors::fake_if(stubs.may_work(feature)),
-            None => priors::fake(feature),
-        };
-        let (fakes, faked) = singles.settle(Action::Fake, begun.map(|it| &it.1), &chance);
-        fakes.and(faked)
-    });
-    let (stubbed, faked) = both(stubbed, faked)?;
+    let (stubbed, faked) = both(stubs.and(stubbed), faked)?;
     let row = |(feature, seen): (&Feature, &Seen)| {
         let ways = (stubbed.get(feature)?, faked.get(feature)?);
         Some(judge::row(feature, *seen, ways, baseline))

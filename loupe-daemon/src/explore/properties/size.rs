@@ -34,9 +34,8 @@ fn large_app(syscalls: usize, operations: usize, files: usize) -> App {
     };
     for (_, name) in Arch::X86_64.table().iter().take(syscalls) {
         let feature: Feature = name.parse().expect("a syscall");
-        // What works stubbed mostly works faked, too.
-        let rank = random(name);
-        let [stub, fake] = [priors::stub, priors::fake].map(|chance| rank < chance(&feature));
+        let stub = random((name, "stub")) < priors::stub(&feature);
+        let fake = random((name, "fake")) < priors::fake_if(stub);
         let sim = SimFeature::always(effect(stub), effect(fake));
         app.features.insert(feature, sim);
     }
