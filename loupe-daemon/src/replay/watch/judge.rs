@@ -40,9 +40,9 @@ const MIN_IDLE_LOOKS: usize = 3;
 /// A runaway takes this many times as long as the baseline's slowest replay.
 const RUNAWAY_FACTOR: u32 = 2;
 /// A livelock lasts at least this long, or longer than the baseline's test pauses, or half as long as
-/// the phase takes where that is not known; or (where the only witness is that it sleeps) twice as
-/// long as the phase takes. In a search: as long as the phase takes, or (where it sleeps) one and a half
-/// times as long.
+/// the phase takes where that is not known; or (where the test does a little all the same, or the only
+/// witness is that the application sleeps) twice as long as the phase takes. In a search: as long as the
+/// phase takes, or (where it sleeps) one and a half times as long.
 const MIN_LIVELOCK: Duration = Duration::from_millis(100);
 /// Looks at who tries again and again that find further calls.
 const MIN_ROUNDS: usize = 3;
@@ -86,9 +86,11 @@ pub fn judge(history: &[Sample], usual: &Usual) -> Finding {
     }
 }
 
-/// The looks at the end at which it idled since the one before.
+/// The looks at the end at which it hardly wanted a CPU since the one before.
 pub fn idle_looks(history: &[Sample]) -> usize {
-    trailing(history, is_idle)
+    trailing(history, |before, now| {
+        now.wanted_since(before) * IDLE_PART < now.since(before)
+    })
 }
 
 /// Whether it used next to no CPU between two looks.
@@ -123,13 +125,11 @@ fn hang(history: &[Sample], usual: &Usual, duration: Duration) -> Option<Failure
 /// A livelock or a stalemate: something goes on, or waits, and nothing gets anywhere.
 fn standing(history: &[Sample], usual: &Usual, duration: Duration) -> Option<Failure> {
     let now = history.last()?;
-    let same = |earlier: &&Sample| nothing_new(earlier, now, usual);
-    let window = history.iter().rev().take_while(same).count();
-    let window = history.get(history.len() - window..)?;
+    let window = nothing_new(history, usual, usual.ticks)?;
     let first = window.first()?;
     let lasts = now.since(first);
     let after_ms = millis(now.at);
-    if hammers(first, now, usual, duration) {
+    if usual.tested && hammers(history, window, usual, duration) {
         return Some(Failure::Livelock { after_ms });
     }
     let changes = window
@@ -151,23 +151,37 @@ fn standing(history: &[Sample], usual: &Usual, duration: Duration) -> Option<Fai
     repeats.then_some(Failure::Livelock { after_ms })
 }
 
-/// Whether an injected call was made over and over while the test did nothing; or was before, more often
-/// than the baseline makes all calls together, and the test has done nothing since.
-fn hammers(first: &Sample, now: &Sample, usual: &Usual, duration: Duration) -> bool {
-    let least = match usual.ticks {
-        // An application that computes much more hammers where it works, too; so the test alone is asked.
-        true => duration.max(pause_of_test(usual, duration)),
-        false => pause_of_test(usual, duration),
+/// Whether the test has done nothing for so long that who hammers at an injected call gets nowhere;
+/// `window` are the looks since when it has.
+fn hammers(history: &[Sample], window: &[Sample], usual: &Usual, duration: Duration) -> bool {
+    let (Some(first), Some(now)) = (window.first(), window.last()) else {
+        return false;
     };
-    let lasts = now.since_for_test(first) >= MIN_LIVELOCK.max(least);
+    let pause = MIN_LIVELOCK.max(pause_of_test(usual, duration));
+    let lasts = now.since_for_test(first);
+    if usual.ticks {
+        // An application that computes much more hammers where it works, too: the test alone is asked.
+        return has_hammered(first, now, usual) && lasts >= pause.max(duration);
+    }
+    let ticking = nothing_new(history, usual, true).and_then(<[Sample]>::first);
+    let hardly_anything = ticking.is_some_and(|first| {
+        let lasts = now.since_for_silent_test(first);
+        has_hammered(first, now, usual) && lasts >= pause.max(duration * 2)
+    });
+    hardly_anything || has_hammered(first, now, usual) && lasts >= pause
+}
+
+/// Whether an injected call was made over and over, or before more often than the baseline makes all
+/// calls together.
+fn has_hammered(first: &Sample, now: &Sample, usual: &Usual) -> bool {
     let calls =
         |sample: &Sample, number: &u32| sample.calls.get(number).copied().unwrap_or_default();
-    let has_hammered = |number: &u32| {
+    let is_hammered = |number: &u32| {
         let all = usual.calls.map(|all| HAMMERED_CALLS.max(all * 2));
         calls(now, number).saturating_sub(calls(first, number)) >= HAMMERED_CALLS
             || all.is_some_and(|all| calls(now, number) >= all)
     };
-    usual.tested && lasts && usual.injected.iter().any(has_hammered)
+    usual.injected.iter().any(is_hammered)
 }
 
 /// A test that does nothing for longer does not just pause.
@@ -178,16 +192,22 @@ fn pause_of_test(usual: &Usual, duration: Duration) -> Duration {
     }
 }
 
-/// Whether no new kind of call was made from one look to another, and the test did nothing. Without
-/// a test, all that computes beside the application is what answers its notified calls.
-fn nothing_new(earlier: &Sample, now: &Sample, usual: &Usual) -> bool {
-    let mut kinds = now.calls.keys();
-    let test = now.others_cpu.saturating_sub(earlier.others_cpu);
-    let ticks = match usual.ticks {
-        true => MAX_TICKS.max(now.at.saturating_sub(earlier.at) / TICKS_PART),
-        false => Duration::ZERO,
+/// The looks at the end since which no new kind of call was made, and the test did nothing; or, with
+/// `ticks`, hardly anything. Without a test, all that computes beside the application is what answers
+/// its notified calls.
+fn nothing_new<'h>(history: &'h [Sample], usual: &Usual, ticks: bool) -> Option<&'h [Sample]> {
+    let now = history.last()?;
+    let same = |earlier: &&Sample| {
+        let mut kinds = now.calls.keys();
+        let test = now.others_cpu.saturating_sub(earlier.others_cpu);
+        let ticks = match ticks {
+            true => MAX_TICKS.max(now.at.saturating_sub(earlier.at) / TICKS_PART),
+            false => Duration::ZERO,
+        };
+        kinds.all(|kind| earlier.calls.contains_key(kind)) && (!usual.tested || test <= ticks)
     };
-    kinds.all(|kind| earlier.calls.contains_key(kind)) && (!usual.tested || test <= ticks)
+    let looks = history.iter().rev().take_while(same).count();
+    history.get(history.len() - looks..)
 }
 
 fn runaway(now: &Sample, usual: &Usual, duration: Duration) -> Option<Failure> {

@@ -92,22 +92,35 @@ impl Sample {
         self.without(
             earlier,
             stalled.max(waited).max(self.others_waited(earlier)),
+            self.engine_was_busy(earlier),
         )
     }
 
     /// The time from an earlier look that was the test's. An application that keeps a CPU busy with
     /// more than one thread always has one that waits for it; that is none of the test's waiting.
     pub fn since_for_test(&self, earlier: &Sample) -> Duration {
-        self.without(earlier, self.others_waited(earlier))
+        self.without(
+            earlier,
+            self.others_waited(earlier),
+            self.engine_was_busy(earlier),
+        )
+    }
+
+    /// The same of a test that can have printed next to nothing: it does not wait for the engine.
+    pub fn since_for_silent_test(&self, earlier: &Sample) -> Duration {
+        self.without(earlier, self.others_waited(earlier), Duration::ZERO)
+    }
+
+    fn engine_was_busy(&self, earlier: &Sample) -> Duration {
+        self.engine_busy.saturating_sub(earlier.engine_busy)
     }
 
     /// The time from an earlier look, without that in which there was no CPU for it (`stalled`), in
-    /// which the engine had its turn, or in which the host stood still. A standstill is in both of the
+    /// which the engine had its turn (`engine_busy`), or in which the host stood still. A standstill is in both of the
     /// others, and counts once.
-    fn without(&self, earlier: &Sample, stalled: Duration) -> Duration {
+    fn without(&self, earlier: &Sample, stalled: Duration, engine_busy: Duration) -> Duration {
         let all = self.at.saturating_sub(earlier.at);
         let stood_still = self.stood_still.saturating_sub(earlier.stood_still);
-        let engine_busy = self.engine_busy.saturating_sub(earlier.engine_busy);
         all.saturating_sub((stalled + engine_busy).max(stood_still))
     }
 
@@ -118,6 +131,17 @@ impl Sample {
     /// CPU time of all of the replay from an earlier look.
     pub fn cpu_since(&self, earlier: &Sample) -> Duration {
         self.cpu.saturating_sub(earlier.cpu)
+    }
+
+    /// For how much time from an earlier look its tasks ran or wanted to, all added up: where they take
+    /// turns, and wait for a CPU each time, none waits for long.
+    pub fn wanted_since(&self, earlier: &Sample) -> Duration {
+        let [own, others] = [
+            (&earlier.waits_ns, &self.waits_ns),
+            (&earlier.others_waits_ns, &self.others_waits_ns),
+        ]
+        .map(|(earlier, now)| waits(earlier, now).sum());
+        self.cpu_since(earlier) + Duration::from_nanos(own) + Duration::from_nanos(others)
     }
 
     /// Every task of the application waits, without a timeout, for another one. It may be gone.
@@ -131,14 +155,16 @@ impl Sample {
     }
 }
 
-/// How long the one of these tasks that had to wait longest did so between two looks. Of one that was
-/// not there at the first, nobody knows when it waited.
+/// How long the one of these tasks that had to wait longest did so between two looks.
 fn longest_wait(earlier: &BTreeMap<i32, u64>, now: &BTreeMap<i32, u64>) -> Duration {
-    let waits = now.iter().filter_map(|(task, now)| {
-        let before = earlier.get(task)?;
-        Some(now.saturating_sub(*before))
-    });
-    Duration::from_nanos(waits.max().unwrap_or_default())
+    Duration::from_nanos(waits(earlier, now).max().unwrap_or_default())
+}
+
+/// How long each of these tasks had to wait between two looks, in ns. Of one that was not there at the
+/// first, nobody knows when it waited.
+fn waits(earlier: &BTreeMap<i32, u64>, now: &BTreeMap<i32, u64>) -> impl Iterator<Item = u64> {
+    let waits = now.iter();
+    waits.filter_map(|(task, now)| Some(now.saturating_sub(*earlier.get(task)?)))
 }
 
 /// How long each of these tasks wanted to run and was not let. One that is gone, or of which the
@@ -223,6 +249,21 @@ mod tests {
             with_tasks(&[(1, 35), (2, 8), (3, 80)]).since(&first),
             ms(70)
         );
+    }
+
+    #[test]
+    fn tasks_that_wait_for_a_cpu_in_turn_want_one_all_the_time() {
+        let ms = Duration::from_millis;
+        let sample = |at, own: [u64; 2], other: u64, cpu| Sample {
+            at: ms(at),
+            waits_ns: [(1, own[0] * 1_000_000), (2, own[1] * 1_000_000)].into(),
+            others_waits_ns: [(9, other * 1_000_000)].into(),
+            cpu: ms(cpu),
+            ..Sample::default()
+        };
+        let (first, now) = (sample(100, [5, 5], 1, 10), sample(160, [25, 20], 21, 12));
+        assert_eq!(now.wanted_since(&first), ms(20 + 15 + 20 + 2));
+        assert_eq!(now.since(&first), ms(40));
     }
 
     #[test]

@@ -215,6 +215,28 @@ fn computing_is_none_unless_an_injected_call_is_hammered_at_while_the_test_waits
 }
 
 #[test]
+fn who_hammers_while_the_test_hardly_does_anything_is_given_more_time() {
+    let hammers = |of_test: Duration, engine_busy: bool| {
+        let usual = Usual {
+            duration: Some(MS(120)),
+            ..usual(true)
+        };
+        watch(&usual, move |_, sample| {
+            sample.cpu += MS(20);
+            sample.others_cpu += of_test;
+            // The engine reads what the application prints.
+            sample.engine_busy += MS(if engine_busy { 15 } else { 0 });
+            call(sample, ACCEPT, 500);
+        })
+    };
+    let tick = Duration::from_micros(60);
+    assert_eq!(hammers(Duration::ZERO, false), livelock(5));
+    assert_eq!(hammers(tick, false), livelock(12));
+    assert_eq!(hammers(tick, true), livelock(12));
+    assert_eq!(hammers(MS(1), false), None);
+}
+
+#[test]
 fn threads_that_share_a_cpu_hammer_all_the_same_and_a_test_without_one_does_not_wait() {
     let hammers = |of_test: bool| {
         let first = Sample {
@@ -396,6 +418,27 @@ fn three_looks_that_find_it_idle_give_its_cpu_away() {
     let idle: Vec<bool> = found.iter().map(|found| *found == Finding::Idle).collect();
     let expected = [false, false, false, false, false, false, false, true];
     assert_eq!(idle, expected, "{found:?}");
+}
+
+#[test]
+fn whose_tasks_wait_for_a_cpu_in_turn_does_not_idle() {
+    let is_idle = |waits_ms: u64| {
+        let mut first = first();
+        first.waits_ns = [(7, 0), (8, 0)].into();
+        let history: Vec<Sample> = (0..5)
+            .map(|look| Sample {
+                at: MS(60 + 20 * look),
+                others_cpu: Duration::from_micros(5000 + look),
+                waits_ns: [7, 8]
+                    .map(|task| (task, look * waits_ms * 1_000_000))
+                    .into(),
+                ..first.clone()
+            })
+            .collect();
+        judge(&history, &usual(true)) == Finding::Idle
+    };
+    assert!(is_idle(0));
+    assert!(!is_idle(6));
 }
 
 /// What real replays looked like; see `histories/README.md` beside this file.
