@@ -351,6 +351,33 @@ fn what_a_stub_makes_superfluous_needs_no_implementation() {
 }
 
 #[test]
+fn a_fallback_that_brings_another_one_is_left_out_with_it() {
+    let mut app = plain_app(1);
+    let works = |instead_of: usize, fake: Effect| SimFeature {
+        when: Use::InsteadOf(feature(instead_of)),
+        ..SimFeature::always(Effect::Works, fake)
+    };
+    // As glibc counts CPUs by one file, else by another, else by a syscall.
+    app.features.insert(feature(7), works(0, Effect::Breaks));
+    app.features.insert(feature(8), works(7, Effect::Works));
+    // And a fallback that cannot be left out, so that all of them at once fail.
+    let needed = SimFeature {
+        when: Use::InsteadOf(feature(0)),
+        ..SimFeature::always(Effect::Breaks, Effect::Breaks)
+    };
+    let (_, joint) = analyze(&app, 1);
+    assert_eq!(joint.implement, []);
+    app.features.insert(
+        feature(0),
+        SimFeature::always(Effect::Works, Effect::Breaks),
+    );
+    app.features.insert(feature(5), needed);
+    let (_, joint) = analyze(&app, 1);
+    assert_eq!(joint.implement, [feature(5)]);
+    assert_eq!(joint.fallbacks, [feature(5), feature(8), feature(7)]);
+}
+
+#[test]
 fn an_application_that_needs_everything_has_the_empty_joint_policy() {
     let mut app = plain_app(0);
     let needed = SimFeature::always(Effect::Breaks, Effect::Breaks);

@@ -73,8 +73,10 @@ impl<'a> Solver<'_, 'a, '_> {
             let rules = untried.flat_map(|feature| actions.iter().map(move |it| (feature, *it)));
             let tried = all(rules.map(|(feature, action)| {
                 let rule = Policy::single(feature.clone(), action);
-                let better = self.extended(solved, &rule)?;
-                Ok(better.map(|_| (feature.clone(), action)))
+                let more = self.with_more(solved, &rule)?;
+                // It may bring another fallback, which is left out next.
+                let more = more.filter(|it| it.implement.len() <= solved.implement.len());
+                Ok(more.map(|_| (feature.clone(), action)))
             }))?;
             for (feature, action) in tried.into_iter().flatten() {
                 if ways.get(&feature).is_none() {
@@ -85,7 +87,8 @@ impl<'a> Solver<'_, 'a, '_> {
         Ok(ways)
     }
 
-    /// The policy with as many of these rules as go together, each in its turn.
+    /// The policy with as many of these rules as go together, each in its turn, and closed where one
+    /// brings as much as it saves.
     fn one_by_one(
         &mut self,
         mut solved: Solved<'a>,
@@ -95,10 +98,18 @@ impl<'a> Solver<'_, 'a, '_> {
         for (feature, action) in rules_of(rules) {
             let mut better = None;
             for action in [action, Action::Fake] {
-                if better.is_none() {
-                    let rule = Policy::single(feature.clone(), action);
-                    better = self.extended(&solved, &rule)?;
-                }
+                let rule = Policy::single(feature.clone(), action);
+                let more = match better {
+                    Some(_) => break,
+                    None => self.with_more(&solved, &rule)?,
+                };
+                better = match more {
+                    Some(more) if more.implement.len() == solved.implement.len() => {
+                        Some(self.close(more, kept.clone())?)
+                    }
+                    more => more,
+                };
+                better = better.filter(|it| it.implement.len() < solved.implement.len());
             }
             match better {
                 Some(better) => solved = better,
@@ -188,6 +199,16 @@ impl<'a> Solver<'_, 'a, '_> {
         solved: &Solved<'a>,
         rules: &Policy,
     ) -> Result<Option<Solved<'a>>, Stop> {
+        let more = self.with_more(solved, rules)?;
+        Ok(more.filter(|it| it.implement.len() < solved.implement.len()))
+    }
+
+    /// The policy with further rules, if it works and these leave out what they are about.
+    fn with_more(
+        &mut self,
+        solved: &Solved<'a>,
+        rules: &Policy,
+    ) -> Result<Option<Solved<'a>>, Stop> {
         if rules.is_empty() {
             return Ok(None);
         }
@@ -201,8 +222,7 @@ impl<'a> Solver<'_, 'a, '_> {
         };
         let extended = self.scope.solved(policy, solved.banned.clone(), ruling);
         let answers = |(feature, _)| !extended.implement.contains(feature);
-        let better = extended.implement.len() < solved.implement.len();
-        Ok((better && rules.iter().all(answers)).then_some(extended))
+        Ok(rules.iter().all(answers).then_some(extended))
     }
 }
 
