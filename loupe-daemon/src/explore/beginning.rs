@@ -8,6 +8,7 @@ use loupe_common::replay::Replay;
 
 use super::Reached;
 use super::run::Run;
+use super::suspicion::Profile;
 
 /// A call that is such a part of the baseline's calls is one that its test makes all the time.
 const FREQUENT: f64 = 1.0 / 50.0;
@@ -23,7 +24,7 @@ const FEW: u64 = 50;
 pub(super) enum Beginning {
     /// It failed, and that was a whole replay.
     Fails,
-    /// The test has begun, and not as it usually does.
+    /// It calls or prints what the baseline never does, or the test begins otherwise than usual.
     Odd,
     /// The application starts; that is all that is known.
     Starts,
@@ -34,6 +35,9 @@ pub(super) enum Beginning {
 impl Beginning {
     /// Of a replay that was begun and has not failed.
     pub fn of(replay: &Replay, reached: Reached, baseline: &[&Run]) -> Beginning {
+        if shows_new(replay, baseline) {
+            return Beginning::Odd;
+        }
         match reached {
             Reached::Start => return Beginning::Starts,
             Reached::Standstill => return Beginning::Odd,
@@ -54,6 +58,15 @@ impl Beginning {
             false => Beginning::Goes,
         }
     }
+}
+
+/// Whether it makes a call, or complains, as no replay of the baseline does.
+fn shows_new(replay: &Replay, baseline: &[&Run]) -> bool {
+    let is_new = |feature: &Feature| baseline.iter().all(|run| !run.calls.contains_key(feature));
+    let mut calls = replay.trace.calls.keys();
+    let profiles: Vec<&Profile> = baseline.iter().map(|run| &run.profile).collect();
+    calls.any(|feature| feature.syscall().is_some() && is_new(feature))
+        || !Profile::new(replay).new_complaints(&profiles).is_empty()
 }
 
 /// What the baseline's replays call, and which part of their calls that is at most.
@@ -112,14 +125,17 @@ mod tests {
     }
 
     #[test]
-    fn a_test_that_begins_as_usual_makes_its_frequent_calls_and_none_too_often() {
+    fn a_test_that_begins_as_usual_makes_its_frequent_calls_none_too_often_and_no_new_ones() {
         use Beginning::*;
         let usual = [("accept4", 10), ("read", 50), ("write", 50)];
         let cases = [
             (&usual[..], Goes),
             (&[("accept4", 10), ("read", 50)], Odd),
             (&[("accept4", 200), ("read", 50), ("write", 50)], Odd),
-            (&[("read", 50), ("write", 50), ("poll", 900)], Goes),
+            (
+                &[("accept4", 1), ("read", 50), ("write", 50), ("poll", 1)],
+                Odd,
+            ),
         ];
         for (calls, expected) in cases {
             assert_eq!(of(Reached::Test, calls), expected, "{calls:?}");

@@ -93,7 +93,7 @@ pub(super) struct Run {
     pub start_us: u64,
     usage: Usage,
     metric: Option<f64>,
-    profile: Profile,
+    pub profile: Profile,
     /// Calls and operations that no passing replay of the baseline makes; known once it is compared
     /// with these by [`Run::compare`].
     pub new: Vec<Feature>,
