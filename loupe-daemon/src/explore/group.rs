@@ -21,7 +21,7 @@ use loupe_common::policy::Policy;
 
 use super::beginning::Beginning;
 use super::judge::{Evidence, Standing};
-use super::ledger::{Asker, Stop, all};
+use super::ledger::{Asker, Stop, all, both};
 use super::purpose::Alone;
 use design::Design;
 
@@ -51,12 +51,25 @@ pub(super) struct Way<'w, 's, 'a> {
     pub evidence: Evidence<'s, 'a>,
     /// Known where replays without each feature are begun first.
     pub beginnings: Option<&'w Beginnings>,
+    /// Features that share no more replays than they have.
+    pub shared: BTreeSet<Feature>,
 }
 
 impl Way<'_, '_, '_> {
     /// Gathers the evidence about features that may share replays, each of which works with some
     /// chance.
     pub fn share(
+        &mut self,
+        features: Vec<Feature>,
+        chance: &dyn Fn(&Feature) -> f64,
+    ) -> Result<(), Stop> {
+        // What shares a replay with what is slow to leave out is as slow.
+        let is_slow = |feature: &Feature| self.asker.is_slow_without(feature);
+        let (slow, quick) = features.into_iter().partition(is_slow);
+        both(self.share_all(quick, chance), self.share_all(slow, chance)).map(drop)
+    }
+
+    fn share_all(
         &mut self,
         mut features: Vec<Feature>,
         chance: &dyn Fn(&Feature) -> f64,
@@ -71,10 +84,16 @@ impl Way<'_, '_, '_> {
             others.append(&mut likely);
         }
         let alone = self.alone(others.clone());
-        let alone = alone.and_then(|()| self.confirm(others));
+        let alone = alone.and_then(|()| self.confirm_all(others));
         let shared = self.together(&likely);
-        let shared = shared.and_then(|()| self.confirm(likely));
+        let shared = shared.and_then(|()| self.confirm_all(likely));
         alone.and(shared)
+    }
+
+    fn confirm_all(&mut self, features: Vec<Feature>) -> Result<(), Stop> {
+        self.confirm(features.clone())?;
+        self.shared.extend(features);
+        Ok(())
     }
 
     /// Whether a feature that works with this chance may share its first replay. Where it is known

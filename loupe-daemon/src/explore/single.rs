@@ -103,22 +103,24 @@ impl<'s, 'a> Singles<'s, 'a> {
             asker: &mut *self.asker,
             evidence: Evidence::new(self.baseline, action),
             beginnings,
+            shared: BTreeSet::new(),
         };
-        let shared = way.share(self.sharing.iter().cloned().collect(), chance);
-        let evidence = way.evidence;
+        let result = way.share(self.sharing.iter().cloned().collect(), chance);
+        let Way {
+            evidence, shared, ..
+        } = way;
         let mut features: Vec<&Feature> = self.baseline.features.keys().collect();
         // What probably fails may take long, so better not left to the end.
         features.sort_by_cached_key(|feature| by_chance(chance(feature)));
         let findings = self.asker.in_hurry(Hurry::AtLeisure, |asker| {
             all(features.into_iter().map(|feature| {
+                let may_share = self.sharing.contains(feature) && !shared.contains(feature);
                 let finding = match evidence.standing(feature) {
-                    Standing::Works(finding) if shared.is_ok() => finding,
-                    Standing::Works(_) | Standing::Open { .. }
-                        if shared.is_err() && self.sharing.contains(feature) =>
-                    {
+                    Standing::Works(_) | Standing::Open { .. } if may_share => {
                         return Err(Stop::Pending);
                     }
-                    _ => {
+                    Standing::Works(finding) => finding,
+                    Standing::Open { .. } | Standing::Alone => {
                         let policy = Policy::single(feature.clone(), action);
                         let rule = self.baseline.rule_of(feature);
                         Finding::alone(asker.ask(&policy, rule, Alone(feature, action))?)
@@ -128,6 +130,6 @@ impl<'s, 'a> Singles<'s, 'a> {
             }))
         });
         let findings = findings.map(|found| found.into_iter().collect());
-        (shared.map(|()| evidence), findings)
+        (result.map(|()| evidence), findings)
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
+use loupe_common::feature::Feature;
 use loupe_common::policy::Policy;
 use loupe_common::replay::{Control, Haste};
 
@@ -176,8 +177,9 @@ impl<'a> Asker<'a> {
     /// must not depend on the order of completion.
     pub fn prefetch(&mut self, policy: &Policy, replays: u32, purpose: impl Display) {
         let started = self.ledger.replicas(policy).len();
+        // Where the next ones run in a crowd, the first one says.
         let at_once = match self.ledger.is_crowded {
-            true => count(counting::AT_ONCE),
+            true => 1,
             false => replays,
         };
         let missing = replays.min(at_once).saturating_sub(count(started));
@@ -195,6 +197,11 @@ impl<'a> Asker<'a> {
     pub fn is_replayed(&self, policy: &Policy) -> bool {
         let is_begun = self.ledger.probes.contains_key(policy);
         !is_begun && !self.ledger.replicas(policy).is_empty()
+    }
+
+    /// Whether replays that leave this out are slow where there are more than CPUs.
+    pub fn is_slow_without(&self, feature: &Feature) -> bool {
+        self.ledger.is_slow_without(feature)
     }
 
     /// Replays outnumber the CPUs: most of them wait.
