@@ -5,7 +5,9 @@
 //! a bound to speed. A failure there does not count
 //!
 //! * if the replay did the workload's work all the same, as its metric says ([`file`]);
-//! * or if another replica of its policy passed, with an answer of the injection ([`is_forgiven`]).
+//! * if another replica of its policy passed, with an answer of the injection ([`is_forgiven`]);
+//! * or if it would have computed more ([`wants_more`]), another one that failed so counts, and none
+//!   has failed with a CPU of its own ([`tally`]).
 //!
 //! A failure by time is the host's if the host stood still. So one counts only
 //!
@@ -13,8 +15,8 @@
 //!   ([`is_echo`]), and more replicas wait until something has passed ([`is_held`]);
 //! * and if no control after it fails by time as well ([`void_if_late`]).
 //!
-//! After a failure that a crowd may have brought, the policy's next replicas have a CPU of their own ([`room`]). Whether the crowd
-//! leaves the workload as it is, controls say ([`super::crowd`]).
+//! After a failure that a crowd may have brought, the policy's next replicas have a CPU of their own
+//! ([`room`]). Whether the crowd leaves the workload as it is, controls say ([`super::crowd`]).
 
 use loupe_common::replay::Control;
 
@@ -23,9 +25,12 @@ use super::run::Run;
 use super::tally::{Rule, Tally, Vote};
 use super::{ExploreOptions, Room};
 
-/// Replicas of a policy that run in the crowd before it is looked at where the next ones run. Not
-/// fewer, as two are asked for at once; nor more, as what is slow would be slow again.
-pub(super) const AT_ONCE: usize = 2;
+/// After the first replica of a policy so many run before it is looked at again where the next ones run:
+/// as many as are asked for at once.
+const AT_ONCE: usize = 2;
+
+/// What fails in a crowd wanted more of a CPU if it had this part (one in so many) of its share.
+const SHARE_PART: u64 = 2;
 
 /// Takes note of what a replay alone says about whether it counts. `alone` is the metric of the
 /// baseline's first replica.
@@ -34,6 +39,7 @@ pub(super) fn file(run: &mut Run, alone: Option<f64>, options: &ExploreOptions) 
     let expected = alone.map(|metric| metric * share);
     let expected = expected.filter(|metric| *metric > 0.0);
     let works = expected.and_then(|metric| run.does_its_work(metric));
+    run.starved = run.in_crowd && run.vote == Vote::Failure && wants_more(run, options);
     if works == Some(true) && run.in_crowd && run.vote == Vote::Failure {
         run.too_slow = true;
         run.late = false;
@@ -43,6 +49,13 @@ pub(super) fn file(run: &mut Run, alone: Option<f64>, options: &ExploreOptions) 
                 .to_owned(),
         );
     }
+}
+
+/// Whether a replay that came to its test computed for about as long as a crowd lets it: alone it would
+/// have done more.
+fn wants_more(run: &Run, options: &ExploreOptions) -> bool {
+    let [jobs, cpus] = [options.jobs, options.cpus].map(|number| number as u64);
+    run.tested && run.total_cpu_us() * jobs.max(1) * SHARE_PART >= run.wall_us.saturating_mul(cpus)
 }
 
 /// Whether it failed by time together with another replica of its policy: nothing passed between the
@@ -71,11 +84,16 @@ pub(super) fn void_if_late(run: &mut Run, times: &Times) {
     }
 }
 
-/// The replicas of a policy that count, by their votes.
+/// The replicas of a policy that count, by their votes. Of those that only failed in a crowd, and wanted
+/// more of a CPU there, one counts.
 pub(super) fn tally(runs: &[&Run], rule: Rule) -> Tally {
     let mut tally = Tally::default();
+    let fails_in_quiet = |run: &&Run| run.vote == Vote::Failure && !run.starved;
+    let doubtful = rule.counts_replicas() && !runs.iter().any(fails_in_quiet);
+    let first = runs.iter().find(|run| run.starved).map(|run| run.id);
     for run in runs.iter().filter(|run| !run.echo) {
-        let forgiven = is_forgiven(run, runs, rule);
+        let is_another = doubtful && run.starved && Some(run.id) != first;
+        let forgiven = is_another || is_forgiven(run, runs, rule);
         tally.late += u32::from(run.late && !forgiven);
         tally.add(match forgiven {
             true => Vote::Invalid,
@@ -95,19 +113,25 @@ pub(super) fn is_forgiven(run: &Run, runs: &[&Run], rule: Rule) -> bool {
 /// Where the next replica of a policy runs, if replays outnumber the CPUs: with a CPU of its own
 /// once the crowd may be what makes the policy fail.
 ///
-/// Replicas go by twos, and only what was known before its two decides about one: so it does not
-/// depend on which comes back first.
+/// The first replica decides about the next two, all these about two more: so it does not depend on which
+/// comes back first.
 pub(super) fn room(replicas: &[Option<Run>]) -> Room {
-    let before = &replicas[..replicas.len() / AT_ONCE * AT_ONCE];
+    let before = &replicas[..settled(replicas.len())];
     let before = before.iter().flatten();
     let any = |what: fn(&Run) -> bool| before.clone().any(what);
-    let disagree = any(|run| run.in_crowd && run.vote == Vote::Failure)
-        && any(|run| run.vote == Vote::Pass || run.too_slow);
-    // One that was too slow may have been unlucky among others; two will be again.
-    let too_slow = before.filter(|run| run.too_slow).count();
-    match disagree || too_slow >= AT_ONCE {
+    let disagree =
+        any(|run| run.in_crowd && run.vote == Vote::Failure) && any(|run| run.vote == Vote::Pass);
+    match disagree || any(|run| run.too_slow || run.starved) {
         true => Room::OwnCpu,
         false => Room::Shared,
+    }
+}
+
+/// Of so many replicas, those that were there before the last ones could be said where to run.
+fn settled(replicas: usize) -> usize {
+    match replicas {
+        0 => 0,
+        more => 1 + (more - 1) / AT_ONCE * AT_ONCE,
     }
 }
 
@@ -120,11 +144,18 @@ pub(super) fn room_of_control(control: Control, before: usize) -> Room {
     }
 }
 
-/// How many more replicas of a policy can be said where to run.
+/// How many more replicas of a policy can be said where to run: any number once they have a CPU of
+/// their own, as that stays so.
 pub(super) fn startable(replicas: &[Option<Run>]) -> u32 {
+    if room(replicas) == Room::OwnCpu {
+        return u32::MAX;
+    }
     let finished = replicas.iter().take_while(|run| run.is_some()).count();
-    let next_two = (finished / AT_ONCE + 1) * AT_ONCE;
-    next_two.saturating_sub(replicas.len()) as u32
+    let known = match finished {
+        0 => 1,
+        more => settled(more) + AT_ONCE,
+    };
+    known.saturating_sub(replicas.len()) as u32
 }
 
 #[cfg(test)]
@@ -139,6 +170,11 @@ mod tests {
 
     /// A replica that passes or not, beside so many others, and reaches this.
     fn replica(passes: bool, crowd: u64, metric: Option<f64>) -> Run {
+        replica_of(passes, crowd, metric, 0)
+    }
+
+    /// The same that took a second, and so much CPU time.
+    fn replica_of(passes: bool, crowd: u64, metric: Option<f64>, total_cpu_us: u64) -> Run {
         let feature: Feature = "brk".parse().expect("a syscall");
         let effect = match passes {
             true => Effect::Works,
@@ -150,6 +186,9 @@ mod tests {
         };
         let mut replay = app.replay(&Request::new(Policy::single(feature, Action::STUB), 0));
         replay.usage.crowd = crowd;
+        replay.usage.total_cpu_us = total_cpu_us;
+        replay.timing.wall_us = 1_000_000;
+        replay.timing.test_us = 900_000;
         replay.metric = metric;
         Run::new(&Recorded {
             id: 1,
@@ -207,24 +246,47 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_that_the_crowd_may_fail_has_a_cpu_of_its_own_from_the_third_replica_on() {
+    fn a_policy_that_the_crowd_may_fail_has_a_cpu_of_its_own() {
         let (passes, fails) = (replica(true, 8, None), replica(false, 8, None));
         let of = |runs: &[&Run]| {
             let runs: Vec<_> = runs.iter().map(|run| Some((*run).clone())).collect();
             room(&runs)
         };
-        assert_eq!(of(&[&fails, &passes]), Room::OwnCpu);
-        assert_eq!(of(&[&fails, &passes, &passes]), Room::OwnCpu);
+        assert_eq!(of(&[]), Room::Shared);
         assert_eq!(of(&[&fails]), Room::Shared);
-        assert_eq!(of(&[&passes, &passes, &fails]), Room::Shared);
+        assert_eq!(of(&[&fails, &passes]), Room::Shared, "not known in time");
+        assert_eq!(of(&[&fails, &passes, &passes]), Room::OwnCpu);
+        assert_eq!(of(&[&passes, &passes, &fails]), Room::OwnCpu);
+        assert_eq!(of(&[&passes, &passes, &passes, &fails]), Room::Shared);
         let mut slow = replica(false, 8, None);
         (slow.too_slow, slow.vote) = (true, Vote::Invalid);
-        assert_eq!(of(&[&slow, &slow]), Room::OwnCpu);
-        assert_eq!(of(&[&slow, &fails]), Room::OwnCpu);
-        // Once may be bad luck.
-        assert_eq!(of(&[&slow, &passes]), Room::Shared);
+        let mut starved = replica(false, 8, None);
+        starved.starved = true;
+        for doubtful in [&slow, &starved] {
+            assert_eq!(of(&[doubtful]), Room::OwnCpu);
+            assert_eq!(of(&[&passes, doubtful, &passes]), Room::OwnCpu);
+        }
         let fails_alone = replica(false, 0, None);
-        assert_eq!(of(&[&fails_alone, &passes]), Room::Shared);
+        assert_eq!(of(&[&fails_alone, &passes, &passes]), Room::Shared);
+    }
+
+    #[test]
+    fn who_fails_in_a_crowd_with_half_of_its_share_of_a_cpu_would_have_done_more() {
+        let options = ExploreOptions {
+            jobs: 8,
+            cpus: 2,
+            ..ExploreOptions::default()
+        };
+        let starved = |cpu_us, passes, crowd| {
+            let mut run = replica_of(passes, crowd, None, cpu_us);
+            file(&mut run, None, &options);
+            run.starved
+        };
+        // A quarter of its second is its share.
+        assert!(starved(125_000, false, 8));
+        assert!(!starved(124_999, false, 8));
+        assert!(!starved(125_000, true, 8));
+        assert!(!starved(125_000, false, 0));
     }
 
     #[test]
@@ -234,11 +296,15 @@ mod tests {
             let runs: Vec<_> = runs.iter().map(|run| (*run).clone()).collect();
             super::startable(&runs)
         };
-        assert_eq!(startable(&[]), 2);
-        assert_eq!(startable(&[&running]), 1);
-        assert_eq!(startable(&[&known, &running]), 0);
+        assert_eq!(startable(&[]), 1);
+        assert_eq!(startable(&[&running]), 0);
+        assert_eq!(startable(&[&known]), 2);
+        assert_eq!(startable(&[&known, &running]), 1);
         assert_eq!(startable(&[&running, &known]), 0);
-        assert_eq!(startable(&[&known, &known]), 2);
-        assert_eq!(startable(&[&known, &known, &known]), 1);
+        assert_eq!(startable(&[&known, &known]), 1);
+        assert_eq!(startable(&[&known, &known, &known]), 2);
+        let mut starved = replica(false, 8, None);
+        starved.starved = true;
+        assert_eq!(startable(&[&Some(starved), &running]), u32::MAX);
     }
 }

@@ -49,6 +49,8 @@ pub(super) struct Run {
     pub in_crowd: bool,
     /// It failed there although it did the workload's work, so that it does not count.
     pub too_slow: bool,
+    /// It failed there, and would have computed more than it could.
+    pub starved: bool,
     /// It did next to none of what the workload does, by its metric.
     pub barely_works: bool,
     /// It failed by time.
@@ -135,6 +137,7 @@ impl Run {
             vote,
             in_crowd: replay.usage.crowd > 0 && !replay.policy.is_empty(),
             too_slow: false,
+            starved: false,
             barely_works: false,
             late: vote == Vote::Failure
                 && matches!(&replay.outcome, Outcome::Failed(why) if why.is_by_time()),

@@ -40,9 +40,9 @@ proptest! {
         jobs in 3usize..9,
         exhaustive: bool,
         breaks in 0u64..700,
-        (waits, stands_still) in (0u64..500, 0u64..500),
+        (works, waits, stands_still) in (any::<bool>(), 0u64..500, 0u64..500),
     ) {
-        let crowd = Crowd { breaks, works: true, ..Crowd::default() };
+        let crowd = Crowd { breaks, works, ..Crowd::default() };
         let simulator = Simulator { waits, stands_still, ..in_crowd(&app, order, crowd) };
         let analysis = run(&simulator, &crowded(jobs, exhaustive)).expect("measurable");
         for row in &analysis.features {

@@ -19,14 +19,15 @@ pub(crate) struct Crowd {
 }
 
 impl Crowd {
-    /// Does to a replay what the crowd does to it. (The engine takes care that replicas of the
-    /// baseline pass in one.)
+    /// Does to a replay what the crowd does to it, whose test does as much as it can. (The engine takes
+    /// care that replicas of the baseline pass in one.)
     pub(super) fn befall(&self, request: &Request, replay: &mut Replay, answers: usize) {
         let is_slow = self.slow_from.is_some_and(|from| answers >= from);
         if replay.outcome.passed() && (is_slow || self.breaks(request)) {
             let status = ExitStatus::Code(1);
             replay.outcome = Outcome::Failed(Failure::Test { status });
             replay.metric = Some(METRIC).filter(|_| self.works);
+            replay.usage.total_cpu_us = replay.timing.wall_us;
         }
     }
 
