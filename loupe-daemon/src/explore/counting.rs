@@ -7,7 +7,7 @@
 //! * if the replay did the workload's work all the same, as its metric says ([`file`]);
 //! * if another replica of its policy passed, with an answer of the injection ([`is_forgiven`]);
 //! * or if it would have computed more ([`wants_more`]), another one that failed so counts, and none
-//!   has failed with a CPU of its own ([`tally`]).
+//!   has failed otherwise ([`tally`]).
 //!
 //! A failure by time is the host's if the host stood still. So one counts only
 //!
