@@ -7,7 +7,7 @@
 //! * if the replay did the workload's work all the same, as its metric says ([`file`]);
 //! * if another replica of its policy passed, with an answer of the injection ([`is_forgiven`]);
 //! * or if it would have computed more ([`wants_more`]), another one that failed so counts, and none
-//!   has failed otherwise ([`tally`]).
+//!   has failed otherwise.
 //!
 //! A failure by time is the host's if the host stood still. So one counts only
 //!
@@ -84,16 +84,11 @@ pub(super) fn void_if_late(run: &mut Run, times: &Times) {
     }
 }
 
-/// The replicas of a policy that count, by their votes. Of those that only failed in a crowd, and wanted
-/// more of a CPU there, one counts.
+/// The replicas of a policy that count, by their votes.
 pub(super) fn tally(runs: &[&Run], rule: Rule) -> Tally {
     let mut tally = Tally::default();
-    let fails_in_quiet = |run: &&Run| run.vote == Vote::Failure && !run.starved;
-    let doubtful = rule.counts_replicas() && !runs.iter().any(fails_in_quiet);
-    let first = runs.iter().find(|run| run.starved).map(|run| run.id);
     for run in runs.iter().filter(|run| !run.echo) {
-        let is_another = doubtful && run.starved && Some(run.id) != first;
-        let forgiven = is_another || is_forgiven(run, runs, rule);
+        let forgiven = is_forgiven(run, runs, rule);
         tally.late += u32::from(run.late && !forgiven);
         tally.add(match forgiven {
             true => Vote::Invalid,
@@ -103,11 +98,19 @@ pub(super) fn tally(runs: &[&Run], rule: Rule) -> Tally {
     tally
 }
 
-/// Where one replica passes without what is left out, another that failed in a crowd may have
-/// failed for that. (Where failures are weighed, each counts.)
+/// Where one replica passes without what is left out, another that failed in a crowd may have failed for
+/// that. So may all that wanted more of a CPU there, as long as none has failed otherwise: then the
+/// first of them counts. (Where failures are weighed, each counts.)
 pub(super) fn is_forgiven(run: &Run, runs: &[&Run], rule: Rule) -> bool {
     let may_be = rule.counts_replicas() && run.in_crowd && run.vote == Vote::Failure;
-    may_be && runs.iter().any(|run| run.vote == Vote::Pass)
+    let fails_otherwise = |run: &&Run| run.vote == Vote::Failure && !run.starved;
+    let is_another = || {
+        let first = runs.iter().find(|other| other.starved);
+        run.starved
+            && first.is_some_and(|first| first.id != run.id)
+            && !runs.iter().any(fails_otherwise)
+    };
+    may_be && (runs.iter().any(|run| run.vote == Vote::Pass) || is_another())
 }
 
 /// Where the next replica of a policy runs, if replays outnumber the CPUs: with a CPU of its own
