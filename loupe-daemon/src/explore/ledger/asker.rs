@@ -347,13 +347,14 @@ impl<'a> Asker<'a> {
         failed.filter(|(_, failures)| *failures > 0).collect()
     }
 
-    /// The policies of which a failed replica does not count by this rule.
+    /// The policies of which a failed replica does not count by this rule, as another one passes.
     pub fn forgiven(&self, rule: Rule) -> impl Iterator<Item = &'a Policy> {
         let ledger = self.ledger;
         ledger.trials.keys().filter(move |policy| {
             let runs: Vec<&Run> = ledger.replicas(policy).iter().flatten().collect();
-            runs.iter()
-                .any(|run| counting::is_forgiven(run, &runs, rule))
+            let passes = runs.iter().any(|run| run.vote == Vote::Pass);
+            let is_forgiven = |run: &&Run| counting::is_forgiven(run, &runs, rule);
+            passes && runs.iter().any(is_forgiven)
         })
     }
 
