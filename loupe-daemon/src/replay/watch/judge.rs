@@ -157,6 +157,13 @@ fn hammers(history: &[Sample], window: &[Sample], usual: &Usual, duration: Durat
     let (Some(first), Some(now)) = (window.first(), window.last()) else {
         return false;
     };
+    // What was not hammered at in all looks was not in the last ones, and most replays hammer at nothing.
+    if !history
+        .first()
+        .is_some_and(|earliest| has_hammered(earliest, now, usual))
+    {
+        return false;
+    }
     let pause = MIN_LIVELOCK.max(pause_of_test(usual, duration));
     let lasts = now.since_for_test(first);
     if usual.ticks {

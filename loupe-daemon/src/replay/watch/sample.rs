@@ -116,8 +116,8 @@ impl Sample {
     }
 
     /// The time from an earlier look, without that in which there was no CPU for it (`stalled`), in
-    /// which the engine had its turn (`engine_busy`), or in which the host stood still. A standstill is in both of the
-    /// others, and counts once.
+    /// which the engine had its turn (`engine_busy`), or in which the host stood still. A standstill is in
+    /// both of the others, and counts once.
     fn without(&self, earlier: &Sample, stalled: Duration, engine_busy: Duration) -> Duration {
         let all = self.at.saturating_sub(earlier.at);
         let stood_still = self.stood_still.saturating_sub(earlier.stood_still);
@@ -136,12 +136,9 @@ impl Sample {
     /// For how much time from an earlier look its tasks ran or wanted to, all added up: where they take
     /// turns, and wait for a CPU each time, none waits for long.
     pub fn wanted_since(&self, earlier: &Sample) -> Duration {
-        let [own, others] = [
-            (&earlier.waits_ns, &self.waits_ns),
-            (&earlier.others_waits_ns, &self.others_waits_ns),
-        ]
-        .map(|(earlier, now)| waits(earlier, now).sum());
-        self.cpu_since(earlier) + Duration::from_nanos(own) + Duration::from_nanos(others)
+        let own = waits(&earlier.waits_ns, &self.waits_ns);
+        let others = waits(&earlier.others_waits_ns, &self.others_waits_ns);
+        self.cpu_since(earlier) + Duration::from_nanos(own.chain(others).sum())
     }
 
     /// Every task of the application waits, without a timeout, for another one. It may be gone.
