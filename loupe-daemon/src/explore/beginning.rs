@@ -7,8 +7,7 @@ use loupe_common::feature::Feature;
 use loupe_common::replay::Replay;
 
 use super::Reached;
-use super::run::Run;
-use super::suspicion::Profile;
+use super::run::{self, Run};
 
 /// A call that is such a part of the baseline's calls is one that its test makes all the time.
 const FREQUENT: f64 = 1.0 / 50.0;
@@ -35,7 +34,7 @@ pub(super) enum Beginning {
 impl Beginning {
     /// Of a replay that was begun and has not failed.
     pub fn of(replay: &Replay, reached: Reached, baseline: &[&Run]) -> Beginning {
-        if shows_new(replay, baseline) {
+        if run::shows_new(replay, baseline) {
             return Beginning::Odd;
         }
         match reached {
@@ -58,15 +57,6 @@ impl Beginning {
             false => Beginning::Goes,
         }
     }
-}
-
-/// Whether it makes a call, or complains, as no replay of the baseline does.
-fn shows_new(replay: &Replay, baseline: &[&Run]) -> bool {
-    let is_new = |feature: &Feature| baseline.iter().all(|run| !run.calls.contains_key(feature));
-    let mut calls = replay.trace.calls.keys();
-    let profiles: Vec<&Profile> = baseline.iter().map(|run| &run.profile).collect();
-    calls.any(|feature| feature.syscall().is_some() && is_new(feature))
-        || !Profile::new(replay).new_complaints(&profiles).is_empty()
 }
 
 /// What the baseline's replays call, and which part of their calls that is at most.

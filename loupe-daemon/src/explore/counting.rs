@@ -30,7 +30,7 @@ use super::{ExploreOptions, Room};
 const AT_ONCE: usize = 2;
 
 /// What fails in a crowd wanted more of a CPU if it had this part (one in so many) of its share.
-const SHARE_PART: u64 = 2;
+const SHARE_PART: f64 = 2.0;
 
 /// Takes note of what a replay alone says about whether it counts. `alone` is the metric of the
 /// baseline's first replica.
@@ -39,8 +39,10 @@ pub(super) fn file(run: &mut Run, alone: Option<f64>, options: &ExploreOptions) 
     let expected = alone.map(|metric| metric * share);
     let expected = expected.filter(|metric| *metric > 0.0);
     let works = expected.and_then(|metric| run.does_its_work(metric));
-    run.starved = run.in_crowd && run.vote == Vote::Failure && wants_more(run, options);
-    if works == Some(true) && run.in_crowd && run.vote == Vote::Failure {
+    if !fails_in_crowd(run) {
+        return;
+    }
+    if works == Some(true) {
         run.too_slow = true;
         run.late = false;
         run.vote = Vote::Invalid;
@@ -48,14 +50,19 @@ pub(super) fn file(run: &mut Run, alone: Option<f64>, options: &ExploreOptions) 
             "it failed beside more others than there are CPUs although it did the workload's work"
                 .to_owned(),
         );
+    } else {
+        run.starved = wants_more(run, share);
     }
 }
 
-/// Whether a replay that came to its test computed for about as long as a crowd lets it: alone it would
-/// have done more.
-fn wants_more(run: &Run, options: &ExploreOptions) -> bool {
-    let [jobs, cpus] = [options.jobs, options.cpus].map(|number| number as u64);
-    run.tested && run.total_cpu_us() * jobs.max(1) * SHARE_PART >= run.wall_us.saturating_mul(cpus)
+fn fails_in_crowd(run: &Run) -> bool {
+    run.in_crowd && run.vote == Vote::Failure
+}
+
+/// Whether a replay that came to its test computed for about as long as this share of a CPU lets it: alone
+/// it would have done more.
+fn wants_more(run: &Run, share: f64) -> bool {
+    run.tested && run.total_cpu_us() as f64 * SHARE_PART >= run.wall_us as f64 * share
 }
 
 /// Whether it failed by time together with another replica of its policy: nothing passed between the
@@ -102,7 +109,7 @@ pub(super) fn tally(runs: &[&Run], rule: Rule) -> Tally {
 /// that. So may all that wanted more of a CPU there, as long as none has failed otherwise: then the
 /// first of them counts. (Where failures are weighed, each counts.)
 pub(super) fn is_forgiven(run: &Run, runs: &[&Run], rule: Rule) -> bool {
-    let may_be = rule.counts_replicas() && run.in_crowd && run.vote == Vote::Failure;
+    let may_be = rule.counts_replicas() && fails_in_crowd(run);
     let fails_otherwise = |run: &&Run| run.vote == Vote::Failure && !run.starved;
     let is_another = || {
         let first = runs.iter().find(|other| other.starved);
@@ -122,8 +129,7 @@ pub(super) fn room(replicas: &[Option<Run>]) -> Room {
     let before = &replicas[..settled(replicas.len())];
     let before = before.iter().flatten();
     let any = |what: fn(&Run) -> bool| before.clone().any(what);
-    let disagree =
-        any(|run| run.in_crowd && run.vote == Vote::Failure) && any(|run| run.vote == Vote::Pass);
+    let disagree = any(fails_in_crowd) && any(|run| run.vote == Vote::Pass);
     match disagree || any(|run| run.too_slow || run.starved) {
         true => Room::OwnCpu,
         false => Room::Shared,
@@ -170,6 +176,14 @@ mod tests {
     use crate::explore::simulated::{App, Effect, SimFeature};
     use crate::explore::tally::Decision;
     use crate::explore::{Recorded, Request};
+
+    fn eight_on_two_cpus() -> ExploreOptions {
+        ExploreOptions {
+            jobs: 8,
+            cpus: 2,
+            ..ExploreOptions::default()
+        }
+    }
 
     /// A replica that passes or not, beside so many others, and reaches this.
     fn replica(passes: bool, crowd: u64, metric: Option<f64>) -> Run {
@@ -230,14 +244,9 @@ mod tests {
 
     #[test]
     fn only_what_does_its_work_in_a_crowd_may_have_failed_for_it() {
-        let options = ExploreOptions {
-            jobs: 8,
-            cpus: 2,
-            ..ExploreOptions::default()
-        };
         let vote = |metric, passes, crowd| {
             let mut run = replica(passes, crowd, metric);
-            file(&mut run, Some(8000.0), &options);
+            file(&mut run, Some(8000.0), &eight_on_two_cpus());
             run.vote
         };
         // A fair share is 2000, and an eighth of that enough.
@@ -275,14 +284,9 @@ mod tests {
 
     #[test]
     fn who_fails_in_a_crowd_with_half_of_its_share_of_a_cpu_would_have_done_more() {
-        let options = ExploreOptions {
-            jobs: 8,
-            cpus: 2,
-            ..ExploreOptions::default()
-        };
         let starved = |cpu_us, passes, crowd| {
             let mut run = replica_of(passes, crowd, None, cpu_us);
-            file(&mut run, None, &options);
+            file(&mut run, None, &eight_on_two_cpus());
             run.starved
         };
         // A quarter of its second is its share.

@@ -95,7 +95,7 @@ pub(super) struct Run {
     pub start_us: u64,
     usage: Usage,
     metric: Option<f64>,
-    pub profile: Profile,
+    profile: Profile,
     /// Calls and operations that no passing replay of the baseline makes; known once it is compared
     /// with these by [`Run::compare`].
     pub new: Vec<Feature>,
@@ -181,11 +181,8 @@ impl Run {
     /// odd is none.
     pub fn compare(&mut self, baseline: &[&Run], options: &ExploreOptions) {
         let used = self.calls.keys().chain(self.operations.keys());
-        let is_new = |feature: &&Feature| {
-            let mut baseline = baseline.iter();
-            baseline.all(|run| run.calls_of(feature).is_none())
-        };
-        self.new = used.filter(is_new).cloned().collect();
+        let new = used.filter(|feature| is_new(feature, baseline));
+        self.new = new.cloned().collect();
         let least = baseline.iter().filter_map(|run| run.metric);
         let expected = least.min_by(f64::total_cmp);
         let expected = expected.map(|least| least / options.crowd);
@@ -194,7 +191,7 @@ impl Run {
         if !self.vote.passes() {
             return;
         }
-        let profiles: Vec<&Profile> = baseline.iter().map(|run| &run.profile).collect();
+        let profiles = profiles(baseline);
         self.suspicions = self.profile.suspicions(&profiles, options.crowd);
         self.complaints = self.profile.new_complaints(&profiles);
         if options.strict && !self.suspicions.is_empty() {
@@ -269,6 +266,23 @@ impl Run {
         let replay = self.replay.as_deref();
         Box::new(replay.expect("runs of the baseline are kept whole").clone())
     }
+}
+
+/// Whether a replay makes a call, or complains, as none of the baseline does.
+pub(super) fn shows_new(replay: &Replay, baseline: &[&Run]) -> bool {
+    let calls = calls(&replay.trace.calls);
+    let mut syscalls = calls.keys().filter(|feature| feature.syscall().is_some());
+    let complaints = || Profile::new(replay).new_complaints(&profiles(baseline));
+    syscalls.any(|feature| is_new(feature, baseline)) || !complaints().is_empty()
+}
+
+fn is_new(feature: &Feature, baseline: &[&Run]) -> bool {
+    let mut baseline = baseline.iter();
+    baseline.all(|run| run.calls_of(feature).is_none())
+}
+
+fn profiles<'r>(baseline: &[&'r Run]) -> Vec<&'r Profile> {
+    baseline.iter().map(|run| &run.profile).collect()
 }
 
 fn path_calls(counts: &BTreeMap<Feature, CallCounts>) -> u64 {

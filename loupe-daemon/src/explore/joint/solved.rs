@@ -21,6 +21,11 @@ pub(super) struct Solved<'a> {
 }
 
 impl Solved<'_> {
+    /// Whether this leaves less to implement.
+    pub fn is_better_than(&self, other: &Solved<'_>) -> bool {
+        self.implement.len() < other.implement.len()
+    }
+
     /// The rules without which less may be left to implement, each with what was banned before:
     /// those that bring more fallbacks to implement than doing without them costs.
     pub fn doubtful<'e>(

@@ -152,14 +152,14 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
             if other.implement.len() == best.implement.len() {
                 other = self.polish(other)?;
             }
-            if other.implement.len() < best.implement.len() {
+            if other.is_better_than(&best) {
                 best = other;
                 self.best = Some(best.clone());
             }
         }
         let best = self.finish(best)?;
         // What a rule brings may be more than it saves.
-        Ok(match best.implement.len() > self.base.implement.len() {
+        Ok(match self.base.is_better_than(&best) {
             true => self.base.clone(),
             false => best,
         })

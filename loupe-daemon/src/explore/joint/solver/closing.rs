@@ -75,7 +75,7 @@ impl<'a> Solver<'_, 'a, '_> {
                 let rule = Policy::single(feature.clone(), action);
                 let more = self.with_more(solved, &rule)?;
                 // It may bring another fallback, which is left out next.
-                let more = more.filter(|it| it.implement.len() <= solved.implement.len());
+                let more = more.filter(|it| !solved.is_better_than(it));
                 Ok(more.map(|_| (feature.clone(), action)))
             }))?;
             for (feature, action) in tried.into_iter().flatten() {
@@ -87,8 +87,7 @@ impl<'a> Solver<'_, 'a, '_> {
         Ok(ways)
     }
 
-    /// The policy with as many of these rules as go together, each in its turn, and closed where one
-    /// brings as much as it saves.
+    /// The policy with as many of these rules as go together, each in its turn.
     fn one_by_one(
         &mut self,
         mut solved: Solved<'a>,
@@ -98,18 +97,10 @@ impl<'a> Solver<'_, 'a, '_> {
         for (feature, action) in rules_of(rules) {
             let mut better = None;
             for action in [action, Action::Fake] {
-                let rule = Policy::single(feature.clone(), action);
-                let more = match better {
-                    Some(_) => break,
-                    None => self.with_more(&solved, &rule)?,
-                };
-                better = match more {
-                    Some(more) if more.implement.len() == solved.implement.len() => {
-                        Some(self.close(more, kept.clone())?)
-                    }
-                    more => more,
-                };
-                better = better.filter(|it| it.implement.len() < solved.implement.len());
+                if better.is_none() {
+                    let rule = Policy::single(feature.clone(), action);
+                    better = self.closed_with(&solved, &rule, kept)?;
+                }
             }
             match better {
                 Some(better) => solved = better,
@@ -119,6 +110,23 @@ impl<'a> Solver<'_, 'a, '_> {
             }
         }
         Ok(solved)
+    }
+
+    /// The policy with a further rule, and closed if that brings as much as it saves, if in the end it
+    /// leaves less to implement.
+    fn closed_with(
+        &mut self,
+        solved: &Solved<'a>,
+        rule: &Policy,
+        kept: &BTreeSet<Feature>,
+    ) -> Result<Option<Solved<'a>>, Stop> {
+        let more = match self.with_more(solved, rule)? {
+            Some(more) if more.implement.len() == solved.implement.len() => {
+                Some(self.close(more, kept.clone())?)
+            }
+            more => more,
+        };
+        Ok(more.filter(|it| it.is_better_than(solved)))
     }
 
     /// Polishes what was found; and once more where what could not be left out under other policies is
@@ -186,7 +194,7 @@ impl<'a> Solver<'_, 'a, '_> {
                 continue;
             }
             let closed = self.close(neighbour, kept)?;
-            if closed.implement.len() < solved.implement.len() {
+            if closed.is_better_than(solved) {
                 return Ok(Some(closed));
             }
         }
@@ -200,7 +208,7 @@ impl<'a> Solver<'_, 'a, '_> {
         rules: &Policy,
     ) -> Result<Option<Solved<'a>>, Stop> {
         let more = self.with_more(solved, rules)?;
-        Ok(more.filter(|it| it.implement.len() < solved.implement.len()))
+        Ok(more.filter(|it| it.is_better_than(solved)))
     }
 
     /// The policy with further rules, if it works and these leave out what they are about.
