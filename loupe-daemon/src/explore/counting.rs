@@ -6,8 +6,8 @@
 //!
 //! * if the replay did the workload's work all the same, as its metric says ([`file`]);
 //! * if another replica of its policy passed, with an answer of the injection ([`is_forgiven`]);
-//! * or if it would have computed more ([`wants_more`]), another one that failed so counts, and none
-//!   has failed otherwise.
+//! * or if it would have computed more ([`wants_more`]), none has failed otherwise, and another one that
+//!   failed so counts, or one failure would decide.
 //!
 //! A failure by time is the host's if the host stood still. So one counts only
 //!
@@ -107,17 +107,17 @@ pub(super) fn tally(runs: &[&Run], rule: Rule) -> Tally {
 
 /// Where one replica passes without what is left out, another that failed in a crowd may have failed for
 /// that. So may all that wanted more of a CPU there, as long as none has failed otherwise: then the
-/// first of them counts. (Where failures are weighed, each counts.)
+/// first of them counts, unless one failure is all that decides. (Where failures are weighed, each counts.)
 pub(super) fn is_forgiven(run: &Run, runs: &[&Run], rule: Rule) -> bool {
     let may_be = rule.counts_replicas() && fails_in_crowd(run);
     let fails_otherwise = |run: &&Run| run.vote == Vote::Failure && !run.starved;
-    let is_another = || {
+    let is_first = || {
         let first = runs.iter().find(|other| other.starved);
-        run.starved
-            && first.is_some_and(|first| first.id != run.id)
-            && !runs.iter().any(fails_otherwise)
+        first.is_some_and(|first| first.id == run.id)
     };
-    may_be && (runs.iter().any(|run| run.vote == Vote::Pass) || is_another())
+    let is_alike =
+        || run.starved && (rule.failures == 1 || !is_first()) && !runs.iter().any(fails_otherwise);
+    may_be && (runs.iter().any(|run| run.vote == Vote::Pass) || is_alike())
 }
 
 /// Where the next replica of a policy runs, if replays outnumber the CPUs: with a CPU of its own

@@ -180,13 +180,13 @@ impl Ledger {
         let place = place
             .filter(|place| place.is_none())
             .expect("every answer belongs to one running request");
-        let vote = run.vote;
+        let fails = run.vote == Vote::Failure && !run.starved;
         *place = Some(run);
         if let Some(probe @ None) = self.probes.get_mut(&request.policy) {
             // It could not be tried, or it failed: that replay is the first of its policy.
-            *probe = Some(match vote {
-                Vote::Failure => Beginning::Fails,
-                _ => Beginning::Starts,
+            *probe = Some(match fails {
+                true => Beginning::Fails,
+                false => Beginning::Starts,
             });
         }
         self.running -= 1;

@@ -66,16 +66,17 @@ impl<'a> Asker<'a> {
         let started = replicas.len();
         let Some(decision) = decision else {
             let flying = count(started - runs.len());
+            let failing = runs.iter().any(|run| run.vote == Vote::Failure);
             self.want(Want {
                 start: tally.surely_needed(rule).saturating_sub(flying),
                 left: tally.likely_needed(rule).saturating_sub(flying),
                 started: count(started),
-                failing: tally.failures > 0,
+                failing,
                 wall_us: replicas.iter().flatten().map(|run| run.wall_us).max(),
                 waited: replicas.iter().flatten().any(Run::waited),
-                ..match tally.failures {
-                    0 => Want::once(policy, Kind::Decide, purpose),
-                    _ => Want::once(policy, Kind::Decide, purpose::after_failure(purpose)),
+                ..match failing {
+                    false => Want::once(policy, Kind::Decide, purpose),
+                    true => Want::once(policy, Kind::Decide, purpose::after_failure(purpose)),
                 }
             });
             return Err(Stop::Pending);

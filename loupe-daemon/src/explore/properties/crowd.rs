@@ -8,7 +8,7 @@ use super::{app, options, plain_app, run};
 use crate::explore::simulated::{App, Crowd, Simulator};
 use crate::explore::{ExploreError, ExploreOptions, Room};
 
-fn crowded(jobs: usize, exhaustive: bool) -> ExploreOptions {
+pub(super) fn crowded(jobs: usize, exhaustive: bool) -> ExploreOptions {
     ExploreOptions {
         cpus: 2,
         exhaustive,
@@ -16,7 +16,7 @@ fn crowded(jobs: usize, exhaustive: bool) -> ExploreOptions {
     }
 }
 
-fn in_crowd(app: &App, order: u64, crowd: Crowd) -> Simulator<'_> {
+pub(super) fn in_crowd(app: &App, order: u64, crowd: Crowd) -> Simulator<'_> {
     Simulator {
         crowd: Some(crowd),
         ..Simulator::new(app, order)

@@ -8,9 +8,10 @@ use loupe_common::policy::{Action, Policy};
 use loupe_common::replay::{Haste, Replay};
 use proptest::prelude::*;
 
+use super::crowd::{crowded, in_crowd};
 use super::{app, feature, options, plain_app, run};
 use crate::explore::conflict::contains;
-use crate::explore::simulated::{App, Effect, SimFeature, Simulator, Use};
+use crate::explore::simulated::{App, Crowd, Effect, SimFeature, Simulator, Use};
 use crate::explore::{Effort, ExploreOptions, Request};
 
 /// What the simulated application does under a policy.
@@ -28,7 +29,11 @@ fn implement(app: &App, policy: &Policy) -> BTreeSet<Feature> {
 }
 
 fn analyze(app: &App, order: u64) -> (Analysis, Joint) {
-    let mut analysis = run(&Simulator::new(app, order), &options(2)).expect("measurable");
+    analyze_on(&Simulator::new(app, order), &options(2))
+}
+
+fn analyze_on(simulator: &Simulator<'_>, options: &ExploreOptions) -> (Analysis, Joint) {
+    let mut analysis = run(simulator, options).expect("measurable");
     let joint = analysis.joint.take().expect("asked for");
     (analysis, joint)
 }
@@ -113,7 +118,13 @@ fn quarrelsome(features: std::ops::Range<usize>) -> impl Strategy<Value = App> {
 }
 
 fn check(app: &App, order: u64) -> Result<(Analysis, Joint), TestCaseError> {
-    let (analysis, joint) = analyze(app, order);
+    check_of(app, analyze(app, order))
+}
+
+fn check_of(
+    app: &App,
+    (analysis, joint): (Analysis, Joint),
+) -> Result<(Analysis, Joint), TestCaseError> {
     let policy = joint.policy();
     prop_assert_eq!(joint.passes, joint.runs);
     prop_assert!(joint.passes >= 3);
@@ -136,6 +147,15 @@ fn check(app: &App, order: u64) -> Result<(Analysis, Joint), TestCaseError> {
         }
     }
     Ok((analysis, joint))
+}
+
+/// With a rescue, more rules can make a failing policy pass.
+fn without_rescues() -> impl Strategy<Value = App> {
+    app(false).prop_map(|mut app| {
+        let features = app.features.values_mut();
+        features.for_each(|sim| sim.rescued_by = None);
+        app
+    })
 }
 
 /// Replays that are asked for at once, and those that confirm what is there, when the bound of a
@@ -180,14 +200,23 @@ proptest! {
 
     #[test]
     fn the_joint_policy_passes_and_is_closed_and_not_improvable(
-        app in app(false).prop_map(|mut app| {
-            // With a rescue, more rules can make a failing policy pass.
-            app.features.values_mut().for_each(|sim| sim.rescued_by = None);
-            app
-        }),
+        app in without_rescues(),
         order: u64,
     ) {
         check(&app, order)?;
+    }
+
+    #[test]
+    fn so_it_is_where_steps_are_only_too_slow_in_a_crowd(
+        app in without_rescues(),
+        order: u64,
+        jobs in 3usize..9,
+        breaks in 0u64..700,
+        works: bool,
+    ) {
+        let crowd = Crowd { breaks, works, ..Crowd::default() };
+        let simulator = in_crowd(&app, order, crowd);
+        check_of(&app, analyze_on(&simulator, &crowded(jobs, false)))?;
     }
 
     #[test]
