@@ -293,21 +293,6 @@ impl fmt::Display for Control {
     }
 }
 
-/// How soon a replay that gets nowhere is given up. What is asked in haste is a step of a search, and proves
-/// nothing by itself.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Haste {
-    #[default]
-    None,
-    /// Where its test hardly does anything and the application repeats itself.
-    Ticks,
-    /// There, and at a part of the CPU time that others may use.
-    Cpu,
-}
-
 /// What a replay ran under, beside its policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema, Deserialize)]
 pub struct Conditions {

@@ -43,7 +43,7 @@ use futures::stream::{FuturesUnordered, Stream, StreamExt as _};
 use loupe_common::analysis::Analysis;
 use loupe_common::policy::Policy;
 use loupe_common::progress::Progress;
-use loupe_common::replay::{Control, Haste, Replay};
+use loupe_common::replay::{Control, Replay};
 
 use ledger::Kind;
 use scheduler::{Question, Scheduler, Step};
@@ -65,10 +65,6 @@ pub struct Request {
     /// It is no replica of the baseline, but a control: what it is put under.
     pub control: Option<Control>,
     pub room: Room,
-    pub haste: Haste,
-    /// It will probably wait, as another one of its policy did: others may have its CPU from the
-    /// beginning.
-    pub waits: bool,
     /// Why it is run, in a few words for whoever looks at it later. It changes nothing.
     pub purpose: String,
 }
@@ -90,8 +86,6 @@ impl Request {
             replica,
             watch: false,
             control: None,
-            haste: Haste::None,
-            waits: false,
             room: Room::Shared,
             purpose: String::new(),
         }

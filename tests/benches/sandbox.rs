@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use loupe_common::policy::Policy;
-use loupe_common::replay::Haste;
 use loupe_daemon::benchmarks::{
     BaselineFacts, Cancel, Heartbeat, Identity, Job, Launcher, Pace, Part, Prepared, Runner,
     Tracer, Workload,
@@ -54,7 +53,6 @@ fn main() {
                     part: Part::Whole,
                     pace: Pace::Events,
                     watch: false,
-                    haste: Haste::None,
                     control: None,
                     hide_vdso: false,
                     sample: false,

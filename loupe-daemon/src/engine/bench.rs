@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use loupe_common::policy::Policy;
-use loupe_common::replay::{Control, Haste, Replay};
+use loupe_common::replay::{Control, Replay};
 use serde::{Deserialize, Serialize};
 
 use super::slots::Slot;
@@ -32,9 +32,6 @@ pub struct How {
 pub struct Manner<'a> {
     pub part: Part,
     pub watch: bool,
-    pub haste: Haste,
-    /// Others may have its CPU from the beginning.
-    pub waits: bool,
     pub control: Option<Control>,
     pub cancel: &'a Cancel,
 }
@@ -122,9 +119,6 @@ impl Bench {
                 slot.give_up();
             }
         };
-        if manner.waits {
-            on_waiting();
-        }
         let replay = runner.replay(&Job {
             prepared: &self.prepared,
             policy,
@@ -136,7 +130,6 @@ impl Bench {
             pace: self.how.pace,
             sample: self.how.sample,
             watch: manner.watch,
-            haste: manner.haste,
             control: manner.control,
             hide_vdso: self.how.hide_vdso,
             on_waiting: &on_waiting,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use loupe_common::policy::Policy;
-use loupe_common::replay::{Haste, Replay};
+use loupe_common::replay::Replay;
 
 use super::bench::{Bench, Manner, reached};
 use super::slots::{Slot, Slots};
@@ -102,8 +102,6 @@ impl Shared {
         let manner = Manner {
             part,
             watch: request.is_watched(self.bench.how.watched),
-            haste: request.haste,
-            waits: request.waits,
             control: request.control,
             cancel,
         };
@@ -195,8 +193,6 @@ impl Shared {
         let manner = Manner {
             part,
             watch: false,
-            haste: Haste::None,
-            waits: false,
             control: None,
             cancel: &self.stop,
         };

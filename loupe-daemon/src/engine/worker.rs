@@ -207,9 +207,6 @@ async fn replay(
             let manner = Manner {
                 part: job.order.part,
                 watch: request.is_watched(open.bench.how.watched),
-                haste: request.haste,
-                // Its CPU is its own.
-                waits: false,
                 control: request.control,
                 cancel: &cancel,
             };

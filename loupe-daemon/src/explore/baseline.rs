@@ -31,14 +31,6 @@ pub(super) struct Baseline<'a> {
 /// a replay.
 const QUICK_START: u64 = 4;
 
-/// A replay that takes so many times the CPU time of any of the baseline's costs more than to
-/// share it spares.
-const COSTLY: f64 = 2.0;
-/// With a rule that alone takes so many times that CPU time, a bound of CPU time says little about a policy:
-/// what several such rules take multiplies. (memcached: `futex` faked 1.9 to 3.5, `clock_nanosleep` stubbed
-/// 1.5, both in one policy 2.6 to 4.5, all others at most 1.1.)
-const HEAVY: f64 = 1.25;
-
 impl Baseline<'_> {
     /// Median wall time of its replays, in microseconds.
     pub fn median_us(&self) -> f64 {
@@ -49,25 +41,6 @@ impl Baseline<'_> {
             walls[middle] as f64
         } else {
             (walls[middle - 1] + walls[middle]) as f64 / 2.0
-        }
-    }
-
-    /// Whether a replay takes so much CPU time that others had better not share it.
-    pub fn is_costly(&self, run: &Run) -> bool {
-        self.cpu_ratio(run) > COSTLY
-    }
-
-    /// Whether a replay takes clearly more CPU time than any of the baseline's.
-    pub fn is_heavy(&self, run: &Run) -> bool {
-        self.cpu_ratio(run) > HEAVY
-    }
-
-    /// How many times the CPU time of the baseline's longest; 0 where that is not known.
-    fn cpu_ratio(&self, run: &Run) -> f64 {
-        let usual = self.runs.iter().map(|run| run.total_cpu_us()).max();
-        match usual {
-            None | Some(0) => 0.0,
-            Some(usual) => run.total_cpu_us() as f64 / usual as f64,
         }
     }
 
@@ -240,37 +213,5 @@ fn refusal(ruling: &Ruling<'_>) -> ExploreError {
                 replay: run.replay(),
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::explore::properties::plain_app;
-    use crate::explore::simulated::baseline_of;
-    use crate::explore::{Recorded, Request};
-
-    fn run(total_cpu_us: u64) -> Run {
-        let mut replay = plain_app(1).replay(&Request::new(Policy::baseline(), 0));
-        replay.usage.total_cpu_us = total_cpu_us;
-        Run::new(&Recorded {
-            id: 1,
-            replay,
-            reused: false,
-        })
-    }
-
-    #[test]
-    fn what_takes_more_cpu_time_than_the_baselines_longest_is_heavy_and_then_costly() {
-        let runs = [run(80), run(100), run(90)];
-        let baseline = baseline_of(&runs);
-        let found = |cpu| (baseline.is_heavy(&run(cpu)), baseline.is_costly(&run(cpu)));
-        assert_eq!(found(125), (false, false));
-        assert_eq!(found(126), (true, false));
-        assert_eq!(found(200), (true, false));
-        assert_eq!(found(201), (true, true));
-        // Of a host that does not tell CPU times nothing is known.
-        let runs = [run(0)];
-        assert!(!baseline_of(&runs).is_heavy(&run(100)));
     }
 }

@@ -3,11 +3,10 @@
 //! The search looks at one replay of each policy; what it finds is then confirmed with all
 //! replicas: the rules fail together, and without any one of them the others pass.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use loupe_common::feature::Feature;
 use loupe_common::policy::{Action, Policy};
-use loupe_common::replay::Haste;
 
 use super::beginning::Beginning;
 use super::ledger::{Asker, Ruling, Stop, all, both};
@@ -15,13 +14,6 @@ use super::tally::{Decision, Rule};
 
 /// Questions that a search asks at once: with one alone a second CPU would have nothing to do.
 pub(super) const AT_ONCE: usize = 2;
-/// The same where what failed last waited for most of its time, and that was long: others may wait
-/// beside it.
-const AT_ONCE_WAITING: usize = 6;
-
-/// Rules of a conflict that is tried without each of them while it is still to be confirmed.
-const MOST_AT_ONCE: usize = 4;
-
 /// Rules at the end of a failing list that are found to be needed one after the other while no part of
 /// it fails. So many of a true conflict would hardly be neighbours there: it failed by chance.
 const MOST_AT_THE_END: usize = 3;
@@ -36,36 +28,10 @@ pub(super) fn contains(policy: &Policy, rules: &Policy) -> bool {
         .all(|(feature, action)| policy.get(feature) == Some(action))
 }
 
-/// Whether the policy has any of these rules.
-pub(super) fn has_any(policy: &Policy, rules: &BTreeSet<(Feature, Action)>) -> bool {
-    rules
-        .iter()
-        .any(|(feature, action)| policy.get(feature) == Some(*action))
-}
-
-/// How soon a replay of this policy may be given up. Where rules alone make the application compute
-/// more, all that its CPU time could tell is that.
-pub(super) fn haste(is_step: bool, policy: &Policy, heavy: &BTreeSet<(Feature, Action)>) -> Haste {
-    match is_step {
-        false => Haste::None,
-        true if has_any(policy, heavy) => Haste::Ticks,
-        true => Haste::Cpu,
-    }
-}
-
 /// A minimal conflict.
 pub(super) struct Found<'a> {
     pub policy: Policy,
     pub ruling: Ruling<'a>,
-}
-
-/// What a part of a failing policy does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tried {
-    Passes,
-    Fails,
-    /// After it has waited for most of a long time.
-    FailsWaiting,
 }
 
 /// Answers about policies in the course of one search.
@@ -81,8 +47,6 @@ pub(super) struct Searcher<'s, 'a> {
     /// What is searched in failed before its test, and the start takes little time beside that: parts of
     /// it are only begun.
     pub begins: bool,
-    /// Rules with which the application works and computes clearly more.
-    pub heavy: &'s BTreeSet<(Feature, Action)>,
 }
 
 impl<'a> Searcher<'_, 'a> {
@@ -91,39 +55,28 @@ impl<'a> Searcher<'_, 'a> {
         Ok(self.asker.ask(policy, self.rule, self.purpose)?.holds())
     }
 
-    fn try_out(&mut self, policy: &Policy, rule: Rule) -> Result<Tried, Stop> {
+    /// Whether a part of a failing policy passes.
+    fn passes(&mut self, policy: &Policy, rule: Rule) -> Result<bool, Stop> {
         if policy.is_empty() || self.good.iter().any(|good| contains(good, policy)) {
-            return Ok(Tried::Passes);
+            return Ok(true);
         }
-        let is_step = rule != self.rule;
-        if is_step && self.begins {
-            return self.begin(policy);
+        if rule != self.rule && self.begins {
+            return self.begins_well(policy);
         }
-        let haste = haste(is_step, policy, self.heavy);
-        let ruling = self
-            .asker
-            .in_haste(haste, |asker| asker.ask(policy, rule, NARROWS))?;
-        if ruling.holds() {
+        let passes = self.asker.ask(policy, rule, NARROWS)?.holds();
+        if passes {
             self.good.push(policy.clone());
-            return Ok(Tried::Passes);
         }
-        Ok(match ruling.runs.iter().any(|run| run.waited()) {
-            true => Tried::FailsWaiting,
-            false => Tried::Fails,
-        })
+        Ok(passes)
     }
 
-    /// Whether a replay without these fails at once. What does not is taken to pass: what is found by
+    /// Whether a replay without these does not fail at once. It is taken to pass then: what is found by
     /// that is confirmed anyway.
-    fn begin(&mut self, policy: &Policy) -> Result<Tried, Stop> {
+    fn begins_well(&mut self, policy: &Policy) -> Result<bool, Stop> {
         if self.asker.is_replayed(policy) {
-            let fails = !self.asker.passes_once(policy, NARROWS)?;
-            return Ok(if fails { Tried::Fails } else { Tried::Passes });
+            return self.asker.passes_once(policy, NARROWS);
         }
-        Ok(match self.asker.begin(policy, NARROWS)? {
-            Beginning::Fails => Tried::Fails,
-            Beginning::Odd | Beginning::Starts | Beginning::Goes => Tried::Passes,
-        })
+        Ok(self.asker.begin(policy, NARROWS)? != Beginning::Fails)
     }
 
     /// A minimal conflict among rules that were seen to fail together by this rule, which is one
@@ -170,7 +123,7 @@ impl<'a> Searcher<'_, 'a> {
         rule: Rule,
     ) -> Result<Option<Policy>, Stop> {
         let gives_up = rule != self.rule;
-        let tries = |rules: &[(Feature, Action)]| self.try_out(&policy_of(rules), rule);
+        let tries = |rules: &[(Feature, Action)]| self.passes(&policy_of(rules), rule);
         Ok(narrow(failing, gives_up, tries)?.map(|rules| policy_of(&rules)))
     }
 
@@ -185,19 +138,9 @@ impl<'a> Searcher<'_, 'a> {
 
     /// What all replicas of a conflict come to, and without each one of its rules. Both are waited
     /// for, whatever one of them says: else how many replays there are would depend on which comes
-    /// back first. A conflict of many rules is mostly none, and to try it without each of them takes
-    /// many replays: it must fail first.
+    /// back first.
     fn evidence(&mut self, conflict: &Policy) -> Result<(Ruling<'a>, Vec<(bool, Policy)>), Stop> {
-        let purpose = "confirms a conflict";
-        let ruling = self.asker.ask(conflict, self.rule, purpose);
-        if conflict.len() > MOST_AT_ONCE {
-            let ruling = ruling?;
-            let works = match ruling.decision {
-                Decision::Fails => self.without_one(conflict)?,
-                _ => Vec::new(),
-            };
-            return Ok((ruling, works));
-        }
+        let ruling = self.asker.ask(conflict, self.rule, "confirms a conflict");
         both(ruling, self.without_one(conflict))
     }
 
@@ -232,14 +175,13 @@ impl<'a> Searcher<'_, 'a> {
 fn narrow(
     failing: &[(Feature, Action)],
     gives_up: bool,
-    mut tries: impl FnMut(&[(Feature, Action)]) -> Result<Tried, Stop>,
+    mut passes: impl FnMut(&[(Feature, Action)]) -> Result<bool, Stop>,
 ) -> Result<Option<Vec<(Feature, Action)>>, Stop> {
     let mut rest = failing.to_vec();
     let mut fixed = Vec::new();
-    let mut at_once = AT_ONCE;
     loop {
         // `fixed` and all of `rest` fail together.
-        if !fixed.is_empty() && tries(&fixed)? != Tried::Passes {
+        if !fixed.is_empty() && !passes(&fixed)? {
             return Ok(Some(fixed));
         }
         let is_whole = fixed.len() + rest.len() == failing.len();
@@ -248,21 +190,16 @@ fn narrow(
         }
         let (mut good, mut bad) = (0, rest.len());
         while bad - good > 1 {
-            let points = between(good, bad, at_once);
+            let points = between(good, bad);
             let asked = points
                 .iter()
-                .map(|point| tries(&[&fixed[..], &rest[..*point]].concat()));
-            for (point, tried) in points.iter().zip(all(asked)?) {
-                match tried {
-                    Tried::Passes => {
-                        good = *point;
-                        continue;
-                    }
-                    Tried::Fails => at_once = AT_ONCE,
-                    Tried::FailsWaiting => at_once = AT_ONCE_WAITING,
+                .map(|point| passes(&[&fixed[..], &rest[..*point]].concat()));
+            for (point, passes) in points.iter().zip(all(asked)?) {
+                if !passes {
+                    bad = *point;
+                    break;
                 }
-                bad = *point;
-                break;
+                good = *point;
             }
         }
         rest.truncate(bad);
@@ -274,9 +211,9 @@ fn narrow(
 }
 
 /// The points of a range at which a search asks at once, in their order, each once.
-fn between(good: usize, bad: usize, at_once: usize) -> Vec<usize> {
+fn between(good: usize, bad: usize) -> Vec<usize> {
     let width = bad - good;
-    let points = (1..=at_once).map(|part| good + (part * width).div_ceil(at_once + 1));
+    let points = (1..=AT_ONCE).map(|part| good + (part * width).div_ceil(AT_ONCE + 1));
     let mut points: Vec<usize> = points.map(|point| point.min(bad - 1)).collect();
     points.dedup();
     points
@@ -298,21 +235,6 @@ mod tests {
         (0..count).map(rule).collect()
     }
 
-    /// What a search asks about 100 rules, of which the 30th and the 71st fail together.
-    fn asked(fails: Tried) -> Vec<usize> {
-        let rules = rules(100);
-        let mut asked = Vec::new();
-        let found = narrow(&rules, true, |part| {
-            asked.push(part.len());
-            let fail = part.contains(&rules[30]) && part.contains(&rules[71]);
-            Ok(if fail { fails } else { Tried::Passes })
-        });
-        let found = found.expect("nothing is missing");
-        let found = found.expect("a conflict");
-        assert_eq!(found, [rules[71].clone(), rules[30].clone()]);
-        asked
-    }
-
     #[test]
     fn what_no_part_of_fails_is_not_taken_apart() {
         let rules = rules(40);
@@ -320,7 +242,7 @@ mod tests {
             let mut asked = 0;
             let found = narrow(&rules, gives_up, |_| {
                 asked += 1;
-                Ok(Tried::Passes)
+                Ok(true)
             });
             (found.expect("nothing is missing"), asked)
         };
@@ -335,10 +257,16 @@ mod tests {
     }
 
     #[test]
-    fn a_search_asks_two_questions_at_once_and_more_where_the_answers_are_waited_for() {
-        assert_eq!(asked(Tried::Fails)[..6], [34, 67, 78, 89, 71, 75]);
-        assert_eq!(asked(Tried::FailsWaiting)[..4], [34, 67, 78, 89]);
-        // Once a part has failed so, the range is cut in seven.
-        assert_eq!(asked(Tried::FailsWaiting)[4..10], [69, 71, 72, 74, 75, 77]);
+    fn a_search_asks_two_questions_at_once() {
+        let rules = rules(100);
+        let mut asked = Vec::new();
+        let found = narrow(&rules, true, |part| {
+            asked.push(part.len());
+            Ok(!(part.contains(&rules[30]) && part.contains(&rules[71])))
+        });
+        let found = found.expect("nothing is missing");
+        let found = found.expect("a conflict");
+        assert_eq!(found, [rules[71].clone(), rules[30].clone()]);
+        assert_eq!(asked[..6], [34, 67, 78, 89, 71, 75]);
     }
 }

@@ -174,7 +174,6 @@ fn first_broken(
         ways: &BTreeMap::new(),
         good,
         begins: false,
-        heavy: &BTreeSet::new(),
     };
     let Some(found) = searcher.first_conflict(order, Rule::once())? else {
         return Ok(None);

@@ -142,9 +142,7 @@ impl<'s, 'a> Evidence<'s, 'a> {
     pub fn standing(&self, feature: &Feature) -> Standing<'a> {
         let own = match self.own.get(feature) {
             None => None,
-            Some(Some(run)) if run.passes_but_for_oddities() && !self.baseline.is_costly(run) => {
-                Some(*run)
-            }
+            Some(Some(run)) if run.passes_but_for_oddities() => Some(*run),
             // Its own replay says something else than that it simply works.
             Some(_) => return Standing::Alone,
         };

@@ -16,7 +16,7 @@ use std::fmt::Display;
 use loupe_common::feature::Feature;
 use loupe_common::impact::Quantity;
 use loupe_common::policy::Policy;
-use loupe_common::replay::{Control, Haste, Replay};
+use loupe_common::replay::{Control, Replay};
 
 use super::beginning::Beginning;
 use super::run::Run;
@@ -64,11 +64,7 @@ impl Ledger {
                 self.next_replica(&want.policy, want.kind)
             }
         };
-        let request = Request {
-            haste: want.haste,
-            waits: want.waited && request.room == Room::Shared,
-            ..request.because(&want.purpose)
-        };
+        let request = request.because(&want.purpose);
         if request.replica >= LOOK {
             let place = (request.policy.clone(), request.replica);
             self.beside.insert(place, None);
@@ -301,10 +297,6 @@ pub(super) struct Want {
     pub hurry: Hurry,
     /// How long the slowest of its replicas took, where some have finished.
     pub wall_us: Option<u64>,
-    pub haste: Haste,
-    /// One of them waited for most of a long time: the next does probably, too, and others have its
-    /// CPU.
-    pub waited: bool,
 }
 
 /// Whether more may have to be asked for when an answer is there.
@@ -327,8 +319,6 @@ impl Want {
             share: 1,
             hurry: Hurry::Urgent,
             wall_us: None,
-            haste: Haste::None,
-            waited: false,
         }
     }
 

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use loupe_common::feature::Feature;
 use loupe_common::impact::Quantity;
@@ -24,12 +23,6 @@ const WORK_PART: f64 = 1.0 / 8.0;
 const NOTIFIED_US: u64 = 15;
 /// Watching is cheap where it takes at most one part in so many of the replay.
 const CHEAP_PART: u64 = 10;
-/// What waits for longer is better not left to the end, nor done with nothing beside it: a livelock of
-/// memcached is seen after 0.2 s.
-const LONG: Duration = Duration::from_millis(150);
-/// What uses less than this part of a CPU waits, and does not compute (as `replay` has it).
-const WAITING_PART: u32 = 6;
-
 /// From when to when something ran, in steps of the ledger.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Span {
@@ -169,12 +162,6 @@ impl Run {
             complaints: BTreeSet::new(),
             replay: replay.policy.is_empty().then(|| Arc::new(replay.clone())),
         }
-    }
-
-    /// Whether it took long and hardly computed.
-    pub fn waited(&self) -> bool {
-        let [wall, cpu] = [self.wall_us, self.usage.total_cpu_us].map(Duration::from_micros);
-        wall >= LONG && cpu * WAITING_PART < wall
     }
 
     /// Compares a run with the passing runs of the baseline. If that is to be strict, a pass that is

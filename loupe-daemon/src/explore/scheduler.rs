@@ -144,8 +144,7 @@ impl<'a, Q: Question> Scheduler<'a, Q> {
     /// Takes the answer to a request.
     pub fn record(&mut self, request: &Request, recorded: &Recorded) {
         let run = Run::new(recorded);
-        // What waited is confirmed before anything else: it takes long, and no CPU.
-        self.thinks_first |= request.control.is_some() || run.waited();
+        self.thinks_first |= request.control.is_some();
         self.ledger.finish(request, run, self.options);
         let replica = (request.policy.clone(), request.replica);
         let news = match self.at_leisure.remove(&replica) {
@@ -230,8 +229,7 @@ impl<'a, Q: Question> Scheduler<'a, Q> {
     }
 }
 
-/// The replicas that may be started, best last. First what will only wait, and long: others run
-/// beside it, and at the very end there are none. Then what other replays depend on: policies that
+/// The replicas that may be started, best last. First what other replays depend on: policies that
 /// failed before, because they may be slow and one at the very end would leave the other cores
 /// idle; then every policy once before any a second time. What is measured runs in rounds, each
 /// in another order. Then what fills the gaps: what has passed so far first, since its replicas may
@@ -239,11 +237,6 @@ impl<'a, Q: Question> Scheduler<'a, Q> {
 fn queue(wants: Vec<Want>) -> Vec<Want> {
     let mut replicas = Vec::new();
     for want in wants {
-        let rank = match (want.waited, want.hurry) {
-            (true, _) => 0,
-            (false, Hurry::Urgent) => 1,
-            (false, Hurry::AtLeisure) => 2,
-        };
         let first = match want.hurry {
             Hurry::Urgent => (!want.failing, 0),
             Hurry::AtLeisure => (want.failing, u64::MAX - want.wall_us.unwrap_or(u64::MAX)),
@@ -254,7 +247,7 @@ fn queue(wants: Vec<Want>) -> Vec<Want> {
                 Kind::Decide | Kind::Probe | Kind::Look(_) | Kind::Control(_) => 0,
                 Kind::Measure => shuffled(&want.policy, replica),
             };
-            replicas.push(((rank, first, round, place), want.clone()));
+            replicas.push(((want.hurry, first, round, place), want.clone()));
         }
     }
     // Stable: policies that are equal in this are taken in the order they were asked for.

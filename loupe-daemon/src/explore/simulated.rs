@@ -18,7 +18,6 @@ use loupe_common::trace::{CallCounts, Trace};
 
 use super::baseline::Baseline;
 use super::confidence::Test;
-use super::conflict::has_any;
 use super::ledger::Ruling;
 use super::run::Run;
 use super::tally::Rule;
@@ -284,7 +283,9 @@ impl App {
     }
 
     fn metric(&self, policy: &Policy) -> Option<f64> {
-        let does_nothing = has_any(policy, &self.barely_works);
+        let does_nothing = policy
+            .iter()
+            .any(|(feature, action)| self.barely_works.contains(&(feature.clone(), action)));
         let metric = if does_nothing { 0.0 } else { hosts::METRIC };
         (!self.barely_works.is_empty()).then_some(metric)
     }

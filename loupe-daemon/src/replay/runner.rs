@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use loupe_common::policy::Policy;
-use loupe_common::replay::{Control, Failure, Haste, Outcome, Replay};
+use loupe_common::replay::{Control, Failure, Outcome, Replay};
 
 use super::facts::{BaselineFacts, TimeLimits};
 use super::guard::{Bounds, Guard};
@@ -103,7 +103,6 @@ pub struct Job<'a> {
     pub sample: bool,
     /// Look out for every pseudo-file that is used.
     pub watch: bool,
-    pub haste: Haste,
     /// It is a control, and put under what that says.
     pub control: Option<Control>,
     /// Hide the vDSO from the target.

@@ -6,7 +6,7 @@ use std::fmt;
 
 use loupe_common::host_class::HostClass;
 use loupe_common::policy::Policy;
-use loupe_common::replay::{Control, Haste, Replay};
+use loupe_common::replay::{Control, Replay};
 use serde::{Deserialize, Serialize};
 
 use crate::executable::Digest;
@@ -35,8 +35,6 @@ pub struct Order {
     #[serde(default)]
     pub control: Option<Control>,
     #[serde(default)]
-    pub haste: Haste,
-    #[serde(default)]
     pub purpose: String,
     #[serde(default)]
     pub part: Part,
@@ -49,7 +47,6 @@ impl Order {
             replica: request.replica,
             watch: request.watch,
             control: request.control,
-            haste: request.haste,
             purpose: request.purpose.clone(),
             part,
         }
@@ -59,7 +56,6 @@ impl Order {
         Request {
             watch: self.watch,
             control: self.control,
-            haste: self.haste,
             purpose: self.purpose.clone(),
             ..Request::new(self.policy.clone(), self.replica)
         }

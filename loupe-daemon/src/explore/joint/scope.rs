@@ -67,31 +67,15 @@ impl<'b, 'a> Scope<'b, 'a> {
         Ok(self.ruling(asker, &self.fixed)?.holds())
     }
 
-    /// The choices with which the application passes alone and computes clearly more than in the
-    /// baseline.
-    pub(super) fn heavy(&self, asker: &Asker<'a>, choices: &Choices) -> Banned {
-        self.passing_alone(asker, choices, |run| self.baseline.is_heavy(run))
-    }
-
     /// The choices with which the application passes alone, and the workload does next to none of its
     /// work, by its metric.
     pub(super) fn barely_working(&self, asker: &Asker<'a>, choices: &Choices) -> Banned {
-        self.passing_alone(asker, choices, |run| run.barely_works)
-    }
-
-    /// The choices of which the first passing replay alone was like this.
-    fn passing_alone(
-        &self,
-        asker: &Asker<'a>,
-        choices: &Choices,
-        is_so: impl Fn(&Run) -> bool,
-    ) -> Banned {
         let ways = choices.iter();
         let ways = ways.flat_map(|(feature, ways)| ways.iter().map(|way| (feature.clone(), *way)));
         ways.filter(|(feature, way)| {
             let alone = Policy::single(feature.clone(), *way);
             let first = asker.runs_rested_on(&alone).find(|run| run.vote.passes());
-            first.is_some_and(&is_so)
+            first.is_some_and(|run| run.barely_works)
         })
         .collect()
     }

@@ -3,7 +3,7 @@
 mod closing;
 mod trust;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use loupe_common::analysis::{Conflict, Fallback};
@@ -14,7 +14,7 @@ use super::budget::Budget;
 use super::choice::{self, Banned, Choices};
 use super::scope::Scope;
 use super::solved::Solved;
-use crate::explore::conflict::{Found, Searcher, contains, haste};
+use crate::explore::conflict::{Found, Searcher, contains};
 use crate::explore::ledger::{Asker, Ruling, Stop, both};
 use crate::explore::tally::Rule;
 
@@ -25,15 +25,10 @@ const MANY_CONFLICTS: usize = 40;
 /// Conflicts that the search trusts before they are confirmed.
 const MOST_TRUSTED: usize = 2;
 
-/// Replays of a policy that will probably be the last: as many as surely have a CPU.
-const PREFETCHED: u32 = 2;
-
 pub(super) struct Solver<'s, 'a, 'b> {
     asker: &'s mut Asker<'a>,
     scope: &'s Scope<'b, 'a>,
     choices: Choices,
-    /// The rules of these with which the application computes clearly more.
-    heavy: Banned,
     /// The rules with which the workload does next to none of its work, and passes alone.
     barely_working: Banned,
     /// Those of them that policies which failed had. What the host's speed decides is not fought for.
@@ -56,10 +51,6 @@ pub(super) struct Solver<'s, 'a, 'b> {
     pub budget: &'s mut Budget,
     /// The best policy so far.
     best: Option<Solved<'a>>,
-    /// How fallbacks could last be left out, if at all: what is tried first under other policies.
-    ways: BTreeMap<Feature, Option<Action>>,
-    /// What could not be left out under another policy is tried under this one, too.
-    is_thorough: bool,
 }
 
 impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
@@ -75,13 +66,11 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
         let mut settled = scope.open(&base);
         settled.retain(|feature| !fixed.is_empty() && feature.parent().is_none());
         budget.begin(asker);
-        let heavy = scope.heavy(asker, &choices);
         let barely_working = match budget.is_limited() {
             true => scope.barely_working(asker, &choices),
             false => Banned::new(),
         };
         Ok(Solver {
-            heavy,
             barely_working,
             undecided: Banned::new(),
             budget,
@@ -97,8 +86,6 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
             base,
             trusted: Vec::new(),
             distrusted: BTreeSet::new(),
-            ways: BTreeMap::new(),
-            is_thorough: false,
         })
     }
 
@@ -157,7 +144,7 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
                 self.best = Some(best.clone());
             }
         }
-        let best = self.finish(best)?;
+        let best = self.polish(best)?;
         // What a rule brings may be more than it saves.
         Ok(match self.base.is_better_than(&best) {
             true => self.base.clone(),
@@ -179,7 +166,7 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
         }
         self.rule = self.scope.baseline.rule;
         let closed = self.close(sure, BTreeSet::new())?;
-        self.finish(closed).map(Some)
+        self.polish(closed).map(Some)
     }
 
     /// Whether the search has taken all that it may.
@@ -219,7 +206,6 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
             ways: &self.choices,
             good: &mut self.good,
             begins,
-            heavy: &self.heavy,
         }
     }
 
@@ -233,10 +219,7 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
             return Ok(Some(self.scope.baseline.ruling.clone()));
         }
         let is_step = self.rule == Rule::once();
-        let haste = haste(is_step, policy, &self.heavy);
-        let run = self
-            .asker
-            .in_haste(haste, |asker| asker.once(policy, purpose))?;
+        let run = self.asker.once(policy, purpose)?;
         let Some(run) = run.filter(|run| run.vote.passes()) else {
             return Ok(None);
         };
@@ -245,14 +228,6 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
         }
         let ruling = self.scope.ruling(self.asker, policy)?;
         Ok(ruling.holds().then_some(ruling))
-    }
-
-    /// Whether this policy will probably pass, and be confirmed: the first that is tried beside rules
-    /// that are known to work. Nothing else is asked meanwhile.
-    fn is_likely_the_last(&self, policy: &Policy) -> bool {
-        let is_first =
-            self.best.is_none() && self.conflicts.is_empty() && self.undecided.is_empty();
-        is_first && !self.scope.fixed.is_empty() && *policy != self.scope.fixed
     }
 
     /// The rules of a failing policy for which the host's speed may have let it fail: with these the
@@ -280,10 +255,6 @@ impl<'s, 'a, 'b> Solver<'s, 'a, 'b> {
             let chosen = choice::best(&self.choices, &self.conflicts, &given_up);
             let policy = with(&self.scope.fixed, &chosen);
             let purpose = self.scope.purpose();
-            if self.is_likely_the_last(&policy) {
-                let replays = PREFETCHED.min(self.scope.baseline.rule.passes);
-                self.asker.prefetch(&policy, replays, purpose);
-            }
             if let Some(ruling) = self.passing(&policy, purpose)? {
                 let solved = self.scope.solved(policy, banned.clone(), ruling);
                 return self.close(solved, BTreeSet::new());

@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use loupe_common::feature::Feature;
 use loupe_common::policy::Policy;
-use loupe_common::replay::{Control, Haste};
+use loupe_common::replay::Control;
 
 use super::{Hurry, Kind, LOOK, Ledger, REPEATED, Ruling, Stop, Want, count};
 use crate::explore::beginning::Beginning;
@@ -23,8 +23,6 @@ pub(in crate::explore) struct Asker<'a> {
     pub phase: &'static str,
     /// How soon what is asked now is wanted.
     pub hurry: Hurry,
-    /// How soon what is asked now may be given up.
-    haste: Haste,
     /// Some of what is wanted waits until another replay has passed.
     pub holds: bool,
     /// The policies that this pass rested on so far, and on how many of their replicas. What
@@ -42,7 +40,6 @@ impl<'a> Asker<'a> {
             later: 0,
             phase: "",
             hurry: Hurry::Urgent,
-            haste: Haste::None,
             holds: false,
             used: BTreeMap::new(),
             looked: BTreeSet::new(),
@@ -73,7 +70,6 @@ impl<'a> Asker<'a> {
                 started: count(started),
                 failing,
                 wall_us: replicas.iter().flatten().map(|run| run.wall_us).max(),
-                waited: replicas.iter().flatten().any(Run::waited),
                 ..match failing {
                     false => Want::once(policy, Kind::Decide, purpose),
                     true => Want::once(policy, Kind::Decide, purpose::after_failure(purpose)),
@@ -105,14 +101,6 @@ impl<'a> Asker<'a> {
             .keys()
             .flat_map(|policy| self.runs_rested_on(policy));
         runs.map(|run| run.wall_us).sum()
-    }
-
-    /// Asks what may be given up so soon.
-    pub fn in_haste<T>(&mut self, haste: Haste, ask: impl FnOnce(&mut Self) -> T) -> T {
-        let before = std::mem::replace(&mut self.haste, haste);
-        let answer = ask(self);
-        self.haste = before;
-        answer
     }
 
     /// The first usable replica of this policy; none if too many could not be used.
@@ -205,11 +193,6 @@ impl<'a> Asker<'a> {
         self.ledger.is_slow_without(feature)
     }
 
-    /// Replays outnumber the CPUs: most of them wait.
-    pub fn is_crowded(&self) -> bool {
-        self.ledger.is_crowded
-    }
-
     /// How a replay begins under this policy, which nothing has been asked about before.
     pub fn begin(&mut self, policy: &Policy, purpose: impl Display) -> Result<Beginning, Stop> {
         match self.ledger.probes.get(policy) {
@@ -274,7 +257,6 @@ impl<'a> Asker<'a> {
     fn want(&mut self, mut want: Want) {
         want.hurry = self.hurry;
         if want.kind == Kind::Decide {
-            want.haste = self.haste;
             want.start = want.start.min(self.ledger.startable(&want.policy));
             // What is being begun is no replica yet.
             if let Some(None) = self.ledger.probes.get(&want.policy) {
@@ -299,7 +281,6 @@ impl<'a> Asker<'a> {
         if known.kind == Kind::Decide {
             known.start = known.start.max(want.start);
             known.left = known.left.max(want.left);
-            known.haste = known.haste.min(want.haste);
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use loupe_common::analysis::{Analysis, Joint};
 use loupe_common::feature::Feature;
 use loupe_common::policy::{Action, Policy};
-use loupe_common::replay::{Haste, Replay};
+use loupe_common::replay::Replay;
 use proptest::prelude::*;
 
 use super::crowd::{crowded, in_crowd};
@@ -248,26 +248,6 @@ fn a_conflict_of_two_among_many_is_named_and_costs_one_feature() {
     assert_eq!(joint.implement.len(), 1);
     let conflicts: Vec<&Policy> = analysis.conflicts.iter().map(|c| &c.policy).collect();
     assert_eq!(conflicts, [&pair]);
-    // What fails together once is a step of the search; that it is a conflict takes one replay that
-    // is none, and so does that the joint policy works.
-    let log = simulator.log.lock().expect("no test thread has panicked");
-    let of = |policy: &Policy| {
-        let asked = log.starts.iter().map(|(request, _)| request);
-        let mut haste: Vec<(u32, Haste)> = asked
-            .filter(|request| request.policy == *policy)
-            .map(|request| (request.replica, request.haste))
-            .collect();
-        haste.sort_unstable();
-        haste
-    };
-    assert_eq!(of(&pair), [(0, Haste::Cpu), (1, Haste::None)]);
-    let all = [(0, Haste::Cpu), (1, Haste::None), (2, Haste::None)];
-    assert_eq!(of(&joint.policy()), all);
-    assert!(
-        of(&Policy::single(feature(7), Action::STUB))
-            .iter()
-            .all(|(_, haste)| *haste == Haste::None)
-    );
     // The first policy, two prefix searches (log2 of 40), both confirmed, the second policy.
     let singles = 3 + 40 * (3 + 2);
     assert!(

@@ -98,8 +98,6 @@ impl Hash for Request {
             watch,
             control,
             room,
-            haste: _,
-            waits: _,
             purpose: _,
         } = self;
         (policy, replica, watch, control, room).hash(state);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use loupe_common::feature::Feature;
 use loupe_common::policy::Action;
-use loupe_common::replay::{Failure, Haste, Outcome};
+use loupe_common::replay::{Failure, Outcome};
 
 use super::{QUIET_PROBE, Session, left};
 use crate::cgroup;
@@ -24,9 +24,6 @@ use crate::replay::workload::Mode;
 
 /// What the paper's prototype sleeps at the start of every run.
 const PAPER_SLEEP: Duration = Duration::from_millis(400);
-/// In its test a step of a search may use this part of the CPU time that others may: still four times
-/// the most that the baseline uses.
-const HASTY_CPU_PART: u32 = 2;
 /// How often `/proc` is asked about what a command has left.
 const LEFTOVERS_PROBE: Duration = Duration::from_millis(10);
 
@@ -114,11 +111,7 @@ impl Session<'_> {
         };
         Watcher::new(Usual {
             duration: asks.then_some(usual),
-            cpu_limit: match self.job.haste == Haste::Cpu && tested {
-                true => cpu_limit.map(|limit| limit / HASTY_CPU_PART),
-                false => cpu_limit,
-            },
-            ticks: self.job.haste > Haste::None,
+            cpu_limit,
             idling: self.job.facts.idling().filter(|_| asks && tested),
             injected: self.job.policy.iter().filter_map(number).collect(),
             calls: self.job.facts.most_calls(),

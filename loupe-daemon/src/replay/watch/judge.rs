@@ -41,8 +41,7 @@ const MIN_IDLE_LOOKS: usize = 3;
 const RUNAWAY_FACTOR: u32 = 2;
 /// A livelock lasts at least this long, or longer than the baseline's test pauses, or half as long as
 /// the phase takes where that is not known; or (where the test does a little all the same, or the only
-/// witness is that the application sleeps) twice as long as the phase takes. In a search: as long as the
-/// phase takes, or (where it sleeps) one and a half times as long.
+/// witness is that the application sleeps) twice as long as the phase takes.
 const MIN_LIVELOCK: Duration = Duration::from_millis(100);
 /// Looks at who tries again and again that find further calls.
 const MIN_ROUNDS: usize = 3;
@@ -125,7 +124,7 @@ fn hang(history: &[Sample], usual: &Usual, duration: Duration) -> Option<Failure
 /// A livelock or a stalemate: something goes on, or waits, and nothing gets anywhere.
 fn standing(history: &[Sample], usual: &Usual, duration: Duration) -> Option<Failure> {
     let now = history.last()?;
-    let window = nothing_new(history, usual, usual.ticks)?;
+    let window = nothing_new(history, usual, false)?;
     let first = window.first()?;
     let lasts = now.since(first);
     let after_ms = millis(now.at);
@@ -142,11 +141,7 @@ fn standing(history: &[Sample], usual: &Usual, duration: Duration) -> Option<Fai
         return (usual.tested && stuck && long).then_some(Failure::Hung { after_ms });
     }
     let prints = now.printed.saturating_sub(first.printed) > MAX_PRINTED_BYTES;
-    let long = match usual.ticks {
-        true => duration * 3 / 2,
-        false => duration * 2,
-    };
-    let tries_again = !prints && is_idle(first, now) && lasts >= MIN_LIVELOCK.max(long);
+    let tries_again = !prints && is_idle(first, now) && lasts >= MIN_LIVELOCK.max(duration * 2);
     let repeats = rounds >= MIN_ROUNDS && tries_again;
     repeats.then_some(Failure::Livelock { after_ms })
 }
@@ -166,10 +161,6 @@ fn hammers(history: &[Sample], window: &[Sample], usual: &Usual, duration: Durat
     }
     let pause = MIN_LIVELOCK.max(pause_of_test(usual, duration));
     let lasts = now.since_for_test(first);
-    if usual.ticks {
-        // An application that computes much more hammers where it works, too: the test alone is asked.
-        return has_hammered(first, now, usual) && lasts >= pause.max(duration);
-    }
     let ticking = nothing_new(history, usual, true).and_then(<[Sample]>::first);
     let hardly_anything = ticking.is_some_and(|first| {
         let lasts = now.since_for_silent_test(first);

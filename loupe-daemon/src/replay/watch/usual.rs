@@ -28,10 +28,6 @@ pub struct Usual {
     /// The most calls that the baseline's application makes in all; `None` before that is known.
     #[serde(default)]
     pub calls: Option<u64>,
-    /// A test that hardly does anything is taken for one that does nothing, and sooner: what is given up in
-    /// error costs a search some steps, and no verdict.
-    #[serde(default)]
-    pub ticks: bool,
     /// The test runs, so that its doing nothing is a witness.
     pub tested: bool,
 }

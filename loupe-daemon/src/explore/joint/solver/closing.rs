@@ -7,7 +7,6 @@ use loupe_common::feature::Feature;
 use loupe_common::policy::{Action, Policy};
 
 use super::{Solver, rules_of, with};
-use crate::explore::conflict::AT_ONCE;
 use crate::explore::joint::solved::Solved;
 use crate::explore::ledger::{Stop, all};
 
@@ -23,28 +22,19 @@ impl<'a> Solver<'_, 'a, '_> {
         kept.extend(self.settled.iter().cloned());
         loop {
             let mut open = self.scope.open(&solved);
-            open.retain(|feature| !kept.contains(feature) && !self.is_given_up(feature));
+            open.retain(|feature| !kept.contains(feature));
             let open: Vec<Feature> = open.into_iter().collect();
             if open.is_empty() || self.is_over() {
                 return Ok(solved);
             }
-            let likely = open.iter().filter_map(|feature| {
-                let way = self.ways.get(feature).copied();
-                Some((feature.clone(), way.unwrap_or(Some(Action::STUB))?))
-            });
-            let likely: Policy = likely.collect();
-            if let Some(better) = self.extended(&solved, &likely)? {
-                self.ways.extend(rules_of(&likely).map(known_way));
+            let stubs = open.iter().map(|feature| (feature.clone(), Action::STUB));
+            if let Some(better) = self.extended(&solved, &stubs.collect())? {
                 solved = better;
                 continue;
             }
             let found = self.ways_alone(&solved, &open)?;
             let hopeless = open.iter().filter(|feature| found.get(feature).is_none());
-            for feature in hopeless {
-                kept.insert(feature.clone());
-                self.ways.insert(feature.clone(), None);
-            }
-            self.ways.extend(rules_of(&found).map(known_way));
+            kept.extend(hopeless.cloned());
             solved = match self.extended(&solved, &found)? {
                 Some(better) => better,
                 None => self.one_by_one(solved, &found, &mut kept)?,
@@ -52,39 +42,20 @@ impl<'a> Solver<'_, 'a, '_> {
         }
     }
 
-    /// On the way to the best policy, what could not be left out under another one is not tried
-    /// again.
-    fn is_given_up(&self, feature: &Feature) -> bool {
-        !self.is_thorough && self.ways.get(feature) == Some(&None)
-    }
-
     /// Of features that a policy leaves open, how each can be left out beside its rules, where it
-    /// can. All are asked for before any is waited for, but fakes of what a stub may do for, where
-    /// stubs are enough to keep the CPUs busy.
+    /// can. All are asked for before any is waited for.
     fn ways_alone(&mut self, solved: &Solved<'a>, open: &[Feature]) -> Result<Policy, Stop> {
-        let waits = open.len() >= AT_ONCE && !self.asker.is_crowded();
-        let tries = match waits {
-            true => vec![vec![Action::STUB], vec![Action::Fake]],
-            false => vec![vec![Action::STUB, Action::Fake]],
-        };
-        let mut ways = Policy::baseline();
-        for actions in tries {
-            let untried = open.iter().filter(|feature| ways.get(feature).is_none());
-            let rules = untried.flat_map(|feature| actions.iter().map(move |it| (feature, *it)));
-            let tried = all(rules.map(|(feature, action)| {
-                let rule = Policy::single(feature.clone(), action);
-                let more = self.with_more(solved, &rule)?;
-                // It may bring another fallback, which is left out next.
-                let more = more.filter(|it| !solved.is_better_than(it));
-                Ok(more.map(|_| (feature.clone(), action)))
-            }))?;
-            for (feature, action) in tried.into_iter().flatten() {
-                if ways.get(&feature).is_none() {
-                    ways.insert(feature, action);
-                }
-            }
-        }
-        Ok(ways)
+        let tries = open.iter().flat_map(|feature| {
+            // Of both that do, the stub: a policy has the last rule that is put into it.
+            [Action::Fake, Action::STUB].map(|action| Policy::single(feature.clone(), action))
+        });
+        let ways = all(tries.map(|rule| {
+            let more = self.with_more(solved, &rule)?;
+            // It may bring another fallback, which is left out next.
+            let more = more.filter(|it| !solved.is_better_than(it));
+            Ok(more.map(|_| rule))
+        }))?;
+        Ok(ways.iter().flatten().flat_map(rules_of).collect())
     }
 
     /// The policy with as many of these rules as go together, each in its turn.
@@ -127,18 +98,6 @@ impl<'a> Solver<'_, 'a, '_> {
             more => more,
         };
         Ok(more.filter(|it| it.is_better_than(solved)))
-    }
-
-    /// Polishes what was found; and once more where what could not be left out under other policies is
-    /// tried again.
-    pub(super) fn finish(&mut self, best: Solved<'a>) -> Result<Solved<'a>, Stop> {
-        let best = self.polish(best)?;
-        self.is_thorough = true;
-        let finished = self
-            .close(best, BTreeSet::new())
-            .and_then(|closed| self.polish(closed));
-        self.is_thorough = false;
-        finished
     }
 
     /// Leaves fallbacks out in other ways, or not at all, as long as that leaves less to implement.
@@ -232,8 +191,4 @@ impl<'a> Solver<'_, 'a, '_> {
         let answers = |(feature, _)| !extended.implement.contains(feature);
         Ok(rules.iter().all(answers).then_some(extended))
     }
-}
-
-fn known_way((feature, action): (Feature, Action)) -> (Feature, Option<Action>) {
-    (feature, Some(action))
 }

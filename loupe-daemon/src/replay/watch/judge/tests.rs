@@ -276,39 +276,6 @@ fn who_has_hammered_more_than_the_baseline_calls_and_now_waits_is_in_a_livelock(
 }
 
 #[test]
-fn a_test_that_only_ticks_is_taken_for_idle_in_a_search_alone() {
-    let ticking = |ticks: bool, of_test: Duration| {
-        let usual = Usual {
-            ticks,
-            ..usual(true)
-        };
-        watch(&usual, move |_, sample| {
-            call(sample, SLEEP, 1);
-            sample.cpu += of_test;
-            sample.others_cpu += of_test;
-        })
-    };
-    let tick = Duration::from_micros(60);
-    assert_eq!(ticking(true, tick), livelock(5));
-    assert_eq!(ticking(false, tick), None);
-    assert_eq!(ticking(true, MS(1)), None);
-}
-
-#[test]
-fn who_only_sleeps_is_given_up_sooner_in_a_search() {
-    let sleeps = |ticks: bool| {
-        let usual = Usual {
-            duration: Some(MS(120)),
-            ticks,
-            ..usual(true)
-        };
-        watch(&usual, |_, sample| call(sample, SLEEP, 1))
-    };
-    assert_eq!(sleeps(true), livelock(9));
-    assert_eq!(sleeps(false), livelock(12));
-}
-
-#[test]
 fn a_test_that_does_something_or_a_new_kind_of_call_begins_anew() {
     let moves = watch(&usual(true), |look, sample| {
         call(sample, SLEEP, 1);
