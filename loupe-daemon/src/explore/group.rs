@@ -21,7 +21,7 @@ use loupe_common::policy::Policy;
 
 use super::beginning::Beginning;
 use super::judge::{Evidence, Standing};
-use super::ledger::{Asker, Stop, all, both};
+use super::ledger::{Asker, Stop, all};
 use super::purpose::Alone;
 use design::Design;
 
@@ -59,17 +59,6 @@ impl Way<'_, '_, '_> {
     /// Gathers the evidence about features that may share replays, each of which works with some
     /// chance.
     pub fn share(
-        &mut self,
-        features: Vec<Feature>,
-        chance: &dyn Fn(&Feature) -> f64,
-    ) -> Result<(), Stop> {
-        // What shares a replay with what is slow to leave out is as slow.
-        let is_slow = |feature: &Feature| self.asker.is_slow_without(feature);
-        let (slow, quick) = features.into_iter().partition(is_slow);
-        both(self.share_all(quick, chance), self.share_all(slow, chance)).map(drop)
-    }
-
-    fn share_all(
         &mut self,
         mut features: Vec<Feature>,
         chance: &dyn Fn(&Feature) -> f64,

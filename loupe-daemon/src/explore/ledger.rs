@@ -13,7 +13,6 @@ pub(super) mod times;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use loupe_common::feature::Feature;
 use loupe_common::impact::Quantity;
 use loupe_common::policy::Policy;
 use loupe_common::replay::{Control, Replay};
@@ -95,7 +94,6 @@ impl Ledger {
 
     fn next_replica(&mut self, policy: &Policy, kind: Kind) -> Request {
         let watch = self.watches_first(policy) && kind != Kind::Measure;
-        let slow = self.is_slow(policy);
         let replicas = self.trials.entry(policy.clone()).or_default();
         if kind == Kind::Measure {
             let first = self.measured_from.entry(policy.clone());
@@ -108,7 +106,6 @@ impl Ledger {
         let room = match (self.is_crowded && !policy.is_empty(), kind) {
             (false, _) => Room::Shared,
             (true, Kind::Measure) => Room::OwnCpu,
-            (true, _) if slow => Room::OwnCpu,
             (true, _) => counting::room(replicas),
         };
         replicas.push(None);
@@ -120,30 +117,12 @@ impl Ledger {
     }
 
     /// The first replica of a policy shows which pseudo-files it makes the application turn to,
-    /// unless that would take long.
+    /// unless that would take long: the baseline makes too many calls for a listener to look at each.
     fn watches_first(&self, policy: &Policy) -> bool {
-        !policy.is_empty() && self.is_cheap_to_watch()
-    }
-
-    /// Whether the baseline makes so few calls that name a file that a listener may look at each.
-    fn is_cheap_to_watch(&self) -> bool {
         let baseline = self.replicas(&Policy::baseline());
         let cheap = baseline.iter().flatten();
-        2 * cheap.filter(|run| run.is_cheap_to_watch()).count() > baseline.len()
-    }
-
-    /// Whether a crowd makes what leaves this out much slower than the rest: each call that names a file
-    /// waits for a listener then, and that for a CPU.
-    fn is_slow_without(&self, feature: &Feature) -> bool {
-        let notifies = matches!(feature, Feature::PseudoFile(_));
-        self.is_crowded && notifies && !self.is_cheap_to_watch()
-    }
-
-    /// Whether a policy leaves out only such. (With others, it is a step of the search for the joint
-    /// policy, beside which little runs.)
-    fn is_slow(&self, policy: &Policy) -> bool {
-        let mut rules = policy.iter();
-        !policy.is_empty() && rules.all(|(feature, _)| self.is_slow_without(feature))
+        let cheap = cheap.filter(|run| run.is_cheap_to_watch()).count();
+        !policy.is_empty() && 2 * cheap > baseline.len()
     }
 
     /// Files the answer to a request that [`Ledger::start`] gave out.
@@ -221,7 +200,7 @@ impl Ledger {
 
     /// How many more replicas of a policy may be started before others of it have come back.
     fn startable(&self, policy: &Policy) -> u32 {
-        match self.is_crowded && !policy.is_empty() && !self.is_slow(policy) {
+        match self.is_crowded && !policy.is_empty() {
             true => counting::startable(self.replicas(policy)),
             false => u32::MAX,
         }

@@ -4,6 +4,7 @@
 //! target, reports every end, and finally ends and reaps everything. It judges nothing.
 
 mod end;
+mod hurry;
 
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
@@ -32,6 +33,7 @@ use super::target::Target;
 use super::{init, keyring, wait};
 use crate::arch::Abi;
 use crate::cgroup;
+use hurry::Hurry;
 
 /// Runs one keeper to its end; returns the exit code.
 pub fn run(engine: Channel, preparation: &Preparation) -> i32 {
@@ -79,6 +81,7 @@ struct Keeper {
     tree: Option<Tree>,
     /// Where calls are notified.
     supervisor: Option<Supervisor>,
+    hurry: Hurry,
     children: Vec<Child>,
     usage: Usage,
     finished: bool,
@@ -126,6 +129,7 @@ impl Keeper {
                     sandbox,
                     tree: None,
                     supervisor: None,
+                    hurry: Hurry::default(),
                     children: Vec::new(),
                     usage: Usage::default(),
                     finished: false,
@@ -201,6 +205,7 @@ impl Keeper {
                 let notified = supervisor.listeners();
                 descriptors.extend(notified.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
             }
+            self.hurry.set(descriptors.len() > 2);
             match poll(&mut descriptors, PollTimeout::NONE) {
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(error) => return Err(setup("wait for something to happen")(error)),
@@ -217,6 +222,7 @@ impl Keeper {
             if !others && !notified.is_empty() {
                 continue;
             }
+            self.hurry.set(false);
             while let Ok(Some(_)) = self.children_signal.read_signal() {}
             self.reap()
                 .map_err(failed("follow the processes of the sandbox"))?;

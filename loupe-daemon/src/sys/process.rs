@@ -107,11 +107,20 @@ pub fn go_first() -> nix::Result<()> {
     Errno::result(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, HIGHEST) }).map(drop)
 }
 
-/// Has the calling thread run before all that are not real time.
+/// Has the calling thread, but none of its children, run before all that are not real time.
 pub fn go_before_all() -> nix::Result<()> {
     let first = libc::sched_param { sched_priority: 1 };
+    let policy = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;
     // SAFETY: the kernel reads one `sched_param`, which outlives the call; 0 is this thread.
-    let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const first) };
+    let result = unsafe { libc::sched_setscheduler(0, policy, &raw const first) };
+    Errno::result(result).map(drop)
+}
+
+/// Has the calling thread run as others do again.
+pub fn go_with_others() -> nix::Result<()> {
+    let none = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the kernel reads one `sched_param`, which outlives the call; 0 is this thread.
+    let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const none) };
     Errno::result(result).map(drop)
 }
 
@@ -126,6 +135,30 @@ mod tests {
         // The test harness has one thread for itself and one for each test.
         std::thread::scope(|scope| {
             scope.spawn(|| assert!(matches!(fork_alone(), Err(Errno::EINVAL))));
+        });
+    }
+
+    #[test]
+    fn who_goes_before_all_has_children_that_do_not() {
+        // proc_pid_stat(5): the scheduling policy, and which those are sched(7).
+        let policy = |stat: &str| {
+            let (_, fields) = stat.rsplit_once(") ").expect("a name in parentheses");
+            let policy = fields.split(' ').nth(41 - 3).expect("field 41");
+            policy.parse::<i32>().expect("a number")
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                go_before_all().expect("root");
+                let own = std::fs::read_to_string("/proc/thread-self/stat").expect("readable");
+                assert_eq!(policy(&own), libc::SCHED_FIFO);
+                let mut child = std::process::Command::new("cat");
+                let child = child.arg("/proc/self/stat").output().expect("cat");
+                let stat = String::from_utf8(child.stdout).expect("text");
+                assert_eq!(policy(&stat), libc::SCHED_OTHER);
+                go_with_others().expect("root");
+                let own = std::fs::read_to_string("/proc/thread-self/stat").expect("readable");
+                assert_eq!(policy(&own), libc::SCHED_OTHER);
+            });
         });
     }
 

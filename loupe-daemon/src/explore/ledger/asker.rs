@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
-use loupe_common::feature::Feature;
 use loupe_common::policy::Policy;
 use loupe_common::replay::Control;
 
@@ -186,11 +185,6 @@ impl<'a> Asker<'a> {
     pub fn is_replayed(&self, policy: &Policy) -> bool {
         let is_begun = self.ledger.probes.contains_key(policy);
         !is_begun && !self.ledger.replicas(policy).is_empty()
-    }
-
-    /// Whether replays that leave this out are slow where there are more than CPUs.
-    pub fn is_slow_without(&self, feature: &Feature) -> bool {
-        self.ledger.is_slow_without(feature)
     }
 
     /// How a replay begins under this policy, which nothing has been asked about before.

@@ -188,34 +188,3 @@ fn one_of_two_is_needed(is_short: bool) {
     assert_eq!(joint.implement, std::slice::from_ref(&file));
     assert_eq!(joint.fallbacks, [file]);
 }
-
-#[test]
-fn in_a_crowd_pseudo_files_make_no_other_feature_slow_where_many_calls_name_a_file() {
-    let mixed = |is_short: bool| {
-        let mut app = plain_app(9);
-        for name in ["openat", FILES[1], FILES[2]] {
-            let works = SimFeature::always(Effect::Works, Effect::Works);
-            app.features.insert(named(name), works);
-        }
-        (app.watched, app.is_short) = (1, is_short);
-        let simulator = Simulator::new(&app, 1);
-        let options = ExploreOptions {
-            joint: false,
-            cpus: 2,
-            ..options(8)
-        };
-        run(&simulator, &options).expect("measurable");
-        let is_file = |policy: &Policy, wanted: bool| {
-            let mut rules = policy.iter();
-            rules.any(|(feature, _)| feature.syscall().is_none() == wanted)
-        };
-        let policies = simulator.requests().into_iter().map(|(policy, _)| policy);
-        let mut shared = policies.filter(|policy| policy.len() > 1);
-        shared.any(|policy| is_file(&policy, true) && is_file(&policy, false))
-    };
-    assert!(
-        mixed(false),
-        "a replay of 100 ms has time for a few of them"
-    );
-    assert!(!mixed(true));
-}
