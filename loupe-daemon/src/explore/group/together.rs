@@ -1,8 +1,8 @@
 //! Features that share their replays from the first, as a [`Design`] says.
 //!
 //! Where groups fail, what breaks them is looked for among the features without any passing group
-//! ([`suspects`]). Without what fails alone then, the groups are tried again. Whoever lacks passes after
-//! all that, be it that all its groups are odd, is replayed alone once.
+//! ([`suspects`]). Without what fails alone then, the groups are tried again, and in halves where they still
+//! fail. Whoever lacks passes after all that, be it that all its groups are odd, is replayed alone once.
 //!
 //! [`suspects`]: super::suspects
 
@@ -12,6 +12,7 @@ use loupe_common::feature::Feature;
 
 use super::Way;
 use super::design::Design;
+use super::suspects::halves;
 use crate::explore::ledger::{Stop, all};
 use crate::explore::purpose::way;
 use crate::explore::tally::Rule;
@@ -47,9 +48,22 @@ impl Way<'_, '_, '_> {
             let again = again.collect();
             groups.extend(self.try_groups(again)?);
         }
+        self.halve(groups)?;
         let mut short = self.open(features);
         short.retain(|feature| !self.evidence.has_own(feature));
         self.alone(short)
+    }
+
+    /// Tries the halves of groups that fail although none of their members is known to: most of what only
+    /// fails together is told apart so. Members that lack no pass are left out.
+    fn halve(&mut self, mut groups: Vec<Group>) -> Result<(), Stop> {
+        while !groups.is_empty() {
+            let failing = groups.iter().filter(|group| !self.evidence.passed(group));
+            let lacking = failing.map(|group| self.open(&Vec::from_iter(group.iter().cloned())));
+            let parts = lacking.flat_map(halves).map(Group::from_iter);
+            groups = self.try_groups(parts.collect())?;
+        }
+        Ok(())
     }
 
     /// Replays groups once each; what is left of a group may be the same as another's, or too

@@ -312,3 +312,24 @@ fn fewer_replays_where_most_features_work() {
     let grouped = analyze(&app, false, false).replays;
     assert!(2 * grouped < exhaustive, "{grouped} of {exhaustive}");
 }
+
+/// Each group with both fails, and none of its members does alone: its halves tell most of them apart.
+#[test]
+fn two_that_only_fail_together_do_not_have_all_of_their_groups_replayed_alone() {
+    let file = |number: usize| format!("/proc/{number}x").parse().expect("a pseudo-file");
+    let works = SimFeature::always(Effect::Works, Effect::Works);
+    let mut app = App {
+        watched: 2,
+        features: (0..40)
+            .map(|number| (file(number), works.clone()))
+            .collect(),
+        ..App::default()
+    };
+    let grouped = analyze(&app, false, false).replays;
+    for [one, other] in [[1, 2], [7, 31], [12, 20]] {
+        let pair = [one, other].map(|number| (file(number), Action::STUB));
+        app.conflicts.push(pair.into_iter().collect());
+    }
+    let with_conflicts = analyze(&app, false, false).replays;
+    assert!(with_conflicts <= 2 * grouped, "{with_conflicts} {grouped}");
+}
