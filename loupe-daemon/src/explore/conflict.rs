@@ -14,6 +14,7 @@ use super::tally::{Decision, Rule};
 
 /// Questions that a search asks at once: with one alone a second CPU would have nothing to do.
 pub(super) const AT_ONCE: usize = 2;
+
 /// Rules at the end of a failing list that are found to be needed one after the other while no part of
 /// it fails. So many of a true conflict would hardly be neighbours there: it failed by chance.
 const MOST_AT_THE_END: usize = 3;

@@ -18,6 +18,7 @@
 //! After a failure that a crowd may have brought, the policy's next replicas have a CPU of their own
 //! ([`room`]). Whether the crowd leaves the workload as it is, controls say ([`super::crowd`]).
 
+use loupe_common::feature::Feature;
 use loupe_common::replay::Control;
 
 use super::ledger::times::Times;
@@ -59,10 +60,14 @@ fn fails_in_crowd(run: &Run) -> bool {
     run.in_crowd && run.vote == Vote::Failure
 }
 
-/// Whether a replay that came to its test computed for about as long as this share of a CPU lets it: alone
-/// it would have done more.
+/// Whether a replay that came to its test would have done more alone: it computed for about as long as this
+/// share of a CPU lets it, or its calls had to wait for who looks at them (and for a CPU, where that may not
+/// go first).
 fn wants_more(run: &Run, share: f64) -> bool {
-    run.tested && run.total_cpu_us() as f64 * SHARE_PART >= run.wall_us as f64 * share
+    let computes = run.total_cpu_us() as f64 * SHARE_PART >= run.wall_us as f64 * share;
+    let mut rules = run.policy.iter();
+    let is_looked_at = rules.any(|(feature, _)| matches!(feature, Feature::PseudoFile(_)));
+    run.tested && (computes || is_looked_at)
 }
 
 /// Whether it failed by time together with another replica of its policy: nothing passed between the
@@ -110,13 +115,15 @@ pub(super) fn tally(runs: &[&Run], rule: Rule) -> Tally {
 /// first of them counts, unless one failure is all that decides. (Where failures are weighed, each counts.)
 pub(super) fn is_forgiven(run: &Run, runs: &[&Run], rule: Rule) -> bool {
     let may_be = rule.counts_replicas() && fails_in_crowd(run);
-    let fails_otherwise = |run: &&Run| run.vote == Vote::Failure && !run.starved;
-    let is_first = || {
-        let first = runs.iter().find(|other| other.starved);
-        first.is_some_and(|first| first.id == run.id)
+    let first_starved = runs
+        .iter()
+        .find(|other| other.starved)
+        .map(|first| first.id);
+    let is_alike = || {
+        let fails_otherwise = |other: &&Run| other.vote == Vote::Failure && !other.starved;
+        let counts = rule.failures > 1 && first_starved == Some(run.id);
+        run.starved && !counts && !runs.iter().any(fails_otherwise)
     };
-    let is_alike =
-        || run.starved && (rule.failures == 1 || !is_first()) && !runs.iter().any(fails_otherwise);
     may_be && (runs.iter().any(|run| run.vote == Vote::Pass) || is_alike())
 }
 
@@ -169,7 +176,6 @@ pub(super) fn startable(replicas: &[Option<Run>]) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use loupe_common::feature::Feature;
     use loupe_common::policy::{Action, Policy};
 
     use super::*;
@@ -283,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn who_fails_in_a_crowd_with_half_of_its_share_of_a_cpu_would_have_done_more() {
+    fn who_fails_in_a_crowd_with_half_of_its_share_or_looked_at_would_have_done_more() {
         let starved = |cpu_us, passes, crowd| {
             let mut run = replica_of(passes, crowd, None, cpu_us);
             file(&mut run, None, &eight_on_two_cpus());
@@ -294,6 +300,11 @@ mod tests {
         assert!(!starved(124_999, false, 8));
         assert!(!starved(125_000, true, 8));
         assert!(!starved(125_000, false, 0));
+        let mut waits = replica_of(false, 8, None, 0);
+        assert!(!wants_more(&waits, 0.25));
+        let file = "/proc/stat".parse().expect("a pseudo-file");
+        waits.policy = Policy::single(file, Action::STUB);
+        assert!(wants_more(&waits, 0.25));
     }
 
     #[test]

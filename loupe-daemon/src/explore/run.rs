@@ -23,6 +23,7 @@ const WORK_PART: f64 = 1.0 / 8.0;
 const NOTIFIED_US: u64 = 15;
 /// Watching is cheap where it takes at most one part in so many of the replay.
 const CHEAP_PART: u64 = 10;
+
 /// From when to when something ran, in steps of the ledger.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Span {

@@ -212,12 +212,15 @@ fn beat(cpu: &Cpu, stop: &AtomicBool) {
     }
 }
 
+/// Higher than that of who answers notified calls.
+const PRIORITY: i32 = 2;
+
 /// Puts this thread on a CPU, before all others there.
 fn hurry(cpu: usize) -> nix::Result<()> {
     let mut set = CpuSet::new();
     set.set(cpu)?;
     sched_setaffinity(Pid::from_raw(0), &set)?;
-    crate::sys::process::go_before_all()
+    crate::sys::process::go_before_all(PRIORITY)
 }
 
 /// What a hypervisor has taken of a CPU (of all together for `None`) since the start of the host.

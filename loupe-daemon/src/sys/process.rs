@@ -107,20 +107,23 @@ pub fn go_first() -> nix::Result<()> {
     Errno::result(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, HIGHEST) }).map(drop)
 }
 
-/// Has the calling thread, but none of its children, run before all that are not real time.
-pub fn go_before_all() -> nix::Result<()> {
-    let first = libc::sched_param { sched_priority: 1 };
-    let policy = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;
-    // SAFETY: the kernel reads one `sched_param`, which outlives the call; 0 is this thread.
-    let result = unsafe { libc::sched_setscheduler(0, policy, &raw const first) };
-    Errno::result(result).map(drop)
+/// Has the calling thread, but none of its children, run before all that are not real time, and before all
+/// whose priority (from 1) is lower.
+pub fn go_before_all(priority: i32) -> nix::Result<()> {
+    schedule(libc::SCHED_FIFO, priority)
 }
 
-/// Has the calling thread run as others do again.
+/// Has the calling thread run as others do again. Nobody who could go first lacks the right to this.
 pub fn go_with_others() -> nix::Result<()> {
-    let none = libc::sched_param { sched_priority: 0 };
+    schedule(libc::SCHED_OTHER, 0)
+}
+
+/// (To take the flag back takes a right that may be missing.)
+fn schedule(policy: i32, sched_priority: i32) -> nix::Result<()> {
+    let parameters = libc::sched_param { sched_priority };
+    let policy = policy | libc::SCHED_RESET_ON_FORK;
     // SAFETY: the kernel reads one `sched_param`, which outlives the call; 0 is this thread.
-    let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const none) };
+    let result = unsafe { libc::sched_setscheduler(0, policy, &raw const parameters) };
     Errno::result(result).map(drop)
 }
 
@@ -148,14 +151,18 @@ mod tests {
         };
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                go_before_all().expect("root");
+                match go_before_all(1) {
+                    // Not root: nothing to see.
+                    Err(Errno::EPERM) => return,
+                    other => other.expect("the right to it"),
+                }
                 let own = std::fs::read_to_string("/proc/thread-self/stat").expect("readable");
                 assert_eq!(policy(&own), libc::SCHED_FIFO);
                 let mut child = std::process::Command::new("cat");
                 let child = child.arg("/proc/self/stat").output().expect("cat");
                 let stat = String::from_utf8(child.stdout).expect("text");
                 assert_eq!(policy(&stat), libc::SCHED_OTHER);
-                go_with_others().expect("root");
+                go_with_others().expect("no right is needed");
                 let own = std::fs::read_to_string("/proc/thread-self/stat").expect("readable");
                 assert_eq!(policy(&own), libc::SCHED_OTHER);
             });

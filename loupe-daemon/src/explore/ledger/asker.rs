@@ -102,7 +102,7 @@ impl<'a> Asker<'a> {
         runs.map(|run| run.wall_us).sum()
     }
 
-    /// The first usable replica of this policy; none if too many could not be used.
+    /// The replica that decides, where one does; none if too many could not be used.
     pub fn once(
         &mut self,
         policy: &Policy,

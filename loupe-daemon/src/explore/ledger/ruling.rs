@@ -33,9 +33,10 @@ impl<'a> Ruling<'a> {
         self.decision == Decision::Works || idle
     }
 
-    /// The first replica that was what it should be.
+    /// The last replica that was what it should be: where one decides, that one.
     pub fn usable(&self) -> Option<&'a Run> {
-        self.runs.iter().find(|run| run.vote.is_usable()).copied()
+        let mut usable = self.runs.iter().rev().filter(|run| run.vote.is_usable());
+        usable.next().copied()
     }
 
     /// Adds the replays of another policy.

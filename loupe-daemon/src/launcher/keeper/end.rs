@@ -12,6 +12,7 @@ use crate::launcher::{init, wait};
 impl Keeper {
     /// Ends whatever is left and reports that nothing is.
     pub(super) fn end(&mut self) {
+        self.hurry.set(false);
         let mut left = 0;
         let full_mib = self
             .sandbox
