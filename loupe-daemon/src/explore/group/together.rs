@@ -58,10 +58,14 @@ impl Way<'_, '_, '_> {
     /// fails together is told apart so. Members that lack no pass are left out.
     fn halve(&mut self, mut groups: Vec<Group>) -> Result<(), Stop> {
         while !groups.is_empty() {
-            let failing = groups.iter().filter(|group| !self.evidence.passed(group));
-            let lacking = failing.map(|group| self.open(&Vec::from_iter(group.iter().cloned())));
-            let parts = lacking.flat_map(halves).map(Group::from_iter);
-            groups = self.try_groups(parts.collect())?;
+            groups.retain(|group| !self.evidence.passed(group));
+            let lacking = groups.into_iter().map(|group| {
+                let members: Vec<Feature> = group.into_iter().collect();
+                self.open(&members)
+            });
+            let parts = lacking.flat_map(halves);
+            let parts = parts.map(|part| part.into_iter().collect()).collect();
+            groups = self.try_groups(parts)?;
         }
         Ok(())
     }
