@@ -248,6 +248,12 @@ fn a_conflict_of_two_among_many_is_named_and_costs_one_feature() {
     assert_eq!(joint.implement.len(), 1);
     let conflicts: Vec<&Policy> = analysis.conflicts.iter().map(|c| &c.policy).collect();
     assert_eq!(conflicts, [&pair]);
+    // What fails together once is a step of the search; that it is a conflict takes one replay more, and
+    // that the joint policy works two.
+    let requests = simulator.requests();
+    let of = |policy: &Policy| requests.iter().filter(|(of, _)| of == policy).count();
+    assert_eq!(of(&pair), 2);
+    assert_eq!(of(&joint.policy()), 3);
     // The first policy, two prefix searches (log2 of 40), both confirmed, the second policy.
     let singles = 3 + 40 * (3 + 2);
     assert!(
